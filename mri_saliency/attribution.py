@@ -1,0 +1,392 @@
+"""Name of a method -> how Captum is asked, in passes that fit, reproducibly for each scan.
+
+The registry of names and their properties is `mri_saliency.methods`.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import itertools
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from captum.attr import DeepLift, InputXGradient, IntegratedGradients, Saliency
+from torch import Tensor, nn
+from torchvision.ops.misc import SqueezeExcitation
+
+# Below this difference of a non-linearity's two inputs its secant is lost in float32 rounding
+# (6e-8 / 1e-2), while the derivative midway misses it by the difference squared over 24 (4e-6).
+_SMALL_DIFFERENCE = 1e-2
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What determines a map beside the network, the scan and the method.
+
+    Attributes
+    ----------
+    batch_size : int
+        The most volumes in one pass of the network. Changes a map by rounding only.
+    n_steps : int
+        Points on the path of Integrated Gradients (Gauss-Legendre).
+    n_samples : int
+        Random draws of Gradient SHAP and of the noise tunnels.
+    noise_std : float
+        Standard deviation of those draws, in units of the network's input.
+    seed : int
+        With the scan's id and the method, the seed of its draws.
+    """
+
+    batch_size: int
+    n_steps: int = 50
+    n_samples: int = 10
+    noise_std: float = 0.1
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Scans to explain together.
+
+    Attributes
+    ----------
+    inputs : Tensor
+        float32 (n, n_slices, 128, 128).
+    targets : list of int
+        The logit to explain, for each scan.
+    baselines : Tensor
+        float32, (n, ...) as `inputs` or (1, ...) for all.
+    scan_ids : list of str
+        Stable names that seed each scan's random draws.
+    """
+
+    inputs: Tensor
+    targets: list[int]
+    baselines: Tensor
+    scan_ids: list[str]
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """One map.
+
+    Attributes
+    ----------
+    values : ndarray
+        float32 (n_slices, 128, 128), signed unless the method is unsigned.
+    total : float
+        Its sum, in float64.
+    expected_total : float or None
+        The change of the logit the sum should equal; None where the method promises nothing.
+    """
+
+    values: np.ndarray
+    total: float
+    expected_total: float | None
+
+
+class Explainer:
+    """A network and the settings under which it is explained.
+
+    Parameters
+    ----------
+    network : nn.Module
+        float32 (n, n_slices, 128, 128) -> (n, n_logits), frozen, in evaluation mode.
+    settings : Settings
+    """
+
+    def __init__(self, network: nn.Module, settings: Settings) -> None:
+        self.network = network
+        self.settings = settings
+        self._run: dict[str, Callable[[Batch, str], tuple[Tensor, Tensor | None]]] = {
+            "integrated_gradients": self._integrated_gradients,
+            "saliency": self._saliency,
+            "gradient_shap": self._gradient_shap,
+            "input_x_gradient": self._input_x_gradient,
+            "deep_lift": self._deep_lift,
+            "noise_tunnel_ig": self._noise_tunnel_ig,
+            "smooth_grad": self._smooth_grad,
+        }
+
+    @property
+    def methods(self) -> set[str]:
+        """Names of the methods that can be run."""
+        return set(self._run)
+
+    def predict(self, inputs: Tensor) -> Tensor:
+        """Return the logits (n, n_logits), `Settings.batch_size` volumes at a time."""
+        with torch.no_grad():
+            chunks = inputs.split(self.settings.batch_size)
+            return torch.cat([self.network(chunk) for chunk in chunks])
+
+    def attribute(self, method: str, batch: Batch) -> list[Attribution]:
+        """Make the map of each scan of `batch` with `method`."""
+        maps, expected = self._run[method](batch, method)
+        totals = maps.sum(dim=(1, 2, 3), dtype=torch.float64).tolist()
+        expected_totals = [None] * len(totals) if expected is None else expected.tolist()
+        return [
+            Attribution(values, total, expected_total)
+            for values, total, expected_total in zip(
+                maps.contiguous().cpu().numpy(), totals, expected_totals, strict=True
+            )
+        ]
+
+    def _saliency(self, batch: Batch, _: str) -> tuple[Tensor, None]:
+        return self._gradients(batch.inputs, batch.targets).abs(), None
+
+    def _input_x_gradient(self, batch: Batch, _: str) -> tuple[Tensor, None]:
+        method = InputXGradient(self.network)
+        return self._in_groups(batch.inputs, batch.targets, method.attribute), None
+
+    def _integrated_gradients(self, batch: Batch, _: str) -> tuple[Tensor, Tensor]:
+        maps = self._integrate(batch.inputs, batch.baselines, batch.targets)
+        return maps, self._logit_change(batch)
+
+    def _noise_tunnel_ig(self, batch: Batch, method: str) -> tuple[Tensor, None]:
+        maps = torch.zeros_like(batch.inputs)
+        for draws in self._draws(batch, method, self.settings.batch_size // self.settings.n_steps):
+            noisy = batch.inputs[draws.scans] + draws.noise
+            baselines = batch.baselines.expand_as(batch.inputs)[draws.scans]
+            integrals = self._integrate(noisy, baselines, [batch.targets[i] for i in draws.scans])
+            for scan, integral in zip(draws.scans, integrals, strict=True):
+                maps[scan] += integral / self.settings.n_samples
+        return maps, None
+
+    def _smooth_grad(self, batch: Batch, method: str) -> tuple[Tensor, None]:
+        maps = torch.zeros_like(batch.inputs)
+        for draws in self._draws(batch, method, self.settings.batch_size):
+            noisy = batch.inputs[draws.scans] + draws.noise
+            gradients = self._gradients(noisy, [batch.targets[i] for i in draws.scans])
+            for scan, gradient in zip(draws.scans, gradients, strict=True):
+                maps[scan] += gradient / self.settings.n_samples
+        return maps, None
+
+    def _gradient_shap(self, batch: Batch, method: str) -> tuple[Tensor, Tensor]:
+        """Average ``(x - noise) * gradient`` at a random point between noise and x.
+
+        Sample i's point lies in the i-th of n_samples equal parts of the path: the same
+        expectation as Captum's draws from the whole path, with less variance.
+        """
+        maps = torch.zeros_like(batch.inputs)
+        expected = self._target_logits(batch.inputs, batch.targets)
+        for draws in self._draws(batch, method, self.settings.batch_size):
+            targets = [batch.targets[i] for i in draws.scans]
+            differences = batch.inputs[draws.scans] - draws.noise
+            points = draws.noise + draws.fractions[:, None, None, None] * differences
+            contributions = differences * self._gradients(points, targets)
+            noise_logits = self._target_logits(draws.noise, targets)
+            for scan, contribution, logit in zip(draws.scans, contributions, noise_logits, strict=True):
+                maps[scan] += contribution / self.settings.n_samples
+                expected[scan] -= logit / self.settings.n_samples
+        return maps, expected
+
+    def _deep_lift(self, batch: Batch, _: str) -> tuple[Tensor, Tensor]:
+        baselines = batch.baselines.expand_as(batch.inputs)
+        maps = []
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Captum announces its hooks for every call
+            # Captum runs scans and baselines in one pass
+            for group in _slices(len(batch.inputs), self.settings.batch_size // 2):
+                attributed = DeepLift(self._deep_lift_network).attribute(
+                    batch.inputs[group].detach().requires_grad_(),
+                    baselines[group],
+                    target=batch.targets[group],
+                )
+                maps.append(attributed.detach())
+        return torch.cat(maps), self._logit_change(batch)
+
+    @cached_property
+    def _deep_lift_network(self) -> nn.Module:
+        """The network with DeepLIFT's rules in its backward pass; it shares the weights."""
+        weights = {id(p): p for p in self.network.parameters()}
+        network = copy.deepcopy(self.network, memo=weights)
+        with_deep_lift_rules(network)
+        return network
+
+    def _integrate(self, inputs: Tensor, baselines: Tensor, targets: list[int]) -> Tensor:
+        """Integrated Gradients of (n, ...) from baselines (n or 1, ...)."""
+        method = IntegratedGradients(self.network)
+        baselines = baselines.expand_as(inputs)
+        maps = []
+        for group in _slices(len(inputs), self.settings.batch_size // self.settings.n_steps):
+            maps.append(
+                method.attribute(
+                    inputs[group],
+                    baselines[group],
+                    target=targets[group],
+                    n_steps=self.settings.n_steps,
+                    internal_batch_size=self.settings.batch_size,
+                ).detach()
+            )
+        # Gauss-Legendre nodes are doubles, and so may the sum be
+        return torch.cat(maps).to(inputs.dtype)
+
+    def _gradients(self, points: Tensor, targets: list[int]) -> Tensor:
+        method = Saliency(self.network)
+
+        def signed(inputs: Tensor, target: list[int]) -> Tensor:
+            return method.attribute(inputs, target=target, abs=False)
+
+        return self._in_groups(points, targets, signed)
+
+    def _in_groups(
+        self, inputs: Tensor, targets: list[int], attribute: Callable[..., Tensor]
+    ) -> Tensor:
+        """Call a one-pass method on at most `batch_size` volumes at a time."""
+        return torch.cat(
+            [
+                attribute(inputs[group].detach().requires_grad_(), target=targets[group]).detach()
+                for group in _slices(len(inputs), self.settings.batch_size)
+            ]
+        )
+
+    def _target_logits(self, inputs: Tensor, targets: list[int]) -> Tensor:
+        """Logit of each volume's target, float64 (n,)."""
+        return self.predict(inputs).double()[range(len(inputs)), targets]
+
+    def _logit_change(self, batch: Batch) -> Tensor:
+        """Logit at the scans less the logit at their baselines, float64 (n,)."""
+        baseline_logits = self.predict(batch.baselines).double()
+        rows = range(len(batch.inputs))
+        return (
+            self._target_logits(batch.inputs, batch.targets)
+            - baseline_logits.expand(len(batch.inputs), -1)[rows, batch.targets]
+        )
+
+    def _draws(self, batch: Batch, method: str, at_a_time: int) -> Iterator[_Draws]:
+        """Yield every scan's random draws, scan by scan, `at_a_time` (at least 1) in a group.
+
+        Each scan has its own generator, advanced sample by sample, so its draws depend neither on
+        the other scans nor on the grouping.
+        """
+        generators = [
+            torch.Generator(batch.inputs.device).manual_seed(
+                seed_of(self.settings.seed, scan_id, method)
+            )
+            for scan_id in batch.scan_ids
+        ]
+        n_samples = self.settings.n_samples
+        pairs = itertools.product(range(len(generators)), range(n_samples))
+        options = {"device": batch.inputs.device, "dtype": batch.inputs.dtype}
+        while group := list(itertools.islice(pairs, max(1, at_a_time))):
+            noise, fractions = [], []
+            for scan, sample in group:
+                generator = generators[scan]
+                uniform = torch.rand((), generator=generator, **options)
+                fractions.append((sample + uniform) / n_samples)
+                noise.append(torch.randn(batch.inputs.shape[1:], generator=generator, **options))
+            yield _Draws(
+                scans=[scan for scan, _ in group],
+                noise=torch.stack(noise) * self.settings.noise_std,
+                fractions=torch.stack(fractions),
+            )
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """Random draws: the scan each belongs to, its noise (n, ...), its place on the path (n,)."""
+
+    scans: list[int]
+    noise: Tensor
+    fractions: Tensor
+
+
+def seed_of(seed: int, scan_id: str, method: str) -> int:
+    """Mix the run's seed, a scan's id and a method's name into a generator's seed (63 bits)."""
+    digest = hashlib.sha256(f"{seed}\0{scan_id}\0{method}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def with_deep_lift_rules(network: nn.Module) -> None:
+    """Give an EfficientNet DeepLIFT's backward pass, in place.
+
+    Captum rescales only the non-linearities it lists, by exact type; SiLU and the
+    squeeze-excitation product are not among them. Afterwards the network expects scans and baselines
+    joined along the first axis, as Captum's `DeepLift` passes them; its outputs are unchanged.
+    """
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, SqueezeExcitation):
+                setattr(module, name, _DeepLiftSqueezeExcitation(child))
+            elif isinstance(child, nn.SiLU | nn.Sigmoid):
+                setattr(module, name, _DeepLiftActivation(child))
+
+
+class _DeepLiftActivation(nn.Module):
+    """A non-linearity under the rescale rule."""
+
+    def __init__(self, activation: nn.SiLU | nn.Sigmoid) -> None:
+        super().__init__()
+        self.function = torch.sigmoid if isinstance(activation, nn.Sigmoid) else nn.functional.silu
+
+    def forward(self, joined: Tensor) -> Tensor:
+        return _Rescale.apply(joined, self.function)
+
+
+class _DeepLiftSqueezeExcitation(nn.Module):
+    """Squeeze-excitation whose product divides a difference fairly between its factors."""
+
+    def __init__(self, block: SqueezeExcitation) -> None:
+        super().__init__()
+        self.gate = nn.Sequential(
+            block.avgpool,
+            block.fc1,
+            _DeepLiftActivation(block.activation),
+            block.fc2,
+            _DeepLiftActivation(block.scale_activation),
+        )
+
+    def forward(self, joined: Tensor) -> Tensor:
+        return _SymmetricProduct.apply(self.gate(joined), joined)
+
+
+class _Rescale(torch.autograd.Function):
+    """f(x), whose backward multiplies by (f(x) - f(x0)) / (x - x0), x and x0 joined along axis 0.
+
+    Where x and x0 nearly agree, by the derivative midway between them.
+    """
+
+    @staticmethod
+    def forward(ctx, joined: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+        ctx.save_for_backward(joined)
+        ctx.function = function
+        return function(joined)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        x, x0 = ctx.saved_tensors[0].chunk(2)
+        with torch.enable_grad():
+            middle = ((x + x0) / 2).requires_grad_()
+            derivative = torch.autograd.grad(ctx.function(middle).sum(), middle)[0]
+        secant = (ctx.function(x) - ctx.function(x0)) / (x - x0)  # NaN where equal, not used there
+        multiplier = torch.where((x - x0).abs() < _SMALL_DIFFERENCE, derivative, secant)
+        return gradient * torch.cat([multiplier, multiplier]), None
+
+
+class _SymmetricProduct(torch.autograd.Function):
+    """a * b, whose backward gives each factor the other's mean over scan and baseline.
+
+    Exact for a difference of products: d(ab) = mean(a) db + mean(b) da.
+    """
+
+    @staticmethod
+    def forward(ctx, scale: Tensor, values: Tensor) -> Tensor:
+        ctx.save_for_backward(scale, values)  # (2n, c, 1, 1), (2n, c, h, w)
+        return scale * values
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        scale, values = (
+            torch.stack(joined.chunk(2)).mean(0).repeat(2, 1, 1, 1) for joined in ctx.saved_tensors
+        )
+        return (gradient * values).sum(dim=(2, 3), keepdim=True), gradient * scale
+
+
+def _slices(n: int, at_a_time: int) -> list[slice]:
+    at_a_time = max(1, at_a_time)
+    return [slice(start, start + at_a_time) for start in range(0, n, at_a_time)]

@@ -1,0 +1,340 @@
+"""A simulated cohort with a known answer, and a network trained on it.
+
+Everything here is simulated: brains are variations of the MNI152 grey-matter template, and TLE is a
+loss of grey matter in one hippocampus. The files have exactly the form of a real run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from mri_saliency import __version__, measures, outputs, volumes
+from mri_saliency.checkpoint import build_network
+from mri_saliency.errors import UserError
+from mri_saliency.methods import METHODS
+
+GRID_SHAPE = (113, 137, 113)  # CAT12's
+AFFINE = np.array([[1.5, 0, 0, -84], [0, 1.5, 0, -120], [0, 0, 1.5, -72], [0, 0, 0, 1.0]])
+DIAGNOSES = ("HC", "left", "HC", "right")  # repeated over the cohort
+N_SCANS = 20
+N_SLICES = 115
+
+# The simulated lesion: grey matter within 6.5 mm of the hippocampus's axis, from head to tail.
+HIPPOCAMPUS_MM = {"right": ((23, -11, -21), (30, -38, -4)), "left": ((-23, -11, -21), (-30, -38, -4))}
+HIPPOCAMPUS_RADIUS_MM = 6.5
+LEAST_GREY_MATTER = 0.15
+LOSS = (0.7, 0.9)  # share of the lesion's grey matter that is lost
+
+# Brains differ smoothly (by a field with a grid of random values), in noise, and in brightness.
+FIELD_SHAPE, FIELD_STD, NOISE_STD, BRIGHTNESS = (8, 9, 8), 0.2, 0.15, (0.9, 1.1)
+
+TRAINING_STEPS, TRAINING_BATCH, LEARNING_RATE = 26, 16, 2e-3
+DROPOUT = 0.2
+N_UNSEEN = 16  # scans the trained network is tried on
+TRAINING_SEED, COHORT_SEED, UNSEEN_SEED = 1, 2, 3
+
+
+def run(folder: Path, passed_on: list[str], generate: Callable[[list[str]], int]) -> int:
+    """Make the demo in `folder` unless it is there, explain it, and say what the maps found.
+
+    Parameters
+    ----------
+    folder : Path
+    passed_on : list of str
+        Options for the script, which override the demo's.
+    generate : callable
+        The script's ``main``.
+
+    Returns
+    -------
+    int
+        The script's exit code.
+
+    Raises
+    ------
+    UserError
+        nilearn is missing, or the folder cannot be written.
+    """
+    fold = folder / "run" / "fold_1"
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--output_dir", type=Path, default=fold / "saliency_maps_detailed")
+    output_dir = parser.parse_known_args(passed_on)[0].output_dir
+    print("DEMO: simulated scans and a network trained on them; no patient's data, no finding.")
+    make(folder)
+    code = generate(
+        [
+            *("--model_path", str(fold / "best_model.pth")),
+            *("--parameters_path", str(folder / "run" / "parameters.json")),
+            *("--csv_path", str(folder / "val.csv")),
+            *("--output_dir", str(output_dir)),
+            *passed_on,
+        ]
+    )
+    if code in (0, 1):
+        report_localisation(folder, outputs.OutputFolder(output_dir))
+    return code
+
+
+def make(folder: Path) -> None:
+    """Write the cohort and train the network; both are reused if this version made them before."""
+    stamp = folder / "demo.json"
+    recipe = {"version": __version__, "steps": TRAINING_STEPS, "scans": N_SCANS}
+    if stamp.is_file():
+        made = json.loads(stamp.read_text(encoding="utf-8"))
+        if made["recipe"] == recipe:
+            print(f"reusing {folder}; accuracy on unseen simulated scans {made['accuracy']:.0%}")
+            return
+    simulator = Simulator()
+    print(f"simulating {N_SCANS} scans in {folder}", flush=True)
+    write_cohort(folder, simulator)
+    network, optimizer = train(simulator)
+    accuracy = unseen_accuracy(network, simulator)
+    print(f"the network is right on {accuracy:.0%} of {N_UNSEEN} unseen simulated scans", flush=True)
+    write_run(folder / "run", network, optimizer, accuracy)
+    outputs.write_json(stamp, {"simulated": True, "recipe": recipe, "accuracy": accuracy})
+
+
+class Simulator:
+    """Draws grey-matter volumes of simulated brains, float32 (113, 137, 113), from 0 to 1.
+
+    Attributes
+    ----------
+    lesions : dict
+        Side -> bool mask on the same grid.
+    """
+
+    def __init__(self) -> None:
+        self.template = _grey_matter_template()
+        self.lesions = {
+            side: _near_segment_mm(*axis) & (self.template > LEAST_GREY_MATTER)
+            for side, axis in HIPPOCAMPUS_MM.items()
+        }
+        # every scan's noise is a window into one larger block, which costs a copy, not a draw
+        larger = tuple(n + 16 for n in GRID_SHAPE)
+        self._noise = np.random.default_rng(0).standard_normal(larger, np.float32)
+
+    def brain(self, generator: np.random.Generator) -> np.ndarray:
+        """Draw a healthy brain."""
+        coarse = torch.from_numpy(generator.standard_normal((1, 1, *FIELD_SHAPE), np.float32))
+        field = nn.functional.interpolate(
+            coarse, size=GRID_SHAPE, mode="trilinear", align_corners=True
+        )[0, 0]
+        corner = generator.integers(0, 16, 3)
+        noise = self._noise[tuple(slice(c, c + n) for c, n in zip(corner, GRID_SHAPE, strict=True))]
+        brain = field.numpy() * FIELD_STD
+        brain += NOISE_STD * noise
+        brain += 1
+        brain *= self.template
+        brain *= np.float32(generator.uniform(*BRIGHTNESS))
+        return brain.clip(0, 1, out=brain)
+
+    def with_lesion(
+        self, brain: np.ndarray, diagnosis: str, generator: np.random.Generator
+    ) -> np.ndarray:
+        """Take grey matter from the hippocampus on the side of the diagnosis; HC keeps it."""
+        if diagnosis == "HC":
+            return brain
+        loss = np.float32(generator.uniform(*LOSS))
+        return np.where(self.lesions[diagnosis], brain * (1 - loss), brain)
+
+    def inputs(
+        self, n: int, generator: np.random.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Draw network inputs (n, 115, 128, 128) and labels (n,): each brain healthy and with TLE."""
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            with ThreadPoolExecutor(threads) as pool:
+                pairs = list(pool.map(self._pair, range(n // 2), generator.spawn(n // 2)))
+        finally:
+            torch.set_num_threads(threads)
+        inputs = torch.from_numpy(np.stack([array for pair in pairs for array in pair]))
+        return inputs.contiguous(memory_format=torch.channels_last), torch.tensor([0.0, 1.0] * (n // 2))
+
+    def _pair(self, index: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
+        brain = self.brain(generator)
+        lesioned = self.with_lesion(brain, ("left", "right")[index % 2], generator)
+        return tuple(
+            volumes.to_network_input(volumes.z_scored(voxels), N_SLICES) for voxels in (brain, lesioned)
+        )
+
+
+def train(simulator: Simulator) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """Train an EfficientNetV2-S on freshly simulated scans."""
+    generator = np.random.default_rng(TRAINING_SEED)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(TRAINING_SEED)
+        network = build_network("S", N_SLICES, 1, DROPOUT).to(memory_format=torch.channels_last)
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = 0.3  # few steps: the running statistics must catch up
+        optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, LEARNING_RATE, total_steps=TRAINING_STEPS
+        )
+        network.train()
+        for step in range(1, TRAINING_STEPS + 1):
+            inputs, labels = simulator.inputs(TRAINING_BATCH, generator)
+            loss = nn.functional.binary_cross_entropy_with_logits(network(inputs)[:, 0], labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            if step % 5 == 0 or step == TRAINING_STEPS:
+                print(f"training: step {step} of {TRAINING_STEPS}, loss {loss.item():.3f}", flush=True)
+    return network.eval(), optimizer
+
+
+def unseen_accuracy(network: nn.Module, simulator: Simulator) -> float:
+    """Share of freshly simulated scans that the network classifies rightly."""
+    inputs, labels = simulator.inputs(N_UNSEEN, np.random.default_rng(UNSEEN_SEED))
+    with torch.no_grad():
+        right = (network(inputs)[:, 0] > 0) == (labels > 0.5)
+    return float(right.float().mean())
+
+
+def write_cohort(folder: Path, simulator: Simulator) -> None:
+    """Write the scans, a mask of the lesion beside each (empty for HC), and val.csv."""
+    scans = folder / "scans"
+    _make_folder(scans)
+    rows = []
+    for index, generator in enumerate(np.random.default_rng(COHORT_SEED).spawn(N_SCANS)):
+        diagnosis = DIAGNOSES[index % len(DIAGNOSES)]
+        subject = f"sub-DEMO{index + 1:02}"
+        voxels = simulator.with_lesion(simulator.brain(generator), diagnosis, generator)
+        image = nib.Nifti1Image(voxels, AFFINE)
+        image.set_sform(AFFINE, 4)  # MNI152
+        image.set_data_dtype(np.int16)  # scaled, as SPM's family writes
+        path = scans / f"mwp1{subject}_ses-01_T1w.nii"
+        image.to_filename(path)
+        lesion = simulator.lesions.get(diagnosis, np.zeros(GRID_SHAPE, bool))
+        nib.Nifti1Image(lesion.astype(np.uint8), AFFINE).to_filename(lesion_path(path))
+        rows.append(
+            {
+                "file": str(path.absolute()),
+                "sbj_nme": subject,
+                "HC_vs_LTLE_vs_RTLE_string": diagnosis,
+                "site": "simulated",
+                "age": None,
+            }
+        )
+    outputs.write_table(folder / "val.csv", pd.DataFrame(rows))
+
+
+def lesion_path(scan: Path) -> Path:
+    """Path of the simulated lesion's mask, beside its scan."""
+    return scan.with_name(scan.name.removesuffix(".nii") + "_lesion.nii.gz")
+
+
+def write_run(
+    run_folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, accuracy: float
+) -> None:
+    """Write checkpoint and parameters in the form of the laboratory's training code."""
+    _make_folder(run_folder / "fold_1")
+    torch.save(
+        {
+            "epoch": TRAINING_STEPS,
+            "model_state_dict": {f"backbone.{k}": v for k, v in network.state_dict().items()},
+            "optimizer_state_dict": optimizer.state_dict(),
+            "metrics": {"accuracy": np.float64(accuracy), "n_unseen": N_UNSEEN},
+        },
+        run_folder / "fold_1" / "best_model.pth",
+    )
+    parameters = {
+        "dropout_rate": DROPOUT,
+        "batch_size": TRAINING_BATCH,
+        "device": "cpu",
+        "random_seed": TRAINING_SEED,
+        "use_best_threshold": False,
+    }
+    outputs.write_json(run_folder / "parameters.json", parameters)
+
+
+@dataclass(frozen=True)
+class _Lesioned:
+    """A scan with TLE: lesion and brain in the network's grid, bool (115, 128, 128)."""
+
+    subject_id: str
+    lesion: np.ndarray
+    brain: np.ndarray
+
+
+def report_localisation(folder: Path, results: outputs.OutputFolder) -> None:
+    """Print and write (demo_localisation.csv) how far each method's maps find the lesions."""
+    statistics = pd.read_csv(results.statistics)
+    lesioned = [
+        _load_lesioned(folder, subject)
+        for subject in statistics.loc[statistics["true_label"] == 1, "subject_id"].unique()
+    ]
+    rows = []
+    for method in (name for name in METHODS if name in set(statistics["method"])):
+        scores = [
+            measures.localisation(np.load(path), scan.lesion, scan.brain)
+            for scan in lesioned
+            if (path := results.array(method, scan.subject_id)).is_file()
+        ]
+        rows.append({"method": method, **pd.DataFrame(scores).mean().to_dict()})
+    table = pd.DataFrame(rows)
+    outputs.write_table(results.root / "demo_localisation.csv", table)
+    print(
+        f"\nWhere the attribution went in {len(lesioned)} simulated TLE scans, whose lesion is known:\n"
+        "enrichment: share of the brain's |attribution| inside the lesion over the lesion's share of\n"
+        "the brain (1: chance); auc: how well |attribution| tells lesion from other voxels (0.5: chance)"
+    )
+    print(table.to_string(index=False, float_format="{:.2f}".format))
+
+
+def _load_lesioned(folder: Path, subject_id: str) -> _Lesioned:
+    path = folder / "scans" / f"mwp1{subject_id}_ses-01_T1w.nii"
+    lesion = np.asarray(nib.load(lesion_path(path)).dataobj, np.float32)
+    return _Lesioned(
+        subject_id,
+        volumes.to_network_input(lesion, N_SLICES) > 0.5,
+        volumes.brain_mask(volumes.load_volume(path, N_SLICES).network_input),
+    )
+
+
+def _grey_matter_template() -> np.ndarray:
+    try:
+        from nilearn.datasets import load_mni152_gm_template
+        from nilearn.image import resample_img
+    except ImportError as error:
+        raise UserError(
+            "the demo needs nilearn, whose grey-matter template it varies. Install it with: "
+            'pip install ".[demo]"'
+        ) from error
+    image = resample_img(
+        load_mni152_gm_template(resolution=2),
+        AFFINE,
+        GRID_SHAPE,
+        force_resample=True,
+        copy_header=True,
+    )
+    return np.asarray(image.dataobj, np.float32).clip(0, 1)
+
+
+def _near_segment_mm(start: tuple, end: tuple) -> np.ndarray:
+    """Voxels within the hippocampus's radius of a line segment, bool on the grid."""
+    indices = np.stack(np.meshgrid(*map(np.arange, GRID_SHAPE), indexing="ij"), axis=-1)
+    from_start = nib.affines.apply_affine(AFFINE, indices) - start
+    axis = np.subtract(end, start)
+    along = np.clip(from_start @ axis / (axis @ axis), 0, 1)
+    return np.linalg.norm(from_start - along[..., None] * axis, axis=-1) < HIPPOCAMPUS_RADIUS_MM
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be made ({error.strerror}). Name another for --demo.") from error

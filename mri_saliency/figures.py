@@ -1,0 +1,461 @@
+"""Arrays -> pictures. This module knows no files.
+
+The two kinds of figure drawn for every map are laid out once: what never changes is rendered into a
+background, over which only the images and the changing texts are drawn again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.text import Text
+
+_DPI = 100
+_SLICE_PANEL_PX = 448  # four times a slice's 112 pixels
+_SUMMARY_PANEL_PX = 224
+_SUMMARY_COLUMNS = 8  # slices side by side before the summary starts another block
+_SCALE_PERCENTILE = 99.9  # of a map's magnitude: where its colours saturate
+_WINDOW_PERCENTILE = 99.8  # of a scan's intensity: white
+_TICKS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # of a colour bar, in units of the scale
+_MM_TICKS = (-100, -50, 0, 50, 100)
+
+
+
+def _colour_table(name: str) -> np.ndarray:
+    """Sample a colour map at 256 values: uint8 (256, 3)."""
+    return (matplotlib.colormaps[name](np.arange(256))[:, :3] * 255).astype(np.uint8)
+
+
+_DIVERGING = _colour_table("RdBu_r")
+_SEQUENTIAL = _colour_table("Reds")
+_MAGNITUDE = _colour_table("autumn")
+_GREY = _colour_table("gray")
+_OVERLAY_GREY = 0.35  # under the overlay's colour bar
+
+
+@dataclass(frozen=True)
+class MapView:
+    """Everything a map's figures show.
+
+    Attributes
+    ----------
+    anatomy, attribution : ndarray
+        float32 (n, height, width): the key slices, upright, without pad.
+    slice_titles : sequence of str
+        One for each key slice, such as ``slice 50, y = -30.0 mm``.
+    title, subtitle : str
+        Subject and method; prediction and truth.
+    extent : tuple of float
+        Edges (left, right, bottom, top) of a slice.
+    in_mm : bool
+        Whether `extent` is in mm of a known space, so that sides and coordinates can be marked.
+    signed : bool
+        Whether the map has negative values.
+    unit : str
+        The map's unit.
+    scale : float
+        Magnitude at which the colours saturate, for all slices; 0 for a map of zeros.
+    window : tuple of float
+        Intensities drawn black and white, for all slices.
+    """
+
+    anatomy: np.ndarray
+    attribution: np.ndarray
+    slice_titles: Sequence[str]
+    title: str
+    subtitle: str
+    extent: tuple[float, float, float, float]
+    in_mm: bool
+    signed: bool
+    unit: str
+    scale: float
+    window: tuple[float, float]
+
+
+def colour_scale(attribution: np.ndarray) -> float:
+    """Choose where a whole map's colours saturate.
+
+    The 99.9th percentile of its magnitude (its maximum if that is zero), rounded up to two digits.
+    0 for a map of zeros.
+    """
+    magnitude = np.abs(attribution).ravel()
+    rank = min(int(_SCALE_PERCENTILE / 100 * magnitude.size), magnitude.size - 1)
+    limit = float(np.partition(magnitude, rank)[rank]) or float(magnitude.max())
+    if limit == 0:
+        return 0.0
+    unit = 10.0 ** (math.floor(math.log10(limit)) - 1)
+    return math.ceil(limit / unit * (1 - 1e-9)) * unit
+
+
+def intensity_window(network_input: np.ndarray) -> tuple[float, float]:
+    """Choose the intensities drawn black and white for all slices of a scan, without pad."""
+    sample = network_input[::2, ::2, ::2].ravel()
+    rank = int(_WINDOW_PERCENTILE / 100 * (sample.size - 1))
+    return float(sample.min()), float(np.partition(sample, rank)[rank])
+
+
+def slice_figure(view: MapView, index: int) -> np.ndarray:
+    """Draw key slice `index` in three panels: the slice, its attribution, the magnitude laid over it.
+
+    Returns
+    -------
+    ndarray
+        uint8 (height, width, 3).
+    """
+    sheet = _slice_sheet(view.extent, view.in_mm, view.signed)
+    anatomy, attribution, overlay = _colours(view, index)
+    for image, colours in zip(sheet.images, (anatomy, attribution, overlay), strict=True):
+        image.set_data(colours)
+    sheet.texts["title"].set_text(f"{view.title}   {view.slice_titles[index]}")
+    sheet.texts["subtitle"].set_text(view.subtitle)
+    sheet.set_scale("attribution", view.scale, view.unit, view.signed)
+    sheet.set_scale("magnitude", view.scale, view.unit, signed=False)
+    sheet.set_window(view.window)
+    return sheet.draw()
+
+
+def summary_figure(view: MapView) -> np.ndarray:
+    """Draw all key slices, anatomy above attribution; uint8 (height, width, 3)."""
+    sheet = _summary_sheet(len(view.slice_titles), view.extent, view.in_mm, view.signed)
+    for index, slice_title in enumerate(view.slice_titles):
+        anatomy, attribution, _ = _colours(view, index)
+        sheet.images[2 * index].set_data(anatomy)
+        sheet.images[2 * index + 1].set_data(attribution)
+        sheet.texts[f"slice {index}"].set_text(slice_title.replace(", ", "\n"))
+    sheet.texts["title"].set_text(view.title)
+    sheet.texts["subtitle"].set_text(view.subtitle)
+    sheet.set_scale("attribution", view.scale, view.unit, view.signed)
+    return sheet.draw()
+
+
+def _colours(view: MapView, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Colour one slice's anatomy, attribution and overlay: uint8 (height, width, 3) each."""
+    low, high = view.window
+    grey = (view.anatomy[index] - low) / ((high - low) or 1)
+    relative = view.attribution[index] / (view.scale or 1)
+    table = _DIVERGING if view.signed else _SEQUENTIAL
+    anatomy = _lookup(_GREY, grey)
+    attribution = _lookup(table, (relative + 1) / 2 if view.signed else relative)
+    return anatomy, attribution, _overlay(anatomy, np.abs(relative))
+
+
+def _overlay(under: np.ndarray, magnitude: np.ndarray) -> np.ndarray:
+    """Lay magnitude (0 to 1) over colours, its opacity growing with it."""
+    opacity = np.clip(magnitude, 0, 1)[..., None]
+    return ((1 - opacity) * under + opacity * _lookup(_MAGNITUDE, magnitude)).astype(np.uint8)
+
+
+def _lookup(table: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Colour values from 0 to 1: (...) -> uint8 (..., 3)."""
+    return table[(np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8)]
+
+
+class _Sheet:
+    """A figure laid out once, in pixels from the top left, of which only some artists change."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.width, self.height = width, height
+        self.figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
+        self.canvas = FigureCanvasAgg(self.figure)
+        self.images: list[AxesImage] = []
+        self.texts: dict[str, Text] = {}
+        self._background = None
+
+    def axes(self, x: int, y: int, width: int, height: int) -> Axes:
+        bottom = self.height - y - height
+        box = (x / self.width, bottom / self.height, width / self.width, height / self.height)
+        return self.figure.add_axes(box, xticks=[], yticks=[])
+
+    def text(self, name: str, x: float, y: float, **style) -> None:
+        """Place a text that changes; `x`, `y` in pixels."""
+        artist = self.figure.text(x / self.width, 1 - y / self.height, "", **style)
+        artist.set_animated(True)
+        self.texts[name] = artist
+
+    def panel(
+        self, x: int, y: int, size: int, extent: tuple, in_mm: bool, side_colour: str
+    ) -> Axes:
+        """Place an image that changes, with L and R where the sides are known."""
+        axes = self.axes(x, y, size, size)
+        blank = np.zeros((2, 2, 3), np.uint8)
+        image = axes.imshow(blank, extent=extent, interpolation="nearest", animated=True)
+        self.images.append(image)
+        if in_mm:
+            for side, place in (("L", 0.03), ("R", 0.97)):
+                name = f"side {len(self.texts)}"
+                self.texts[name] = axes.text(
+                    place, 0.97, side, transform=axes.transAxes, color=side_colour, fontsize=12,
+                    fontweight="bold", ha="left" if side == "L" else "right", va="top", animated=True,
+                )  # fmt: skip
+        return axes
+
+    def colour_bar(self, name: str, x: int, y: int, width: int, ramp: np.ndarray, n_ticks: int) -> None:
+        """Place a horizontal colour bar whose tick labels and unit change; `ramp` is (n, 3)."""
+        axes = self.axes(x, y, width, 12)
+        axes.imshow(ramp[None], aspect="auto", interpolation="nearest")
+        for tick in range(n_ticks):
+            place = x + width * tick / (n_ticks - 1)
+            self.text(f"{name} tick {tick}", place, y + 16, fontsize=9, ha="center", va="top")
+        self.text(f"{name} unit", x + width / 2, y + 34, fontsize=9, ha="center", va="top")
+
+    def set_scale(self, name: str, scale: float, unit: str, signed: bool) -> None:
+        """Label a colour bar that ends at `scale`, where colours saturate."""
+        ticks = _TICKS if signed else _TICKS[2:]
+        exponent = math.floor(math.log10(scale)) if scale else 0
+        exponent = 0 if -2 <= exponent <= 2 else exponent
+        factor = f"10{str(exponent).translate(_SUPERSCRIPTS)} " if exponent else ""
+        for index, tick in enumerate(ticks):
+            value = f"{tick * scale / 10.0**exponent:.3g}".replace("-", "\N{MINUS SIGN}")
+            bound = {-1.0: "≤ ", 1.0: "≥ "}.get(tick, "") if scale else ""
+            self.texts[f"{name} tick {index}"].set_text(f"{bound}{value}")
+        label = f"{name} ({factor}{unit})" if scale else f"{name}: zero everywhere"
+        self.texts[f"{name} unit"].set_text(label)
+
+    def set_window(self, window: tuple[float, float]) -> None:
+        """Label the grey bar with a scan's intensity window."""
+        for index, value in enumerate(window):
+            bound = "≤ " if index == 0 else "≥ "
+            text = f"{bound}{value:.2g}".replace("-", "\N{MINUS SIGN}")
+            self.texts[f"intensity tick {index}"].set_text(text)
+        self.texts["intensity unit"].set_text("network input (standard deviations)")
+
+    def draw(self) -> np.ndarray:
+        """Draw what changes over what does not; uint8 (height, width, 3)."""
+        if self._background is None:
+            self.canvas.draw()  # leaves out animated artists
+            self._background = self.canvas.copy_from_bbox(self.figure.bbox)
+        self.canvas.restore_region(self._background)
+        for artist in (*self.images, *self.texts.values()):
+            self.figure.draw_artist(artist)
+        return np.asarray(self.canvas.buffer_rgba())[..., :3].copy()
+
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@lru_cache(maxsize=8)
+def _slice_sheet(extent: tuple, in_mm: bool, signed: bool) -> _Sheet:
+    size, gap, left, top = _SLICE_PANEL_PX, 24, 56, 84
+    sheet = _Sheet(left + 3 * size + 3 * gap, top + size + 88)
+    sheet.text("title", left, 10, fontsize=13, fontweight="bold", va="top")
+    sheet.text("subtitle", left, 34, fontsize=11, va="top")
+    names = ("slice", "attribution", "magnitude over the slice")
+    for index, name in enumerate(names):
+        x = left + index * (size + gap)
+        axes = sheet.panel(x, top, size, extent, in_mm, "black" if index == 1 else "white")
+        axes.set_title(name, fontsize=11)
+        if in_mm:
+            _mark_mm(axes, extent, with_z=index == 0)
+    ramp = np.linspace(0, 1, 256)
+    under = np.full((256, 3), 255 * _OVERLAY_GREY)
+    bars = (
+        ("intensity", _lookup(_GREY, ramp), 2),
+        ("attribution", _lookup(_DIVERGING if signed else _SEQUENTIAL, ramp), 5 if signed else 3),
+        ("magnitude", _overlay(under, ramp), 3),
+    )
+    for index, (name, colours, n_ticks) in enumerate(bars):
+        x = left + index * (size + gap)
+        sheet.colour_bar(name, x + 44, top + size + 32, size - 88, colours, n_ticks)
+    return sheet
+
+
+@lru_cache(maxsize=8)
+def _summary_sheet(n: int, extent: tuple, in_mm: bool, signed: bool) -> _Sheet:
+    size, gap, left, top = _SUMMARY_PANEL_PX, 6, 30, 62
+    columns = min(n, _SUMMARY_COLUMNS)
+    blocks = math.ceil(n / _SUMMARY_COLUMNS)
+    block_height = 40 + 2 * (size + gap)
+    # never narrower than its title
+    width = max(2 * left + columns * (size + gap), 760)
+    sheet = _Sheet(width, top + blocks * block_height + 68)
+    sheet.text("title", left, 10, fontsize=13, fontweight="bold", va="top")
+    sheet.text("subtitle", left, 34, fontsize=11, va="top")
+    for index in range(n):
+        block, column = divmod(index, _SUMMARY_COLUMNS)
+        x, y = left + column * (size + gap), top + block * block_height
+        sheet.text(f"slice {index}", x + size / 2, y, fontsize=10, ha="center", va="top")
+        for row, colour in enumerate(("white", "black")):
+            axes = sheet.panel(x, y + 36 + row * (size + gap), size, extent, in_mm, colour)
+            if column == 0:
+                axes.set_ylabel(("slice", "attribution")[row], fontsize=11)
+    colours = _lookup(_DIVERGING if signed else _SEQUENTIAL, np.linspace(0, 1, 256))
+    bar_y = top + blocks * block_height + 8
+    sheet.colour_bar("attribution", width // 2 - 220, bar_y, 440, colours, 5 if signed else 3)
+    return sheet
+
+
+def _mark_mm(axes: Axes, extent: tuple, with_z: bool) -> None:
+    left, right, bottom, top = extent
+    axes.set_xticks([tick for tick in _MM_TICKS if left < tick < right])
+    axes.tick_params(labelsize=8, length=3, pad=2)
+    axes.set_xlabel("x (mm)", fontsize=8, labelpad=0)
+    if with_z:
+        axes.set_yticks([tick for tick in _MM_TICKS if bottom < tick < top])
+        axes.set_ylabel("z (mm)", fontsize=8, labelpad=0)
+
+
+_CLASS_COLOURS = {"HC": "#3b6ea5", "TLE": "#c2452d"}
+_MAX_JITTERED_POINTS = 80  # more points than this hide the box beneath
+
+
+def cohort_figure(
+    statistics: pd.DataFrame,
+    profiles: dict[tuple[str, str], np.ndarray],
+    agreement: pd.DataFrame,
+    correlations: dict[str, float],
+) -> Figure:
+    """Draw what a cohort's maps show, in six panels.
+
+    Parameters
+    ----------
+    statistics : DataFrame
+        A row a map, with `method`, `class` ("HC" or "TLE"), `abs_mean`, `confidence`,
+        `brain_share`.
+    profiles : dict
+        (method, class) -> float64 (n_slices,), the class's mean share of magnitude by slice.
+    agreement : DataFrame
+        Methods by methods: mean rank correlation of their maps of a scan.
+    correlations : dict
+        Method -> rank correlation of `confidence` and `abs_mean`; NaN where undefined.
+
+    Returns
+    -------
+    Figure
+        15 x 9.5 inches, not attached to pyplot.
+    """
+    methods = list(agreement.columns)
+    figure = Figure(figsize=(15, 9.5), dpi=_DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2, 3)
+    counts = statistics.drop_duplicates("subject_id")["class"].value_counts()
+    parts = [f"{counts.get(name, 0)} {name}" for name in _CLASS_COLOURS]
+    figure.suptitle(f"Attributions of {counts.sum()} scans ({', '.join(parts)})", fontsize=14)
+    _boxes_by_method(axes[0, 0], statistics, methods, "abs_mean")
+    if (statistics["abs_mean"] > 0).any():
+        axes[0, 0].set_yscale("log")
+    axes[0, 0].set_title("Attribution strength by method")
+    axes[0, 0].set_ylabel("mean |attribution| (each method's own unit)")
+    _confidence_against_strength(axes[0, 1], statistics, correlations)
+    _classes_by_method(axes[0, 2], statistics, methods)
+    _profiles(axes[1, 0], profiles, methods)
+    _agreement(axes[1, 1], agreement)
+    _boxes_by_method(axes[1, 2], statistics, methods, "brain_share")
+    axes[1, 2].set_ylim(0, 1.02)
+    axes[1, 2].set_title("Attribution inside the brain")
+    axes[1, 2].set_ylabel("share of summed |attribution|")
+    return figure
+
+
+def _label(method: str) -> str:
+    return method.replace("integrated_gradients", "integrated\ngradients").replace("_", " ")
+
+
+def _method_colour(index: int) -> str:
+    return f"C{index}"
+
+
+def _method_ticks(axes: Axes, methods: Sequence[str]) -> None:
+    axes.set_xticks(range(len(methods)), [_label(method) for method in methods])
+    axes.tick_params(axis="x", rotation=35 if len(methods) > 3 else 0, labelsize=9)
+    axes.set_xlim(-0.6, len(methods) - 0.4)
+
+
+def _box(axes: Axes, values: np.ndarray, place: float, width: float, colour: str) -> None:
+    values = values[np.isfinite(values)]
+    if len(values) > 2:
+        axes.boxplot(
+            [values], positions=[place], widths=width, showfliers=len(values) > _MAX_JITTERED_POINTS,
+            flierprops={"markersize": 2}, medianprops={"color": "black"}, manage_ticks=False,
+        )  # fmt: skip
+    if 0 < len(values) <= _MAX_JITTERED_POINTS:
+        jitter = np.random.default_rng(0).uniform(-0.25, 0.25, len(values)) * width
+        axes.scatter(place + jitter, values, s=14, color=colour, alpha=0.7, linewidths=0, zorder=3)
+
+
+def _boxes_by_method(
+    axes: Axes, statistics: pd.DataFrame, methods: Sequence[str], column: str
+) -> None:
+    for index, method in enumerate(methods):
+        values = statistics.loc[statistics["method"] == method, column].to_numpy(float)
+        _box(axes, values, index, 0.5, _method_colour(index))
+    _method_ticks(axes, methods)
+
+
+def _confidence_against_strength(
+    axes: Axes, statistics: pd.DataFrame, correlations: dict[str, float]
+) -> None:
+    for index, (method, rho) in enumerate(correlations.items()):
+        rows = statistics[statistics["method"] == method]
+        strength = _relative_strength(rows)
+        shown = f"ρ = {rho:+.2f}".replace("-", "\N{MINUS SIGN}") if np.isfinite(rho) else "ρ undefined"
+        axes.scatter(
+            rows["confidence"], strength, s=max(6, 24 - len(rows) / 20), alpha=0.6, linewidths=0,
+            color=_method_colour(index), label=f"{method.replace('_', ' ')}: {shown}",
+        )  # fmt: skip
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, 0), high + 0.09 * (len(correlations) + 1) * (high - min(low, 0)))
+    axes.legend(fontsize=8, loc="upper left", title="Spearman's rank correlation", title_fontsize=8)
+    axes.set_title("Confidence against attribution strength")
+    axes.set_xlabel("probability of the predicted class")
+    axes.set_ylabel("mean |attribution| over its method's median")
+
+
+def _classes_by_method(axes: Axes, statistics: pd.DataFrame, methods: Sequence[str]) -> None:
+    for index, method in enumerate(methods):
+        rows = statistics[statistics["method"] == method]
+        strength = _relative_strength(rows)
+        for offset, (name, colour) in zip((-0.2, 0.2), _CLASS_COLOURS.items(), strict=True):
+            _box(axes, strength[(rows["class"] == name).to_numpy()], index + offset, 0.32, colour)
+    for name, colour in _CLASS_COLOURS.items():
+        axes.scatter([], [], s=24, color=colour, label=name)
+    axes.legend(fontsize=9)
+    _method_ticks(axes, methods)
+    axes.set_title("HC against TLE (true class)")
+    axes.set_ylabel("mean |attribution| over its method's median")
+
+
+def _relative_strength(rows: pd.DataFrame) -> np.ndarray:
+    strength = rows["abs_mean"].to_numpy(float)
+    return strength / (np.median(strength) or 1) if len(strength) else strength
+
+
+def _profiles(
+    axes: Axes, profiles: dict[tuple[str, str], np.ndarray], methods: Sequence[str]
+) -> None:
+    styles = {"HC": "--", "TLE": "-"}
+    for (method, name), profile in profiles.items():
+        colour = _method_colour(methods.index(method))
+        axes.plot(100 * profile, styles[name], color=colour, linewidth=1.3)
+    for name, style in styles.items():
+        axes.plot([], [], style, color="black", label=name)
+    for index, method in enumerate(methods):
+        axes.plot([], [], color=_method_colour(index), label=method.replace("_", " "))
+    axes.legend(fontsize=8, ncols=2)
+    axes.set_ylim(bottom=0)
+    axes.set_title("Attribution along the slices (class means)")
+    axes.set_xlabel("network slice (posterior to anterior)")
+    axes.set_ylabel("share of summed |attribution| (%)")
+
+
+def _agreement(axes: Axes, agreement: pd.DataFrame) -> None:
+    values = agreement.to_numpy()
+    image = axes.imshow(values, vmin=-1, vmax=1, cmap="PuOr_r")
+    for row, column in np.ndindex(values.shape):
+        value = values[row, column]
+        text = f"{value:.2f}".replace("-", "\N{MINUS SIGN}") if np.isfinite(value) else "–"
+        colour = "white" if abs(value) > 0.65 else "black"
+        axes.text(column, row, text, ha="center", va="center", fontsize=9, color=colour)
+    _method_ticks(axes, list(agreement.columns))
+    axes.set_yticks(range(len(agreement)), [_label(name) for name in agreement.index], fontsize=9)
+    axes.figure.colorbar(image, ax=axes, shrink=0.8)
+    axes.set_title("Agreement of methods\n(mean rank correlation of |attribution|)", fontsize=11)

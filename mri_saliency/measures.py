@@ -1,0 +1,151 @@
+"""A map -> its row of statistics; maps -> what they share."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+# A map whose sum misses the logit's change by more than this fraction of it deserves a look.
+COMPLETENESS_TOLERANCE = 0.05
+
+
+def map_statistics(attribution: np.ndarray, brain: np.ndarray) -> dict:
+    """Describe one map.
+
+    Parameters
+    ----------
+    attribution : ndarray
+        float32 (n_slices, 128, 128).
+    brain : ndarray
+        bool, the same shape.
+
+    Returns
+    -------
+    dict
+        ``shape``; ``mean``, ``std``, ``min``, ``max``, ``abs_mean`` over all voxels, in the map's
+        unit; ``positive_ratio``, ``negative_ratio``: shares of voxels above and below zero;
+        ``peak_slice``: the slice with the largest summed magnitude; ``brain_share``: summed
+        magnitude inside the brain over the whole. The last two are empty (None) for a map that
+        is zero everywhere.
+    """
+    magnitude = np.abs(attribution)
+    mass = magnitude.sum(axis=(1, 2), dtype=np.float64)
+    total = mass.sum()
+    return {
+        "shape": str(attribution.shape),
+        "mean": attribution.mean(dtype=np.float64),
+        "std": attribution.std(dtype=np.float64),
+        "min": float(attribution.min()),
+        "max": float(attribution.max()),
+        "abs_mean": magnitude.mean(dtype=np.float64),
+        "positive_ratio": (attribution > 0).mean(),
+        "negative_ratio": (attribution < 0).mean(),
+        "peak_slice": int(mass.argmax()) if total else None,
+        "brain_share": magnitude.sum(dtype=np.float64, where=brain) / total if total else None,
+    }
+
+
+def slice_profile(attribution: np.ndarray) -> np.ndarray:
+    """Return each slice's share of the map's summed magnitude, float64 (n_slices,), all zero if it is."""
+    mass = np.abs(attribution).sum(axis=(1, 2), dtype=np.float64)
+    return mass / mass.sum() if mass.any() else mass
+
+
+def completeness(total: float, expected_total: float | None) -> dict:
+    """Compare a map's sum with the change of the logit that it should account for.
+
+    Returns
+    -------
+    dict
+        ``completeness_sum`` and ``completeness_expected`` in logits; ``completeness_error``, the
+        difference over the expected change's magnitude (infinite where that is zero and the sum is
+        not); ``completeness_verdict``, "ok" up to `COMPLETENESS_TOLERANCE`, else "check". All
+        None for a method that promises nothing (`expected_total` None).
+    """
+    if expected_total is None:
+        values = (None, None, None, None)
+    else:
+        difference = abs(total - expected_total)
+        if difference == 0:
+            error = 0.0
+        else:
+            error = difference / abs(expected_total) if expected_total else float("inf")
+        values = (total, expected_total, error, "ok" if error <= COMPLETENESS_TOLERANCE else "check")
+    names = ("sum", "expected", "error", "verdict")
+    return {f"completeness_{name}": value for name, value in zip(names, values, strict=True)}
+
+
+def prediction(logits: np.ndarray) -> dict:
+    """Read a classifier's logits, float (n_logits,), for one scan.
+
+    Returns
+    -------
+    dict
+        ``prediction``: the probability of TLE: the sigmoid of a single logit; with several, one
+        less the softmax of class 0 (HC). ``predicted_label``: 1 if a single logit's
+        probability is above 0.5, else 0; with several, the class of the largest.
+        ``confidence``: the predicted class's probability.
+    """
+    logits = np.asarray(logits, np.float64)
+    if logits.size == 1:
+        probabilities = np.exp(-np.logaddexp(0, np.array([1, -1]) * logits))  # (HC, TLE)
+        label = int(probabilities[1] > 0.5)
+    else:
+        exponentials = np.exp(logits - logits.max())
+        probabilities = exponentials / exponentials.sum()
+        label = int(probabilities.argmax())
+    return {
+        "prediction": probabilities[1:].sum(),
+        "predicted_label": label,
+        "confidence": probabilities[label],
+    }
+
+
+def rank_correlations(maps: list[np.ndarray]) -> np.ndarray:
+    """Spearman's correlation of the maps' magnitudes over every second voxel on each axis.
+
+    float64 (n, n); NaN against a map that is constant there.
+    """
+    samples = {i: np.abs(values[::2, ::2, ::2]).ravel() for i, values in enumerate(maps)}
+    return pd.DataFrame(samples).rank().corr().to_numpy()
+
+
+def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
+    """Spearman's correlation of two series; NaN below three points or where one is constant."""
+    if len(x) < 3:
+        return float("nan")
+    ranks = pd.DataFrame({"x": x, "y": y}).rank()
+    if ranks.nunique().min() < 2:
+        return float("nan")
+    return float(np.corrcoef(ranks["x"], ranks["y"])[0, 1])
+
+
+def localisation(attribution: np.ndarray, target: np.ndarray, brain: np.ndarray) -> dict:
+    """Score how well a map's magnitude finds a known region of the brain.
+
+    Parameters
+    ----------
+    attribution : ndarray
+        (n_slices, 128, 128).
+    target, brain : ndarray
+        bool, the same shape; target voxels outside the brain count as brain.
+
+    Returns
+    -------
+    dict
+        ``enrichment``: the region's share of the brain's summed magnitude over its share of the
+        brain's voxels (1: no better than anywhere). ``auc``: area under the ROC curve of the
+        magnitude telling the region's voxels from the brain's other voxels (0.5: chance). Both
+        NaN for an empty region or a map that is zero in the brain.
+    """
+    brain = brain | target
+    magnitude = np.abs(attribution[brain]).astype(np.float64)
+    inside = target[brain]
+    n_in, n_out = int(inside.sum()), int((~inside).sum())
+    if not n_in or not n_out or not magnitude.any():
+        return {"enrichment": float("nan"), "auc": float("nan")}
+    ranks = pd.Series(magnitude).rank().to_numpy()
+    return {
+        "enrichment": magnitude[inside].mean() / magnitude.mean(),
+        "auc": (ranks[inside].sum() - n_in * (n_in + 1) / 2) / (n_in * n_out),
+    }

@@ -1,0 +1,135 @@
+"""The registry of attribution methods: what each one asks, and what it costs.
+
+This module is data alone and imports nothing heavy, so that ``--help`` can show the methods
+without loading PyTorch. `mri_saliency.attribution` holds the code behind each name.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Method:
+    """One attribution method.
+
+    Attributes
+    ----------
+    name : str
+        The name on the command line, in folder names and in tables.
+    question : str
+        What the map answers, in one line.
+    signed : bool
+        Whether a map has positive and negative values.
+    unit : str
+        The unit of the map's values.
+    reference : str
+        What the scan is compared with.
+    passes : str
+        Forward-backward passes of the network for one map.
+    completes : bool
+        Whether the map's sum should equal a change of the logit.
+    stochastic : bool
+        Whether the method draws random numbers.
+    paper : str
+        Where the method was published.
+    """
+
+    name: str
+    question: str
+    signed: bool
+    unit: str
+    reference: str
+    passes: str
+    completes: bool
+    stochastic: bool
+    paper: str
+
+
+_CONTRIBUTION = "logit"
+_SLOPE = "logit per unit of intensity"
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method(
+            name="integrated_gradients",
+            question="how much each voxel moved the logit on the way from the baseline to the scan",
+            signed=True,
+            unit=_CONTRIBUTION,
+            reference="`--baseline`",
+            passes="`n_steps`",
+            completes=True,
+            stochastic=False,
+            paper="Sundararajan et al. 2017, Axiomatic attribution for deep networks, ICML",
+        ),
+        Method(
+            name="saliency",
+            question="how strongly the logit reacts to a small change of each voxel",
+            signed=False,
+            unit=_SLOPE,
+            reference="none",
+            passes="1",
+            completes=False,
+            stochastic=False,
+            paper="Simonyan et al. 2014, Deep inside convolutional networks, ICLR workshop",
+        ),
+        Method(
+            name="gradient_shap",
+            question="how much each voxel moved the logit on the way from random noise to the scan",
+            signed=True,
+            unit=_CONTRIBUTION,
+            reference="`noise_std` × normal noise",
+            passes="`n_samples`",
+            completes=True,
+            stochastic=True,
+            paper="Lundberg & Lee 2017, A unified approach to interpreting model predictions, NeurIPS",
+        ),
+        Method(
+            name="input_x_gradient",
+            question="each voxel's intensity times the logit's reaction to it",
+            signed=True,
+            unit=_CONTRIBUTION,
+            reference="zero, to first order",
+            passes="1",
+            completes=False,
+            stochastic=False,
+            paper="Shrikumar et al. 2016, Not just a black box, arXiv:1605.01713",
+        ),
+        Method(
+            name="deep_lift",
+            question="how the logit's difference from the baseline's splits over the voxels' differences",
+            signed=True,
+            unit=_CONTRIBUTION,
+            reference="`--baseline`",
+            passes="2",
+            completes=True,
+            stochastic=False,
+            paper="Shrikumar et al. 2017, Learning important features through propagating "
+            "activation differences, ICML",
+        ),
+        Method(
+            name="noise_tunnel_ig",
+            question="Integrated Gradients, averaged over noisy copies of the scan",
+            signed=True,
+            unit=_CONTRIBUTION,
+            reference="`--baseline`",
+            passes="`n_samples` × `n_steps`",
+            completes=False,
+            stochastic=True,
+            paper="Smilkov et al. 2017, SmoothGrad, arXiv:1706.03825, over Sundararajan et al. 2017",
+        ),
+        Method(
+            name="smooth_grad",
+            question="the logit's reaction to each voxel, with its sign, averaged over noisy copies "
+            "of the scan",
+            signed=True,
+            unit=_SLOPE,
+            reference="none",
+            passes="`n_samples`",
+            completes=False,
+            stochastic=True,
+            paper="Smilkov et al. 2017, SmoothGrad, arXiv:1706.03825",
+        ),
+    )
+}
+
+DEFAULT_METHODS = ("integrated_gradients", "saliency", "gradient_shap")

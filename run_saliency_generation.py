@@ -1,0 +1,48 @@
+"""Run generate_saliency_maps.py with the defaults of a quick test, or on a simulated demo.
+
+Any further option is passed on and overrides the default here, for example:
+
+  python run_saliency_generation.py --device cpu --methods saliency
+  python run_saliency_generation.py --demo
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import generate_saliency_maps
+from mri_saliency.errors import UserError
+
+N_SAMPLES = 20
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the quick test or the demo; returns the script's exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument(
+        "--demo",
+        nargs="?",
+        const=Path("demo_run"),
+        type=Path,
+        metavar="FOLDER",
+        help="simulate a cohort and train a small network on it in FOLDER (default: demo_run), "
+        "and explain that instead",
+    )
+    options, passed_on = parser.parse_known_args(args)
+    defaults = ["--max_samples", str(N_SAMPLES)]
+    if options.demo is None:
+        return generate_saliency_maps.main(defaults + passed_on)
+
+    from mri_saliency import demo
+
+    try:
+        return demo.run(options.demo, defaults + passed_on, generate_saliency_maps.main)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return generate_saliency_maps.WRONG_REQUEST
+
+
+if __name__ == "__main__":
+    sys.exit(main())
