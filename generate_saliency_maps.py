@@ -236,7 +236,7 @@ def _get_parser() -> argparse.ArgumentParser:
     _add(
         group,
         "--workers",
-        max(1, _usable_cores() - 1),
+        _usable_cores(),
         "processes that load and draw; 0: none beside the main one",
         type=int,
     )
@@ -314,6 +314,8 @@ def choose_device(name: str | None) -> torch.device:
     """Find the device asked for; without a wish the first GPU, else the CPU with a warning."""
     import torch
 
+    from mri_saliency.checkpoint import keep_freed_memory
+
     there = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
     if name is None:
         name = DEFAULT_DEVICE
@@ -324,6 +326,8 @@ def choose_device(name: str | None) -> torch.device:
         raise UserError(f"--device: no device {name!r} here; there are {', '.join(there)}.")
     # float32 as written: NVIDIA's convolutions otherwise round their inputs to 10 bits
     torch.backends.cudnn.allow_tf32 = False
+    if name == "cpu":
+        keep_freed_memory()
     return torch.device(name)
 
 
@@ -521,8 +525,7 @@ def write_map(
     predicted = measures.prediction(job.logits)
     view = view_of(job, key_slices, predicted)
     outputs.write_picture(folder.summary_figure(*name), figures.summary_figure(view))
-    for position, index in enumerate(key_slices):
-        picture = figures.slice_figure(view, position)
+    for index, picture in zip(key_slices, figures.slice_figures(view), strict=True):
         outputs.write_picture(folder.slice_figure(*name, index), picture)
     row = {
         "method": job.method,
@@ -598,7 +601,7 @@ def worker_pool(n_workers: int) -> Executor:
 def _prepare_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides
     if hasattr(os, "nice"):
-        os.nice(10)  # on a CPU the network comes first
+        os.nice(19)  # on a CPU the network comes first
 
 
 class Ledger:

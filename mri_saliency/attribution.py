@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -103,6 +103,7 @@ class Explainer:
     def __init__(self, network: nn.Module, settings: Settings) -> None:
         self.network = network
         self.settings = settings
+        self._network = _SlicesLast(network)
         self._run: dict[str, Callable[[Batch, str], tuple[Tensor, Tensor | None]]] = {
             "integrated_gradients": self._integrated_gradients,
             "saliency": self._saliency,
@@ -119,15 +120,17 @@ class Explainer:
         return set(self._run)
 
     def predict(self, inputs: Tensor) -> Tensor:
-        """Return the logits (n, n_logits), `Settings.batch_size` volumes at a time."""
-        with torch.no_grad():
-            chunks = inputs.split(self.settings.batch_size)
-            return torch.cat([self.network(chunk) for chunk in chunks])
+        """Return the logits (n, n_logits) of inputs (n, n_slices, 128, 128)."""
+        return self._predict(_slices_last(inputs))
 
     def attribute(self, method: str, batch: Batch) -> list[Attribution]:
         """Make the map of each scan of `batch` with `method`."""
+        batch = replace(
+            batch, inputs=_slices_last(batch.inputs), baselines=_slices_last(batch.baselines)
+        )
         maps, expected = self._run[method](batch, method)
         totals = maps.sum(dim=(1, 2, 3), dtype=torch.float64).tolist()
+        maps = maps.permute(0, 3, 1, 2)
         expected_totals = [None] * len(totals) if expected is None else expected.tolist()
         return [
             Attribution(values, total, expected_total)
@@ -140,7 +143,7 @@ class Explainer:
         return self._gradients(batch.inputs, batch.targets).abs(), None
 
     def _input_x_gradient(self, batch: Batch, _: str) -> tuple[Tensor, None]:
-        method = InputXGradient(self.network)
+        method = InputXGradient(self._network)
         return self._in_groups(batch.inputs, batch.targets, method.attribute), None
 
     def _integrated_gradients(self, batch: Batch, _: str) -> tuple[Tensor, Tensor]:
@@ -176,9 +179,9 @@ class Explainer:
         expected = self._target_logits(batch.inputs, batch.targets)
         for draws in self._draws(batch, method, self.settings.batch_size):
             targets = [batch.targets[i] for i in draws.scans]
-            differences = batch.inputs[draws.scans] - draws.noise
-            points = draws.noise + draws.fractions[:, None, None, None] * differences
-            contributions = differences * self._gradients(points, targets)
+            inputs = batch.inputs[draws.scans]
+            points = torch.lerp(draws.noise, inputs, draws.fractions[:, None, None, None])
+            contributions = (inputs - draws.noise) * self._gradients(points, targets)
             noise_logits = self._target_logits(draws.noise, targets)
             for scan, contribution, logit in zip(draws.scans, contributions, noise_logits, strict=True):
                 maps[scan] += contribution / self.settings.n_samples
@@ -204,13 +207,13 @@ class Explainer:
     def _deep_lift_network(self) -> nn.Module:
         """The network with DeepLIFT's rules in its backward pass; it shares the weights."""
         weights = {id(p): p for p in self.network.parameters()}
-        network = copy.deepcopy(self.network, memo=weights)
+        network = copy.deepcopy(self._network, memo=weights)
         with_deep_lift_rules(network)
         return network
 
     def _integrate(self, inputs: Tensor, baselines: Tensor, targets: list[int]) -> Tensor:
         """Integrated Gradients of (n, ...) from baselines (n or 1, ...)."""
-        method = IntegratedGradients(self.network)
+        method = IntegratedGradients(self._network)
         baselines = baselines.expand_as(inputs)
         maps = []
         for group in _slices(len(inputs), self.settings.batch_size // self.settings.n_steps):
@@ -227,7 +230,7 @@ class Explainer:
         return torch.cat(maps).to(inputs.dtype)
 
     def _gradients(self, points: Tensor, targets: list[int]) -> Tensor:
-        method = Saliency(self.network)
+        method = Saliency(self._network)
 
         def signed(inputs: Tensor, target: list[int]) -> Tensor:
             return method.attribute(inputs, target=target, abs=False)
@@ -245,13 +248,18 @@ class Explainer:
             ]
         )
 
+    def _predict(self, inputs: Tensor) -> Tensor:
+        with torch.no_grad():
+            chunks = inputs.split(self.settings.batch_size)
+            return torch.cat([self._network(chunk) for chunk in chunks])
+
     def _target_logits(self, inputs: Tensor, targets: list[int]) -> Tensor:
         """Logit of each volume's target, float64 (n,)."""
-        return self.predict(inputs).double()[range(len(inputs)), targets]
+        return self._predict(inputs).double()[range(len(inputs)), targets]
 
     def _logit_change(self, batch: Batch) -> Tensor:
         """Logit at the scans less the logit at their baselines, float64 (n,)."""
-        baseline_logits = self.predict(batch.baselines).double()
+        baseline_logits = self._predict(batch.baselines).double()
         rows = range(len(batch.inputs))
         return (
             self._target_logits(batch.inputs, batch.targets)
@@ -272,19 +280,33 @@ class Explainer:
         ]
         n_samples = self.settings.n_samples
         pairs = itertools.product(range(len(generators)), range(n_samples))
-        options = {"device": batch.inputs.device, "dtype": batch.inputs.dtype}
         while group := list(itertools.islice(pairs, max(1, at_a_time))):
-            noise, fractions = [], []
-            for scan, sample in group:
-                generator = generators[scan]
-                uniform = torch.rand((), generator=generator, **options)
-                fractions.append((sample + uniform) / n_samples)
-                noise.append(torch.randn(batch.inputs.shape[1:], generator=generator, **options))
-            yield _Draws(
-                scans=[scan for scan, _ in group],
-                noise=torch.stack(noise) * self.settings.noise_std,
-                fractions=torch.stack(fractions),
-            )
+            noise = batch.inputs.new_empty(len(group), *batch.inputs.shape[1:])
+            fractions = batch.inputs.new_empty(len(group))
+            for i, (scan, sample) in enumerate(group):
+                fractions[i].uniform_(generator=generators[scan]).add_(sample).div_(n_samples)
+                noise[i].normal_(0, self.settings.noise_std, generator=generators[scan])
+            yield _Draws([scan for scan, _ in group], noise, fractions)
+
+
+class _SlicesLast(nn.Module):
+    """The network for inputs (n, 128, 128, n_slices).
+
+    That is how a channels-last network keeps its data in memory. With the axes in this order Captum's
+    arithmetic between passes, and its view of the gradient as one row a step, need no copy.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.network(inputs.permute(0, 3, 1, 2))
+
+
+def _slices_last(inputs: Tensor) -> Tensor:
+    """(n, n_slices, 128, 128) -> (n, 128, 128, n_slices), contiguous."""
+    return inputs.detach().permute(0, 2, 3, 1).contiguous()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ background, over which only the images and the changing texts are drawn again.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,11 +17,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 from matplotlib.text import Text
 
 _DPI = 100
-_SLICE_PANEL_PX = 448  # four times a slice's 112 pixels
+_SLICE_PANEL_PX = 336  # three times a slice's 112 pixels
 _SUMMARY_PANEL_PX = 224
 _SUMMARY_COLUMNS = 8  # slices side by side before the summary starts another block
 _SCALE_PERCENTILE = 99.9  # of a map's magnitude: where its colours saturate
@@ -32,8 +31,8 @@ _MM_TICKS = (-100, -50, 0, 50, 100)
 
 
 def _colour_table(name: str) -> np.ndarray:
-    """Sample a colour map at 256 values: uint8 (256, 3)."""
-    return (matplotlib.colormaps[name](np.arange(256))[:, :3] * 255).astype(np.uint8)
+    """Sample a colour map at 256 values: uint8 (256, 4), RGBA."""
+    return (matplotlib.colormaps[name](np.arange(256)) * 255).astype(np.uint8)
 
 
 _DIVERGING = _colour_table("RdBu_r")
@@ -104,42 +103,37 @@ def intensity_window(network_input: np.ndarray) -> tuple[float, float]:
     return float(sample.min()), float(np.partition(sample, rank)[rank])
 
 
-def slice_figure(view: MapView, index: int) -> np.ndarray:
-    """Draw key slice `index` in three panels: the slice, its attribution, the magnitude laid over it.
+def slice_figures(view: MapView) -> Iterator[np.ndarray]:
+    """Draw each key slice in three panels: the slice, its attribution, the magnitude laid over it.
 
-    Returns
-    -------
+    Yields
+    ------
     ndarray
-        uint8 (height, width, 3).
+        uint8 (height, width, 4), RGBA.
     """
     sheet = _slice_sheet(view.extent, view.in_mm, view.signed)
-    anatomy, attribution, overlay = _colours(view, index)
-    for image, colours in zip(sheet.images, (anatomy, attribution, overlay), strict=True):
-        image.set_data(colours)
-    sheet.texts["title"].set_text(f"{view.title}   {view.slice_titles[index]}")
-    sheet.texts["subtitle"].set_text(view.subtitle)
     sheet.set_scale("attribution", view.scale, view.unit, view.signed)
     sheet.set_scale("magnitude", view.scale, view.unit, signed=False)
     sheet.set_window(view.window)
-    return sheet.draw()
+    background = sheet.draw({"title": view.title, "subtitle": view.subtitle})
+    for index, slice_title in enumerate(view.slice_titles):
+        picture = sheet.draw({"slice title": slice_title}, over=background)
+        sheet.paste(picture, _colours(view, index))
+        yield picture
 
 
 def summary_figure(view: MapView) -> np.ndarray:
-    """Draw all key slices, anatomy above attribution; uint8 (height, width, 3)."""
-    sheet = _summary_sheet(len(view.slice_titles), view.extent, view.in_mm, view.signed)
-    for index, slice_title in enumerate(view.slice_titles):
-        anatomy, attribution, _ = _colours(view, index)
-        sheet.images[2 * index].set_data(anatomy)
-        sheet.images[2 * index + 1].set_data(attribution)
-        sheet.texts[f"slice {index}"].set_text(slice_title.replace(", ", "\n"))
-    sheet.texts["title"].set_text(view.title)
-    sheet.texts["subtitle"].set_text(view.subtitle)
+    """Draw all key slices, anatomy above attribution; uint8 (height, width, 4), RGBA."""
+    sheet = _summary_sheet(tuple(view.slice_titles), view.extent, view.in_mm, view.signed)
     sheet.set_scale("attribution", view.scale, view.unit, view.signed)
-    return sheet.draw()
+    picture = sheet.draw({"title": view.title, "subtitle": view.subtitle})
+    pairs = [_colours(view, index)[:2] for index in range(len(view.slice_titles))]
+    sheet.paste(picture, [image for pair in pairs for image in pair])
+    return picture
 
 
 def _colours(view: MapView, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Colour one slice's anatomy, attribution and overlay: uint8 (height, width, 3) each."""
+    """Colour one slice's anatomy, attribution and overlay: uint8 (height, width, 4), RGBA each."""
     low, high = view.window
     grey = (view.anatomy[index] - low) / ((high - low) or 1)
     relative = view.attribution[index] / (view.scale or 1)
@@ -156,146 +150,171 @@ def _overlay(under: np.ndarray, magnitude: np.ndarray) -> np.ndarray:
 
 
 def _lookup(table: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Colour values from 0 to 1: (...) -> uint8 (..., 3)."""
+    """Colour values from 0 to 1: (...) -> uint8 (..., 4)."""
     return table[(np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8)]
 
 
 class _Sheet:
-    """A figure laid out once, in pixels from the top left, of which only some artists change."""
+    """A figure laid out once, in pixels from the top left: what changes is drawn over what does not."""
 
     def __init__(self, width: int, height: int) -> None:
         self.width, self.height = width, height
         self.figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
         self.canvas = FigureCanvasAgg(self.figure)
-        self.images: list[AxesImage] = []
-        self.texts: dict[str, Text] = {}
-        self._background = None
+        self._panels: list[tuple[int, int, int, int]] = []  # x, y, width, height
+        self._texts: dict[str, Text] = {}
+        self._labels: dict[str, str] = {}  # of the colour bars
+        self._static: np.ndarray | None = None
 
     def axes(self, x: int, y: int, width: int, height: int) -> Axes:
+        """Place axes without ticks."""
         bottom = self.height - y - height
         box = (x / self.width, bottom / self.height, width / self.width, height / self.height)
         return self.figure.add_axes(box, xticks=[], yticks=[])
 
-    def text(self, name: str, x: float, y: float, **style) -> None:
-        """Place a text that changes; `x`, `y` in pixels."""
-        artist = self.figure.text(x / self.width, 1 - y / self.height, "", **style)
+    def text(self, name: str, x: float, y: float, **style: object) -> None:
+        """Place a text that changes."""
+        artist = self.static_text("", x, y, **style)
         artist.set_animated(True)
-        self.texts[name] = artist
+        self._texts[name] = artist
 
-    def panel(
-        self, x: int, y: int, size: int, extent: tuple, in_mm: bool, side_colour: str
-    ) -> Axes:
-        """Place an image that changes, with L and R where the sides are known."""
-        axes = self.axes(x, y, size, size)
-        blank = np.zeros((2, 2, 3), np.uint8)
-        image = axes.imshow(blank, extent=extent, interpolation="nearest", animated=True)
-        self.images.append(image)
-        if in_mm:
-            for side, place in (("L", 0.03), ("R", 0.97)):
-                name = f"side {len(self.texts)}"
-                self.texts[name] = axes.text(
-                    place, 0.97, side, transform=axes.transAxes, color=side_colour, fontsize=12,
-                    fontweight="bold", ha="left" if side == "L" else "right", va="top", animated=True,
-                )  # fmt: skip
+    def static_text(self, text: str, x: float, y: float, **style: object) -> Text:
+        """Place a text that does not change."""
+        return self.figure.text(x / self.width, 1 - y / self.height, text, va="top", **style)
+
+    def panel(self, x: int, y: int, width: int, height: int) -> Axes:
+        """Place an image that changes; returns axes of its size, for ticks and labels."""
+        self._panels.append((x, y, width, height))
+        axes = self.axes(x, y, width, height)
+        axes.spines[:].set_visible(False)
         return axes
 
-    def colour_bar(self, name: str, x: int, y: int, width: int, ramp: np.ndarray, n_ticks: int) -> None:
-        """Place a horizontal colour bar whose tick labels and unit change; `ramp` is (n, 3)."""
-        axes = self.axes(x, y, width, 12)
-        axes.imshow(ramp[None], aspect="auto", interpolation="nearest")
+    def sides(self, x: int, y: int, width: int) -> None:
+        """Mark left and right above a panel's corners."""
+        style = {"fontsize": 12, "fontweight": "bold"}
+        self.static_text("L", x, y, ha="left", **style)
+        self.static_text("R", x + width, y, ha="right", **style)
+
+    def colour_bar(self, name: str, x: int, y: int, width: int, table: np.ndarray, n_ticks: int) -> None:
+        """Place a horizontal colour bar whose tick labels and unit change; `table` is (256, 4)."""
+        self.axes(x, y, width, 12).imshow(table[None], aspect="auto", interpolation="nearest")
         for tick in range(n_ticks):
             place = x + width * tick / (n_ticks - 1)
-            self.text(f"{name} tick {tick}", place, y + 16, fontsize=9, ha="center", va="top")
-        self.text(f"{name} unit", x + width / 2, y + 34, fontsize=9, ha="center", va="top")
+            self.text(f"{name} tick {tick}", place, y + 16, fontsize=9, ha="center")
+        self.text(f"{name} unit", x + width / 2, y + 34, fontsize=9, ha="center")
 
     def set_scale(self, name: str, scale: float, unit: str, signed: bool) -> None:
         """Label a colour bar that ends at `scale`, where colours saturate."""
-        ticks = _TICKS if signed else _TICKS[2:]
         exponent = math.floor(math.log10(scale)) if scale else 0
         exponent = 0 if -2 <= exponent <= 2 else exponent
         factor = f"10{str(exponent).translate(_SUPERSCRIPTS)} " if exponent else ""
-        for index, tick in enumerate(ticks):
-            value = f"{tick * scale / 10.0**exponent:.3g}".replace("-", "\N{MINUS SIGN}")
+        for index, tick in enumerate(_TICKS if signed else _TICKS[2:]):
             bound = {-1.0: "≤ ", 1.0: "≥ "}.get(tick, "") if scale else ""
-            self.texts[f"{name} tick {index}"].set_text(f"{bound}{value}")
-        label = f"{name} ({factor}{unit})" if scale else f"{name}: zero everywhere"
-        self.texts[f"{name} unit"].set_text(label)
+            value = f"{tick * scale / 10.0**exponent:.3g}".replace("-", "\N{MINUS SIGN}")
+            self._labels[f"{name} tick {index}"] = bound + value
+        self._labels[f"{name} unit"] = f"{name} ({factor}{unit})" if scale else f"{name}: zero everywhere"
 
     def set_window(self, window: tuple[float, float]) -> None:
         """Label the grey bar with a scan's intensity window."""
-        for index, value in enumerate(window):
-            bound = "≤ " if index == 0 else "≥ "
-            text = f"{bound}{value:.2g}".replace("-", "\N{MINUS SIGN}")
-            self.texts[f"intensity tick {index}"].set_text(text)
-        self.texts["intensity unit"].set_text("network input (standard deviations)")
+        for index, (bound, value) in enumerate(zip(("≤", "≥"), window, strict=True)):
+            text = f"{bound} {value:.2g}".replace("-", "\N{MINUS SIGN}")
+            self._labels[f"intensity tick {index}"] = text
+        self._labels["intensity unit"] = "network input (standard deviations)"
 
-    def draw(self) -> np.ndarray:
-        """Draw what changes over what does not; uint8 (height, width, 3)."""
-        if self._background is None:
-            self.canvas.draw()  # leaves out animated artists
-            self._background = self.canvas.copy_from_bbox(self.figure.bbox)
-        self.canvas.restore_region(self._background)
-        for artist in (*self.images, *self.texts.values()):
-            self.figure.draw_artist(artist)
-        return np.asarray(self.canvas.buffer_rgba())[..., :3].copy()
+    def draw(self, texts: dict[str, str], over: np.ndarray | None = None) -> np.ndarray:
+        """Draw texts over a picture this sheet drew, or over what does not change, with the labels.
+
+        uint8 (height, width, 4), RGBA.
+        """
+        if self._static is None:
+            self.canvas.draw()  # leaves out the animated texts
+            self._static = np.array(self.canvas.buffer_rgba())
+        pixels = np.asarray(self.canvas.buffer_rgba())
+        if over is None:
+            pixels[:] = self._static
+            texts = texts | self._labels
+        else:
+            pixels[:] = over
+        for name, text in texts.items():
+            self._texts[name].set_text(text)
+            self.figure.draw_artist(self._texts[name])
+        return pixels.copy()
+
+    def paste(self, picture: np.ndarray, images: Sequence[np.ndarray]) -> None:
+        """Put images into the panels, pixel for pixel, in place."""
+        pixels = picture.view(np.uint32)[..., 0]  # a pixel's four bytes as one number
+        for (x, y, width, height), image in zip(self._panels, images, strict=True):
+            rows = np.arange(height) * image.shape[0] // height
+            columns = np.arange(width) * image.shape[1] // width
+            enlarged = image.view(np.uint32)[..., 0][rows[:, None], columns]
+            pixels[y : y + height, x : x + width] = enlarged
 
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
+def _panel_height(extent: tuple, width: int) -> int:
+    left, right, bottom, top = extent
+    return round(width * (top - bottom) / (right - left))
+
+
 @lru_cache(maxsize=8)
 def _slice_sheet(extent: tuple, in_mm: bool, signed: bool) -> _Sheet:
     size, gap, left, top = _SLICE_PANEL_PX, 24, 56, 84
-    sheet = _Sheet(left + 3 * size + 3 * gap, top + size + 88)
-    sheet.text("title", left, 10, fontsize=13, fontweight="bold", va="top")
-    sheet.text("subtitle", left, 34, fontsize=11, va="top")
-    names = ("slice", "attribution", "magnitude over the slice")
-    for index, name in enumerate(names):
-        x = left + index * (size + gap)
-        axes = sheet.panel(x, top, size, extent, in_mm, "black" if index == 1 else "white")
-        axes.set_title(name, fontsize=11)
-        if in_mm:
-            _mark_mm(axes, extent, with_z=index == 0)
+    height = _panel_height(extent, size)
+    sheet = _Sheet(left + 3 * (size + gap), top + height + 88)
+    sheet.text("title", left, 8, fontsize=13, fontweight="bold")
+    sheet.text("slice title", left + 3 * size + 2 * gap, 8, fontsize=13, fontweight="bold", ha="right")
+    sheet.text("subtitle", left, 32, fontsize=11)
     ramp = np.linspace(0, 1, 256)
-    under = np.full((256, 3), 255 * _OVERLAY_GREY)
-    bars = (
-        ("intensity", _lookup(_GREY, ramp), 2),
-        ("attribution", _lookup(_DIVERGING if signed else _SEQUENTIAL, ramp), 5 if signed else 3),
-        ("magnitude", _overlay(under, ramp), 3),
+    over_grey = _overlay(_GREY[np.full(256, int(255 * _OVERLAY_GREY))], ramp)
+    panels = (
+        ("slice", "intensity", _GREY, 2),
+        ("attribution", "attribution", _DIVERGING if signed else _SEQUENTIAL, 5 if signed else 3),
+        ("magnitude over the slice", "magnitude", over_grey, 3),
     )
-    for index, (name, colours, n_ticks) in enumerate(bars):
+    for index, (title, bar, table, n_ticks) in enumerate(panels):
         x = left + index * (size + gap)
-        sheet.colour_bar(name, x + 44, top + size + 32, size - 88, colours, n_ticks)
+        axes = sheet.panel(x, top, size, height)
+        sheet.static_text(title, x + size / 2, top - 24, ha="center", fontsize=11)
+        if in_mm:
+            sheet.sides(x, top - 24, size)
+            _mark_mm(axes, extent, with_z=index == 0)
+        sheet.colour_bar(bar, x + 44, top + height + 32, size - 88, table, n_ticks)
     return sheet
 
 
 @lru_cache(maxsize=8)
-def _summary_sheet(n: int, extent: tuple, in_mm: bool, signed: bool) -> _Sheet:
+def _summary_sheet(slice_titles: tuple, extent: tuple, in_mm: bool, signed: bool) -> _Sheet:
     size, gap, left, top = _SUMMARY_PANEL_PX, 6, 30, 62
-    columns = min(n, _SUMMARY_COLUMNS)
-    blocks = math.ceil(n / _SUMMARY_COLUMNS)
-    block_height = 40 + 2 * (size + gap)
-    # never narrower than its title
-    width = max(2 * left + columns * (size + gap), 760)
+    height = _panel_height(extent, size)
+    columns = min(len(slice_titles), _SUMMARY_COLUMNS)
+    blocks = math.ceil(len(slice_titles) / _SUMMARY_COLUMNS)
+    block_height = 44 + 2 * (height + gap)
+    width = max(2 * left + columns * (size + gap), 760)  # never narrower than its title
     sheet = _Sheet(width, top + blocks * block_height + 68)
-    sheet.text("title", left, 10, fontsize=13, fontweight="bold", va="top")
-    sheet.text("subtitle", left, 34, fontsize=11, va="top")
-    for index in range(n):
+    sheet.text("title", left, 8, fontsize=13, fontweight="bold")
+    sheet.text("subtitle", left, 32, fontsize=11)
+    for index, slice_title in enumerate(slice_titles):
         block, column = divmod(index, _SUMMARY_COLUMNS)
         x, y = left + column * (size + gap), top + block * block_height
-        sheet.text(f"slice {index}", x + size / 2, y, fontsize=10, ha="center", va="top")
-        for row, colour in enumerate(("white", "black")):
-            axes = sheet.panel(x, y + 36 + row * (size + gap), size, extent, in_mm, colour)
+        title = slice_title.replace(", ", "\n")
+        sheet.static_text(title, x + size / 2, y, fontsize=10, ha="center", linespacing=1.1)
+        if in_mm:
+            sheet.sides(x, y + 15, size)
+        for row, name in enumerate(("slice", "attribution")):
+            axes = sheet.panel(x, y + 36 + row * (height + gap), size, height)
             if column == 0:
-                axes.set_ylabel(("slice", "attribution")[row], fontsize=11)
-    colours = _lookup(_DIVERGING if signed else _SEQUENTIAL, np.linspace(0, 1, 256))
-    bar_y = top + blocks * block_height + 8
-    sheet.colour_bar("attribution", width // 2 - 220, bar_y, 440, colours, 5 if signed else 3)
+                axes.set_ylabel(name, fontsize=11)
+    table = _DIVERGING if signed else _SEQUENTIAL
+    bar_y = top + blocks * block_height + 4
+    sheet.colour_bar("attribution", width // 2 - 220, bar_y, 440, table, 5 if signed else 3)
     return sheet
 
 
 def _mark_mm(axes: Axes, extent: tuple, with_z: bool) -> None:
     left, right, bottom, top = extent
+    axes.set(xlim=(left, right), ylim=(bottom, top))
     axes.set_xticks([tick for tick in _MM_TICKS if left < tick < right])
     axes.tick_params(labelsize=8, length=3, pad=2)
     axes.set_xlabel("x (mm)", fontsize=8, labelpad=0)

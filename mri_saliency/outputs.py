@@ -81,19 +81,19 @@ def write_array(path: Path, array: np.ndarray) -> None:
 
 
 def write_nifti(path: Path, image: nib.Nifti1Image) -> None:
-    """Write a gzipped NIfTI file, quickly: noise-like floats hardly shrink however hard one tries."""
-    # Huffman coding alone: as small as gzip's level 1 on these maps, and several times as fast
-    compressor = zlib.compressobj(1, zlib.DEFLATED, 31, 9, zlib.Z_HUFFMAN_ONLY)
+    """Write a gzipped NIfTI file."""
+    # run lengths alone: on these maps as small as gzip's default, in half the time
+    compressor = zlib.compressobj(1, zlib.DEFLATED, 31, 9, zlib.Z_RLE)
     with _whole_file(path) as file:
         file.write(compressor.compress(image.to_bytes()) + compressor.flush())
 
 
 def write_picture(path: Path, picture: np.ndarray) -> None:
-    """Write uint8 (height, width, 3) as PNG."""
+    """Write uint8 (height, width, 4), RGBA without transparency, as PNG."""
     from PIL import Image  # matplotlib depends on it
 
     with _whole_file(path) as file:
-        Image.fromarray(picture).save(file, "PNG", compress_level=1)
+        Image.fromarray(picture).convert("RGB").save(file, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
 
 
 def write_figure(path: Path, figure: Figure) -> None:
