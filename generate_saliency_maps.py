@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from mri_saliency.attribution import Attribution, Batch, Explainer, Settings
     from mri_saliency.checkpoint import Checkpoint
     from mri_saliency.cohort import Scan
+    from mri_saliency.figures import MapView
     from mri_saliency.outputs import OutputFolder
     from mri_saliency.volumes import Grid
 
@@ -243,9 +244,7 @@ def _get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add(
-    group: argparse._ArgumentGroup, flag: str, default: object, help_text: str, **rest: object
-) -> None:
+def _add(group: argparse._ArgumentGroup, flag: str, default: object, help_text: str, **rest: object) -> None:
     many = isinstance(default, tuple)
     shown = " ".join(map(str, default)) if many else str(default)
     default = list(default) if many else default
@@ -505,9 +504,7 @@ class WrittenMap:
     profile: np.ndarray
 
 
-def write_map(
-    folder: OutputFolder, job: MapJob, *, key_slices: list[int], with_nifti: bool
-) -> WrittenMap:
+def write_map(folder: OutputFolder, job: MapJob, *, key_slices: list[int], with_nifti: bool) -> WrittenMap:
     """Write a map's array, image and figures, and measure it; runs in a worker."""
     import numpy as np
 
@@ -541,7 +538,7 @@ def write_map(
     return WrittenMap(row, measures.slice_profile(values))
 
 
-def view_of(job: MapJob, key_slices: list[int], predicted: dict) -> figures.MapView:
+def view_of(job: MapJob, key_slices: list[int], predicted: dict) -> MapView:
     """Gather what a map's figures show."""
     from mri_saliency import figures, volumes
 

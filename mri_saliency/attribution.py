@@ -125,9 +125,7 @@ class Explainer:
 
     def attribute(self, method: str, batch: Batch) -> list[Attribution]:
         """Make the map of each scan of `batch` with `method`."""
-        batch = replace(
-            batch, inputs=_slices_last(batch.inputs), baselines=_slices_last(batch.baselines)
-        )
+        batch = replace(batch, inputs=_slices_last(batch.inputs), baselines=_slices_last(batch.baselines))
         maps, expected = self._run[method](batch, method)
         totals = maps.sum(dim=(1, 2, 3), dtype=torch.float64).tolist()
         maps = maps.permute(0, 3, 1, 2)
@@ -237,9 +235,7 @@ class Explainer:
 
         return self._in_groups(points, targets, signed)
 
-    def _in_groups(
-        self, inputs: Tensor, targets: list[int], attribute: Callable[..., Tensor]
-    ) -> Tensor:
+    def _in_groups(self, inputs: Tensor, targets: list[int], attribute: Callable[..., Tensor]) -> Tensor:
         """Call a one-pass method on at most `batch_size` volumes at a time."""
         return torch.cat(
             [
@@ -273,9 +269,7 @@ class Explainer:
         the other scans nor on the grouping.
         """
         generators = [
-            torch.Generator(batch.inputs.device).manual_seed(
-                seed_of(self.settings.seed, scan_id, method)
-            )
+            torch.Generator(batch.inputs.device).manual_seed(seed_of(self.settings.seed, scan_id, method))
             for scan_id in batch.scan_ids
         ]
         n_samples = self.settings.n_samples

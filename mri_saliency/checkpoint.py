@@ -90,9 +90,7 @@ def load_checkpoint(path: Path, parameters_path: Path | None = None) -> Checkpoi
     return Checkpoint(prepare_for_attribution(network), variant, n_slices, n_logits, parameters)
 
 
-def build_network(
-    variant: str, n_slices: int, n_logits: int, dropout: float = _DEFAULT_DROPOUT
-) -> nn.Module:
+def build_network(variant: str, n_slices: int, n_logits: int, dropout: float = _DEFAULT_DROPOUT) -> nn.Module:
     """Build the laboratory's network, untrained: torchvision's, with two layers replaced.
 
     float32 (n, n_slices, height, width) -> (n, n_logits).
@@ -240,9 +238,7 @@ def _find_state_dict(content: object, path: Path) -> Mapping[str, Tensor]:
         found = "the keys " + ", ".join(map(repr, list(content)[:8]))
     else:
         found = f"a {type(content).__name__}"
-    raise UserError(
-        f"{path}: expected a dict with 'model_state_dict', or a bare state dict; found {found}."
-    )
+    raise UserError(f"{path}: expected a dict with 'model_state_dict', or a bare state dict; found {found}.")
 
 
 def _strip_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -180,9 +180,7 @@ def _read_table(csv_path: Path) -> pd.DataFrame:
         raise UserError(f"{csv_path}: {what}; expected the cohort's table. Name it with --csv_path.")
     try:
         # text as it stands: only an empty cell counts as missing
-        return pd.read_csv(
-            csv_path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig"
-        )
+        return pd.read_csv(csv_path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig")
     except OSError as error:
         raise UserError(f"{csv_path}: cannot read the table ({error.strerror}).") from error
     except (ValueError, pd.errors.ParserError) as error:

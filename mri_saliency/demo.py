@@ -142,18 +142,14 @@ class Simulator:
         brain *= np.float32(generator.uniform(*BRIGHTNESS))
         return brain.clip(0, 1, out=brain)
 
-    def with_lesion(
-        self, brain: np.ndarray, diagnosis: str, generator: np.random.Generator
-    ) -> np.ndarray:
+    def with_lesion(self, brain: np.ndarray, diagnosis: str, generator: np.random.Generator) -> np.ndarray:
         """Take grey matter from the hippocampus on the side of the diagnosis; HC keeps it."""
         if diagnosis == "HC":
             return brain
         loss = np.float32(generator.uniform(*LOSS))
         return np.where(self.lesions[diagnosis], brain * (1 - loss), brain)
 
-    def inputs(
-        self, n: int, generator: np.random.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def inputs(self, n: int, generator: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Draw network inputs (n, 115, 128, 128) and labels (n,): each brain healthy and with TLE."""
         pairs = [self._pair(index, child) for index, child in enumerate(generator.spawn(n // 2))]
         inputs = torch.from_numpy(np.stack([array for pair in pairs for array in pair]))
@@ -177,9 +173,7 @@ def train(simulator: Simulator) -> tuple[nn.Module, torch.optim.Optimizer]:
             if isinstance(module, StochasticDepth):
                 module.p = 0.0  # so few steps must each train every block
         optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, LEARNING_RATE, total_steps=TRAINING_STEPS
-        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=TRAINING_STEPS)
         network.train()
         for step in range(1, TRAINING_STEPS + 1):
             inputs, labels = simulator.inputs(TRAINING_BATCH, generator)

@@ -29,7 +29,6 @@ _TICKS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # of a colour bar, in units of the scale
 _MM_TICKS = (-100, -50, 0, 50, 100)
 
 
-
 def _colour_table(name: str) -> np.ndarray:
     """Sample a colour map at 256 values: uint8 (256, 4), RGBA."""
     return (matplotlib.colormaps[name](np.arange(256)) * 255).astype(np.uint8)
@@ -401,9 +400,7 @@ def _box(axes: Axes, values: np.ndarray, place: float, width: float, colour: str
         axes.scatter(place + jitter, values, s=14, color=colour, alpha=0.7, linewidths=0, zorder=3)
 
 
-def _boxes_by_method(
-    axes: Axes, statistics: pd.DataFrame, methods: Sequence[str], column: str
-) -> None:
+def _boxes_by_method(axes: Axes, statistics: pd.DataFrame, methods: Sequence[str], column: str) -> None:
     for index, method in enumerate(methods):
         values = statistics.loc[statistics["method"] == method, column].to_numpy(float)
         _box(axes, values, index, 0.5, _method_colour(index))
@@ -448,9 +445,7 @@ def _relative_strength(rows: pd.DataFrame) -> np.ndarray:
     return strength / (np.median(strength) or 1) if len(strength) else strength
 
 
-def _profiles(
-    axes: Axes, profiles: dict[tuple[str, str], np.ndarray], methods: Sequence[str]
-) -> None:
+def _profiles(axes: Axes, profiles: dict[tuple[str, str], np.ndarray], methods: Sequence[str]) -> None:
     styles = {"HC": "--", "TLE": "-"}
     for (method, name), profile in profiles.items():
         colour = _method_colour(methods.index(method))

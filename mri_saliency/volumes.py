@@ -320,9 +320,7 @@ def _check_claim(shape: tuple[int, ...], path: Path) -> None:
     if len(shape) != 3:
         raise UserError(f"{path}: expected a 3-D volume, found {len(shape)}-D (shape {tuple(shape)}).")
     if not 0 < math.prod(shape) <= _MAX_VOXELS:
-        raise UserError(
-            f"{path}: claims the shape {tuple(shape)}; expected 1 to {_MAX_VOXELS} voxels."
-        )
+        raise UserError(f"{path}: claims the shape {tuple(shape)}; expected 1 to {_MAX_VOXELS} voxels.")
 
 
 def _check_axes(affine: np.ndarray, path: Path) -> None:

@@ -1,0 +1,181 @@
+"""A checkpoint in any of its forms gives the same network; anything else a clear error."""
+
+import copy
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mri_saliency import checkpoint
+from mri_saliency.checkpoint import load_checkpoint, prepare_for_attribution
+from mri_saliency.errors import UserError
+
+from .conftest import lively_network, save_checkpoint
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    return torch.randn(2, 115, 128, 128, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("prefix", ["", "backbone.", "module.backbone.", "_orig_mod.module.backbone."])
+def test_any_nesting_of_prefixes_gives_the_same_logits(tmp_path, network, inputs, prefix):
+    save_checkpoint(tmp_path / "model.pth", network, prefix)
+    loaded = load_checkpoint(tmp_path / "model.pth")
+    assert (loaded.variant, loaded.n_slices, loaded.n_logits) == ("S", 115, 1)
+    assert not loaded.network.training
+    assert not any(p.requires_grad for p in loaded.network.parameters())
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.network(inputs), network(inputs), rtol=1e-4, atol=1e-5)
+
+
+def test_bare_state_dict_and_legacy_format(tmp_path, network, inputs):
+    torch.save(network.state_dict(), tmp_path / "new.pth")
+    torch.save(network.state_dict(), tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    with torch.no_grad():
+        new, old = (load_checkpoint(tmp_path / name).network(inputs) for name in ("new.pth", "old.pth"))
+    assert torch.equal(new, old)
+
+
+@pytest.mark.parametrize("variant", ["M", "L"])
+def test_architecture_is_read_off_the_shapes(tmp_path, variant):
+    with torch.device("meta"):
+        network = checkpoint.build_network(variant, 21, 3)
+    network = network.to_empty(device="cpu")
+    for tensor in network.state_dict().values():
+        tensor.fill_(0.01)
+    save_checkpoint(tmp_path / "model.pth", network)
+    loaded = load_checkpoint(tmp_path / "model.pth")
+    assert (loaded.variant, loaded.n_slices, loaded.n_logits) == (variant, 21, 3)
+
+
+def test_numpy_scalars_of_both_spellings_load(tmp_path, network):
+    save_checkpoint(tmp_path / "model.pth", network)
+    data = (tmp_path / "model.pth").read_bytes()
+    spelled = b"numpy._core.multiarray" if b"numpy._core.multiarray" in data else b"numpy.core.multiarray"
+    assert spelled in data
+    state = network.state_dict()
+    # in the legacy format the pickle is not checksummed, so the other spelling can be put in
+    content = {"model_state_dict": state, "metrics": np.float32(1)}
+    torch.save(content, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    data = (tmp_path / "old.pth").read_bytes()
+    for spelling in (b"numpy._core.multiarray", b"numpy.core.multiarray"):
+        (tmp_path / "old.pth").write_bytes(data.replace(spelled, spelling))
+        assert load_checkpoint(tmp_path / "old.pth").variant == "S"
+
+
+def test_merging_normalisation_leaves_function_and_gradient(network, inputs):
+    merged = prepare_for_attribution(copy.deepcopy(network))
+    results = []
+    for candidate in (network, merged):
+        x = inputs.clone().requires_grad_()
+        logits = candidate(x)
+        results.append((logits.detach(), torch.autograd.grad(logits.sum(), x)[0]))
+    (logits, gradient), (merged_logits, merged_gradient) = results
+    torch.testing.assert_close(merged_logits, logits, rtol=1e-4, atol=1e-5)
+    assert (merged_gradient - gradient).abs().max() < 1e-4 * gradient.abs().max()
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="reads memory use from Linux's /proc")
+def test_the_optimizer_is_not_read(tmp_path, network):
+    def resident_bytes():
+        return int(Path("/proc/self/smaps_rollup").read_text().split("Rss:")[1].split()[0]) * 1024
+
+    state = {f"backbone.{k}": v for k, v in network.state_dict().items()}
+    ballast = torch.zeros(200_000_000)  # 0.8 GB
+    torch.save({"model_state_dict": state, "optimizer_state_dict": {"m": ballast}}, tmp_path / "model.pth")
+    before = resident_bytes()
+    load_checkpoint(tmp_path / "model.pth")
+    assert resident_bytes() - before < 400_000_000
+
+
+def test_hash_is_sha256sums(tmp_path):
+    (tmp_path / "file").write_bytes(b"abc")
+    assert checkpoint.sha256_of_file(tmp_path / "file").startswith("ba7816bf8f01cfea414140de5dae2223")
+
+
+class Attack:
+    def __reduce__(self):
+        return os.system, ("touch attacked",)
+
+
+def _edited(network, edit):
+    state = {f"backbone.{k}": v.clone() for k, v in network.state_dict().items()}
+    edit(state)
+    return {"model_state_dict": state}
+
+
+def _set(name, value):
+    return lambda state: state.__setitem__(f"backbone.{name}", value)
+
+
+BAD_FILES = {
+    "missing": (None, "no such file"),
+    "text": (b"hello", "not a PyTorch file"),
+    "empty": (b"", "not a PyTorch file"),
+    "plain pickle": (pickle.dumps([1, 2]), "cannot be read|not a PyTorch checkpoint"),
+    "other dict": ({"weights": 3}, "found the keys 'weights'"),
+    "list": ([1, 2], "found a list"),
+    "other network": ({"layer.weight": torch.zeros(3)}, "EfficientNetV2"),
+    "attack": ({"model_state_dict": Attack()}, "could run code"),
+    "module": (torch.nn.Sequential(torch.nn.Linear(2, 2)), "re-save it"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_what_is_no_checkpoint_is_refused(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    content, message = BAD_FILES[name]
+    if isinstance(content, bytes):
+        Path("model.pth").write_bytes(content)
+    elif content is not None:
+        torch.save(content, "model.pth")
+    with pytest.raises(UserError, match=message):
+        load_checkpoint(Path("model.pth"))
+    assert not Path("attacked").exists()
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda state: state.pop("backbone.features.1.0.block.0.0.weight"), "0.weight: missing"),
+        (_set("classifier.1.bias", torch.zeros(2)), r"expected shape \(1,\), found \(2,\)"),
+        (_set("features.0.1.bias", torch.full((24,), float("nan"))), "NaN or infinite"),
+        (_set("extra.weight", torch.zeros(2)), "extra.weight: not part"),
+    ],
+)
+def test_bad_tensors_are_named(tmp_path, network, edit, message):
+    torch.save(_edited(network, edit), tmp_path / "model.pth")
+    with pytest.raises(UserError, match=message):
+        load_checkpoint(tmp_path / "model.pth")
+
+
+def test_truncated_file(tmp_path, network):
+    save_checkpoint(tmp_path / "model.pth", network)
+    data = (tmp_path / "model.pth").read_bytes()
+    (tmp_path / "model.pth").write_bytes(data[: len(data) // 2])
+    with pytest.raises(UserError, match="truncated"):
+        load_checkpoint(tmp_path / "model.pth")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("{", "expected JSON"), ("[]", "object"), ('{"dropout_rate": "x"}', "dropout_rate")]
+)
+def test_bad_parameters(tmp_path, text, message):
+    (tmp_path / "parameters.json").write_text(text)
+    with pytest.raises(UserError, match=message):
+        checkpoint.read_parameters(tmp_path / "parameters.json")
+
+
+def test_missing_dropout_is_no_error(tmp_path):
+    (tmp_path / "parameters.json").write_text("{}")
+    assert checkpoint.read_parameters(tmp_path / "parameters.json") == {}
+
+
+def test_several_slices_and_logits(tmp_path):
+    save_checkpoint(tmp_path / "model.pth", lively_network(n_slices=7, n_logits=3))
+    loaded = load_checkpoint(tmp_path / "model.pth")
+    assert (loaded.n_slices, loaded.n_logits) == (7, 3)
