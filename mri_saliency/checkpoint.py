@@ -211,7 +211,7 @@ def _numpy_scalar_globals() -> list:
 
 
 def _explain_refusal(path: Path, message: str) -> str:
-    found = re.search(r"(?:Unsupported global: GLOBAL|Unsupported class) ([\w.]+)", message)
+    found = re.search(r"(?:GLOBAL|Unsupported class) ([\w.]+)", message)
     if not found:
         return f"{path}: not a PyTorch checkpoint, or a damaged one ({message.splitlines()[0]})."
     name = found.group(1)

@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator
 
 _DPI = 100
 _SLICE_PANEL_PX = 336  # three times a slice's 112 pixels
@@ -421,6 +422,7 @@ def _confidence_against_strength(
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, 0), high + 0.09 * (len(correlations) + 1) * (high - min(low, 0)))
     axes.legend(fontsize=8, loc="upper left", title="Spearman's rank correlation", title_fontsize=8)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.set_title("Confidence against attribution strength")
     axes.set_xlabel("probability of the predicted class")
     axes.set_ylabel("mean |attribution| over its method's median")

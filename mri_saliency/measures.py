@@ -7,6 +7,8 @@ import pandas as pd
 
 # A map whose sum misses the logit's change by more than this fraction of it deserves a look.
 COMPLETENESS_TOLERANCE = 0.05
+# Differences below this many logits are the rounding of two float32 logits, whatever the fraction.
+LOGIT_ROUNDING = 1e-4
 
 
 def map_statistics(attribution: np.ndarray, brain: np.ndarray) -> dict:
@@ -59,8 +61,9 @@ def completeness(total: float, expected_total: float | None) -> dict:
     dict
         ``completeness_sum`` and ``completeness_expected`` in logits; ``completeness_error``, the
         difference over the expected change's magnitude (infinite where that is zero and the sum is
-        not); ``completeness_verdict``, "ok" up to `COMPLETENESS_TOLERANCE`, else "check". All
-        None for a method that promises nothing (`expected_total` None).
+        not); ``completeness_verdict``, "ok" up to `COMPLETENESS_TOLERANCE` of the expected change
+        or `LOGIT_ROUNDING` logits, else "check". All None for a method that promises nothing
+        (`expected_total` None).
     """
     if expected_total is None:
         values = (None, None, None, None)
@@ -70,7 +73,8 @@ def completeness(total: float, expected_total: float | None) -> dict:
             error = 0.0
         else:
             error = difference / abs(expected_total) if expected_total else float("inf")
-        values = (total, expected_total, error, "ok" if error <= COMPLETENESS_TOLERANCE else "check")
+        accepted = error <= COMPLETENESS_TOLERANCE or difference <= LOGIT_ROUNDING
+        values = (total, expected_total, error, "ok" if accepted else "check")
     names = ("sum", "expected", "error", "verdict")
     return {f"completeness_{name}": value for name, value in zip(names, values, strict=True)}
 

@@ -38,6 +38,8 @@ def lively_network(variant="S", n_slices=115, n_logits=1, seed=0):
             norm.momentum = 1.0
         with torch.no_grad():
             network.train()(torch.randn(4, n_slices, 128, 128))
+        for norm in norms:  # a nearly constant channel would blow other inputs up
+            norm.running_var.clamp_(min=float(norm.running_var.mean()) / 3)
         nn.init.normal_(network.classifier[1].weight, std=0.1)
     return network.eval()
 

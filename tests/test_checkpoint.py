@@ -79,7 +79,7 @@ def test_merging_normalisation_leaves_function_and_gradient(network, inputs):
     assert (merged_gradient - gradient).abs().max() < 1e-4 * gradient.abs().max()
 
 
-@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="reads memory use from Linux's /proc")
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="needs Linux's /proc")
 def test_the_optimizer_is_not_read(tmp_path, network):
     def resident_bytes():
         return int(Path("/proc/self/smaps_rollup").read_text().split("Rss:")[1].split()[0]) * 1024

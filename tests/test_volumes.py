@@ -159,7 +159,10 @@ BAD_SCANS = {
     "4d.npy": (np.zeros((113, 137, 113, 2)), "expected a 3-D volume, found 4-D"),
     "short.npy": (np.random.rand(113, 100, 113), "has 100 coronal slices"),
     "complex.npy": (np.zeros(REAL_SHAPE, complex), "real numbers"),
-    "objects.npy": (b"\x93NUMPY\x01\x00v\x00{'descr': '|O', 'fortran_order': False, 'shape': (1,)}", "cannot"),
+    "objects.npy": (
+        b"\x93NUMPY\x01\x00v\x00{'descr': '|O', 'fortran_order': False, 'shape': (1,)}",
+        "cannot",
+    ),
     "list.pkl": (pickle.dumps([1]), "found a list"),
     "keys.pkl": (pickle.dumps({"img": 1}), "the keys 'img'"),
     "broken.pkl": (b"\x80\x04garbage", "cannot be read"),

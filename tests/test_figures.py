@@ -1,0 +1,119 @@
+"""Figures show the right pixels in the right place, on one scale."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from mri_saliency import figures
+
+
+def view(n=2, *, in_mm=True, signed=True, values=None, extent=(-84.75, 84.75, -72.75, 96.75)):
+    attribution = np.zeros((n, 112, 112), np.float32) if values is None else values
+    return figures.MapView(
+        anatomy=np.tile(np.linspace(0, 1, 112, dtype=np.float32), (n, 112, 1)),
+        attribution=attribution,
+        slice_titles=[f"slice {i}, y = {i}.0 mm" for i in range(n)],
+        title="sub-1   method",
+        subtitle="predicted TLE",
+        extent=extent,
+        in_mm=in_mm,
+        signed=signed,
+        unit="logit",
+        scale=figures.colour_scale(attribution),
+        window=(0.0, 1.0),
+    )
+
+
+def panel(picture, index):
+    x = 56 + index * (336 + 24)
+    return picture[84 : 84 + 336, x : x + 336]
+
+
+def test_slice_panels_show_every_voxel_where_it_is():
+    values = np.zeros((2, 112, 112), np.float32)
+    values[1, 10, 20], values[1, 30, 40] = 2.0, -2.0
+    first, second = figures.slice_figures(view(values=values))
+    assert first.shape == second.shape and first.dtype == np.uint8
+    attribution = panel(second, 1)
+    red, blue = attribution[3 * 10 + 1, 3 * 20 + 1], attribution[3 * 30 + 1, 3 * 40 + 1]
+    assert red[0] > red[2] + 50 and blue[2] > blue[0] + 50
+    elsewhere = attribution[3 * 60, 3 * 60]
+    assert np.ptp(elsewhere[:3]) < 4 and elsewhere[0] > 240
+    grey = panel(second, 0)[5, :, 0].astype(int)
+    assert (np.diff(grey) >= 0).all() and grey[0] == 0 and grey[-1] == 255
+    overlay = panel(second, 2)
+    np.testing.assert_array_equal(overlay[3 * 60], panel(second, 0)[3 * 60])  # transparent at zero
+    assert tuple(overlay[3 * 10 + 1, 3 * 20 + 1, :3]) == (255, 255, 0)  # opaque at the scale
+    np.testing.assert_array_equal(first[84:420], panel_free(first, second)[84:420])
+
+
+def panel_free(first, second):
+    """Take `second` with the panels of `first`: the rest of the two must be the same."""
+    mixed = second.copy()
+    for index in range(3):
+        panel(mixed, index)[:] = panel(first, index)
+    return mixed
+
+
+def test_drawing_does_not_depend_on_what_was_drawn_before():
+    values = np.random.default_rng(0).standard_normal((2, 112, 112)).astype(np.float32)
+    shown = view(values=values)
+    before = list(figures.slice_figures(shown)), figures.summary_figure(shown)
+    list(figures.slice_figures(view(values=values * 1e-9)))
+    figures.summary_figure(view(values=values * 1e-9))
+    after = list(figures.slice_figures(shown)), figures.summary_figure(shown)
+    np.testing.assert_array_equal(before[0], after[0])
+    np.testing.assert_array_equal(before[1], after[1])
+
+
+def test_sides_are_marked_only_where_known():
+    known, unknown = (next(figures.slice_figures(view(in_mm=mm))) for mm in (True, False))
+    corner = (slice(60, 84), slice(56, 72))  # above the first panel's left corner
+    assert (known[corner] < 128).any() and not (unknown[corner][..., :3] < 250).any()
+
+
+@pytest.mark.parametrize("n", [1, 7, 9])
+def test_summary_has_a_column_a_slice(n):
+    picture = figures.summary_figure(view(n))
+    assert picture.shape[1] <= 60 + 8 * 230 and picture.shape[0] > 500 * (1 + (n > 8))
+
+
+def test_non_square_slices_keep_their_proportions():
+    tall = next(figures.slice_figures(view(extent=(0, 100, 0, 150))))
+    square = next(figures.slice_figures(view(extent=(0, 100, 0, 100))))
+    assert tall.shape[0] - square.shape[0] == 168
+
+
+@pytest.mark.parametrize(("largest", "scale"), [(1.23e-7, 1.3e-7), (5.0, 5.0), (0.0, 0.0)])
+def test_colour_scale_rounds_up(largest, scale):
+    assert figures.colour_scale(np.full((4, 5, 5), -largest)) == pytest.approx(scale)
+
+
+def test_colour_scale_is_the_percentile_of_the_whole_map():
+    values = np.zeros(100_000)
+    values[:150], values[:50] = 1.0, 1000.0
+    assert figures.colour_scale(values) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("n_subjects", "n_methods"), [(1, 1), (2, 3), (60, 7), (500, 7)])
+def test_cohort_figure_from_one_to_many(n_subjects, n_methods):
+    generator = np.random.default_rng(0)
+    methods = [f"method_{i}" for i in range(n_methods)]
+    rows = [
+        {
+            "subject_id": f"s{subject}",
+            "method": method,
+            "class": ("HC", "TLE")[subject % 2],
+            "abs_mean": generator.lognormal(),
+            "confidence": generator.uniform(0.5, 1),
+            "brain_share": generator.uniform(),
+        }
+        for subject in range(n_subjects)
+        for method in methods
+    ]
+    agreement = pd.DataFrame(np.eye(n_methods), index=methods, columns=methods)
+    profiles = {(method, name): np.full(115, 1 / 115) for method in methods for name in ("HC", "TLE")}
+    figure = figures.cohort_figure(pd.DataFrame(rows), profiles, agreement, dict.fromkeys(methods, np.nan))
+    assert isinstance(figure, Figure)
+    figure.canvas.draw()
