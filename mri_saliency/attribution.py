@@ -19,6 +19,8 @@ from captum.attr import DeepLift, InputXGradient, IntegratedGradients, Saliency
 from torch import Tensor, nn
 from torchvision.ops.misc import SqueezeExcitation
 
+from mri_saliency.errors import UserError
+
 # Below this difference of a non-linearity's two inputs its secant is lost in float32 rounding
 # (6e-8 / 1e-2), while the derivative midway misses it by the difference squared over 24 (4e-6).
 _SMALL_DIFFERENCE = 1e-2
@@ -124,9 +126,17 @@ class Explainer:
         return self._predict(_slices_last(inputs))
 
     def attribute(self, method: str, batch: Batch) -> list[Attribution]:
-        """Make the map of each scan of `batch` with `method`."""
+        """Make the map of each scan of `batch` with `method`.
+
+        Where the device's memory does not suffice, the batch size is halved, and stays so.
+
+        Raises
+        ------
+        UserError
+            The memory does not suffice for one volume at a time.
+        """
         batch = replace(batch, inputs=_slices_last(batch.inputs), baselines=_slices_last(batch.baselines))
-        maps, expected = self._run[method](batch, method)
+        maps, expected = self._within_memory(method, batch)
         totals = maps.sum(dim=(1, 2, 3), dtype=torch.float64).tolist()
         maps = maps.permute(0, 3, 1, 2)
         expected_totals = [None] * len(totals) if expected is None else expected.tolist()
@@ -136,6 +146,22 @@ class Explainer:
                 maps.contiguous().cpu().numpy(), totals, expected_totals, strict=True
             )
         ]
+
+    def _within_memory(self, method: str, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        while True:
+            try:
+                return self._run[method](batch, method)
+            except torch.OutOfMemoryError as error:
+                smaller = self.settings.batch_size // 2
+                if not smaller:
+                    raise UserError(
+                        f"{method}: the device has too little memory for one volume at a time. "
+                        "Free some, or use another --device."
+                    ) from error
+            warnings.warn(f"out of memory; going on with --batch_size {smaller}", stacklevel=2)
+            self.settings = replace(self.settings, batch_size=smaller)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
 
     def _saliency(self, batch: Batch, _: str) -> tuple[Tensor, None]:
         return self._gradients(batch.inputs, batch.targets).abs(), None

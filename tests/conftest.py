@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from mri_saliency.checkpoint import build_network
+from mri_saliency.volumes import to_network_input, z_scored
 
 REAL_SHAPE, SYNTHETIC_SHAPE = (113, 137, 113), (112, 136, 112)
 AFFINE = np.array([[1.5, 0, 0, -84], [0, 1.5, 0, -120], [0, 0, 1.5, -72], [0, 0, 0, 1.0]])
@@ -28,6 +29,12 @@ def brain(shape=REAL_SHAPE, seed=0):
     return (inside * generator.uniform(0.2, 1, shape)).astype(np.float32)
 
 
+def scan_inputs(*seeds, n_slices=115):
+    """Network inputs of made-up scans, float32 (n, n_slices, 128, 128)."""
+    inputs = [to_network_input(z_scored(brain(seed=seed)), n_slices) for seed in seeds]
+    return torch.from_numpy(np.stack(inputs))
+
+
 def lively_network(variant="S", n_slices=115, n_logits=1, seed=0):
     """An untrained network whose every layer passes signal on, in evaluation mode."""
     with torch.random.fork_rng(devices=[]):
@@ -36,10 +43,13 @@ def lively_network(variant="S", n_slices=115, n_logits=1, seed=0):
         norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
         for norm in norms:
             norm.momentum = 1.0
+        scan = scan_inputs(9, n_slices=n_slices)
+        # from noise to a brain, and both with a weak and a strong signal
+        weights = torch.tensor([0.0, 0.3, 0.7, 1.0, 0.0, 0.3, 0.7, 1.0])[:, None, None, None]
+        inputs = weights * scan + (1 - weights) * torch.randn(8, n_slices, 128, 128)
+        inputs[4:] *= 0.2
         with torch.no_grad():
-            network.train()(torch.randn(4, n_slices, 128, 128))
-        for norm in norms:  # a nearly constant channel would blow other inputs up
-            norm.running_var.clamp_(min=float(norm.running_var.mean()) / 3)
+            network.train()(inputs)
         nn.init.normal_(network.classifier[1].weight, std=0.1)
     return network.eval()
 

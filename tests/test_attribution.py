@@ -12,16 +12,17 @@ from torch import nn
 
 from mri_saliency.attribution import Batch, Explainer, Settings, seed_of, with_deep_lift_rules
 from mri_saliency.checkpoint import prepare_for_attribution
+from mri_saliency.errors import UserError
 from mri_saliency.methods import METHODS
 
-from .conftest import lively_network
+from .conftest import lively_network, scan_inputs
 
 N_STEPS, N_SAMPLES, NOISE = 6, 3, 0.1
 
 
 @pytest.fixture(scope="module")
 def inputs():
-    return torch.randn(3, 115, 128, 128, generator=torch.Generator().manual_seed(1))
+    return scan_inputs(1, 2, 3) * torch.tensor([0.8, 0.9, 1.0])[:, None, None, None]
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +131,26 @@ def test_no_pass_exceeds_the_batch_size(prepared, inputs, method, batch_size):
     assert max(sizes) <= batch_size
 
 
+def test_out_of_memory_halves_the_batch_and_repeats(prepared, inputs):
+    def too_much_for(limit):
+        def check(_module, arguments):
+            if len(arguments[0]) > limit:
+                raise torch.OutOfMemoryError("injected")
+
+        return check
+
+    batch = Batch(inputs, [0] * 3, torch.zeros_like(inputs[:1]), list("abc"))
+    reference = stacked(explain(prepared, inputs, "gradient_shap"))
+    explainer = Explainer(prepared, Settings(8, N_STEPS, N_SAMPLES, NOISE))
+    with prepared.register_forward_pre_hook(too_much_for(2)), pytest.warns(match="--batch_size 2"):
+        found = stacked(explainer.attribute("gradient_shap", batch))
+    assert explainer.settings.batch_size == 2
+    assert_equal_maps(found, reference, 3e-5)
+    with prepared.register_forward_pre_hook(too_much_for(0)), pytest.warns():
+        with pytest.raises(UserError, match="one volume at a time"):
+            explainer.attribute("saliency", batch)
+
+
 def test_the_seed_matters_to_stochastic_methods_alone(prepared, inputs):
     for name, method in METHODS.items():
         first, second = (stacked(explain(prepared, inputs[:1], name, ids="a", seed=s)) for s in (0, 1))
@@ -154,7 +175,7 @@ def test_targets_choose_the_logit(inputs):
 @pytest.mark.parametrize("variant", ["S", "M", "L"])
 def test_deep_lift_is_complete_and_captums_is_not(variant):
     plain = lively_network(variant)
-    inputs, baseline = torch.randn(3, 115, 128, 128, generator=torch.Generator().manual_seed(2)).split((2, 1))
+    inputs, baseline = scan_inputs(1, 2), 0.5 * scan_inputs(3)
     before = dict(captum_deep_lift.SUPPORTED_NON_LINEAR)
     found = explain(prepare_for_attribution(copy.deepcopy(plain)), inputs, "deep_lift", baseline=baseline)
     assert before == captum_deep_lift.SUPPORTED_NON_LINEAR
