@@ -13,12 +13,12 @@ from mri_saliency import checkpoint
 from mri_saliency.checkpoint import load_checkpoint, prepare_for_attribution
 from mri_saliency.errors import UserError
 
-from .conftest import lively_network, save_checkpoint
+from .conftest import lively_network, save_checkpoint, scan_inputs
 
 
 @pytest.fixture(scope="module")
 def inputs():
-    return torch.randn(2, 115, 128, 128, generator=torch.Generator().manual_seed(1))
+    return scan_inputs(1, 2)
 
 
 @pytest.mark.parametrize("prefix", ["", "backbone.", "module.backbone.", "_orig_mod.module.backbone."])
