@@ -8,25 +8,23 @@ scan's own space; and over the cohort a table of statistics and a summary figure
 from __future__ import annotations
 
 import argparse
-import os
 import platform
 import shlex
-import signal
 import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mri_saliency import __version__
 from mri_saliency.errors import UserError
+from mri_saliency.machine import DEFAULT_DEVICE, choose_device, hardware_name, usable_cores, worker_pool
 from mri_saliency.methods import DEFAULT_METHODS, METHODS
 
 # What loads PyTorch, pandas or matplotlib is imported where it is used, after the options are
@@ -35,7 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from mri_saliency.attribution import Attribution, Batch, Explainer, Settings
+    from mri_saliency.attribution import Batch, Explainer, Settings
     from mri_saliency.checkpoint import Checkpoint
     from mri_saliency.cohort import Scan
     from mri_saliency.figures import MapView
@@ -49,7 +47,6 @@ CSV_PATH = Path("/space/mcdonald-syn01/1/projects/jsawant/Diffusion_paper/data_c
 OUTPUT_DIR = RUN_FOLDER / "fold_1/saliency_maps_detailed"
 DEMO_COMMAND = "python run_saliency_generation.py --demo"
 
-DEFAULT_DEVICE = "cuda:0"
 BATCH_SIZES = {"cpu": 10, "cuda": 50}
 BASELINES = ("zero", "background", "hc_mean")
 QUEUED_PER_WORKER = 3  # maps waiting to be drawn at most, so that memory does not grow
@@ -92,6 +89,8 @@ def run(options: argparse.Namespace, command_line: str) -> int:
 
     started = datetime.now().astimezone()
     device = choose_device(options.device)
+    if options.device is None and device.type == "cpu":
+        warn("no CUDA device found; running on the CPU, which is many times slower.")
     checkpoint = load_checkpoint(options.model_path, find_parameters(options))
     check_against_network(options, checkpoint)
     cohort = read_cohort(options.csv_path, options.path_column, options.diagnosis_column)
@@ -102,7 +101,7 @@ def run(options: argparse.Namespace, command_line: str) -> int:
     folder.create()
     explainer = Explainer(checkpoint.network.to(device), settings_for(options, device))
     print(
-        f"EfficientNetV2-{checkpoint.variant}, {checkpoint.n_slices} slices, on {describe(device)}; "
+        f"EfficientNetV2-{checkpoint.variant}, {checkpoint.n_slices} slices, on {hardware_name(device)}; "
         f"{len(scans)} of {len(cohort.scans)} scans; {', '.join(options.methods)}",
         flush=True,
     )
@@ -124,12 +123,10 @@ def run(options: argparse.Namespace, command_line: str) -> int:
                 group = ledger.without_unreadable(group, options.methods)
                 if not group:
                     continue
-                batch, logits = make_batch(group, baseline, explainer, options.target)
+                batch = make_batch(group, baseline, explainer, options.target)
                 for method in options.methods:
-                    attributions, seconds = ledger.attempt(explainer, method, batch, group)
-                    for loaded, attribution, outputs in zip(group, attributions, logits, strict=False):
-                        job = MapJob(loaded, method, attribution, outputs, seconds)
-                        ledger.add(loaded.scan, method, pool.submit(write, job))
+                    for job in ledger.attempt(explainer, method, batch, group):
+                        ledger.add(job, pool.submit(write, job))
                         ledger.collect(most_pending=QUEUED_PER_WORKER * max(1, options.workers))
             ledger.collect(most_pending=0)
         finally:
@@ -237,7 +234,7 @@ def _get_parser() -> argparse.ArgumentParser:
     _add(
         group,
         "--workers",
-        _usable_cores(),
+        usable_cores(),
         "processes that load and draw; 0: none beside the main one",
         type=int,
     )
@@ -249,12 +246,6 @@ def _add(group: argparse._ArgumentGroup, flag: str, default: object, help_text: 
     shown = " ".join(map(str, default)) if many else str(default)
     default = list(default) if many else default
     group.add_argument(flag, default=default, help=f"{help_text} (default: {shown})", **rest)
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def check_request(options: argparse.Namespace) -> None:
@@ -309,34 +300,6 @@ def check_against_network(options: argparse.Namespace, checkpoint: Checkpoint) -
         )
 
 
-def choose_device(name: str | None) -> torch.device:
-    """Find the device asked for; without a wish the first GPU, else the CPU with a warning."""
-    import torch
-
-    from mri_saliency.checkpoint import keep_freed_memory
-
-    there = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-    if name is None:
-        name = DEFAULT_DEVICE
-        if name not in there:
-            warn("no CUDA device found; running on the CPU, which is many times slower.")
-            name = "cpu"
-    if {"cuda": DEFAULT_DEVICE}.get(name, name) not in there:
-        raise UserError(f"--device: no device {name!r} here; there are {', '.join(there)}.")
-    # float32 as written: NVIDIA's convolutions otherwise round their inputs to 10 bits
-    torch.backends.cudnn.allow_tf32 = False
-    if name == "cpu":
-        keep_freed_memory()
-    return torch.device(name)
-
-
-def describe(device: torch.device) -> str:
-    """Name the hardware behind a device."""
-    import torch
-
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type}"
-
-
 def settings_for(options: argparse.Namespace, device: torch.device) -> Settings:
     """Gather what determines the maps."""
     from mri_saliency.attribution import Settings
@@ -355,20 +318,22 @@ def settings_for(options: argparse.Namespace, device: torch.device) -> Settings:
 
 @dataclass(frozen=True)
 class LoadedScan:
-    """A scan, the network's input for it (n_slices, 128, 128), and what its figures need."""
+    """A scan, the network's input for it, and what its maps' files need."""
 
     scan: Scan
-    network_input: np.ndarray
+    network_input: np.ndarray | None  # float32 (n_slices, 128, 128); None once it has been explained
     grid: Grid
-    brain: np.ndarray  # bool, as network_input
+    brain: np.ndarray  # bool (n_slices, 128, 128)
     anatomy: np.ndarray  # (key slices, height, width), upright
     window: tuple[float, float]  # intensities drawn black and white
+    work_s: float  # processor time of loading
 
 
 def load_scan(scan: Scan, *, n_slices: int, first_slice: int, key_slices: list[int]) -> LoadedScan:
     """Load a scan; runs in a worker."""
     from mri_saliency import figures, volumes
 
+    began = time.process_time()
     volume = volumes.load_volume(scan.path, n_slices, first_slice)
     slices = volumes.unpad(volume.network_input)
     return LoadedScan(
@@ -378,6 +343,7 @@ def load_scan(scan: Scan, *, n_slices: int, first_slice: int, key_slices: list[i
         volumes.brain_mask(volume.network_input),
         volumes.upright(slices[key_slices], volume.grid),
         figures.intensity_window(slices),
+        time.process_time() - began,
     )
 
 
@@ -389,7 +355,7 @@ def load_ahead(
     unasked = iter(scans)
     group = []
     for _ in scans:
-        while len(waiting) < 2 * group_size and (scan := next(unasked, None)):
+        while len(waiting) < group_size and (scan := next(unasked, None)):
             waiting.append((scan, pool.submit(load, scan)))
         scan, future = waiting.popleft()
         try:
@@ -449,8 +415,8 @@ def make_baseline(
 
 def make_batch(
     group: list[LoadedScan], baseline: np.ndarray | None, explainer: Explainer, target: int | None
-) -> tuple[Batch, np.ndarray]:
-    """Put scans on the network's device; returns them with their logits (n, n_logits)."""
+) -> Batch:
+    """Put scans on the network's device, and predict them."""
     import numpy as np
     import torch
 
@@ -468,9 +434,7 @@ def make_batch(
     )
     logits = explainer.predict(inputs)
     targets = logits.argmax(dim=1).tolist() if target is None else [target] * len(group)
-    return Batch(inputs, targets, baselines, [loaded.scan.subject_id for loaded in group]), (
-        logits.cpu().numpy()
-    )
+    return Batch(inputs, logits, targets, baselines, [loaded.scan.subject_id for loaded in group])
 
 
 # --- Maps, written by the workers ---------------------------------------------------------------
@@ -478,22 +442,15 @@ def make_batch(
 
 @dataclass(frozen=True)
 class MapJob:
-    """A map to be written: the scan, how it was made, the network's logits, seconds it took."""
+    """A map to be written. It crosses to a worker, so it holds no tensor and no network input."""
 
     loaded: LoadedScan
     method: str
-    attribution: Attribution
-    logits: np.ndarray
-    seconds: float
-
-    def __getstate__(self) -> dict:
-        """Leave the network's input behind: no figure needs it, and it is as large as the map."""
-        slim = {**vars(self.loaded), "network_input": None}
-        return {**vars(self), "loaded": LoadedScan(**slim)}
-
-    def __setstate__(self, state: dict) -> None:
-        """Take the state as it is, frozen or not."""
-        vars(self).update(state)
+    values: np.ndarray  # float32 (n_slices, 128, 128)
+    total: float  # their sum
+    expected_total: float | None  # the change of the logit it should equal
+    logits: np.ndarray  # (n_logits,)
+    seconds: float  # the network's time for it
 
 
 @dataclass(frozen=True)
@@ -502,28 +459,20 @@ class WrittenMap:
 
     row: dict
     profile: np.ndarray
+    work_s: dict[str, float]  # processor time by kind of work
 
 
 def write_map(folder: OutputFolder, job: MapJob, *, key_slices: list[int], with_nifti: bool) -> WrittenMap:
-    """Write a map's array, image and figures, and measure it; runs in a worker."""
+    """Measure a map, draw it, and write its files; runs in a worker."""
     import numpy as np
 
     from mri_saliency import figures, measures, outputs, volumes
 
-    values, scan = job.attribution.values, job.loaded.scan
+    began = time.process_time()
+    scan, values = job.loaded.scan, job.values
     if not np.isfinite(values).all():
         raise UserError(f"{scan.path}: the {job.method} map has NaN or infinite values.")
-    name = (job.method, scan.subject_id)
-    outputs.write_array(folder.array(*name), values)
-    if with_nifti:
-        description = f"{job.method}, {METHODS[job.method].unit}"
-        image = volumes.to_nifti(values, job.loaded.grid, description)
-        outputs.write_nifti(folder.nifti(*name), image)
     predicted = measures.prediction(job.logits)
-    view = view_of(job, key_slices, predicted)
-    outputs.write_picture(folder.summary_figure(*name), figures.summary_figure(view))
-    for index, picture in zip(key_slices, figures.slice_figures(view), strict=True):
-        outputs.write_picture(folder.slice_figure(*name, index), picture)
     row = {
         "method": job.method,
         **measures.map_statistics(values, job.loaded.brain),
@@ -532,10 +481,24 @@ def write_map(folder: OutputFolder, job: MapJob, *, key_slices: list[int], with_
         "diagnosis": scan.diagnosis,
         **predicted,
         "sample_idx": scan.sample_idx,
-        **measures.completeness(job.attribution.total, job.attribution.expected_total),
+        **measures.completeness(job.total, job.expected_total),
         "seconds": job.seconds,
     }
-    return WrittenMap(row, measures.slice_profile(values))
+    view = view_of(job, key_slices, predicted)
+    summary, slices = figures.summary_figure(view), list(figures.slice_figures(view))
+    drawn = time.process_time()
+
+    name = (job.method, scan.subject_id)
+    outputs.write_array(folder.array(*name), values)
+    if with_nifti:
+        description = f"{job.method}, {METHODS[job.method].unit}"
+        image = volumes.to_nifti(values, job.loaded.grid, description)
+        outputs.write_nifti(folder.nifti(*name), image)
+    outputs.write_picture(folder.summary_figure(*name), summary)
+    for index, picture in zip(key_slices, slices, strict=True):
+        outputs.write_picture(folder.slice_figure(*name, index), picture)
+    work_s = {"draw": drawn - began, "write": time.process_time() - drawn}
+    return WrittenMap(row, measures.slice_profile(values), work_s)
 
 
 def view_of(job: MapJob, key_slices: list[int], predicted: dict) -> MapView:
@@ -543,7 +506,7 @@ def view_of(job: MapJob, key_slices: list[int], predicted: dict) -> MapView:
     from mri_saliency import figures, volumes
 
     loaded, method = job.loaded, METHODS[job.method]
-    grid, values = loaded.grid, volumes.unpad(job.attribution.values)
+    grid, values = loaded.grid, volumes.unpad(job.values)
     in_mm = grid.affine is not None
     titles = [
         f"slice {index}, y = {grid.slice_y_mm(index):.1f} mm".replace("-", "\N{MINUS SIGN}")
@@ -575,54 +538,31 @@ def _verdict(scan: Scan, predicted: dict, n_logits: int) -> str:
     return f"predicted {name} with {predicted['confidence']:.1%} confidence; true diagnosis {truth}"
 
 
-class InlineExecutor(Executor):
-    """Run each job at once, in this process (``--workers 0``)."""
-
-    def submit(self, function: Callable, /, *args: object, **keywords: object) -> Future:
-        """Run a job and return its finished future."""
-        future: Future = Future()
-        try:
-            future.set_result(function(*args, **keywords))
-        except Exception as error:
-            future.set_exception(error)
-        return future
-
-
-def worker_pool(n_workers: int) -> Executor:
-    """Start the processes that load and draw."""
-    if n_workers == 0:
-        return InlineExecutor()
-    return ProcessPoolExecutor(n_workers, get_context("spawn"), _prepare_worker)
-
-
-def _prepare_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides
-    if hasattr(os, "nice"):
-        os.nice(19)  # on a CPU the network comes first
-
-
 class Ledger:
     """What was asked of the workers, what came back, what failed, and how far it all is."""
 
     def __init__(self, n_maps: int) -> None:
         self.maps: list[WrittenMap] = []
         self.failures: list[dict] = []
-        self._pending: deque[tuple[Scan, str, Future]] = deque()
+        self.work_s: Counter[str] = Counter()  # workers' processor time, the network's wall-clock time
+        self._pending: deque[tuple[MapJob, Future]] = deque()
         self._progress = Progress(n_maps)
 
-    def add(self, scan: Scan, method: str, written: Future) -> None:
+    def add(self, job: MapJob, written: Future) -> None:
         """Note a map that a worker is writing."""
-        self._pending.append((scan, method, written))
+        self._pending.append((job, written))
 
     def collect(self, most_pending: int) -> None:
         """Wait until at most this many maps are still being written."""
         while len(self._pending) > most_pending:
-            scan, method, written = self._pending.popleft()
+            job, future = self._pending.popleft()
             try:
-                self.maps.append(written.result())
+                written = future.result()
             except UserError as error:
-                self.fail(scan, [method], str(error))
+                self.fail(job.loaded.scan, [job.method], str(error))
             else:
+                self.maps.append(written)
+                self.work_s.update(written.work_s)
                 self._progress.advance()
 
     def without_unreadable(
@@ -632,20 +572,35 @@ class Ledger:
         for scan in group:
             if isinstance(scan, UnreadableScan):
                 self.fail(scan.scan, methods, scan.reason)
+            else:
+                self.work_s["load"] += scan.work_s
         return [scan for scan in group if isinstance(scan, LoadedScan)]
 
     def attempt(
         self, explainer: Explainer, method: str, batch: Batch, group: list[LoadedScan]
-    ) -> tuple[list[Attribution], float]:
-        """Make a group's maps; returns them (none, if it failed) and the seconds each took."""
+    ) -> list[MapJob]:
+        """Make a group's maps; none, if that failed."""
         began = time.perf_counter()
         try:
             attributions = explainer.attribute(method, batch)
         except UserError as error:
             for loaded in group:
                 self.fail(loaded.scan, [method], str(error))
-            return [], 0.0
-        return attributions, (time.perf_counter() - began) / len(group)
+            return []
+        seconds = time.perf_counter() - began
+        self.work_s["network"] += seconds
+        return [
+            MapJob(
+                replace(loaded, network_input=None),
+                method,
+                **vars(attribution),
+                logits=logits,
+                seconds=seconds / len(group),
+            )
+            for loaded, attribution, logits in zip(
+                group, attributions, batch.logits.cpu().numpy(), strict=True
+            )
+        ]
 
     def fail(self, scan: Scan, methods: list[str], reason: str) -> None:
         """Note a failure and say it at once."""
@@ -796,12 +751,13 @@ def write_run_record(
                 "n_slices": checkpoint.n_slices,
                 "n_logits": checkpoint.n_logits,
             },
-            "device": {"name": str(device), "hardware": describe(device)},
+            "device": {"name": str(device), "hardware": hardware_name(device)},
             "platform": platform.platform(),
             "versions": {"python": platform.python_version()}
             | {package: version(package) for package in RECORDED_PACKAGES},
             "started": started.isoformat(timespec="seconds"),
             "ended": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "work_s": {kind: round(seconds, 2) for kind, seconds in ledger.work_s.items()},
             "counts": {"maps": len(ledger.maps), "failures": len(ledger.failures)},
         },
     )

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +25,9 @@ from mri_saliency.errors import UserError
 # Below this difference of a non-linearity's two inputs its secant is lost in float32 rounding
 # (6e-8 / 1e-2), while the derivative midway misses it by the difference squared over 24 (4e-6).
 _SMALL_DIFFERENCE = 1e-2
+
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,8 @@ class Batch:
     ----------
     inputs : Tensor
         float32 (n, n_slices, 128, 128).
+    logits : Tensor
+        The network's outputs for them, (n, n_logits).
     targets : list of int
         The logit to explain, for each scan.
     baselines : Tensor
@@ -68,6 +74,7 @@ class Batch:
     """
 
     inputs: Tensor
+    logits: Tensor
     targets: list[int]
     baselines: Tensor
     scan_ids: list[str]
@@ -122,8 +129,8 @@ class Explainer:
         return set(self._run)
 
     def predict(self, inputs: Tensor) -> Tensor:
-        """Return the logits (n, n_logits) of inputs (n, n_slices, 128, 128)."""
-        return self._predict(_slices_last(inputs))
+        """Return the logits (n, n_logits) of inputs (n, n_slices, 128, 128); memory as `attribute`."""
+        return self._within_memory("prediction", lambda: self._predict(_slices_last(inputs)))
 
     def attribute(self, method: str, batch: Batch) -> list[Attribution]:
         """Make the map of each scan of `batch` with `method`.
@@ -136,7 +143,7 @@ class Explainer:
             The memory does not suffice for one volume at a time.
         """
         batch = replace(batch, inputs=_slices_last(batch.inputs), baselines=_slices_last(batch.baselines))
-        maps, expected = self._within_memory(method, batch)
+        maps, expected = self._within_memory(method, lambda: self._run[method](batch, method))
         totals = maps.sum(dim=(1, 2, 3), dtype=torch.float64).tolist()
         maps = maps.permute(0, 3, 1, 2)
         expected_totals = [None] * len(totals) if expected is None else expected.tolist()
@@ -147,15 +154,15 @@ class Explainer:
             )
         ]
 
-    def _within_memory(self, method: str, batch: Batch) -> tuple[Tensor, Tensor | None]:
+    def _within_memory(self, work: str, run: Callable[[], _Result]) -> _Result:
         while True:
             try:
-                return self._run[method](batch, method)
+                return run()
             except torch.OutOfMemoryError as error:
                 smaller = self.settings.batch_size // 2
                 if not smaller:
                     raise UserError(
-                        f"{method}: the device has too little memory for one volume at a time. "
+                        f"{work}: the device has too little memory for one volume at a time. "
                         "Free some, or use another --device."
                     ) from error
             warnings.warn(f"out of memory; going on with --batch_size {smaller}", stacklevel=2)
@@ -200,13 +207,13 @@ class Explainer:
         expectation as Captum's draws from the whole path, with less variance.
         """
         maps = torch.zeros_like(batch.inputs)
-        expected = self._target_logits(batch.inputs, batch.targets)
+        expected = _of_targets(batch.logits, batch.targets)
         for draws in self._draws(batch, method, self.settings.batch_size):
             targets = [batch.targets[i] for i in draws.scans]
             inputs = batch.inputs[draws.scans]
             points = torch.lerp(draws.noise, inputs, draws.fractions[:, None, None, None])
             contributions = (inputs - draws.noise) * self._gradients(points, targets)
-            noise_logits = self._target_logits(draws.noise, targets)
+            noise_logits = _of_targets(self._predict(draws.noise), targets)
             for scan, contribution, logit in zip(draws.scans, contributions, noise_logits, strict=True):
                 maps[scan] += contribution / self.settings.n_samples
                 expected[scan] -= logit / self.settings.n_samples
@@ -275,18 +282,10 @@ class Explainer:
             chunks = inputs.split(self.settings.batch_size)
             return torch.cat([self._network(chunk) for chunk in chunks])
 
-    def _target_logits(self, inputs: Tensor, targets: list[int]) -> Tensor:
-        """Logit of each volume's target, float64 (n,)."""
-        return self._predict(inputs).double()[range(len(inputs)), targets]
-
     def _logit_change(self, batch: Batch) -> Tensor:
         """Logit at the scans less the logit at their baselines, float64 (n,)."""
-        baseline_logits = self._predict(batch.baselines).double()
-        rows = range(len(batch.inputs))
-        return (
-            self._target_logits(batch.inputs, batch.targets)
-            - baseline_logits.expand(len(batch.inputs), -1)[rows, batch.targets]
-        )
+        baseline_logits = self._predict(batch.baselines).expand_as(batch.logits)
+        return _of_targets(batch.logits, batch.targets) - _of_targets(baseline_logits, batch.targets)
 
     def _draws(self, batch: Batch, method: str, at_a_time: int) -> Iterator[_Draws]:
         """Yield every scan's random draws, scan by scan, `at_a_time` (at least 1) in a group.
@@ -322,6 +321,11 @@ class _SlicesLast(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         return self.network(inputs.permute(0, 3, 1, 2))
+
+
+def _of_targets(logits: Tensor, targets: list[int]) -> Tensor:
+    """Each row's target logit: (n, n_logits) -> float64 (n,)."""
+    return logits.double()[range(len(targets)), targets]
 
 
 def _slices_last(inputs: Tensor) -> Tensor:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import json
 import pickle
 import re
-import sys
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -119,18 +117,6 @@ def prepare_for_attribution(network: nn.Module) -> nn.Module:
                 block[index] = fuse_conv_bn_eval(convolution, norm).requires_grad_(False)
                 block[index + 1] = nn.Identity()
     return network.to(memory_format=torch.channels_last)
-
-
-def keep_freed_memory() -> None:
-    """Have glibc reuse large blocks instead of returning each to the system: a third less time.
-
-    By default every activation of the network is mapped afresh, and its pages are cleared.
-    """
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if hasattr(libc, "mallopt"):
-        m_trim_threshold, m_mmap_threshold = -1, -3  # malloc.h
-        libc.mallopt(m_mmap_threshold, 2**30)
-        libc.mallopt(m_trim_threshold, 2**31 - 1)
 
 
 def read_parameters(path: Path) -> dict:

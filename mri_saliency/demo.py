@@ -21,8 +21,9 @@ from torch import nn
 from torchvision.ops import StochasticDepth
 
 from mri_saliency import __version__, measures, outputs, volumes
-from mri_saliency.checkpoint import build_network, keep_freed_memory
+from mri_saliency.checkpoint import build_network
 from mri_saliency.errors import UserError
+from mri_saliency.machine import keep_freed_memory
 from mri_saliency.methods import METHODS
 
 GRID_SHAPE = (113, 137, 113)  # CAT12's

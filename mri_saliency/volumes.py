@@ -215,10 +215,10 @@ def brain_mask(network_input: np.ndarray) -> np.ndarray:
     bright = np.percentile(window[::2, ::2, ::2], 99.9)
     tissue = window > air + _TISSUE_FRACTION * (bright - air)
     inside = np.ones_like(tissue)
-    for axis in (1, 2):
-        before = np.logical_or.accumulate(tissue, axis=axis)
-        after = np.flip(np.logical_or.accumulate(np.flip(tissue, axis), axis=axis), axis)
-        inside &= before & after
+    for axis, place in ((1, np.arange(RESIZED)[:, None]), (2, np.arange(RESIZED))):
+        first = tissue.argmax(axis, keepdims=True)  # 0 also where there is no tissue at all
+        last = RESIZED - 1 - np.flip(tissue, axis).argmax(axis, keepdims=True)
+        inside &= (place >= first) & (place <= last) & tissue.any(axis, keepdims=True)
     return _pad(inside)
 
 

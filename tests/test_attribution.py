@@ -32,9 +32,14 @@ def prepared(network):
 
 def explain(network, inputs, method, *, batch_size=4, ids="abc", baseline=None, targets=None, seed=0):
     settings = Settings(batch_size, N_STEPS, N_SAMPLES, NOISE, seed)
-    baseline = torch.zeros_like(inputs[:1]) if baseline is None else baseline
+    explainer = Explainer(network, settings)
+    return explainer.attribute(method, batch_of(explainer, inputs, targets, baseline, ids))
+
+
+def batch_of(explainer, inputs, targets=None, baseline=None, ids="abc"):
     targets = targets or [0] * len(inputs)
-    return Explainer(network, settings).attribute(method, Batch(inputs, targets, baseline, list(ids)))
+    baseline = torch.zeros_like(inputs[:1]) if baseline is None else baseline
+    return Batch(inputs, explainer.predict(inputs), targets, baseline, list(ids))
 
 
 def stacked(attributions):
@@ -127,7 +132,7 @@ def test_no_pass_exceeds_the_batch_size(prepared, inputs, method, batch_size):
     sizes = []
     with prepared.features[0].register_forward_hook(lambda *a: sizes.append(len(a[1][0]))):
         explainer = Explainer(prepared, Settings(batch_size, N_STEPS, N_SAMPLES))
-        explainer.attribute(method, Batch(inputs, [0] * 3, torch.zeros_like(inputs[:1]), list("abc")))
+        explainer.attribute(method, batch_of(explainer, inputs))
     assert max(sizes) <= batch_size
 
 
@@ -139,9 +144,9 @@ def test_out_of_memory_halves_the_batch_and_repeats(prepared, inputs):
 
         return check
 
-    batch = Batch(inputs, [0] * 3, torch.zeros_like(inputs[:1]), list("abc"))
     reference = stacked(explain(prepared, inputs, "gradient_shap"))
     explainer = Explainer(prepared, Settings(8, N_STEPS, N_SAMPLES, NOISE))
+    batch = batch_of(explainer, inputs)
     with prepared.register_forward_pre_hook(too_much_for(2)), pytest.warns(match="--batch_size 2"):
         found = stacked(explainer.attribute("gradient_shap", batch))
     assert explainer.settings.batch_size == 2

@@ -180,9 +180,10 @@ def test_an_interrupt_keeps_what_is_written(run_folder, monkeypatch):
     assert len(list(run_folder.output.rglob("*.npy"))) == 3
 
 
-def test_without_cuda_the_cpu_serves_with_a_warning(monkeypatch, capsys):
+def test_without_cuda_the_cpu_serves_with_a_warning(run_folder, monkeypatch, capsys):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-    assert script.choose_device(None).type == "cpu"
+    options = [option for option in run_folder.options() if option not in ("--device", "cpu")]
+    assert script.main([*options, "--max_samples", "1", "--methods", "saliency", *QUICK]) == 0
     assert "no CUDA device" in capsys.readouterr().err
 
 

@@ -1,0 +1,368 @@
+"""Time the tool against the plain way of making the same files, and against the network's passes alone.
+
+    python tests/benchmark.py --device cpu --variant L --scans 10 --repeats 1
+
+makes its own cohort and checkpoint, and runs in turn, each in a process of its own:
+
+tool    generate_saliency_maps.py, as a user runs it;
+plain   a Captum call for a scan and a matplotlib figure for a slice, as their tutorials show;
+floor   the forward-backward passes that the methods need, on the prepared network, and nothing else.
+
+The floor is the time of its passes alone; the others' seconds are the whole process, start to end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from generate_saliency_maps import BATCH_SIZES  # noqa: E402
+
+PASSES = {"integrated_gradients": 50, "saliency": 1, "gradient_shap": 10, "input_x_gradient": 1}
+CONTESTANTS = ("tool", "plain", "floor")
+AFFINE = np.array([[1.5, 0, 0, -84], [0, 1.5, 0, -120], [0, 0, 1.5, -72], [0, 0, 0, 1.0]])
+
+
+def main() -> None:
+    """Make the inputs, run the contestants in turn, and print the tables."""
+    options = _get_parser().parse_args()
+    if options.contestant:
+        {"plain": run_plain, "floor": run_floor}[options.contestant](options)
+        return
+    with tempfile.TemporaryDirectory(dir=options.scratch) as name:
+        folder = Path(name)
+        make_inputs(folder, options.variant, max(options.scans))
+        runs = [
+            time_contestant(contestant, n_scans, folder, options)
+            for _ in range(options.repeats)
+            for n_scans in options.scans
+            for contestant in options.contestants
+        ]
+    print_report(runs, options)
+
+
+def _get_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--variant", default="L", choices=("S", "M", "L"))
+    parser.add_argument("--scans", default=[10], type=int, nargs="+", help="cohort sizes (default: 10)")
+    parser.add_argument("--methods", default=list(PASSES)[:3], nargs="+", choices=PASSES)
+    parser.add_argument("--key_slices", default=[40, 50, 60, 70, 80], type=int, nargs="+")
+    parser.add_argument("--repeats", default=3, type=int)
+    parser.add_argument("--contestants", default=CONTESTANTS, nargs="+", choices=CONTESTANTS)
+    parser.add_argument("--scratch", type=Path, help="folder for the files made (default: the system's)")
+    parser.add_argument("--tool_options", default="", help="further options of the tool, in one string")
+    parser.add_argument("--contestant", choices=CONTESTANTS[1:], help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--output_dir", type=Path, help=argparse.SUPPRESS)
+    return parser
+
+
+def make_inputs(folder: Path, variant: str, n_scans: int) -> None:
+    """Write a checkpoint of an untrained network, and scans of noise in a brain's outline."""
+    import nibabel as nib
+    import torch
+
+    from mri_saliency.checkpoint import build_network
+
+    torch.manual_seed(0)
+    state = build_network(variant, 115, 1).state_dict()
+    torch.save(
+        {"model_state_dict": {f"backbone.{key}": value for key, value in state.items()}},
+        folder / "best_model.pth",
+    )
+    (folder / "parameters.json").write_text('{"dropout_rate": 0.5}')
+    generator = np.random.default_rng(0)
+    axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in (113, 137, 113)), indexing="ij", sparse=True)
+    inside = sum((axis / 0.8) ** 2 for axis in axes) < 1
+    rows = []
+    for index in range(n_scans):
+        voxels = (inside * generator.uniform(0.2, 1, inside.shape)).astype(np.float32)
+        path = folder / f"mwp1sub-{index:03}_T1w.nii"
+        nib.Nifti1Image(voxels, AFFINE).to_filename(path)
+        rows.append({"file": str(path), "HC_vs_LTLE_vs_RTLE_string": ("HC", "left", "right")[index % 3]})
+    pd.DataFrame(rows).to_csv(folder / "val.csv", index=False)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a contestant: wall-clock seconds, peak memory of its processes, what it printed."""
+
+    contestant: str
+    n_scans: int
+    seconds: float
+    peak_gib: float
+    n_figures: int
+    detail: dict
+
+
+def time_contestant(contestant: str, n_scans: int, folder: Path, options: argparse.Namespace) -> Run:
+    """Run one contestant to its end in a process of its own."""
+    with tempfile.TemporaryDirectory(dir=folder) as output_dir:
+        shared = ["--device", options.device, "--output_dir", output_dir, "--methods", *options.methods]
+        shared += ["--key_slices", *map(str, options.key_slices)]
+        if contestant == "tool":
+            command = [sys.executable, str(ROOT / "generate_saliency_maps.py"), *shared]
+            command += ["--model_path", str(folder / "best_model.pth")]
+            command += ["--parameters_path", str(folder / "parameters.json")]
+            command += ["--csv_path", str(folder / "val.csv"), "--max_samples", str(n_scans)]
+            command += options.tool_options.split()
+        else:
+            command = [sys.executable, __file__, "--contestant", contestant, *shared]
+            command += ["--folder", str(folder), "--variant", options.variant, "--scans", str(n_scans)]
+        print(f"{contestant}, {n_scans} scans …", file=sys.stderr, flush=True)
+        began = time.perf_counter()
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            memory = PeakMemory(process.pid)
+            printed = process.stdout.read()
+        seconds = time.perf_counter() - began
+        if process.returncode:
+            raise SystemExit(f"{contestant} failed with exit code {process.returncode}")
+        detail = {}
+        if contestant == "floor":
+            detail = json.loads(printed.splitlines()[-1])
+            seconds = detail["seconds"]
+        elif contestant == "tool":
+            detail = json.loads((Path(output_dir) / "run.json").read_text())["work_s"]
+        n_figures = len(list(Path(output_dir).rglob("*.png")))
+    print(f"  {seconds:.1f} s", file=sys.stderr, flush=True)
+    return Run(contestant, n_scans, seconds, memory.stop(), n_figures, detail)
+
+
+class PeakMemory(threading.Thread):
+    """Watches the memory of a process and its children (proportional set size; Linux)."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self._pid, self._peak_kib, self._ended = pid, 0, threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        """Look four times a second."""
+        while not self._ended.wait(0.25):
+            self._peak_kib = max(self._peak_kib, sum(map(self._kib, self._family(self._pid))))
+
+    def stop(self) -> float:
+        """End the watch; returns the peak in GiB."""
+        self._ended.set()
+        self.join()
+        return self._peak_kib / 2**20
+
+    def _family(self, pid: int) -> list[int]:
+        try:
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        except OSError:
+            children = []
+        return [pid, *(member for child in children for member in self._family(int(child)))]
+
+    def _kib(self, pid: int) -> int:
+        try:
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+        except (OSError, StopIteration):
+            return 0
+
+
+def run_floor(options: argparse.Namespace) -> None:
+    """Run the bare passes, and print their seconds."""
+    import torch
+
+    from generate_saliency_maps import choose_device
+    from mri_saliency.checkpoint import load_checkpoint
+
+    device = choose_device(options.device)
+    network = load_checkpoint(options.folder / "best_model.pth").network.to(device)
+    batch_size = BATCH_SIZES[device.type]
+    inputs = torch.randn(batch_size, 115, 128, 128, device=device)
+    inputs = inputs.contiguous(memory_format=torch.channels_last).requires_grad_()
+
+    def run_pass() -> None:
+        torch.autograd.grad(network(inputs).sum(), inputs)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    run_pass()
+    n_passes = options.scans[0] * sum(PASSES[method] for method in options.methods)
+    began = time.perf_counter()
+    for _ in range(n_passes // batch_size):
+        run_pass()
+    seconds = (time.perf_counter() - began) * n_passes / (n_passes // batch_size * batch_size)
+    print(json.dumps({"seconds": seconds, "volumes a second": n_passes / seconds}))
+
+
+def run_plain(options: argparse.Namespace) -> None:
+    """Make the same files as the tutorials of Captum and matplotlib would."""
+    import matplotlib
+    import nibabel as nib
+    import torch
+    import torch.nn.functional as F
+    from captum.attr import GradientShap, InputXGradient, IntegratedGradients, Saliency
+
+    from mri_saliency.checkpoint import build_network
+
+    matplotlib.use("Agg")
+    model = build_network(options.variant, 115, 1)
+    state = torch.load(options.folder / "best_model.pth", map_location="cpu")["model_state_dict"]
+    model.load_state_dict({key.removeprefix("backbone."): value for key, value in state.items()})
+    model = model.to(options.device).eval()
+    attribute = {
+        "integrated_gradients": lambda x: IntegratedGradients(model).attribute(x, n_steps=50),
+        "saliency": lambda x: Saliency(model).attribute(x),
+        "gradient_shap": lambda x: GradientShap(model).attribute(
+            x, baselines=0.1 * torch.randn(10, *x.shape[1:], device=x.device), n_samples=10
+        ),
+        "input_x_gradient": lambda x: InputXGradient(model).attribute(x),
+    }
+    rows = []
+    for row in pd.read_csv(options.folder / "val.csv").head(options.scans[0]).itertuples():
+        subject = Path(row.file).name.split("_")[0].removeprefix("mwp1")
+        scan = nib.load(row.file)
+        voxels = scan.get_fdata()
+        voxels = (voxels - voxels.mean()) / voxels.std()
+        slices = torch.from_numpy(voxels[:, 10:125, :].transpose(1, 0, 2)).float()[None]
+        x = F.interpolate(slices, (112, 112), mode="bilinear", antialias=True)
+        x = F.pad(x, (8, 8, 8, 8)).to(options.device)
+        with torch.no_grad():
+            probability = model(x).sigmoid().item()
+        for method in options.methods:
+            x.requires_grad_()
+            attribution = attribute[method](x).detach().float().cpu()[0]
+            name = options.output_dir / method / subject / f"{subject}_{method}"
+            name.parent.mkdir(parents=True)
+            np.save(f"{name}_attributions.npy", attribution.numpy())
+            back = F.interpolate(attribution[None, :, 8:-8, 8:-8], (113, 113), mode="bilinear")[0]
+            volume = np.zeros(scan.shape, np.float32)
+            volume[:, 10:125, :] = back.numpy().transpose(1, 0, 2)
+            nib.save(nib.Nifti1Image(volume, scan.affine), f"{name}_attributions.nii.gz")
+            image = x.detach().cpu()[0].numpy()
+            for index in options.key_slices:
+                draw_plain_slice(image[index], attribution[index].numpy(), f"{name}_slice_{index}.png")
+            title = f"{subject} {method}: TLE {probability:.2f}, true {row[2]}"
+            draw_plain_summary(image, attribution.numpy(), options.key_slices, title, f"{name}_summary.png")
+            rows.append(
+                {
+                    "subject_id": subject,
+                    "method": method,
+                    "mean": attribution.mean().item(),
+                    "std": attribution.std().item(),
+                    "abs_mean": attribution.abs().mean().item(),
+                    "prediction": probability,
+                }
+            )
+    table = pd.DataFrame(rows)
+    table.to_csv(options.output_dir / "attribution_statistics.csv", index=False)
+    draw_plain_cohort(table, options.output_dir / "attribution_summary.png")
+
+
+def draw_plain_slice(image: np.ndarray, attribution: np.ndarray, path: str) -> None:
+    """Draw a slice in three panels."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 3, figsize=(15, 5))
+    limit = np.abs(attribution).max()
+    axes[0].imshow(np.rot90(image), cmap="gray")
+    axes[0].set_title("Original slice")
+    drawn = axes[1].imshow(np.rot90(attribution), cmap="RdBu_r", vmin=-limit, vmax=limit)
+    axes[1].set_title("Attribution")
+    figure.colorbar(drawn, ax=axes[1])
+    axes[2].imshow(np.rot90(image), cmap="gray")
+    drawn = axes[2].imshow(np.rot90(np.abs(attribution)), cmap="hot", alpha=0.5)
+    axes[2].set_title("Overlay")
+    figure.colorbar(drawn, ax=axes[2])
+    for panel in axes:
+        panel.axis("off")
+    plt.tight_layout()
+    plt.savefig(path, bbox_inches="tight")
+    plt.close(figure)
+
+
+def draw_plain_summary(
+    image: np.ndarray, attribution: np.ndarray, key_slices: list[int], title: str, path: str
+) -> None:
+    """Draw the key slices above their attributions."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(2, len(key_slices), figsize=(3 * len(key_slices), 6), squeeze=False)
+    limit = np.abs(attribution).max()
+    for column, index in enumerate(key_slices):
+        axes[0, column].imshow(np.rot90(image[index]), cmap="gray")
+        axes[0, column].set_title(f"Slice {index}")
+        axes[1, column].imshow(np.rot90(attribution[index]), cmap="RdBu_r", vmin=-limit, vmax=limit)
+    for panel in axes.flat:
+        panel.axis("off")
+    figure.suptitle(title)
+    plt.tight_layout()
+    plt.savefig(path, bbox_inches="tight")
+    plt.close(figure)
+
+
+def draw_plain_cohort(table: pd.DataFrame, path: Path) -> None:
+    """Draw attribution strength by method, and against the prediction."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(12, 5))
+    table.boxplot("abs_mean", by="method", ax=axes[0])
+    axes[1].scatter(table["prediction"], table["abs_mean"])
+    plt.tight_layout()
+    plt.savefig(path, bbox_inches="tight")
+    plt.close(figure)
+
+
+def print_report(runs: list[Run], options: argparse.Namespace) -> None:
+    """Print a row a contestant and cohort size: medians over the repeats, as Markdown."""
+    import torch
+
+    from generate_saliency_maps import describe
+
+    print(
+        f"\nEfficientNetV2-{options.variant}, {' + '.join(options.methods)}, {len(options.key_slices)} key "
+        f"slices, on {describe(torch.device(options.device))}; PyTorch {torch.__version__.split('+')[0]}; "
+        f"medians of {options.repeats}\n"
+    )
+    print("| | scans | seconds | s/scan | of plain's speed | of the floor's time | peak GiB | figures/s |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    for n_scans in options.scans:
+        of_size = {
+            name: [run for run in runs if (run.contestant, run.n_scans) == (name, n_scans)]
+            for name in options.contestants
+        }
+        seconds = {name: statistics.median(run.seconds for run in of) for name, of in of_size.items()}
+        for name, of in of_size.items():
+            s = seconds[name]
+            cells = [
+                name,
+                str(n_scans),
+                f"{s:.1f}",
+                f"{s / n_scans:.2f}",
+                f"{seconds['plain'] / s:.2f} ×" if "plain" in seconds else "",
+                f"{s / seconds['floor']:.2f} ×" if "floor" in seconds else "",
+                f"{max(run.peak_gib for run in of):.2f}",
+                f"{of[0].n_figures / s:.1f}" if of[0].n_figures else "",
+            ]
+            print("| " + " | ".join(cells) + " |")
+    details = [(name, run) for name in ("tool", "floor") for run in runs if run.contestant == name]
+    for name in ("tool", "floor"):
+        last = [run for found, run in details if found == name]
+        if last:
+            parts = ", ".join(f"{key} {value:.1f}" for key, value in last[-1].detail.items())
+            print(f"\n{name}'s last run, seconds of work: {parts}")
+
+
+if __name__ == "__main__":
+    main()
