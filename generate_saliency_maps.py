@@ -8,13 +8,17 @@ scan's own space; and over the cohort a table of statistics and a summary figure
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import shlex
+import signal
 import sys
 import time
+import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -23,14 +27,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mri_saliency import __version__
-from mri_saliency.errors import UserError
-from mri_saliency.machine import DEFAULT_DEVICE, choose_device, hardware_name, usable_cores, worker_pool
+from mri_saliency.errors import OutputError, UserError
+from mri_saliency.machine import DEFAULT_DEVICE, Work, Workers, choose_device, hardware_name, usable_cores
 from mri_saliency.methods import DEFAULT_METHODS, METHODS
 
 # What loads PyTorch, pandas or matplotlib is imported where it is used, after the options are
 # parsed: --help and a mistyped option answer at once.
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
     import torch
 
     from mri_saliency.attribution import Batch, Explainer, Settings
@@ -52,9 +57,11 @@ BASELINES = ("zero", "background", "hc_mean")
 QUEUED_PER_WORKER = 3  # maps waiting to be drawn at most, so that memory does not grow
 REPORT_EVERY_S = 20.0  # between progress lines where the output is no terminal
 SHOWN_FAILURES = 10
+STOP_AFTER = 10  # scans that all fail, for one reason, before any map is made
 RECORDED_PACKAGES = ("torch", "torchvision", "captum", "numpy", "pandas", "matplotlib", "nibabel")
 
 DONE, SOME_FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130  # exit codes
+MAKE, REDRAW, KEEP = "make", "redraw", "keep"  # what is to be done about a map
 
 EXAMPLES = """examples:
   python generate_saliency_maps.py --model_path RUN/fold_1/best_model.pth \\
@@ -71,72 +78,100 @@ def main(args: list[str] | None = None) -> int:
     options = _get_parser().parse_args(args)
     try:
         check_request(options)
-        return run(options, command_line)
+        with terminated_as_interrupted():
+            return run(options, command_line)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return WRONG_REQUEST
     except KeyboardInterrupt:
-        print("\ninterrupted; the maps written so far are intact.", file=sys.stderr)
+        print(f"\ninterrupted; what is written is whole. To continue: python {command_line}", file=sys.stderr)
         return INTERRUPTED
 
 
 def run(options: argparse.Namespace, command_line: str) -> int:
     """Explain a cohort, from the checkpoint to the summary; returns the exit code."""
     from mri_saliency.attribution import Explainer
-    from mri_saliency.checkpoint import load_checkpoint, sha256_of_file
+    from mri_saliency.checkpoint import load_checkpoint
     from mri_saliency.cohort import read_cohort
-    from mri_saliency.outputs import OutputFolder
+    from mri_saliency.outputs import OutputFolder, sha256_of_file
 
     started = datetime.now().astimezone()
-    device = choose_device(options.device)
-    if options.device is None and device.type == "cpu":
-        warn("no CUDA device found; running on the CPU, which is many times slower.")
-    checkpoint = load_checkpoint(options.model_path, find_parameters(options))
-    check_against_network(options, checkpoint)
-    cohort = read_cohort(options.csv_path, options.path_column, options.diagnosis_column)
-    for note in cohort.notes:
-        warn(note)
-    scans = cohort.scans[: options.max_samples or None]
-    folder = OutputFolder(options.output_dir)
-    folder.create()
-    explainer = Explainer(checkpoint.network.to(device), settings_for(options, device))
-    print(
-        f"EfficientNetV2-{checkpoint.variant}, {checkpoint.n_slices} slices, on {hardware_name(device)}; "
-        f"{len(scans)} of {len(cohort.scans)} scans; {', '.join(options.methods)}",
-        flush=True,
-    )
-
-    load = partial(
-        load_scan,
-        n_slices=checkpoint.n_slices,
-        first_slice=options.first_slice,
-        key_slices=options.key_slices,
-    )
-    write = partial(write_map, folder, key_slices=options.key_slices, with_nifti=options.nifti)
-    # hashing the checkpoint reads the whole file, so it goes on beside the network
-    with ThreadPoolExecutor(1) as beside, worker_pool(options.workers) as pool:
-        checkpoint_hash = beside.submit(sha256_of_file, options.model_path)
-        baseline = make_baseline(options, checkpoint.n_slices, cohort.scans, load, pool, folder)
-        ledger = Ledger(len(scans) * len(options.methods))
-        try:
-            for group in load_ahead(scans, load, pool, explainer.settings.batch_size):
-                group = ledger.without_unreadable(group, options.methods)
-                if not group:
-                    continue
-                batch = make_batch(group, baseline, explainer, options.target)
-                for method in options.methods:
-                    for job in ledger.attempt(explainer, method, batch, group):
-                        ledger.add(job, pool.submit(write, job))
-                        ledger.collect(most_pending=QUEUED_PER_WORKER * max(1, options.workers))
-            ledger.collect(most_pending=0)
-        finally:
-            ledger.close()
-            write_tables(folder, ledger)
-        summarise(folder, ledger, options.methods, pool)
-        write_run_record(
-            folder, options, command_line, checkpoint, checkpoint_hash.result(), explainer, ledger, started
+    # hashing the checkpoint reads the whole file, so it goes on beside what follows
+    with ThreadPoolExecutor(1) as beside, Workers(options.workers) as workers:
+        hashing = beside.submit(sha256_of_file, options.model_path)
+        device = choose_device(options.device)
+        if options.device is None and device.type == "cpu":
+            warn("no CUDA device found; running on the CPU, which is many times slower.")
+        checkpoint = load_checkpoint(options.model_path, find_parameters(options))
+        check_against_network(options, checkpoint)
+        cohort = read_cohort(options.csv_path, options.path_column, options.diagnosis_column)
+        for note in cohort.notes:
+            warn(note)
+        scans = cohort.scans[: options.max_samples or None]
+        folder = OutputFolder(options.output_dir)
+        folder.create()
+        explainer = Explainer(checkpoint.network.to(device), settings_for(options, device))
+        print(
+            f"EfficientNetV2-{checkpoint.variant}, {checkpoint.n_slices} slices, on {hardware_name(device)}; "
+            f"{len(scans)} of {len(cohort.scans)} scans; {', '.join(options.methods)}",
+            flush=True,
         )
-    return report(folder, ledger, started)
+
+        load = partial(
+            load_scan,
+            n_slices=checkpoint.n_slices,
+            first_slice=options.first_slice,
+            key_slices=options.key_slices,
+        )
+        baseline = make_baseline(options, checkpoint.n_slices, cohort.scans, load, workers, folder)
+        fingerprints = fingerprints_of(options, explainer, checkpoint, hashing.result(), baseline)
+        plan = make_plan(scans, folder, fingerprints, options)
+        warn_of_small_disk(folder, list(plan.values()).count(MAKE), options, checkpoint.n_slices)
+        record = RunRecord(folder, options, command_line, checkpoint, hashing.result(), explainer, started)
+        record.write("running")
+
+        write = partial(write_map, folder, n_logits=checkpoint.n_logits, options=options)
+        ledger = Ledger(plan)
+        stopped: UserError | KeyboardInterrupt | None = None
+        try:
+            unfinished = [
+                scan for scan in scans if any(plan[scan.subject_id, m] != KEEP for m in options.methods)
+            ]
+            for group in load_ahead(unfinished, load, workers, explainer.settings.batch_size):
+                for job in jobs_of(group, plan, explainer, baseline, fingerprints, options, ledger):
+                    ledger.add(job, workers.submit(write, job))
+                    ledger.collect(most_pending=QUEUED_PER_WORKER * max(1, options.workers))
+            ledger.collect(most_pending=0)
+        except (UserError, KeyboardInterrupt) as reason:  # no scan's own failure: those are in the ledger
+            stopped = reason
+        ledger.close()
+        records = [r for r in folder.sidecars() if r["fingerprint"]["checkpoint"] == hashing.result()]
+        try:
+            write_tables(folder, records, ledger)
+            record.write("interrupted" if stopped else "done", ledger)
+            if not isinstance(stopped, KeyboardInterrupt):
+                summarise(folder, records, workers)
+        except OutputError as error:
+            stopped = stopped or error
+        if isinstance(stopped, KeyboardInterrupt):
+            raise stopped
+    if stopped:
+        print(f"error: {stopped}", file=sys.stderr)
+    return report(folder, records, ledger, started) or (SOME_FAILED if stopped else DONE)
+
+
+@contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """Let a SIGTERM, as a scheduler sends it, end the run as Ctrl-C does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 # --- The request -------------------------------------------------------------------------------
@@ -219,6 +254,12 @@ def _get_parser() -> argparse.ArgumentParser:
         help="leave out the NIfTI images (default: written)",
     )
 
+    group.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace maps in --output_dir that were made otherwise (default: refuse)",
+    )
+
     group = parser.add_argument_group("machine")
     group.add_argument(
         "--device",
@@ -262,16 +303,16 @@ def check_request(options: argparse.Namespace) -> None:
         raise UserError(f"--key_slices: expected 0 or more, found {min(options.key_slices)}.")
     options.key_slices = list(dict.fromkeys(options.key_slices))
     options.methods = list(dict.fromkeys(options.methods))
-    if options.model_path == MODEL_PATH and not MODEL_PATH.exists():
+    if options.model_path == MODEL_PATH and not os.path.exists(MODEL_PATH):
         raise UserError(
             f"{MODEL_PATH}: no such file, and it is the default checkpoint. Name yours with "
             f"--model_path, or try the tool on simulated scans: {DEMO_COMMAND}"
         )
-    if options.csv_path == CSV_PATH and not CSV_PATH.exists():
+    if options.csv_path == CSV_PATH and not os.path.exists(CSV_PATH):
         raise UserError(
             f"{CSV_PATH}: no such file, and it is the default cohort table. Name yours with --csv_path."
         )
-    if options.baseline not in BASELINES and not Path(options.baseline).exists():
+    if options.baseline not in BASELINES and not os.path.exists(options.baseline):
         raise UserError(
             f"--baseline: {options.baseline!r} is neither a file nor one of {', '.join(BASELINES)}."
         )
@@ -279,7 +320,7 @@ def check_request(options: argparse.Namespace) -> None:
 
 def find_parameters(options: argparse.Namespace) -> Path | None:
     """Return the path of parameters.json; None if it was not asked for and is not there."""
-    if options.parameters_path == PARAMETERS_PATH and not PARAMETERS_PATH.exists():
+    if options.parameters_path == PARAMETERS_PATH and not os.path.exists(PARAMETERS_PATH):
         warn(f"no {PARAMETERS_PATH}; going on without it (nothing in it changes a map).")
         return None
     return options.parameters_path
@@ -313,6 +354,113 @@ def settings_for(options: argparse.Namespace, device: torch.device) -> Settings:
     )
 
 
+# --- What is done already -----------------------------------------------------------------------
+
+
+def fingerprints_of(
+    options: argparse.Namespace,
+    explainer: Explainer,
+    checkpoint: Checkpoint,
+    checkpoint_hash: str,
+    baseline: Baseline,
+) -> dict[str, dict]:
+    """Name all that determines a map beside its scan, for each method."""
+    from mri_saliency.attribution import MATHS
+
+    settings = asdict(explainer.settings) | {"baseline": baseline.identity}
+    of_all = {
+        "maths": MATHS,
+        "checkpoint": checkpoint_hash,
+        "first_slice": options.first_slice,
+        "target": options.target if checkpoint.n_logits > 1 else None,
+    }
+    # a CPU and a GPU draw different numbers
+    drawn_on = {"drawn_on": next(explainer.network.parameters()).device.type}
+    return {
+        name: of_all
+        | {setting: settings[setting] for setting in METHODS[name].settings}
+        | (drawn_on if METHODS[name].stochastic else {})
+        for name in options.methods
+    }
+
+
+def make_plan(
+    scans: list[Scan], folder: OutputFolder, fingerprints: dict[str, dict], options: argparse.Namespace
+) -> dict[tuple[str, str], str]:
+    """Decide for each (subject, method) whether its map is made, redrawn or kept.
+
+    Raises
+    ------
+    UserError
+        Maps are there that were made otherwise, and ``--overwrite`` was not given.
+    """
+    plan, differing = {}, []
+    is_ours = folder.last_run() is not None
+    for scan in scans:
+        for method, fingerprint in fingerprints.items():
+            name = (method, scan.subject_id)
+            record = folder.read_sidecar(*name)
+            if record is not None:
+                difference = difference_of(record, fingerprint, scan)
+            elif not is_ours and folder.array(*name).exists():
+                difference = "another program made it, or an earlier version of this one"
+            else:
+                difference = None
+            if difference and not options.overwrite:
+                differing.append(f"{method} of {scan.subject_id}: {difference}")
+            if record is None or difference:
+                plan[scan.subject_id, method] = MAKE
+            else:
+                plan[scan.subject_id, method] = KEEP if is_drawn(record, folder, options) else REDRAW
+    if differing:
+        raise UserError(
+            f"{folder.root}: {len(differing)} maps are there that were made otherwise, such as "
+            f"{differing[0]}. Choose another --output_dir, or replace them with --overwrite."
+        )
+    return plan
+
+
+def difference_of(record: dict, fingerprint: dict, scan: Scan) -> str | None:
+    """Say in what the making of a map, by its sidecar, differs from what is asked now."""
+    from mri_saliency.outputs import is_same_file
+
+    then = record["fingerprint"]
+    changed = [
+        f"{key} was {_short(then.get(key))}, now {_short(fingerprint.get(key))}"
+        for key in {**then, **fingerprint}
+        if then.get(key) != fingerprint.get(key)
+    ]
+    if not is_same_file(record["source"], scan.path):
+        changed.append(f"the scan's file has changed, or is another ({record['source']['path']} then)")
+    return "; ".join(changed) or None
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 24 else f"{text[:20]}…"
+
+
+def is_drawn(record: dict, folder: OutputFolder, options: argparse.Namespace) -> bool:
+    """Tell whether all files that are asked for are beside a map's array."""
+    name = (record["method"], record["subject_id"])
+    wanted = {folder.slice_figure(*name, index).name for index in options.key_slices}
+    if options.nifti:
+        wanted.add(folder.nifti(*name).name)
+    return wanted <= record["files"].keys() and record["key_slices"] == options.key_slices
+
+
+def warn_of_small_disk(folder: OutputFolder, n_maps: int, options: argparse.Namespace, n_slices: int) -> None:
+    """Warn if the new maps' files will hardly fit on the disk."""
+    array, image, picture = 4 * n_slices * 128**2, 4 * 113 * 137 * 113, 150_000  # bytes
+    need = n_maps * (array + image * options.nifti + picture * (2 + len(options.key_slices)))
+    free = folder.free_bytes()
+    if need > free:
+        warn(
+            f"{folder.root}: the new maps need about {need / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free. "
+            "--no_nifti and fewer --key_slices need less."
+        )
+
+
 # --- Scans, loaded ahead by the workers ---------------------------------------------------------
 
 
@@ -321,6 +469,7 @@ class LoadedScan:
     """A scan, the network's input for it, and what its maps' files need."""
 
     scan: Scan
+    source: dict  # its file's identity
     network_input: np.ndarray | None  # float32 (n_slices, 128, 128); None once it has been explained
     grid: Grid
     brain: np.ndarray  # bool (n_slices, 128, 128)
@@ -331,13 +480,14 @@ class LoadedScan:
 
 def load_scan(scan: Scan, *, n_slices: int, first_slice: int, key_slices: list[int]) -> LoadedScan:
     """Load a scan; runs in a worker."""
-    from mri_saliency import figures, volumes
+    from mri_saliency import figures, outputs, volumes
 
     began = time.process_time()
     volume = volumes.load_volume(scan.path, n_slices, first_slice)
     slices = volumes.unpad(volume.network_input)
     return LoadedScan(
         scan,
+        outputs.source_of(scan.path),
         volume.network_input,
         volume.grid,
         volumes.brain_mask(volume.network_input),
@@ -348,20 +498,20 @@ def load_scan(scan: Scan, *, n_slices: int, first_slice: int, key_slices: list[i
 
 
 def load_ahead(
-    scans: list[Scan], load: Callable[[Scan], LoadedScan], pool: Executor, group_size: int
+    scans: list[Scan], load: Callable[[Scan], LoadedScan], workers: Workers, group_size: int
 ) -> Iterator[list[LoadedScan | UnreadableScan]]:
     """Yield the scans in order, in groups, while workers load the next group."""
-    waiting: deque[tuple[Scan, Future]] = deque()
+    waiting: deque[tuple[Scan, Work]] = deque()
     unasked = iter(scans)
     group = []
     for _ in scans:
         while len(waiting) < group_size and (scan := next(unasked, None)):
-            waiting.append((scan, pool.submit(load, scan)))
-        scan, future = waiting.popleft()
+            waiting.append((scan, workers.submit(load, scan)))
+        scan, loading = waiting.popleft()
         try:
-            group.append(future.result())
-        except UserError as error:
-            group.append(UnreadableScan(scan, str(error)))
+            group.append(loading.result())
+        except Exception as error:  # whatever a file does, it costs its own scan only
+            group.append(UnreadableScan(scan, reason_of(error)))
         if len(group) == group_size:
             yield group
             group = []
@@ -377,30 +527,51 @@ class UnreadableScan:
     reason: str
 
 
+def reason_of(error: Exception) -> str:
+    """Say why something failed; what is no mistake of the user's keeps its traceback in the log."""
+    if isinstance(error, UserError):
+        return str(error)
+    traceback.print_exception(error)
+    return (
+        f"unexpected {type(error).__name__}: {error} (a defect of this program; its traceback is in the log)"
+    )
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What scans are compared with: float32 (n_slices, 128, 128), or None where each has its own."""
+
+    identity: str
+    values: np.ndarray | None
+
+
 def make_baseline(
     options: argparse.Namespace,
     n_slices: int,
     cohort: list[Scan],
     load: Callable[[Scan], LoadedScan],
-    pool: Executor,
+    workers: Workers,
     folder: OutputFolder,
-) -> np.ndarray | None:
-    """Make the baseline all scans share, float32 (n_slices, 128, 128); None: each has its own."""
+) -> Baseline:
+    """Make the baseline that ``--baseline`` asks for."""
     import numpy as np
 
     from mri_saliency import volumes
-    from mri_saliency.outputs import write_array
+    from mri_saliency.outputs import sha256_of_array, write_array
 
     if options.baseline == "background":
-        return None
+        return Baseline(options.baseline, None)
     if options.baseline == "zero":
-        return np.zeros((n_slices, volumes.INPUT_SIZE, volumes.INPUT_SIZE), np.float32)
+        zeros = np.zeros((n_slices, volumes.INPUT_SIZE, volumes.INPUT_SIZE), np.float32)
+        return Baseline(options.baseline, zeros)
     if options.baseline != "hc_mean":
-        return volumes.load_baseline(Path(options.baseline), n_slices, options.first_slice)
+        path = Path(options.baseline)
+        values = volumes.load_baseline(path, n_slices, options.first_slice)
+        return Baseline(f"{path.name} {sha256_of_array(values)}", values)
     healthy = [scan for scan in cohort if scan.label == 0]
     print(f"averaging {len(healthy)} HC scans for the baseline", flush=True)
     total, count = 0.0, 0
-    for group in load_ahead(healthy, load, pool, group_size=8):
+    for group in load_ahead(healthy, load, workers, group_size=8):
         for loaded in group:
             if isinstance(loaded, UnreadableScan):
                 warn(f"left out of the baseline: {loaded.reason}")
@@ -408,9 +579,60 @@ def make_baseline(
                 total, count = total + loaded.network_input.astype(np.float64), count + 1
     if not count:
         raise UserError(f"--baseline hc_mean: {options.csv_path} has no readable HC scan to average.")
-    baseline = (total / count).astype(np.float32)
-    write_array(folder.hc_mean, baseline)
-    return baseline
+    values = (total / count).astype(np.float32)
+    write_array(folder.hc_mean, values)
+    return Baseline(f"hc_mean {sha256_of_array(values)}", values)
+
+
+# --- Maps, made by the network ------------------------------------------------------------------
+
+
+def jobs_of(
+    group: list[LoadedScan | UnreadableScan],
+    plan: dict[tuple[str, str], str],
+    explainer: Explainer,
+    baseline: Baseline,
+    fingerprints: dict[str, dict],
+    options: argparse.Namespace,
+    ledger: Ledger,
+) -> Iterator[MapJob]:
+    """Make the maps of a group of scans, method by method, and yield what is to be written."""
+    readable = ledger.without_unreadable(group, options.methods)
+    for loaded in readable:
+        for method in options.methods:
+            if plan[loaded.scan.subject_id, method] == REDRAW:
+                yield MapJob(replace(loaded, network_input=None), method)
+    batch = None
+    for method in options.methods:
+        chosen = [loaded for loaded in readable if plan[loaded.scan.subject_id, method] == MAKE]
+        if not chosen:
+            continue
+        try:
+            if batch is None or batch.scan_ids != ids_of(chosen):
+                batch = make_batch(chosen, baseline.values, explainer, options.target)
+            began = time.perf_counter()
+            attributions = explainer.attribute(method, batch)
+        except Exception as error:
+            for loaded in chosen:
+                ledger.fail(loaded.scan, [method], reason_of(error))
+            continue
+        seconds = time.perf_counter() - began
+        ledger.work_s["network"] += seconds
+        logits = batch.logits.cpu().numpy()
+        for index, (loaded, attribution) in enumerate(zip(chosen, attributions, strict=True)):
+            made = MadeMap(
+                **vars(attribution),
+                logits=logits[index],
+                target=batch.targets[index],
+                seconds=seconds / len(chosen),
+                fingerprint=fingerprints[method],
+            )
+            yield MapJob(replace(loaded, network_input=None), method, made)
+
+
+def ids_of(group: list[LoadedScan]) -> list[str]:
+    """Identify scans by their files' content, which their random draws depend on."""
+    return [loaded.source["sha256"] for loaded in group]
 
 
 def make_batch(
@@ -434,79 +656,119 @@ def make_batch(
     )
     logits = explainer.predict(inputs)
     targets = logits.argmax(dim=1).tolist() if target is None else [target] * len(group)
-    return Batch(inputs, logits, targets, baselines, [loaded.scan.subject_id for loaded in group])
+    return Batch(inputs, logits, targets, baselines, ids_of(group))
 
 
 # --- Maps, written by the workers ---------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class MapJob:
-    """A map to be written. It crosses to a worker, so it holds no tensor and no network input."""
+class MadeMap:
+    """A map as the network made it."""
 
-    loaded: LoadedScan
-    method: str
     values: np.ndarray  # float32 (n_slices, 128, 128)
     total: float  # their sum
     expected_total: float | None  # the change of the logit it should equal
     logits: np.ndarray  # (n_logits,)
+    target: int  # which of them is explained
     seconds: float  # the network's time for it
+    fingerprint: dict
 
 
 @dataclass(frozen=True)
-class WrittenMap:
-    """What the cohort's tables keep of a map: its row, and its share of magnitude by slice."""
+class MapJob:
+    """A map to be written, or, with none made, to be drawn again from its array.
 
-    row: dict
-    profile: np.ndarray
-    work_s: dict[str, float]  # processor time by kind of work
+    It crosses to a worker, so it holds no tensor and no network input.
+    """
+
+    loaded: LoadedScan
+    method: str
+    made: MadeMap | None = None
 
 
-def write_map(folder: OutputFolder, job: MapJob, *, key_slices: list[int], with_nifti: bool) -> WrittenMap:
-    """Measure a map, draw it, and write its files; runs in a worker."""
+def write_map(
+    folder: OutputFolder, job: MapJob, *, n_logits: int, options: argparse.Namespace
+) -> dict[str, float]:
+    """Measure a map, draw it, and write its files; runs in a worker.
+
+    Returns the processor time by kind of work.
+    """
     import numpy as np
 
-    from mri_saliency import figures, measures, outputs, volumes
+    from mri_saliency import figures, outputs, volumes
 
     began = time.process_time()
-    scan, values = job.loaded.scan, job.values
-    if not np.isfinite(values).all():
-        raise UserError(f"{scan.path}: the {job.method} map has NaN or infinite values.")
-    predicted = measures.prediction(job.logits)
-    row = {
-        "method": job.method,
-        **measures.map_statistics(values, job.loaded.brain),
-        "subject_id": scan.subject_id,
-        "true_label": scan.label,
-        "diagnosis": scan.diagnosis,
-        **predicted,
-        "sample_idx": scan.sample_idx,
-        **measures.completeness(job.total, job.expected_total),
-        "seconds": job.seconds,
-    }
-    view = view_of(job, key_slices, predicted)
-    summary, slices = figures.summary_figure(view), list(figures.slice_figures(view))
+    scan, grid = job.loaded.scan, job.loaded.grid
+    name = (job.method, scan.subject_id)
+    if job.made is None:
+        values = np.load(folder.array(*name), allow_pickle=False)
+        record = folder.read_sidecar(*name)
+    else:
+        values = job.made.values
+        record = describe_map(job, job.made, options)
+    view = view_of(job.loaded, values, record, n_logits, options.key_slices)
+    pictures = {folder.summary_figure(*name): figures.summary_figure(view)}
+    for index, picture in zip(options.key_slices, figures.slice_figures(view), strict=True):
+        pictures[folder.slice_figure(*name, index)] = picture
     drawn = time.process_time()
 
-    name = (job.method, scan.subject_id)
-    outputs.write_array(folder.array(*name), values)
-    if with_nifti:
+    folder.open_map(*name, afresh=job.made is not None)
+    files = [folder.array(*name).with_name(file) for file in record["files"]]
+    if job.made is not None:
+        outputs.write_array(folder.array(*name), values)
+        files.append(folder.array(*name))
+    if options.nifti:
         description = f"{job.method}, {METHODS[job.method].unit}"
-        image = volumes.to_nifti(values, job.loaded.grid, description)
-        outputs.write_nifti(folder.nifti(*name), image)
-    outputs.write_picture(folder.summary_figure(*name), summary)
-    for index, picture in zip(key_slices, slices, strict=True):
-        outputs.write_picture(folder.slice_figure(*name, index), picture)
-    work_s = {"draw": drawn - began, "write": time.process_time() - drawn}
-    return WrittenMap(row, measures.slice_profile(values), work_s)
+        outputs.write_nifti(folder.nifti(*name), volumes.to_nifti(values, grid, description))
+        files.append(folder.nifti(*name))
+    for path, picture in pictures.items():
+        outputs.write_picture(path, picture)
+    folder.write_sidecar(*name, record | {"key_slices": options.key_slices}, [*files, *pictures])
+    return {"draw": drawn - began, "write": time.process_time() - drawn}
 
 
-def view_of(job: MapJob, key_slices: list[int], predicted: dict) -> MapView:
+def describe_map(job: MapJob, made: MadeMap, options: argparse.Namespace) -> dict:
+    """Make the content of a map's sidecar: how it was made, and its row of statistics."""
+    import numpy as np
+
+    from mri_saliency import measures
+
+    scan = job.loaded.scan
+    if not np.isfinite(made.values).all():
+        raise UserError(f"{scan.path}: the {job.method} map has NaN or infinite values.")
+    baseline = Path(options.baseline).name if "baseline" in METHODS[job.method].settings else None
+    return {
+        "subject_id": scan.subject_id,
+        "method": job.method,
+        "source": job.loaded.source,
+        "fingerprint": made.fingerprint,
+        "statistics": {
+            "method": job.method,
+            **measures.map_statistics(made.values, job.loaded.brain),
+            "subject_id": scan.subject_id,
+            "true_label": scan.label,
+            "diagnosis": scan.diagnosis,
+            **measures.prediction(made.logits),
+            "target": made.target,
+            "baseline": baseline,
+            "sample_idx": scan.sample_idx,
+            **measures.completeness(made.total, made.expected_total),
+            "seconds": made.seconds,
+        },
+        "slice_profile": measures.slice_profile(made.values).tolist(),
+        "files": {},
+    }
+
+
+def view_of(
+    loaded: LoadedScan, values: np.ndarray, record: dict, n_logits: int, key_slices: list[int]
+) -> MapView:
     """Gather what a map's figures show."""
     from mri_saliency import figures, volumes
 
-    loaded, method = job.loaded, METHODS[job.method]
-    grid, values = loaded.grid, volumes.unpad(job.values)
+    grid, method, row = loaded.grid, METHODS[record["method"]], record["statistics"]
+    values = volumes.unpad(values)
     in_mm = grid.affine is not None
     titles = [
         f"slice {index}, y = {grid.slice_y_mm(index):.1f} mm".replace("-", "\N{MINUS SIGN}")
@@ -514,13 +776,13 @@ def view_of(job: MapJob, key_slices: list[int], predicted: dict) -> MapView:
         else f"slice {index}"
         for index in key_slices
     ]
+    compared = f" from {_shortened(row['baseline'], 24)}" if row["baseline"] else ""
     return figures.MapView(
         anatomy=loaded.anatomy,
         attribution=volumes.upright(values[key_slices], grid),
         slice_titles=titles,
-        title=f"{loaded.scan.subject_id}   {job.method}",
-        subtitle=_verdict(loaded.scan, predicted, len(job.logits))
-        + ("" if in_mm else "; the scan has no affine: sides and mm unknown"),
+        title=f"{_shortened(row['subject_id'], 32)}   {method.name}{compared}",
+        subtitle=_verdict(row, n_logits) + ("" if in_mm else "; no affine: sides unknown"),
         extent=grid.extent,
         in_mm=in_mm,
         signed=method.signed,
@@ -530,80 +792,89 @@ def view_of(job: MapJob, key_slices: list[int], predicted: dict) -> MapView:
     )
 
 
-def _verdict(scan: Scan, predicted: dict, n_logits: int) -> str:
-    """Say the prediction and the truth in words."""
-    label = predicted["predicted_label"]
-    name = ("HC", "TLE")[label] if n_logits <= 2 else f"class {label}"
-    truth = scan.diagnosis if scan.label == 0 else f"TLE ({scan.diagnosis})"
-    return f"predicted {name} with {predicted['confidence']:.1%} confidence; true diagnosis {truth}"
+def _verdict(row: dict, n_logits: int) -> str:
+    """Say the prediction, the truth and, where there is a choice, the class explained, in words."""
+    names = ("HC", "TLE") if n_logits <= 2 else [f"class {index}" for index in range(n_logits)]
+    truth = "HC" if row["true_label"] == 0 else f"TLE ({row['diagnosis']})"
+    return (
+        f"predicted {names[row['predicted_label']]} with {row['confidence']:.1%} confidence; "
+        f"true diagnosis {truth}" + (f"; explains {names[row['target']]}" if n_logits > 1 else "")
+    )
+
+
+def _shortened(text: str, length: int) -> str:
+    """Leave out the middle of a text that is too long for a title."""
+    half = (length - 1) // 2
+    return text if len(text) <= length else f"{text[:half]}…{text[-half:]}"
 
 
 class Ledger:
     """What was asked of the workers, what came back, what failed, and how far it all is."""
 
-    def __init__(self, n_maps: int) -> None:
-        self.maps: list[WrittenMap] = []
+    def __init__(self, plan: dict[tuple[str, str], str]) -> None:
+        self.counts = Counter(plan.values())
+        self.n_written = 0
         self.failures: list[dict] = []
         self.work_s: Counter[str] = Counter()  # workers' processor time, the network's wall-clock time
-        self._pending: deque[tuple[MapJob, Future]] = deque()
-        self._progress = Progress(n_maps)
+        self._reasons: dict[str, str] = {}  # of scans that failed, without the scan's own path
+        self._departures: set[str] = set()
+        self._pending: deque[tuple[MapJob, Work]] = deque()
+        self._progress = Progress(len(plan), done=self.counts[KEEP])
 
-    def add(self, job: MapJob, written: Future) -> None:
+    def add(self, job: MapJob, writing: Work) -> None:
         """Note a map that a worker is writing."""
-        self._pending.append((job, written))
+        self._pending.append((job, writing))
 
     def collect(self, most_pending: int) -> None:
-        """Wait until at most this many maps are still being written."""
+        """Wait until at most this many maps are still being written.
+
+        Raises
+        ------
+        OutputError
+            The output folder cannot be written to.
+        """
         while len(self._pending) > most_pending:
-            job, future = self._pending.popleft()
+            job, writing = self._pending.popleft()
             try:
-                written = future.result()
-            except UserError as error:
-                self.fail(job.loaded.scan, [job.method], str(error))
+                self.work_s.update(writing.result())
+            except OutputError:
+                raise
+            except Exception as error:
+                self.fail(job.loaded.scan, [job.method], reason_of(error))
             else:
-                self.maps.append(written)
-                self.work_s.update(written.work_s)
+                self.n_written += 1
                 self._progress.advance()
 
     def without_unreadable(
         self, group: list[LoadedScan | UnreadableScan], methods: list[str]
     ) -> list[LoadedScan]:
-        """Note the scans that could not be loaded; returns the others."""
-        for scan in group:
-            if isinstance(scan, UnreadableScan):
-                self.fail(scan.scan, methods, scan.reason)
-            else:
-                self.work_s["load"] += scan.work_s
-        return [scan for scan in group if isinstance(scan, LoadedScan)]
+        """Note the scans that could not be loaded, and warn of unusual ones; returns those loaded."""
+        from mri_saliency.volumes import departure
 
-    def attempt(
-        self, explainer: Explainer, method: str, batch: Batch, group: list[LoadedScan]
-    ) -> list[MapJob]:
-        """Make a group's maps; none, if that failed."""
-        began = time.perf_counter()
-        try:
-            attributions = explainer.attribute(method, batch)
-        except UserError as error:
-            for loaded in group:
-                self.fail(loaded.scan, [method], str(error))
-            return []
-        seconds = time.perf_counter() - began
-        self.work_s["network"] += seconds
-        return [
-            MapJob(
-                replace(loaded, network_input=None),
-                method,
-                **vars(attribution),
-                logits=logits,
-                seconds=seconds / len(group),
-            )
-            for loaded, attribution, logits in zip(
-                group, attributions, batch.logits.cpu().numpy(), strict=True
-            )
-        ]
+        readable = []
+        for loaded in group:
+            if isinstance(loaded, UnreadableScan):
+                self.fail(loaded.scan, methods, loaded.reason)
+                continue
+            readable.append(loaded)
+            self.work_s["load"] += loaded.work_s
+            unusual = departure(loaded.grid)
+            if unusual and unusual not in self._departures:
+                self._departures.add(unusual)
+                self._progress.say(
+                    f"warning: {loaded.scan.subject_id} (at least) is not on the grid that the laboratory's "
+                    f"networks were trained on: {unusual}. The network sees another part of the head."
+                )
+        return readable
 
     def fail(self, scan: Scan, methods: list[str], reason: str) -> None:
-        """Note a failure and say it at once."""
+        """Note a failure and say it at once.
+
+        Raises
+        ------
+        UserError
+            It is the tenth scan that fails for the same reason, and no map has been made.
+        """
         self._progress.say(f"failed: {scan.subject_id} ({', '.join(methods)}): {reason}")
         for method in methods:
             self.failures.append(
@@ -615,20 +886,32 @@ class Ledger:
                 }
             )
             self._progress.advance()
+        self._reasons.setdefault(scan.subject_id, reason.replace(str(scan.path), "(the scan)"))
+        none_made = not (self.n_written or self._pending or self.counts[KEEP])
+        if len(self._reasons) >= STOP_AFTER and none_made and len(set(self._reasons.values())) == 1:
+            raise UserError(
+                f"stopped: the first {STOP_AFTER} scans all failed for the same reason: "
+                f"{self._reasons[scan.subject_id]}"
+            )
 
     def close(self) -> None:
-        """End the progress bar."""
+        """Drop the maps that wait for a worker, wait for those being written, and end the progress bar."""
+        for _, writing in self._pending:
+            if not writing.cancel():
+                writing.wait()
         self._progress.close()
 
 
 class Progress:
     """One bar with the time left; plain lines now and then where the output is no terminal."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, done: int) -> None:
         from tqdm import tqdm
 
-        self._bar = tqdm(total=total, unit="map", disable=not sys.stderr.isatty(), smoothing=0.05)
-        self._total, self._done = total, 0
+        self._bar = tqdm(
+            total=total, initial=done, unit="map", disable=not sys.stderr.isatty(), smoothing=0.05
+        )
+        self._total, self._done, self._before = total, done, done
         self._began = self._reported = time.monotonic()
 
     def advance(self) -> None:
@@ -638,7 +921,7 @@ class Progress:
         now = time.monotonic()
         if self._bar.disable and (now - self._reported > REPORT_EVERY_S or self._done == self._total):
             self._reported = now
-            left_s = (now - self._began) / self._done * (self._total - self._done)
+            left_s = (now - self._began) / (self._done - self._before) * (self._total - self._done)
             elapsed, left = (self._bar.format_interval(t) for t in (now - self._began, left_s))
             print(
                 f"{self._done} of {self._total} maps, {elapsed} elapsed, {left} left",
@@ -658,21 +941,34 @@ class Progress:
 # --- The cohort ---------------------------------------------------------------------------------
 
 
-def write_tables(folder: OutputFolder, ledger: Ledger) -> None:
-    """Write the statistics and the failures, whatever there is of them."""
+def write_tables(folder: OutputFolder, records: list[dict], ledger: Ledger) -> None:
+    """Write the statistics of all maps in the folder, and this run's failures."""
     import pandas as pd
 
     from mri_saliency.outputs import write_table
 
-    if ledger.maps:
-        write_table(folder.statistics, pd.DataFrame([written.row for written in ledger.maps]))
+    if records:
+        write_table(folder.statistics, statistics_of(records))
+    else:
+        folder.statistics.unlink(missing_ok=True)
     if ledger.failures:
         write_table(folder.failures, pd.DataFrame(ledger.failures))
     else:
         folder.failures.unlink(missing_ok=True)
 
 
-def summarise(folder: OutputFolder, ledger: Ledger, methods: list[str], pool: Executor) -> None:
+def statistics_of(records: list[dict]) -> pd.DataFrame:
+    """Make the table of statistics, scan by scan in the cohort's order, methods in the registry's."""
+    import pandas as pd
+
+    rows = [record["statistics"] for record in records]
+    order = list(METHODS)
+    return pd.DataFrame(
+        sorted(rows, key=lambda row: (row["sample_idx"], row["subject_id"], order.index(row["method"])))
+    )
+
+
+def summarise(folder: OutputFolder, records: list[dict], workers: Workers) -> None:
     """Draw what the cohort's maps show together."""
     import numpy as np
     import pandas as pd
@@ -680,21 +976,23 @@ def summarise(folder: OutputFolder, ledger: Ledger, methods: list[str], pool: Ex
     from mri_saliency import figures, measures
     from mri_saliency.outputs import write_figure
 
-    if not ledger.maps:
+    if not records:
         return
-    statistics = pd.DataFrame([written.row for written in ledger.maps])
+    statistics = statistics_of(records)
     statistics["class"] = np.where(statistics["true_label"] == 0, "HC", "TLE")
-    methods = [method for method in methods if method in set(statistics["method"])]
+    methods = [method for method in METHODS if method in set(statistics["method"])]
 
-    profiles = {}
-    for (method, name), rows in statistics.groupby(["method", "class"]):
-        profiles[method, name] = np.mean([ledger.maps[i].profile for i in rows.index], axis=0)
+    shares: dict[tuple[str, str], list[list[float]]] = {}
+    for record in records:
+        name = "TLE" if record["statistics"]["true_label"] else "HC"
+        shares.setdefault((record["method"], name), []).append(record["slice_profile"])
+    profiles = {key: np.mean(of_class, axis=0) for key, of_class in sorted(shares.items())}
 
     complete = statistics.groupby("subject_id")["method"].agg(set) == set(methods)
     subjects = complete.index[complete]
-    correlations = [pool.submit(compare_methods, folder, subject, methods) for subject in subjects]
+    correlations = [workers.submit(compare_methods, folder, subject, methods) for subject in subjects]
     matrices = [np.full((len(methods), len(methods)), np.nan)]
-    matrices += [future.result() for future in correlations]
+    matrices += [correlation.result() for correlation in correlations]
     counted = np.isfinite(matrices).sum(axis=0)
     mean = np.nansum(matrices, axis=0) / np.where(counted, counted, np.nan)
     agreement = pd.DataFrame(mean, index=methods, columns=methods)
@@ -722,58 +1020,72 @@ def compare_methods(folder: OutputFolder, subject_id: str, methods: list[str]) -
     return measures.rank_correlations(maps)
 
 
-def write_run_record(
-    folder: OutputFolder,
-    options: argparse.Namespace,
-    command_line: str,
-    checkpoint: Checkpoint,
-    checkpoint_hash: str,
-    explainer: Explainer,
-    ledger: Ledger,
-    started: datetime,
-) -> None:
-    """Write run.json: what is needed to say how these maps were made, and to make them again."""
-    from mri_saliency.outputs import write_json
+@dataclass(frozen=True)
+class RunRecord:
+    """run.json: what is needed to say how these maps were made, and to make them again."""
 
-    device = next(explainer.network.parameters()).device
-    write_json(
-        folder.run_record,
-        {
+    folder: OutputFolder
+    options: argparse.Namespace
+    command_line: str
+    checkpoint: Checkpoint
+    checkpoint_hash: str
+    explainer: Explainer
+    started: datetime
+
+    def write(self, status: str, ledger: Ledger | None = None) -> None:
+        """Write it; runs before this one are kept in it, without their own list of earlier ones."""
+        from mri_saliency.outputs import write_json
+
+        device = next(self.explainer.network.parameters()).device
+        started = self.started.isoformat(timespec="seconds")
+        content = {
             "tool": {"name": "mri-saliency-maps", "version": __version__},
-            "command_line": command_line,
+            "status": status,
+            "command_line": self.command_line,
             "working_directory": str(Path.cwd()),
-            "options": {key: _plain(value) for key, value in vars(options).items()},
-            "settings": asdict(explainer.settings),
+            "options": {key: _plain(value) for key, value in vars(self.options).items()},
+            "settings": asdict(self.explainer.settings),
             "checkpoint": {
-                "path": str(options.model_path.absolute()),
-                "sha256": checkpoint_hash,
-                "network": f"EfficientNetV2-{checkpoint.variant}",
-                "n_slices": checkpoint.n_slices,
-                "n_logits": checkpoint.n_logits,
+                "path": str(self.options.model_path.absolute()),
+                "sha256": self.checkpoint_hash,
+                "network": f"EfficientNetV2-{self.checkpoint.variant}",
+                "n_slices": self.checkpoint.n_slices,
+                "n_logits": self.checkpoint.n_logits,
             },
+            "training_parameters": self.checkpoint.parameters,
             "device": {"name": str(device), "hardware": hardware_name(device)},
             "platform": platform.platform(),
             "versions": {"python": platform.python_version()}
             | {package: version(package) for package in RECORDED_PACKAGES},
-            "started": started.isoformat(timespec="seconds"),
-            "ended": datetime.now().astimezone().isoformat(timespec="seconds"),
-            "work_s": {kind: round(seconds, 2) for kind, seconds in ledger.work_s.items()},
-            "counts": {"maps": len(ledger.maps), "failures": len(ledger.failures)},
-        },
-    )
+            "started": started,
+        }
+        if ledger is not None:
+            content |= {
+                "ended": datetime.now().astimezone().isoformat(timespec="seconds"),
+                "work_s": {kind: round(seconds, 2) for kind, seconds in ledger.work_s.items()},
+                "counts": {
+                    "maps": ledger.n_written,
+                    "kept": ledger.counts[KEEP],
+                    "failures": len(ledger.failures),
+                },
+            }
+        last = self.folder.last_run() or {}
+        earlier = last.pop("earlier_runs", [])
+        if last and last.get("started") != started:
+            earlier.append(last)
+        write_json(self.folder.run_record, content | {"earlier_runs": earlier})
 
 
 def _plain(value: object) -> object:
     return str(value) if isinstance(value, Path) else value
 
 
-def report(folder: OutputFolder, ledger: Ledger, started: datetime) -> int:
+def report(folder: OutputFolder, records: list[dict], ledger: Ledger, started: datetime) -> int:
     """Say what was made, what to look at and what failed; returns the exit code."""
     seconds = (datetime.now().astimezone() - started).total_seconds()
-    print(f"{len(ledger.maps)} maps in {seconds:.0f} s: {folder.root}")
-    verdicts = Counter(
-        (written.row["method"], written.row["completeness_verdict"]) for written in ledger.maps
-    )
+    kept = f", {ledger.counts[KEEP]} were there" if ledger.counts[KEEP] else ""
+    print(f"{ledger.n_written} maps in {seconds:.0f} s{kept}: {folder.root}")
+    verdicts = Counter((record["method"], record["statistics"]["completeness_verdict"]) for record in records)
     for method in dict.fromkeys(method for method, verdict in verdicts if verdict):
         ok, check = verdicts[method, "ok"], verdicts[method, "check"]
         print(f"completeness of {method}: {ok} ok, {check} to check")

@@ -42,6 +42,9 @@ def main(args: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return generate_saliency_maps.WRONG_REQUEST
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command begins the demo again.", file=sys.stderr)
+        return generate_saliency_maps.INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -22,6 +22,9 @@ from torchvision.ops.misc import SqueezeExcitation
 
 from mri_saliency.errors import UserError
 
+# Raised by a change after which maps differ by more than rounding from those made before.
+MATHS = 1
+
 # Below this difference of a non-linearity's two inputs its secant is lost in float32 rounding
 # (6e-8 / 1e-2), while the derivative midway misses it by the difference squared over 24 (4e-6).
 _SMALL_DIFFERENCE = 1e-2

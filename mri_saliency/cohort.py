@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -98,7 +99,7 @@ def read_cohort(
     table = table[has_path]
 
     folder = csv_path.parent.absolute()
-    table = table.assign(path=[str(folder / path) for path in table[path_column]])
+    table = table.assign(path=[os.path.normpath(folder / path) for path in table[path_column]])
     repeated = table.duplicated(["path", diagnosis_column])
     if repeated.any():
         notes.append(
@@ -175,12 +176,19 @@ def _path_hash(path: Path) -> str:
 
 
 def _read_table(csv_path: Path) -> pd.DataFrame:
-    if not csv_path.is_file():
-        what = "is a folder" if csv_path.is_dir() else "no such file"
+    if not os.path.isfile(csv_path):  # unlike Path.is_file, never raises
+        what = "is a folder" if os.path.isdir(csv_path) else "no such file, or no permission to look"
         raise UserError(f"{csv_path}: {what}; expected the cohort's table. Name it with --csv_path.")
     try:
-        # text as it stands: only an empty cell counts as missing
-        return pd.read_csv(csv_path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig")
+        # text as it stands: only an empty cell is missing, and no column is an index
+        return pd.read_csv(
+            csv_path,
+            dtype=str,
+            keep_default_na=False,
+            na_values=[""],
+            index_col=False,
+            encoding="utf-8-sig",
+        )
     except OSError as error:
         raise UserError(f"{csv_path}: cannot read the table ({error.strerror}).") from error
     except (ValueError, pd.errors.ParserError) as error:

@@ -7,7 +7,6 @@ loss of grey matter in one hippocampus. The files have exactly the form of a rea
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -95,11 +94,10 @@ def make(folder: Path) -> None:
     keep_freed_memory()
     stamp = folder / "demo.json"
     recipe = {"version": __version__, "steps": TRAINING_STEPS, "scans": N_SCANS}
-    if stamp.is_file():
-        made = json.loads(stamp.read_text(encoding="utf-8"))
-        if made["recipe"] == recipe:
-            print(f"reusing {folder}; accuracy on unseen simulated scans {made['accuracy']:.0%}")
-            return
+    made = outputs.read_json(stamp) or {}
+    if made.get("recipe") == recipe:
+        print(f"reusing {folder}; accuracy on unseen simulated scans {made['accuracy']:.0%}")
+        return
     simulator = Simulator()
     print(f"simulating {N_SCANS} scans in {folder}", flush=True)
     write_cohort(folder, simulator)
@@ -201,8 +199,7 @@ def unseen_accuracy(network: nn.Module, simulator: Simulator) -> float:
 
 def write_cohort(folder: Path, simulator: Simulator) -> None:
     """Write the scans, a mask of the lesion beside each (empty for HC), and val.csv."""
-    scans = folder / "scans"
-    _make_folder(scans)
+    _make_folder(folder / "scans")
     rows = []
     for index, generator in enumerate(np.random.default_rng(COHORT_SEED).spawn(N_SCANS)):
         diagnosis = DIAGNOSES[index % len(DIAGNOSES)]
@@ -211,13 +208,13 @@ def write_cohort(folder: Path, simulator: Simulator) -> None:
         image = nib.Nifti1Image(voxels, AFFINE)
         image.set_sform(AFFINE, 4)  # MNI152
         image.set_data_dtype(np.int16)  # scaled, as SPM's family writes
-        path = scans / f"mwp1{subject}_ses-01_T1w.nii"
+        path = scan_path(folder, subject)
         image.to_filename(path)
         lesion = simulator.lesions.get(diagnosis, np.zeros(GRID_SHAPE, bool))
         nib.Nifti1Image(lesion.astype(np.uint8), AFFINE).to_filename(lesion_path(path))
         rows.append(
             {
-                "file": str(path.absolute()),
+                "file": str(path.relative_to(folder)),  # so that the folder can be moved
                 "sbj_nme": subject,
                 "HC_vs_LTLE_vs_RTLE_string": diagnosis,
                 "site": "simulated",
@@ -225,6 +222,11 @@ def write_cohort(folder: Path, simulator: Simulator) -> None:
             }
         )
     outputs.write_table(folder / "val.csv", pd.DataFrame(rows))
+
+
+def scan_path(folder: Path, subject: str) -> Path:
+    """Path of a subject's scan in the demo's folder."""
+    return folder / "scans" / f"mwp1{subject}_ses-01_T1w.nii"
 
 
 def lesion_path(scan: Path) -> Path:
@@ -267,19 +269,25 @@ class _Lesioned:
 
 def report_localisation(folder: Path, results: outputs.OutputFolder) -> None:
     """Print and write (demo_localisation.csv) how far each method's maps find the lesions."""
-    statistics = pd.read_csv(results.statistics)
+    explained = {(record["method"], record["subject_id"]) for record in results.sidecars()}
     lesioned = [
         _load_lesioned(folder, subject)
-        for subject in statistics.loc[statistics["true_label"] == 1, "subject_id"].unique()
+        for subject in sorted({subject for _, subject in explained})
+        if lesion_path(scan_path(folder, subject)).is_file()
     ]
+    lesioned = [scan for scan in lesioned if scan.lesion.any()]
+    if not lesioned:
+        print("\nNone of the demo's TLE scans was explained, so there is no lesion to look for.")
+        return
     rows = []
-    for method in (name for name in METHODS if name in set(statistics["method"])):
+    for method in METHODS:
         scores = [
-            measures.localisation(np.load(path), scan.lesion, scan.brain)
+            measures.localisation(np.load(results.array(method, scan.subject_id)), scan.lesion, scan.brain)
             for scan in lesioned
-            if (path := results.array(method, scan.subject_id)).is_file()
+            if (method, scan.subject_id) in explained
         ]
-        rows.append({"method": method, **pd.DataFrame(scores).mean().to_dict()})
+        if scores:
+            rows.append({"method": method, **pd.DataFrame(scores).mean().to_dict()})
     table = pd.DataFrame(rows)
     outputs.write_table(results.root / "demo_localisation.csv", table)
     print(
@@ -291,7 +299,7 @@ def report_localisation(folder: Path, results: outputs.OutputFolder) -> None:
 
 
 def _load_lesioned(folder: Path, subject_id: str) -> _Lesioned:
-    path = folder / "scans" / f"mwp1{subject_id}_ses-01_T1w.nii"
+    path = scan_path(folder, subject_id)
     lesion = np.asarray(nib.load(lesion_path(path)).dataobj, np.float32)
     return _Lesioned(
         subject_id,

@@ -1,4 +1,4 @@
-"""The one exception that means: the user can fix this."""
+"""The exceptions that mean: the user can fix this."""
 
 
 class UserError(Exception):
@@ -8,3 +8,7 @@ class UserError(Exception):
     It is printed without a traceback. Any other exception is a defect of this program and
     keeps its traceback.
     """
+
+
+class OutputError(UserError):
+    """The output folder cannot be written to, so that no further work makes sense."""

@@ -395,6 +395,7 @@ def _box(axes: Axes, values: np.ndarray, place: float, width: float, colour: str
         axes.boxplot(
             [values], positions=[place], widths=width, showfliers=len(values) > _MAX_JITTERED_POINTS,
             flierprops={"markersize": 2}, medianprops={"color": "black"}, manage_ticks=False,
+            patch_artist=True, boxprops={"facecolor": (colour, 0.3)},
         )  # fmt: skip
     if 0 < len(values) <= _MAX_JITTERED_POINTS:
         jitter = np.random.default_rng(0).uniform(-0.25, 0.25, len(values)) * width
@@ -422,6 +423,9 @@ def _confidence_against_strength(
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, 0), high + 0.09 * (len(correlations) + 1) * (high - min(low, 0)))
     axes.legend(fontsize=8, loc="upper left", title="Spearman's rank correlation", title_fontsize=8)
+    # confidences that all round to 1 are drawn at 1, not spread over a range of 1e-6
+    least = min(statistics["confidence"].min(), 0.95)
+    axes.set_xlim(least - 0.05 * (1 - least), 1 + 0.05 * (1 - least))
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.set_title("Confidence against attribution strength")
     axes.set_xlabel("probability of the predicted class")

@@ -6,9 +6,13 @@ import ctypes
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from multiprocessing import get_context
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
 from mri_saliency.errors import UserError
@@ -68,18 +72,93 @@ def keep_freed_memory() -> None:
         libc.mallopt(m_trim_threshold, 2**31 - 1)
 
 
-def worker_pool(n_workers: int) -> Executor:
-    """Start processes that work beside this one; with 0, do their work in this one."""
-    if n_workers == 0:
-        return InlineExecutor()
-    return ProcessPoolExecutor(n_workers, get_context("spawn"), _prepare_worker)
+class Workers:
+    """Processes that work beside this one; with none, their work is done in this one.
+
+    A process that dies (killed, or out of memory) is replaced, and its work is done again, once.
+
+    Parameters
+    ----------
+    n : int
+        How many processes.
+    """
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self._pool = self._start()
+
+    def submit(self, function: Callable, *args: object, **keywords: object) -> Work:
+        """Ask for ``function(*args, **keywords)``."""
+        return Work(self, partial(function, *args, **keywords))
+
+    def __enter__(self) -> Workers:
+        """Nothing to do: the processes start with the first work."""
+        return self
+
+    def __exit__(self, error_type: type | None, *_: object) -> None:
+        """End the processes; after an error or interrupt, without the work that is still waiting."""
+        self._pool.shutdown(cancel_futures=error_type is not None)
+
+    def _start(self) -> Executor:
+        if self.n == 0:
+            return _InlineExecutor()
+        return ProcessPoolExecutor(self.n, get_context("spawn"), _prepare_worker)
+
+    def _send(self, call: Callable) -> tuple[Executor, Future]:
+        try:
+            return self._pool, self._pool.submit(call)
+        except BrokenProcessPool:
+            self._replace(self._pool)
+            return self._pool, self._pool.submit(call)
+
+    def _replace(self, broken: Executor) -> None:
+        if self._pool is broken:  # else another piece of work has found it out before
+            self._pool = self._start()
 
 
-class InlineExecutor(Executor):
+class Work:
+    """A result to come from a worker."""
+
+    def __init__(self, workers: Workers, call: Callable) -> None:
+        self._workers, self._call = workers, call
+        self._pool, self._future = workers._send(call)
+
+    def cancel(self) -> bool:
+        """Take it back, if no process has begun it; tells whether that was so."""
+        return self._future.cancel()
+
+    def wait(self) -> None:
+        """Wait until it is over, however it ends."""
+        self._future.exception()
+
+    def result(self) -> object:
+        """Wait for it and return it; what the work raised is raised here.
+
+        Raises
+        ------
+        UserError
+            Two processes died of it.
+        """
+        try:
+            return self._future.result()
+        except BrokenProcessPool:
+            self._workers._replace(self._pool)
+        # who waits here asks for nothing else meanwhile: now it is alone with the new processes
+        self._pool, self._future = self._workers._send(self._call)
+        try:
+            return self._future.result()
+        except BrokenProcessPool as error:
+            self._workers._replace(self._pool)
+            raise UserError(
+                "its worker process was killed, twice; often the machine is out of memory. "
+                "Try fewer --workers."
+            ) from error
+
+
+class _InlineExecutor(Executor):
     """Runs each job at once, in this process."""
 
     def submit(self, function: Callable, /, *args: object, **keywords: object) -> Future:
-        """Run a job and return its finished future."""
         future: Future = Future()
         try:
             future.set_result(function(*args, **keywords))
@@ -90,8 +169,15 @@ class InlineExecutor(Executor):
 
 def _prepare_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     keep_freed_memory()
     # a core a worker: NumPy, not loaded yet, would start threads on all of them
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
     if hasattr(os, "nice"):
         os.nice(19)  # on a CPU the network comes first
+
+
+def _end_with_parent() -> None:
+    """Leave when the main process is gone, however it went: nobody would ever ask again."""
+    wait([parent_process().sentinel])
+    os._exit(1)

@@ -60,7 +60,7 @@ def completeness(total: float, expected_total: float | None) -> dict:
     -------
     dict
         ``completeness_sum`` and ``completeness_expected`` in logits; ``completeness_error``, the
-        difference over the expected change's magnitude (infinite where that is zero and the sum is
+        difference over the expected change's magnitude (None where that is zero and the sum is
         not); ``completeness_verdict``, "ok" up to `COMPLETENESS_TOLERANCE` of the expected change
         or `LOGIT_ROUNDING` logits, else "check". All None for a method that promises nothing
         (`expected_total` None).
@@ -72,8 +72,8 @@ def completeness(total: float, expected_total: float | None) -> dict:
         if difference == 0:
             error = 0.0
         else:
-            error = difference / abs(expected_total) if expected_total else float("inf")
-        accepted = error <= COMPLETENESS_TOLERANCE or difference <= LOGIT_ROUNDING
+            error = difference / abs(expected_total) if expected_total else None
+        accepted = difference <= max(COMPLETENESS_TOLERANCE * abs(expected_total), LOGIT_ROUNDING)
         values = (total, expected_total, error, "ok" if accepted else "check")
     names = ("sum", "expected", "error", "verdict")
     return {f"completeness_{name}": value for name, value in zip(names, values, strict=True)}

@@ -27,8 +27,8 @@ class Method:
         Forward-backward passes of the network for one map.
     completes : bool
         Whether the map's sum should equal a change of the logit.
-    stochastic : bool
-        Whether the method draws random numbers.
+    settings : tuple of str
+        The options that determine its map, beside the network, the scan and the target.
     paper : str
         Where the method was published.
     """
@@ -40,12 +40,18 @@ class Method:
     reference: str
     passes: str
     completes: bool
-    stochastic: bool
+    settings: tuple[str, ...]
     paper: str
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether the method draws random numbers."""
+        return "seed" in self.settings
 
 
 _CONTRIBUTION = "logit"
 _SLOPE = "logit per unit of intensity"
+_DRAWS = ("n_samples", "noise_std", "seed")
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -58,7 +64,7 @@ METHODS: dict[str, Method] = {
             reference="`--baseline`",
             passes="`n_steps`",
             completes=True,
-            stochastic=False,
+            settings=("baseline", "n_steps"),
             paper="Sundararajan et al. 2017, Axiomatic attribution for deep networks, ICML",
         ),
         Method(
@@ -69,7 +75,7 @@ METHODS: dict[str, Method] = {
             reference="none",
             passes="1",
             completes=False,
-            stochastic=False,
+            settings=(),
             paper="Simonyan et al. 2014, Deep inside convolutional networks, ICLR workshop",
         ),
         Method(
@@ -80,7 +86,7 @@ METHODS: dict[str, Method] = {
             reference="`noise_std` × normal noise",
             passes="`n_samples`",
             completes=True,
-            stochastic=True,
+            settings=_DRAWS,
             paper="Lundberg & Lee 2017, A unified approach to interpreting model predictions, NeurIPS",
         ),
         Method(
@@ -91,7 +97,7 @@ METHODS: dict[str, Method] = {
             reference="zero, to first order",
             passes="1",
             completes=False,
-            stochastic=False,
+            settings=(),
             paper="Shrikumar et al. 2016, Not just a black box, arXiv:1605.01713",
         ),
         Method(
@@ -102,7 +108,7 @@ METHODS: dict[str, Method] = {
             reference="`--baseline`",
             passes="2",
             completes=True,
-            stochastic=False,
+            settings=("baseline",),
             paper="Shrikumar et al. 2017, Learning important features through propagating "
             "activation differences, ICML",
         ),
@@ -114,7 +120,7 @@ METHODS: dict[str, Method] = {
             reference="`--baseline`",
             passes="`n_samples` × `n_steps`",
             completes=False,
-            stochastic=True,
+            settings=("baseline", "n_steps", *_DRAWS),
             paper="Smilkov et al. 2017, SmoothGrad, arXiv:1706.03825, over Sundararajan et al. 2017",
         ),
         Method(
@@ -126,7 +132,7 @@ METHODS: dict[str, Method] = {
             reference="none",
             passes="`n_samples`",
             completes=False,
-            stochastic=True,
+            settings=_DRAWS,
             paper="Smilkov et al. 2017, SmoothGrad, arXiv:1706.03825",
         ),
     )

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
+import shutil
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from mri_saliency.errors import UserError
+from mri_saliency.errors import OutputError
 
 if TYPE_CHECKING:
     import nibabel as nib
     import pandas as pd
     from matplotlib.figure import Figure
 
+_SIDECAR_KEYS = {
+    *("method", "subject_id", "source", "fingerprint"),
+    *("statistics", "slice_profile", "key_slices", "files"),
+}
+_PART = ".part"  # ends the name of a file that is being written
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run such a cell
 
 
 class OutputFolder:
-    """Names of everything a run writes.
+    """Names of everything a run writes, and what of it is done.
 
     Parameters
     ----------
@@ -46,7 +53,7 @@ class OutputFolder:
 
         Raises
         ------
-        UserError
+        OutputError
             It cannot be made or written to.
         """
         try:
@@ -54,7 +61,11 @@ class OutputFolder:
         except OSError as error:
             raise _cannot_write(self.root, error) from error
         if not os.access(self.root, os.W_OK | os.X_OK):
-            raise UserError(f"{self.root}: no permission to write there. Choose another --output_dir.")
+            raise OutputError(f"{self.root}: no permission to write there. Choose another --output_dir.")
+
+    def free_bytes(self) -> int:
+        """Return the space left on the folder's disk."""
+        return shutil.disk_usage(self.root).free
 
     def array(self, method: str, subject_id: str) -> Path:
         """Return the path of a map's array."""
@@ -63,6 +74,10 @@ class OutputFolder:
     def nifti(self, method: str, subject_id: str) -> Path:
         """Return the path of a map in the scan's grid."""
         return self._of_map(method, subject_id, "attributions.nii.gz")
+
+    def sidecar(self, method: str, subject_id: str) -> Path:
+        """Return the path of the JSON file that says how a map was made; written last."""
+        return self._of_map(method, subject_id, "attributions.json")
 
     def summary_figure(self, method: str, subject_id: str) -> Path:
         """Return the path of a map's summary."""
@@ -75,10 +90,89 @@ class OutputFolder:
     def _of_map(self, method: str, subject_id: str, ending: str) -> Path:
         return self.root / method / subject_id / f"{subject_id}_{method}_{ending}"
 
+    def open_map(self, method: str, subject_id: str, *, afresh: bool) -> None:
+        """Make a map's folder, free of what an ended run left half written.
+
+        With `afresh`, files of an earlier map go too, its sidecar first.
+        """
+        sidecar = self.sidecar(method, subject_id)
+        try:
+            for folder in (sidecar.parent.parent, sidecar.parent):
+                folder.mkdir(exist_ok=True)  # not the root: a run whose folder is deleted should end
+            if afresh:
+                sidecar.unlink(missing_ok=True)
+            for path in sidecar.parent.iterdir():
+                is_part = path.name.startswith(".") and path.name.endswith(_PART)
+                if is_part or (afresh and path.name.startswith(f"{subject_id}_{method}_")):
+                    path.unlink()
+        except OSError as error:
+            raise _cannot_write(sidecar.parent, error) from error
+
+    def write_sidecar(self, method: str, subject_id: str, record: dict, files: Iterable[Path]) -> None:
+        """Write a map's sidecar: `record`, and the names and sizes of its `files`."""
+        sizes = {path.name: path.stat().st_size for path in files}
+        write_json(self.sidecar(method, subject_id), record | {"files": sizes}, durably=True)
+
+    def read_sidecar(self, method: str, subject_id: str) -> dict | None:
+        """Return what a map's sidecar says; None if the map is not there whole."""
+        record = read_json(self.sidecar(method, subject_id)) or {}
+        if not _SIDECAR_KEYS <= record.keys() or record["method"] != method:
+            return None
+        folder = self.sidecar(method, subject_id).parent
+        try:
+            found = {entry.name: entry.stat().st_size for entry in os.scandir(folder)}
+        except OSError:
+            return None
+        whole = all(found.get(name) == size for name, size in record["files"].items())
+        return record if whole and self.array(method, subject_id).name in record["files"] else None
+
+    def sidecars(self) -> Iterator[dict]:
+        """Yield what the sidecars of all whole maps in the folder say."""
+        for path in sorted(self.root.glob("*/*/*_attributions.json")):
+            method, subject_id = path.parts[-3:-1]
+            if path == self.sidecar(method, subject_id) and (record := self.read_sidecar(method, subject_id)):
+                yield record
+
+    def last_run(self) -> dict | None:
+        """Return what the last run into this folder wrote to run.json."""
+        return read_json(self.run_record)
+
+
+def sha256_of_file(path: Path) -> str:
+    """Hash a file as ``sha256sum`` does; returns 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_array(array: np.ndarray) -> str:
+    """Hash an array's values, in their memory order; returns 64 hexadecimal digits."""
+    return hashlib.sha256(array).hexdigest()
+
+
+def source_of(path: Path) -> dict:
+    """Identify a scan's file: by its content, and by what is quick to compare."""
+    status = path.stat()
+    return {
+        "path": str(path),
+        "bytes": status.st_size,
+        "modified_ns": status.st_mtime_ns,
+        "sha256": sha256_of_file(path),
+    }
+
+
+def is_same_file(source: dict, path: Path) -> bool:
+    """Tell whether a scan's file is the one of `source_of`; one out of reach counts as the same."""
+    try:
+        status = path.stat()
+        quick = {"path": str(path), "bytes": status.st_size, "modified_ns": status.st_mtime_ns}
+        return quick.items() <= source.items() or sha256_of_file(path) == source["sha256"]
+    except OSError:
+        return True
+
 
 def write_array(path: Path, array: np.ndarray) -> None:
     """Write a NumPy file."""
-    with _whole_file(path) as file:
+    with _whole_file(path, durably=True) as file:
         np.save(file, array, allow_pickle=False)
 
 
@@ -88,7 +182,7 @@ def write_nifti(path: Path, image: nib.Nifti1Image) -> None:
     The digits of a float32 map do not compress: deflating one takes longer than drawing its
     figures, and spares little more than the zeros of the slices that the network did not see.
     """
-    with _whole_file(path) as file:
+    with _whole_file(path, durably=True) as file:
         file.write(gzip.compress(image.to_bytes(), compresslevel=0, mtime=0))
 
 
@@ -134,27 +228,43 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
         file.write(text.encode("utf-8", "backslashreplace"))
 
 
-def write_json(path: Path, content: dict) -> None:
+def write_json(path: Path, content: dict, *, durably: bool = False) -> None:
     """Write a JSON file."""
-    with _whole_file(path) as file:
+    with _whole_file(path, durably) as file:
         file.write(json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n")
 
 
+def read_json(path: Path) -> dict | None:
+    """Read a JSON object; None where there is none, or a damaged one."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
 @contextmanager
-def _whole_file(path: Path) -> Iterator[BinaryIO]:
+def _whole_file(path: Path, durably: bool = False) -> Iterator[BinaryIO]:
     """Open a file that appears under its name only once it is complete.
+
+    Parameters
+    ----------
+    durably : bool
+        Wait until it is on the disk, for what a later run trusts though the power failed.
 
     Raises
     ------
-    UserError
-        The disk is full, or the folder cannot be written to.
+    OutputError
+        The disk is full, or the folder is gone or cannot be written to.
     """
-    part = path.with_name(f".{path.name[-150:]}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name[-150:]}.{os.getpid()}{_PART}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with part.open("wb") as file:
                 yield file
+                if durably:
+                    file.flush()
+                    os.fsync(file.fileno())
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
@@ -162,8 +272,8 @@ def _whole_file(path: Path) -> Iterator[BinaryIO]:
         raise _cannot_write(path, error) from error
 
 
-def _cannot_write(path: Path, error: OSError) -> UserError:
-    return UserError(
+def _cannot_write(path: Path, error: OSError) -> OutputError:
+    return OutputError(
         f"{path}: cannot be written ({error.strerror or error}). "
         "Free space or choose another --output_dir; what was written before is intact."
     )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import math
+import os
 import pickle
-import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +23,9 @@ _CROPPED_AWAY = 1  # synthetic volumes lack this many of a real scan's first sli
 
 _IMAGE_SUFFIXES = (".nii", ".nii.gz", ".mgz")
 _ARRAY_SUFFIX, _SYNTHETIC_SUFFIX = ".npy", ".pkl"
-_MAX_VOXELS = 512**3  # a file that claims more is refused before memory is taken
+_TRAINED_SHAPES = ((113, 137, 113), (112, 136, 112))  # CAT12's grid; the synthetic volumes'
+_TRAINED_VOXEL_MM = 1.5
+_MAX_VOXELS = 320**3  # a file that claims more is refused before memory is taken
 _TISSUE_FRACTION = 0.1  # of the way from air to the brightest voxels
 
 
@@ -118,6 +119,24 @@ def load_volume(path: Path, n_slices: int, first_slice: int = FIRST_SLICE) -> Vo
         voxels = z_scored(voxels)
     grid = Grid(voxels.shape, affine, space_code, first_slice, n_slices)
     return Volume(to_network_input(voxels, n_slices, first_slice), grid)
+
+
+def departure(grid: Grid) -> str | None:
+    """Say how a scan's grid departs from those the laboratory's networks were trained on; None: it does not.
+
+    A network sees voxel indices, not mm, so on another grid it sees another part of the head.
+    """
+    if grid.affine is not None:
+        steps_mm = np.linalg.norm(grid.affine[:3, :3], axis=0)
+        if np.abs(steps_mm / _TRAINED_VOXEL_MM - 1).max() > 0.01:
+            return (
+                f"voxels of {' x '.join(f'{step:.3g}' for step in steps_mm)} mm, not {_TRAINED_VOXEL_MM} mm"
+            )
+        if (np.diag(grid.affine)[1:3] < 0).any():
+            return "its y or z axis runs backward, toward posterior or inferior"
+    if grid.shape not in _TRAINED_SHAPES:
+        return f"shape {grid.shape}, not {' or '.join(map(str, _TRAINED_SHAPES))}"
+    return None
 
 
 def z_scored(voxels: np.ndarray) -> np.ndarray:
@@ -231,13 +250,11 @@ def load_baseline(path: Path, n_slices: int, first_slice: int = FIRST_SLICE) -> 
     Raises
     ------
     UserError
-        As `load_volume`; or the array holds NaN or infinite values.
+        As `load_volume`.
     """
-    shape = (n_slices, INPUT_SIZE, INPUT_SIZE)
-    if path.suffix == _ARRAY_SUFFIX and path.is_file():
-        array = _read_array(path)
-        if array.shape == shape:
-            _check_finite(array, path)
+    if path.suffix == _ARRAY_SUFFIX:
+        array = _read(path)[0]
+        if array.shape == (n_slices, INPUT_SIZE, INPUT_SIZE):
             return array.astype(np.float32)
     return load_volume(path, n_slices, first_slice).network_input
 
@@ -269,38 +286,17 @@ def _air(network_input: np.ndarray) -> float:
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None, int]:
     """Read (float64 voxels, affine or None, space code) of one finite 3-D volume."""
-    if not path.is_file():
-        raise UserError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}; expected a scan.")
-    name = path.name.lower()
-    affine, space_code = None, 0
     try:
-        if name.endswith(_IMAGE_SUFFIXES):
-            image = nib.load(path)
-            affine = np.asarray(image.affine, np.float64)
-            space_code = _space_code(image)
-            _check_claim(image.shape, path)
-            _check_axes(affine, path)
-            voxels = np.asanyarray(image.dataobj)
-        elif name.endswith(_ARRAY_SUFFIX):
-            voxels = _read_array(path)
-        elif name.endswith(_SYNTHETIC_SUFFIX):
-            voxels = _read_synthetic(path)
-        else:
-            known = ", ".join((*_IMAGE_SUFFIXES, _ARRAY_SUFFIX, _SYNTHETIC_SUFFIX))
-            raise UserError(f"{path}: unknown kind of file; expected one of {known}.")
+        voxels, affine, space_code = _open(path)
+    except UserError:
+        raise
     except PermissionError as error:
         raise UserError(f"{path}: no permission to read it.") from error
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        zlib.error,
-        gzip.BadGzipFile,
-        nib.filebasedimages.ImageFileError,
-        nib.spatialimages.HeaderDataError,
-    ) as error:
+    # a damaged or hostile file can raise nearly anything from the library that reads it
+    except Exception as error:
         raise UserError(
-            f"{path}: cannot be read; it is empty, truncated or not what its name says ({error})."
+            f"{path}: cannot be read; it is empty, truncated or not what its name says "
+            f"({type(error).__name__}: {error})."
         ) from error
     if voxels.dtype.kind not in "fiub":
         raise UserError(f"{path}: expected a volume of real numbers, found dtype {voxels.dtype}.")
@@ -310,10 +306,33 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None, int]:
     return voxels, affine, space_code
 
 
-def _space_code(image: nib.spatialimages.SpatialImage) -> int:
-    if not isinstance(image, nib.Nifti1Image):
-        return 0
-    return int(image.header["sform_code"]) or int(image.header["qform_code"])
+def _open(path: Path) -> tuple[np.ndarray, np.ndarray | None, int]:
+    if not os.path.isfile(path):  # unlike Path.is_file, never raises
+        what = "is a folder" if os.path.isdir(path) else "no such file, or no permission to look"
+        raise UserError(f"{path}: {what}; expected a scan.")
+    name = path.name.lower()
+    if name.endswith(_IMAGE_SUFFIXES):
+        image = nib.load(path)
+        _check_claim(image.shape, path)
+        affine, space_code = _place(image)
+        if affine is not None:
+            _check_axes(affine, path)
+        return np.asanyarray(image.dataobj), affine, space_code
+    if name.endswith(_ARRAY_SUFFIX):
+        return _read_array(path), None, 0
+    if name.endswith(_SYNTHETIC_SUFFIX):
+        return _read_synthetic(path), None, 0
+    known = ", ".join((*_IMAGE_SUFFIXES, _ARRAY_SUFFIX, _SYNTHETIC_SUFFIX))
+    raise UserError(f"{path}: unknown kind of file; expected one of {known}.")
+
+
+def _place(image: nib.spatialimages.SpatialImage) -> tuple[np.ndarray | None, int]:
+    """Find (affine, space code); None where the file names no space and nibabel would make one up."""
+    affine = np.asarray(image.affine, np.float64)
+    if isinstance(image, nib.MGHImage):
+        return (affine if image.header["goodRASFlag"] else None), 0
+    space_code = int(image.header["sform_code"]) or int(image.header["qform_code"])
+    return (affine if space_code else None), space_code
 
 
 def _check_claim(shape: tuple[int, ...], path: Path) -> None:
@@ -329,7 +348,7 @@ def _check_axes(affine: np.ndarray, path: Path) -> None:
         raise UserError(f"{path}: its affine is singular or not finite, so voxels have no place in mm.")
     main_axes = np.abs(affine[:3, :3]).argmax(axis=0)
     if tuple(main_axes) != (0, 1, 2):
-        codes = "".join(nib.aff2axcodes(affine))
+        codes = "".join(code or "?" for code in nib.aff2axcodes(affine))
         raise UserError(
             f"{path}: voxel axes run {codes}; expected left-right, posterior-anterior, "
             "inferior-superior (such as RAS or LAS), because the network's slices are the second "
@@ -346,6 +365,8 @@ def _check_finite(voxels: np.ndarray, path: Path) -> None:
 
 def _read_array(path: Path) -> np.ndarray:
     array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a claim takes no memory
+    if not isinstance(array, np.ndarray):
+        raise UserError(f"{path}: expected a NumPy array (.npy), found an archive of arrays (.npz).")
     _check_claim(array.shape, path)
     return np.asarray(array)
 

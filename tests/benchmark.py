@@ -31,10 +31,10 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from generate_saliency_maps import BATCH_SIZES  # noqa: E402
+from tests.conftest import brain, lively_network, save_checkpoint, save_scan  # noqa: E402
 
 PASSES = {"integrated_gradients": 50, "saliency": 1, "gradient_shap": 10, "input_x_gradient": 1}
 CONTESTANTS = ("tool", "plain", "floor")
-AFFINE = np.array([[1.5, 0, 0, -84], [0, 1.5, 0, -120], [0, 0, 1.5, -72], [0, 0, 0, 1.0]])
 
 
 def main() -> None:
@@ -75,27 +75,12 @@ def _get_parser() -> argparse.ArgumentParser:
 
 
 def make_inputs(folder: Path, variant: str, n_scans: int) -> None:
-    """Write a checkpoint of an untrained network, and scans of noise in a brain's outline."""
-    import nibabel as nib
-    import torch
-
-    from mri_saliency.checkpoint import build_network
-
-    torch.manual_seed(0)
-    state = build_network(variant, 115, 1).state_dict()
-    torch.save(
-        {"model_state_dict": {f"backbone.{key}": value for key, value in state.items()}},
-        folder / "best_model.pth",
-    )
+    """Write a checkpoint of a network that passes signal on, and scans of noise in a brain's outline."""
+    save_checkpoint(folder / "best_model.pth", lively_network(variant))
     (folder / "parameters.json").write_text('{"dropout_rate": 0.5}')
-    generator = np.random.default_rng(0)
-    axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in (113, 137, 113)), indexing="ij", sparse=True)
-    inside = sum((axis / 0.8) ** 2 for axis in axes) < 1
     rows = []
     for index in range(n_scans):
-        voxels = (inside * generator.uniform(0.2, 1, inside.shape)).astype(np.float32)
-        path = folder / f"mwp1sub-{index:03}_T1w.nii"
-        nib.Nifti1Image(voxels, AFFINE).to_filename(path)
+        path = save_scan(folder / f"mwp1sub-{index:03}_T1w.nii", brain(seed=index))
         rows.append({"file": str(path), "HC_vs_LTLE_vs_RTLE_string": ("HC", "left", "right")[index % 3]})
     pd.DataFrame(rows).to_csv(folder / "val.csv", index=False)
 
@@ -183,8 +168,8 @@ def run_floor(options: argparse.Namespace) -> None:
     """Run the bare passes, and print their seconds."""
     import torch
 
-    from generate_saliency_maps import choose_device
     from mri_saliency.checkpoint import load_checkpoint
+    from mri_saliency.machine import choose_device
 
     device = choose_device(options.device)
     network = load_checkpoint(options.folder / "best_model.pth").network.to(device)
@@ -218,7 +203,7 @@ def run_plain(options: argparse.Namespace) -> None:
 
     matplotlib.use("Agg")
     model = build_network(options.variant, 115, 1)
-    state = torch.load(options.folder / "best_model.pth", map_location="cpu")["model_state_dict"]
+    state = torch.load(options.folder / "best_model.pth", weights_only=False)["model_state_dict"]
     model.load_state_dict({key.removeprefix("backbone."): value for key, value in state.items()})
     model = model.to(options.device).eval()
     attribute = {
@@ -328,12 +313,12 @@ def print_report(runs: list[Run], options: argparse.Namespace) -> None:
     """Print a row a contestant and cohort size: medians over the repeats, as Markdown."""
     import torch
 
-    from generate_saliency_maps import describe
+    from mri_saliency.machine import hardware_name
 
     print(
         f"\nEfficientNetV2-{options.variant}, {' + '.join(options.methods)}, {len(options.key_slices)} key "
-        f"slices, on {describe(torch.device(options.device))}; PyTorch {torch.__version__.split('+')[0]}; "
-        f"medians of {options.repeats}\n"
+        f"slices, on {hardware_name(torch.device(options.device))}; "
+        f"PyTorch {torch.__version__.split('+')[0]}; medians of {options.repeats}\n"
     )
     print("| | scans | seconds | s/scan | of plain's speed | of the floor's time | peak GiB | figures/s |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
