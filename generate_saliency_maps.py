@@ -97,7 +97,7 @@ def run(options: argparse.Namespace, command_line: str) -> int:
 
     started = datetime.now().astimezone()
     # hashing the checkpoint reads the whole file, so it goes on beside what follows
-    with ThreadPoolExecutor(1) as beside, Workers(options.workers) as workers:
+    with ThreadPoolExecutor(1) as beside, Workers(options.workers, import_for_workers) as workers:
         hashing = beside.submit(sha256_of_file, options.model_path)
         device = choose_device(options.device)
         if options.device is None and device.type == "cpu":
@@ -124,7 +124,7 @@ def run(options: argparse.Namespace, command_line: str) -> int:
             key_slices=options.key_slices,
         )
         baseline = make_baseline(options, checkpoint.n_slices, cohort.scans, load, workers, folder)
-        fingerprints = fingerprints_of(options, explainer, checkpoint, hashing.result(), baseline)
+        fingerprints = fingerprints_of(options, explainer, hashing.result(), baseline)
         plan = make_plan(scans, folder, fingerprints, options)
         warn_of_small_disk(folder, list(plan.values()).count(MAKE), options, checkpoint.n_slices)
         record = RunRecord(folder, options, command_line, checkpoint, hashing.result(), explainer, started)
@@ -327,7 +327,7 @@ def find_parameters(options: argparse.Namespace) -> Path | None:
 
 
 def check_against_network(options: argparse.Namespace, checkpoint: Checkpoint) -> None:
-    """Raise UserError for options that this network cannot serve."""
+    """Raise UserError for options that this network cannot serve; a single logit is the target."""
     beyond = [index for index in options.key_slices if index >= checkpoint.n_slices]
     if beyond:
         raise UserError(
@@ -339,6 +339,8 @@ def check_against_network(options: argparse.Namespace, checkpoint: Checkpoint) -
             f"--target: the network has {checkpoint.n_logits} logit(s), counted from 0; "
             f"found {options.target}."
         )
+    if checkpoint.n_logits == 1:
+        options.target = 0
 
 
 def settings_for(options: argparse.Namespace, device: torch.device) -> Settings:
@@ -358,11 +360,7 @@ def settings_for(options: argparse.Namespace, device: torch.device) -> Settings:
 
 
 def fingerprints_of(
-    options: argparse.Namespace,
-    explainer: Explainer,
-    checkpoint: Checkpoint,
-    checkpoint_hash: str,
-    baseline: Baseline,
+    options: argparse.Namespace, explainer: Explainer, checkpoint_hash: str, baseline: Baseline
 ) -> dict[str, dict]:
     """Name all that determines a map beside its scan, for each method."""
     from mri_saliency.attribution import MATHS
@@ -372,7 +370,7 @@ def fingerprints_of(
         "maths": MATHS,
         "checkpoint": checkpoint_hash,
         "first_slice": options.first_slice,
-        "target": options.target if checkpoint.n_logits > 1 else None,
+        "target": options.target,
     }
     # a CPU and a GPU draw different numbers
     drawn_on = {"drawn_on": next(explainer.network.parameters()).device.type}
@@ -462,6 +460,11 @@ def warn_of_small_disk(folder: OutputFolder, n_maps: int, options: argparse.Name
 
 
 # --- Scans, loaded ahead by the workers ---------------------------------------------------------
+
+
+def import_for_workers() -> None:
+    """Import what a worker's work needs."""
+    from mri_saliency import figures, measures, outputs, volumes  # noqa: F401
 
 
 @dataclass(frozen=True)
@@ -609,7 +612,7 @@ def jobs_of(
             continue
         try:
             if batch is None or batch.scan_ids != ids_of(chosen):
-                batch = make_batch(chosen, baseline.values, explainer, options.target)
+                batch = make_batch(chosen, baseline, explainer, options.target)
             began = time.perf_counter()
             attributions = explainer.attribute(method, batch)
         except Exception as error:
@@ -618,7 +621,7 @@ def jobs_of(
             continue
         seconds = time.perf_counter() - began
         ledger.work_s["network"] += seconds
-        logits = batch.logits.cpu().numpy()
+        logits = explainer.logits(batch).cpu().numpy()
         for index, (loaded, attribution) in enumerate(zip(chosen, attributions, strict=True)):
             made = MadeMap(
                 **vars(attribution),
@@ -636,27 +639,19 @@ def ids_of(group: list[LoadedScan]) -> list[str]:
 
 
 def make_batch(
-    group: list[LoadedScan], baseline: np.ndarray | None, explainer: Explainer, target: int | None
+    group: list[LoadedScan], baseline: Baseline, explainer: Explainer, target: int | None
 ) -> Batch:
-    """Put scans on the network's device, and predict them."""
+    """Gather scans and what they are compared with."""
     import numpy as np
-    import torch
 
-    from mri_saliency.attribution import Batch
     from mri_saliency.volumes import air_input
 
-    if baseline is None:
-        baselines = np.stack([air_input(loaded.network_input) for loaded in group])
+    inputs = np.stack([loaded.network_input for loaded in group])
+    if baseline.values is None:
+        baselines = np.stack([air_input(network_input) for network_input in inputs])
     else:
-        baselines = baseline[None]
-    device = next(explainer.network.parameters()).device
-    inputs, baselines = (
-        torch.from_numpy(array).to(device, memory_format=torch.channels_last)
-        for array in (np.stack([loaded.network_input for loaded in group]), baselines)
-    )
-    logits = explainer.predict(inputs)
-    targets = logits.argmax(dim=1).tolist() if target is None else [target] * len(group)
-    return Batch(inputs, logits, targets, baselines, ids_of(group))
+        baselines = baseline.values[None]
+    return explainer.batch(inputs, baselines, ids_of(group), target)
 
 
 # --- Maps, written by the workers ---------------------------------------------------------------

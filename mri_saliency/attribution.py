@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from captum.attr import DeepLift, InputXGradient, IntegratedGradients, Saliency
+from captum.attr import DeepLift, IntegratedGradients, Saliency
 from torch import Tensor, nn
 from torchvision.ops.misc import SqueezeExcitation
 
@@ -58,29 +58,32 @@ class Settings:
     seed: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass
 class Batch:
-    """Scans to explain together.
+    """Scans to explain together, as `Explainer.batch` prepares them.
 
     Attributes
     ----------
     inputs : Tensor
-        float32 (n, n_slices, 128, 128).
-    logits : Tensor
-        The network's outputs for them, (n, n_logits).
-    targets : list of int
-        The logit to explain, for each scan.
+        float32 (n, 128, 128, n_slices): slices last, as the network keeps its data in memory.
     baselines : Tensor
         float32, (n, ...) as `inputs` or (1, ...) for all.
     scan_ids : list of str
         Stable names that seed each scan's random draws.
+    targets : list of int
+        The logit to explain, for each scan.
+    logits : Tensor or None
+        The network's outputs (n, n_logits), once a pass has shown them.
+    gradients : Tensor or None
+        Of the targets' logits at `inputs`, once a method has asked for them.
     """
 
     inputs: Tensor
-    logits: Tensor
-    targets: list[int]
     baselines: Tensor
     scan_ids: list[str]
+    targets: list[int]
+    logits: Tensor | None = None
+    gradients: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -131,9 +134,37 @@ class Explainer:
         """Names of the methods that can be run."""
         return set(self._run)
 
-    def predict(self, inputs: Tensor) -> Tensor:
-        """Return the logits (n, n_logits) of inputs (n, n_slices, 128, 128); memory as `attribute`."""
-        return self._within_memory("prediction", lambda: self._predict(_slices_last(inputs)))
+    def batch(
+        self, inputs: np.ndarray, baselines: np.ndarray, scan_ids: list[str], target: int | None
+    ) -> Batch:
+        """Put scans on the network's device.
+
+        Parameters
+        ----------
+        inputs : ndarray
+            float32 (n, n_slices, 128, 128).
+        baselines : ndarray
+            float32, (n, ...) as `inputs` or (1, ...) for all.
+        scan_ids : list of str
+            Stable names that seed each scan's random draws.
+        target : int or None
+            The logit to explain; None: each scan's predicted class.
+        """
+        device = next(self.network.parameters()).device
+        on_device = [
+            torch.from_numpy(array).to(device).permute(0, 2, 3, 1).contiguous()
+            for array in (inputs, baselines)
+        ]
+        batch = Batch(*on_device, scan_ids, [target or 0] * len(inputs))
+        if target is None:
+            batch.targets = self.logits(batch).argmax(dim=1).tolist()
+        return batch
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Return the network's outputs for a batch, (n, n_logits); memory as in `attribute`."""
+        if batch.logits is None:
+            batch.logits = self._within_memory("prediction", lambda: self._predict(batch.inputs))
+        return batch.logits
 
     def attribute(self, method: str, batch: Batch) -> list[Attribution]:
         """Make the map of each scan of `batch` with `method`.
@@ -145,7 +176,6 @@ class Explainer:
         UserError
             The memory does not suffice for one volume at a time.
         """
-        batch = replace(batch, inputs=_slices_last(batch.inputs), baselines=_slices_last(batch.baselines))
         maps, expected = self._within_memory(method, lambda: self._run[method](batch, method))
         totals = maps.sum(dim=(1, 2, 3), dtype=torch.float64).tolist()
         maps = maps.permute(0, 3, 1, 2)
@@ -174,11 +204,16 @@ class Explainer:
                 torch.cuda.empty_cache()
 
     def _saliency(self, batch: Batch, _: str) -> tuple[Tensor, None]:
-        return self._gradients(batch.inputs, batch.targets).abs(), None
+        return self._gradients_at_inputs(batch).abs(), None
 
     def _input_x_gradient(self, batch: Batch, _: str) -> tuple[Tensor, None]:
-        method = InputXGradient(self._network)
-        return self._in_groups(batch.inputs, batch.targets, method.attribute), None
+        return batch.inputs * self._gradients_at_inputs(batch), None
+
+    def _gradients_at_inputs(self, batch: Batch) -> Tensor:
+        """Return the gradients at the scans; their pass is shared, and shows the logits too."""
+        if batch.gradients is None:
+            batch.gradients, batch.logits = self._gradients(batch.inputs, batch.targets)
+        return batch.gradients
 
     def _integrated_gradients(self, batch: Batch, _: str) -> tuple[Tensor, Tensor]:
         maps = self._integrate(batch.inputs, batch.baselines, batch.targets)
@@ -198,7 +233,7 @@ class Explainer:
         maps = torch.zeros_like(batch.inputs)
         for draws in self._draws(batch, method, self.settings.batch_size):
             noisy = batch.inputs[draws.scans] + draws.noise
-            gradients = self._gradients(noisy, [batch.targets[i] for i in draws.scans])
+            gradients, _ = self._gradients(noisy, [batch.targets[i] for i in draws.scans])
             for scan, gradient in zip(draws.scans, gradients, strict=True):
                 maps[scan] += gradient / self.settings.n_samples
         return maps, None
@@ -210,12 +245,12 @@ class Explainer:
         expectation as Captum's draws from the whole path, with less variance.
         """
         maps = torch.zeros_like(batch.inputs)
-        expected = _of_targets(batch.logits, batch.targets)
+        expected = _of_targets(self.logits(batch), batch.targets)
         for draws in self._draws(batch, method, self.settings.batch_size):
             targets = [batch.targets[i] for i in draws.scans]
             inputs = batch.inputs[draws.scans]
             points = torch.lerp(draws.noise, inputs, draws.fractions[:, None, None, None])
-            contributions = (inputs - draws.noise) * self._gradients(points, targets)
+            contributions = (inputs - draws.noise) * self._gradients(points, targets)[0]
             noise_logits = _of_targets(self._predict(draws.noise), targets)
             for scan, contribution, logit in zip(draws.scans, contributions, noise_logits, strict=True):
                 maps[scan] += contribution / self.settings.n_samples
@@ -263,22 +298,15 @@ class Explainer:
         # Gauss-Legendre nodes are doubles, and so may the sum be
         return torch.cat(maps).to(inputs.dtype)
 
-    def _gradients(self, points: Tensor, targets: list[int]) -> Tensor:
+    def _gradients(self, points: Tensor, targets: list[int]) -> tuple[Tensor, Tensor]:
+        """Gradients of the targets' logits at `points`, with their sign, and the logits (n, n_logits)."""
         method = Saliency(self._network)
-
-        def signed(inputs: Tensor, target: list[int]) -> Tensor:
-            return method.attribute(inputs, target=target, abs=False)
-
-        return self._in_groups(points, targets, signed)
-
-    def _in_groups(self, inputs: Tensor, targets: list[int], attribute: Callable[..., Tensor]) -> Tensor:
-        """Call a one-pass method on at most `batch_size` volumes at a time."""
-        return torch.cat(
-            [
-                attribute(inputs[group].detach().requires_grad_(), target=targets[group]).detach()
-                for group in _slices(len(inputs), self.settings.batch_size)
-            ]
-        )
+        gradients, logits = [], []
+        for group in _slices(len(points), self.settings.batch_size):
+            inputs = points[group].detach().requires_grad_()
+            gradients.append(method.attribute(inputs, target=targets[group], abs=False).detach())
+            logits.append(self._network.latest_logits)
+        return torch.cat(gradients), torch.cat(logits)
 
     def _predict(self, inputs: Tensor) -> Tensor:
         with torch.no_grad():
@@ -287,8 +315,9 @@ class Explainer:
 
     def _logit_change(self, batch: Batch) -> Tensor:
         """Logit at the scans less the logit at their baselines, float64 (n,)."""
-        baseline_logits = self._predict(batch.baselines).expand_as(batch.logits)
-        return _of_targets(batch.logits, batch.targets) - _of_targets(baseline_logits, batch.targets)
+        logits = self.logits(batch)
+        baseline_logits = self._predict(batch.baselines).expand_as(logits)
+        return _of_targets(logits, batch.targets) - _of_targets(baseline_logits, batch.targets)
 
     def _draws(self, batch: Batch, method: str, at_a_time: int) -> Iterator[_Draws]:
         """Yield every scan's random draws, scan by scan, `at_a_time` (at least 1) in a group.
@@ -315,15 +344,19 @@ class _SlicesLast(nn.Module):
     """The network for inputs (n, 128, 128, n_slices).
 
     That is how a channels-last network keeps its data in memory. With the axes in this order Captum's
-    arithmetic between passes, and its view of the gradient as one row a step, need no copy.
+    arithmetic between passes, and its view of the gradient as one row a step, need no copy. It keeps
+    the logits of its latest pass, which Captum does not return.
     """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
+        self.latest_logits: Tensor | None = None
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self.network(inputs.permute(0, 3, 1, 2))
+        logits = self.network(inputs.permute(0, 3, 1, 2))
+        self.latest_logits = logits.detach()
+        return logits
 
 
 def _of_targets(logits: Tensor, targets: list[int]) -> Tensor:

@@ -28,6 +28,7 @@ _WRAPPER_PREFIXES = ("backbone.", "module.", "_orig_mod.")
 _STATE_DICT_KEYS = ("model_state_dict", "state_dict")
 _STEM, _HEAD = "features.0.0.weight", "classifier.1.weight"
 _DEFAULT_DROPOUT = 0.5
+_N_TENSORS = {"S": 782, "M": 1120, "L": 1548}
 _NAMED_PROBLEMS = 4  # how many tensors an error lists before "and N more"
 
 
@@ -77,14 +78,12 @@ def load_checkpoint(path: Path, parameters_path: Path | None = None) -> Checkpoi
     """
     parameters = read_parameters(parameters_path) if parameters_path else {}
     state = _strip_prefixes(_find_state_dict(_load_safely(path), path))
-    variant, n_slices, n_logits = _read_architecture(state, path)
-    with torch.device("meta"):
-        network = build_network(
-            variant, n_slices, n_logits, dropout=parameters.get("dropout_rate", _DEFAULT_DROPOUT)
-        )
+    dropout = parameters.get("dropout_rate", _DEFAULT_DROPOUT)
+    variant, network = _match_architecture(state, dropout, path)
     _check_tensors(state, network.state_dict(), variant, path)
     weights = {name: tensor.float() for name, tensor in state.items()}
     network.load_state_dict(weights, strict=False, assign=True)
+    n_logits, n_slices = state[_HEAD].shape[0], state[_STEM].shape[1]
     return Checkpoint(prepare_for_attribution(network), variant, n_slices, n_logits, parameters)
 
 
@@ -234,28 +233,30 @@ def _strip_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             return stripped
 
 
-def _read_architecture(state: Mapping[str, Tensor], path: Path) -> tuple[str, int, int]:
-    """Find (variant, n_slices, n_logits); the variant that shares the most shapes wins."""
-    matches = {}
-    for variant, build in VARIANTS.items():
+def _match_architecture(state: Mapping[str, Tensor], dropout: float, path: Path) -> tuple[str, nn.Module]:
+    """Find the variant that shares the most tensors' shapes; returns it with its network, without weights."""
+    n_slices, n_logits = (
+        state[name].shape[axis] if name in state and state[name].ndim > axis else 1
+        for name, axis in ((_STEM, 1), (_HEAD, 0))
+    )
+    best, best_share = None, 0.0
+    # building one takes half a second, so the likeliest comes first
+    for variant in sorted(VARIANTS, key=lambda variant: abs(len(state) - _N_TENSORS[variant])):
         with torch.device("meta"):
-            expected = build(weights=None).state_dict()
+            network = build_network(variant, n_slices, n_logits, dropout)
+        expected = network.state_dict()
         agreeing = sum(name in state and state[name].shape == expected[name].shape for name in expected)
-        matches[variant] = agreeing / len(expected)
-    variant = max(matches, key=matches.__getitem__)
-    if matches[variant] < 0.5:
+        if agreeing / len(expected) > best_share:
+            best, best_share = (variant, network), agreeing / len(expected)
+        if best_share > 0.9:
+            break
+    if best is None or best_share < 0.5:
         raise UserError(
             f"{path}: expected the weights of torchvision's EfficientNetV2 (S, M or L); found "
-            f"{len(state)} tensors, of which at most {matches[variant]:.0%} fit; "
+            f"{len(state)} tensors, of which at most {best_share:.0%} fit; "
             f"the first is {next(iter(state))!r}."
         )
-    for name, rank in ((_STEM, 4), (_HEAD, 2)):
-        if name not in state or state[name].ndim != rank:
-            found = f"shape {tuple(state[name].shape)}" if name in state else "none"
-            raise UserError(
-                f"{path}: EfficientNetV2-{variant} needs the {rank}-D tensor {name!r}; found {found}."
-            )
-    return variant, state[_STEM].shape[1], state[_HEAD].shape[0]
+    return best
 
 
 def _check_tensors(

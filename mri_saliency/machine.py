@@ -81,11 +81,16 @@ class Workers:
     ----------
     n : int
         How many processes.
+    prepare : callable
+        Called once in each, beside what this process does meanwhile.
     """
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, n: int, prepare: Callable[[], None]) -> None:
         self.n = n
         self._pool = self._start()
+        if n:
+            for _ in range(n):
+                self._pool.submit(prepare)
 
     def submit(self, function: Callable, *args: object, **keywords: object) -> Work:
         """Ask for ``function(*args, **keywords)``."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
+from PIL import Image  # matplotlib depends on it
 
 from mri_saliency.errors import OutputError
 
@@ -193,7 +194,7 @@ def write_picture(path: Path, picture: np.ndarray) -> None:
     encoders in general try every filter on every row, at twice the time.
     """
     height, width, _ = picture.shape
-    rows = np.ascontiguousarray(picture[..., :3]).reshape(height, -1)
+    rows = np.asarray(Image.fromarray(picture).convert("RGB")).reshape(height, -1)
     filtered = np.full((height, 1 + rows.shape[1]), 2, np.uint8)  # 2: "up", the row above
     filtered[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])

@@ -10,7 +10,7 @@ import torch
 from captum.attr._core import deep_lift as captum_deep_lift
 from torch import nn
 
-from mri_saliency.attribution import Batch, Explainer, Settings, seed_of, with_deep_lift_rules
+from mri_saliency.attribution import Explainer, Settings, seed_of, with_deep_lift_rules
 from mri_saliency.checkpoint import prepare_for_attribution
 from mri_saliency.errors import UserError
 from mri_saliency.methods import METHODS
@@ -30,16 +30,14 @@ def prepared(network):
     return prepare_for_attribution(copy.deepcopy(network))
 
 
-def explain(network, inputs, method, *, batch_size=4, ids="abc", baseline=None, targets=None, seed=0):
-    settings = Settings(batch_size, N_STEPS, N_SAMPLES, NOISE, seed)
-    explainer = Explainer(network, settings)
-    return explainer.attribute(method, batch_of(explainer, inputs, targets, baseline, ids))
+def explain(network, inputs, method, *, batch_size=4, ids="abc", baseline=None, target=0, seed=0):
+    explainer = Explainer(network, Settings(batch_size, N_STEPS, N_SAMPLES, NOISE, seed))
+    return explainer.attribute(method, batch_of(explainer, inputs, ids, baseline, target))
 
 
-def batch_of(explainer, inputs, targets=None, baseline=None, ids="abc"):
-    targets = targets or [0] * len(inputs)
+def batch_of(explainer, inputs, ids="abc", baseline=None, target=0):
     baseline = torch.zeros_like(inputs[:1]) if baseline is None else baseline
-    return Batch(inputs, explainer.predict(inputs), targets, baseline, list(ids))
+    return explainer.batch(inputs.numpy(), baseline.numpy(), list(ids), target)
 
 
 def stacked(attributions):
@@ -68,6 +66,32 @@ def test_deterministic_methods_equal_captum(network, prepared, inputs):
         assert_equal_maps(stacked(found), reference.detach(), 1e-4)
         assert found[0].values.dtype == np.float32 and found[0].values.shape == (115, 128, 128)
         assert np.isclose(found[0].total, found[0].values.sum(dtype=np.float64), rtol=1e-5)
+
+
+def test_integrated_gradients_start_from_the_baseline(network, prepared, inputs):
+    baselines = 0.5 * inputs.flip(0)
+    method = captum.attr.IntegratedGradients(network.requires_grad_(False))
+    for baseline in (baselines, baselines[:1]):
+        reference = method.attribute(inputs, baseline.expand_as(inputs).clone(), n_steps=N_STEPS)
+        found = explain(prepared, inputs, "integrated_gradients", baseline=baseline)
+        assert_equal_maps(stacked(found), reference, 1e-4)
+        with torch.no_grad():
+            change = (network(inputs) - network(baseline))[:, 0]
+        expected = torch.tensor([attribution.expected_total for attribution in found])
+        torch.testing.assert_close(expected.float(), change, rtol=1e-3, atol=1e-4)
+
+
+def test_the_scans_own_pass_is_shared(prepared, inputs):
+    passes = []
+    explainer = Explainer(prepared, Settings(4, N_STEPS, N_SAMPLES, NOISE))
+    with prepared.register_forward_hook(lambda *_: passes.append(1)):
+        batch = batch_of(explainer, inputs)
+        for method in ("saliency", "input_x_gradient"):
+            explainer.attribute(method, batch)
+        logits = explainer.logits(batch)
+    assert len(passes) == 1
+    with torch.no_grad():
+        torch.testing.assert_close(logits, prepared(inputs), rtol=1e-4, atol=1e-5)
 
 
 def _draws(scan_id, method, n, shape):
@@ -172,9 +196,14 @@ def test_global_generators_are_left_alone(prepared, inputs):
 
 def test_targets_choose_the_logit(inputs):
     network = lively_network(n_logits=3)
-    reference = captum.attr.Saliency(network).attribute(inputs.clone().requires_grad_(), target=[2, 0, 1])
-    found = explain(prepare_for_attribution(network), inputs, "saliency", targets=[2, 0, 1])
-    assert_equal_maps(stacked(found), reference, 1e-4)
+    prepared = prepare_for_attribution(copy.deepcopy(network))
+    with torch.no_grad():
+        predicted = network(inputs).argmax(dim=1).tolist()
+    assert predicted != [1] * 3
+    for target, targets in ((1, [1] * 3), (None, predicted)):
+        x = inputs.clone().requires_grad_()
+        reference = captum.attr.Saliency(network).attribute(x, target=targets)
+        assert_equal_maps(stacked(explain(prepared, inputs, "saliency", target=target)), reference, 1e-4)
 
 
 @pytest.mark.parametrize("variant", ["S", "M", "L"])
@@ -213,5 +242,5 @@ def test_rescale_rule_equals_captums_where_captum_knows_the_non_linearity():
 @pytest.mark.parametrize("method", sorted(name for name in METHODS if not METHODS[name].stochastic))
 def test_gpu_agrees_with_the_cpu(prepared, inputs, method):
     torch.backends.cudnn.allow_tf32 = False
-    on_gpu = explain(copy.deepcopy(prepared).cuda(), inputs.cuda(), method)
+    on_gpu = explain(copy.deepcopy(prepared).cuda(), inputs, method)
     assert_equal_maps(stacked(on_gpu), stacked(explain(prepared, inputs, method)), 1e-3)

@@ -92,11 +92,6 @@ def test_the_optimizer_is_not_read(tmp_path, network):
     assert resident_bytes() - before < 400_000_000
 
 
-def test_hash_is_sha256sums(tmp_path):
-    (tmp_path / "file").write_bytes(b"abc")
-    assert checkpoint.sha256_of_file(tmp_path / "file").startswith("ba7816bf8f01cfea414140de5dae2223")
-
-
 class Attack:
     def __reduce__(self):
         return os.system, ("touch attacked",)

@@ -9,13 +9,16 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 import generate_saliency_maps as script
 import run_saliency_generation as runner
+from mri_saliency.cohort import Scan
 from mri_saliency.methods import METHODS
+from mri_saliency.volumes import air_input, load_volume
 
-from .conftest import AFFINE, FLIPPED, lively_network, make_run
+from .conftest import AFFINE, DIAGNOSIS_COLUMN, FLIPPED, brain, lively_network, make_run, save_scan
 
 SEED_COLUMNS = (
     "method shape mean std min max abs_mean positive_ratio negative_ratio "
@@ -33,11 +36,12 @@ def test_the_contracts_run_through_all_methods_on_the_large_network(tmp_path):
     run = make_run(tmp_path, lively_network("L"))
     assert script.main(run.options("--methods", *METHODS, *QUICK, "--workers", "1")) == 0
     expected = {"attribution_statistics.csv", "attribution_summary.png", "run.json"}
+    files = ("attributions.npy", "attributions.nii.gz", "attributions.json")
     for method in METHODS:
         for subject in ("sub-A", "sub-B", "12"):
             stem = f"{method}/{subject}/{subject}_{method}_"
             expected |= {stem + name for name in ("summary.png", "slice_40.png", "slice_60.png")}
-            expected |= {stem + name for name in ("attributions.npy", "attributions.nii.gz")}
+            expected |= {stem + name for name in files}
     assert files_under(run.output) == expected
 
     table = pd.read_csv(run.output / "attribution_statistics.csv")
@@ -63,7 +67,8 @@ def test_the_contracts_run_through_all_methods_on_the_large_network(tmp_path):
         Image.open(path).verify()
 
     record = json.loads((run.output / "run.json").read_text())
-    assert record["counts"] == {"maps": 21, "failures": 0}
+    assert record["counts"] == {"maps": 21, "kept": 0, "failures": 0}
+    assert record["status"] == "done" and record["training_parameters"]["batch_size"] == 128
     assert record["checkpoint"]["network"] == "EfficientNetV2-L"
     assert len(record["checkpoint"]["sha256"]) == 64
 
@@ -86,48 +91,122 @@ def test_all_scans_failing_is_reported_not_raised(run_folder):
     assert len(pd.read_csv(run_folder.output / "failures.csv")) == 3
 
 
-def test_workers_change_nothing(run_folder):
-    arrays = []
-    for workers in ("0", "2"):
-        assert (
-            script.main(run_folder.options("--methods", "gradient_shap", *QUICK, "--workers", workers)) == 0
-        )
-        found = sorted(run_folder.output.rglob("*"))
-        arrays.append({path: path.read_bytes() for path in found if path.suffix in (".npy", ".png", ".gz")})
-    assert arrays[0] == arrays[1]
+def baseline_totals(network, run, baseline_of):
+    """Logit at each scan less the logit at its baseline, by plain means."""
+    totals = {}
+    for subject, path in zip(("sub-A", "sub-B", "12"), run.scans, strict=True):
+        network_input = load_volume(path, 115).network_input
+        pair = torch.from_numpy(np.stack([network_input, baseline_of(network_input)]))
+        with torch.no_grad():
+            at_scan, at_baseline = network(pair)[:, 0].tolist()
+        totals[subject] = at_scan - at_baseline
+    return totals
 
 
-@pytest.mark.parametrize("baseline", ["background", "hc_mean", "file"])
-def test_baselines(run_folder, baseline):
-    argument = baseline
-    if baseline == "file":
-        argument = run_folder.scans[0]
+@pytest.mark.parametrize("baseline", ["zero", "background", "hc_mean", "file"])
+def test_baselines(run_folder, network, baseline):
+    table = pd.read_csv(run_folder.table)
+    table.loc[1, DIAGNOSIS_COLUMN] = "HC"  # two of the three scans
+    table.to_csv(run_folder.table, index=False)
+    healthy = [load_volume(path, 115).network_input for path in run_folder.scans[:2]]
+    chosen = {
+        "zero": np.zeros_like,
+        "background": air_input,
+        "hc_mean": lambda _: (healthy[0] + healthy[1]) / 2,
+        "file": lambda _: healthy[0],
+    }
+    argument = run_folder.scans[0] if baseline == "file" else baseline
     options = run_folder.options("--methods", "deep_lift", *QUICK, "--baseline", argument)
-    assert script.main(options) == 0
+    assert script.main([*options, "--max_samples", "0"]) == 0
     table = pd.read_csv(run_folder.output / "attribution_statistics.csv").set_index("subject_id")
+    for subject, total in baseline_totals(network, run_folder, chosen[baseline]).items():
+        assert table.loc[subject, "completeness_expected"] == pytest.approx(total, rel=1e-3, abs=1e-4)
+        assert table.loc[subject, "completeness_verdict"] == "ok"
+    assert (table["baseline"] == Path(argument).name).all()
     assert (run_folder.output / "baseline_hc_mean.npy").exists() == (baseline == "hc_mean")
-    if baseline != "background":  # the one HC scan is its own baseline: nothing to attribute
-        assert table.loc["sub-A", "abs_mean"] == 0
-        assert table.loc["sub-A", "completeness_verdict"] == "ok"
-    assert (table.loc[["sub-B", "12"], "completeness_error"] < 1e-3).all()
+
+
+def test_a_scan_that_is_its_own_baseline_has_an_empty_map(run_folder):
+    options = run_folder.options("--methods", "deep_lift", *QUICK, "--baseline", run_folder.scans[0])
+    assert script.main([*options, "--max_samples", "1"]) == 0
+    row = pd.read_csv(run_folder.output / "attribution_statistics.csv").iloc[0]
+    assert row["abs_mean"] == 0 and row["completeness_verdict"] == "ok" and pd.isna(row["peak_slice"])
 
 
 def test_max_samples_keeps_the_tables_order_and_ids(run_folder):
-    assert script.main(run_folder.options("--methods", "saliency", *QUICK, "--max_samples", "2")) == 0
-    table = pd.read_csv(run_folder.output / "attribution_statistics.csv")
-    assert table["subject_id"].tolist() == ["sub-A", "sub-B"]
+    for n, expected in (("2", ["sub-A", "sub-B"]), ("0", ["sub-A", "sub-B", "12"])):
+        assert script.main(run_folder.options("--methods", "saliency", *QUICK, "--max_samples", n)) == 0
+        table = pd.read_csv(run_folder.output / "attribution_statistics.csv")
+        assert table["subject_id"].tolist() == expected
 
 
 def test_several_logits(tmp_path):
     run = make_run(tmp_path, lively_network(n_logits=3))
     assert script.main(run.options("--methods", "saliency", *QUICK)) == 0
     by_default = np.load(run.output / "saliency" / "12" / "12_saliency_attributions.npy")
-    label = pd.read_csv(run.output / "attribution_statistics.csv").set_index("subject_id")["predicted_label"][
-        "12"
-    ]
-    assert script.main(run.options("--methods", "saliency", *QUICK, "--target", label)) == 0
-    named = np.load(run.output / "saliency" / "12" / "12_saliency_attributions.npy")
-    np.testing.assert_array_equal(by_default, named)
+    row = pd.read_csv(run.output / "attribution_statistics.csv").set_index("subject_id").loc["12"]
+    assert row["target"] == row["predicted_label"]
+    maps = {}
+    for target in range(3):
+        options = run.options("--methods", "saliency", *QUICK, "--target", target, "--overwrite")
+        assert script.main([*options, "--max_samples", "0"]) == 0
+        maps[target] = np.load(run.output / "saliency" / "12" / "12_saliency_attributions.npy")
+    np.testing.assert_allclose(maps.pop(row["target"]), by_default, atol=1e-5 * by_default.max())
+    for other in maps.values():
+        assert np.abs(other - by_default).max() > 0.01 * by_default.max()
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "method"),
+    [
+        ("--seed", 5, "gradient_shap"),
+        ("--n_samples", 3, "gradient_shap"),
+        ("--noise_std", 0.2, "gradient_shap"),
+        ("--n_steps", 3, "integrated_gradients"),
+        ("--first_slice", 8, "saliency"),
+    ],
+)
+def test_options_reach_the_maps(run_folder, flag, value, method):
+    options = run_folder.options("--methods", method, *QUICK, "--max_samples", "1", "--no_nifti")
+    path = run_folder.output / method / "sub-A" / f"sub-A_{method}_attributions.npy"
+    assert script.main(options) == 0
+    before = np.load(path)
+    assert script.main([*options, flag, str(value), "--overwrite"]) == 0
+    assert np.abs(np.load(path) - before).max() > 1e-3 * np.abs(before).max()
+    sidecar = json.loads(path.with_suffix(".json").read_text())
+    assert sidecar["fingerprint"][flag.removeprefix("--")] == value
+
+
+def test_figures_show_a_map_as_they_show_its_scan(run_folder):
+    """A map equal to its scan is drawn the same way up, whatever the affine."""
+    for index, path in enumerate(run_folder.scans):
+        scan = Scan("a", path, 1, "left", index)
+        loaded = script.load_scan(scan, n_slices=115, first_slice=10, key_slices=[40, 70])
+        row = {"subject_id": "a", "predicted_label": 1, "confidence": 0.9, "true_label": 1}
+        record = {"method": "saliency", "statistics": row | {"diagnosis": "left", "baseline": None}}
+        view = script.view_of(loaded, loaded.network_input, record, 1, [40, 70])
+        np.testing.assert_array_equal(view.attribution, view.anatomy)
+        assert view.in_mm == (path.suffix != ".pkl")
+
+
+def test_a_spot_on_the_left_is_drawn_on_the_left(tmp_path):
+    """Superior up and the patient's left on the left, also where x runs the other way."""
+    voxels = brain(seed=4)
+    x, y, z = 30, 70, 80  # left of the middle (56), above it
+    voxels[x, y, z] = 9.0
+    for name, data, affine in (("a.nii", voxels, AFFINE), ("b.nii", voxels[::-1], FLIPPED)):
+        path = save_scan(tmp_path / name, np.ascontiguousarray(data), affine)
+        loaded = script.load_scan(Scan("a", path, 0, "HC", 0), n_slices=115, first_slice=10, key_slices=[60])
+        row, column = np.unravel_index(loaded.anatomy[0].argmax(), loaded.anatomy[0].shape)
+        assert (row, column) == pytest.approx((112 * (113 - z - 0.5) / 113, 112 * (x + 0.5) / 113), abs=1)
+
+
+def test_unusual_grids_are_pointed_out(run_folder, capsys):
+    save_scan(run_folder.scans[0], brain(seed=1), np.diag([1.6, 1.5, 1.5, 1.0]))
+    assert script.main(run_folder.options("--methods", "saliency", *QUICK, "--no_nifti")) == 0
+    error = capsys.readouterr().err
+    assert error.count("voxels of 1.6 x 1.5 x 1.5 mm, not 1.5 mm") == 1
+    assert error.count("is not on the grid") == 1
 
 
 BAD_REQUESTS = {
