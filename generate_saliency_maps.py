@@ -28,7 +28,15 @@ from typing import TYPE_CHECKING
 
 from mri_saliency import __version__
 from mri_saliency.errors import OutputError, UserError
-from mri_saliency.machine import DEFAULT_DEVICE, Work, Workers, choose_device, hardware_name, usable_cores
+from mri_saliency.machine import (
+    DEFAULT_DEVICE,
+    Ranks,
+    Work,
+    Workers,
+    choose_device,
+    hardware_name,
+    usable_cores,
+)
 from mri_saliency.methods import DEFAULT_METHODS, METHODS
 
 # What loads PyTorch, pandas or matplotlib is imported where it is used, after the options are
@@ -96,22 +104,24 @@ def run(options: argparse.Namespace, command_line: str) -> int:
     from mri_saliency.outputs import OutputFolder, sha256_of_file
 
     started = datetime.now().astimezone()
+    ranks = Ranks()
+    say, warn_once = (print, warn) if ranks.is_first else (_silent, _silent)
     # hashing the checkpoint reads the whole file, so it goes on beside what follows
     with ThreadPoolExecutor(1) as beside, Workers(options.workers, import_for_workers) as workers:
         hashing = beside.submit(sha256_of_file, options.model_path)
-        device = choose_device(options.device)
+        device = choose_device(options.device, ranks)
         if options.device is None and device.type == "cpu":
-            warn("no CUDA device found; running on the CPU, which is many times slower.")
+            warn_once("no CUDA device found; running on the CPU, which is many times slower.")
         checkpoint = load_checkpoint(options.model_path, find_parameters(options))
         check_against_network(options, checkpoint)
         cohort = read_cohort(options.csv_path, options.path_column, options.diagnosis_column)
         for note in cohort.notes:
-            warn(note)
+            warn_once(note)
         scans = cohort.scans[: options.max_samples or None]
         folder = OutputFolder(options.output_dir)
         folder.create()
         explainer = Explainer(checkpoint.network.to(device), settings_for(options, device))
-        print(
+        say(
             f"EfficientNetV2-{checkpoint.variant}, {checkpoint.n_slices} slices, on {hardware_name(device)}; "
             f"{len(scans)} of {len(cohort.scans)} scans; {', '.join(options.methods)}",
             flush=True,
@@ -126,25 +136,32 @@ def run(options: argparse.Namespace, command_line: str) -> int:
         baseline = make_baseline(options, checkpoint.n_slices, cohort.scans, load, workers, folder)
         fingerprints = fingerprints_of(options, explainer, hashing.result(), baseline)
         plan = make_plan(scans, folder, fingerprints, options)
-        warn_of_small_disk(folder, list(plan.values()).count(MAKE), options, checkpoint.n_slices)
+        ranks.meet("planned")  # before anything is written
         record = RunRecord(folder, options, command_line, checkpoint, hashing.result(), explainer, started)
-        record.write("running")
+        if ranks.is_first:
+            warn_of_small_disk(folder, list(plan.values()).count(MAKE), options, checkpoint.n_slices)
+            folder.clear_parts()
+            record.write("running")
 
         write = partial(write_map, folder, n_logits=checkpoint.n_logits, options=options)
-        ledger = Ledger(plan)
+        ledger = Ledger(plan, ranks)
         stopped: UserError | KeyboardInterrupt | None = None
         try:
             unfinished = [
                 scan for scan in scans if any(plan[scan.subject_id, m] != KEEP for m in options.methods)
             ]
-            for group in load_ahead(unfinished, load, workers, explainer.settings.batch_size):
+            for group in load_ahead(ranks.share(unfinished), load, workers, explainer.settings.batch_size):
                 for job in jobs_of(group, plan, explainer, baseline, fingerprints, options, ledger):
                     ledger.add(job, workers.submit(write, job))
                     ledger.collect(most_pending=QUEUED_PER_WORKER * max(1, options.workers))
             ledger.collect(most_pending=0)
+            ledger.join_ranks()
         except (UserError, KeyboardInterrupt) as reason:  # no scan's own failure: those are in the ledger
             stopped = reason
         ledger.close()
+        if not ranks.is_first:
+            return conclude(stopped, DONE)
+
         records = [r for r in folder.sidecars() if r["fingerprint"]["checkpoint"] == hashing.result()]
         try:
             write_tables(folder, records, ledger)
@@ -153,11 +170,21 @@ def run(options: argparse.Namespace, command_line: str) -> int:
                 summarise(folder, records, workers)
         except OutputError as error:
             stopped = stopped or error
-        if isinstance(stopped, KeyboardInterrupt):
-            raise stopped
+        return conclude(stopped, report(folder, records, ledger, started))
+
+
+def conclude(stopped: UserError | KeyboardInterrupt | None, code: int) -> int:
+    """Return the exit code of a run that came to its end (`code`), or was stopped before."""
+    if isinstance(stopped, KeyboardInterrupt):
+        raise stopped
     if stopped:
         print(f"error: {stopped}", file=sys.stderr)
-    return report(folder, records, ledger, started) or (SOME_FAILED if stopped else DONE)
+        return SOME_FAILED
+    return code
+
+
+def _silent(*_: object, **__: object) -> None:
+    """Print nothing: another rank says it."""
 
 
 @contextmanager
@@ -230,7 +257,7 @@ def _get_parser() -> argparse.ArgumentParser:
     _add(group, "--n_steps", 50, "points on Integrated Gradients' path", type=int)
     _add(group, "--n_samples", 10, "draws of gradient_shap, noise_tunnel_ig, smooth_grad", type=int)
     _add(group, "--noise_std", 0.1, "standard deviation of the draws, in input units", type=float)
-    _add(group, "--seed", 0, "seed of the draws, mixed with each scan's id", type=int)
+    _add(group, "--seed", 0, "seed of the draws, mixed with each scan's content", type=int)
     group.add_argument(
         "--target",
         type=int,
@@ -806,7 +833,7 @@ def _shortened(text: str, length: int) -> str:
 class Ledger:
     """What was asked of the workers, what came back, what failed, and how far it all is."""
 
-    def __init__(self, plan: dict[tuple[str, str], str]) -> None:
+    def __init__(self, plan: dict[tuple[str, str], str], ranks: Ranks) -> None:
         self.counts = Counter(plan.values())
         self.n_written = 0
         self.failures: list[dict] = []
@@ -814,7 +841,8 @@ class Ledger:
         self._reasons: dict[str, str] = {}  # of scans that failed, without the scan's own path
         self._departures: set[str] = set()
         self._pending: deque[tuple[MapJob, Work]] = deque()
-        self._progress = Progress(len(plan), done=self.counts[KEEP])
+        self._ranks = ranks
+        self._progress = Progress(len(plan), self.counts[KEEP], ranks)
 
     def add(self, job: MapJob, writing: Work) -> None:
         """Note a map that a worker is writing."""
@@ -889,6 +917,17 @@ class Ledger:
                 f"{self._reasons[scan.subject_id]}"
             )
 
+    def join_ranks(self) -> None:
+        """Wait for torchrun's other ranks; the first takes what they report into its own account."""
+        self._ranks.hand_in({"n": self.n_written, "failures": self.failures, "work_s": self.work_s})
+        self._ranks.meet("ended", meanwhile=self._progress.refresh)
+        self._progress.refresh()
+        if self._ranks.is_first:
+            for account in self._ranks.collect():
+                self.n_written += account["n"]
+                self.failures += account["failures"]
+                self.work_s.update(account["work_s"])
+
     def close(self) -> None:
         """Drop the maps that wait for a worker, wait for those being written, and end the progress bar."""
         for _, writing in self._pending:
@@ -898,31 +937,44 @@ class Ledger:
 
 
 class Progress:
-    """One bar with the time left; plain lines now and then where the output is no terminal."""
+    """One bar with the time left, of all ranks; plain lines now and then where there is no terminal."""
 
-    def __init__(self, total: int, done: int) -> None:
+    def __init__(self, total: int, before: int, ranks: Ranks) -> None:
         from tqdm import tqdm
 
+        self._is_terminal = sys.stderr.isatty()
         self._bar = tqdm(
-            total=total, initial=done, unit="map", disable=not sys.stderr.isatty(), smoothing=0.05
+            total=total,
+            initial=before,
+            unit="map",
+            disable=not (self._is_terminal and ranks.is_first),
+            smoothing=0.05,
         )
-        self._total, self._done, self._before = total, done, done
+        self._total, self._before, self._ranks = total, before, ranks
+        self._shown = 0
         self._began = self._reported = time.monotonic()
 
-    def advance(self) -> None:
-        """Count one map, finished or failed."""
-        self._done += 1
-        self._bar.update()
+    def advance(self, n: int = 1) -> None:
+        """Count maps of this rank, finished or failed, and show how far all ranks are."""
+        done = self._ranks.add("maps", n)
+        self._bar.update(done - self._shown)
         now = time.monotonic()
-        if self._bar.disable and (now - self._reported > REPORT_EVERY_S or self._done == self._total):
+        at_end = self._before + done == self._total and done > self._shown
+        self._shown = done
+        says_lines = self._ranks.is_first and not self._is_terminal
+        if says_lines and done and (now - self._reported > REPORT_EVERY_S or at_end):
             self._reported = now
-            left_s = (now - self._began) / (self._done - self._before) * (self._total - self._done)
+            left_s = (now - self._began) / done * (self._total - self._before - done)
             elapsed, left = (self._bar.format_interval(t) for t in (now - self._began, left_s))
             print(
-                f"{self._done} of {self._total} maps, {elapsed} elapsed, {left} left",
+                f"{self._before + done} of {self._total} maps, {elapsed} elapsed, {left} left",
                 file=sys.stderr,
                 flush=True,
             )
+
+    def refresh(self) -> None:
+        """Show how far all ranks are."""
+        self.advance(0)
 
     def say(self, message: str) -> None:
         """Print a line without breaking the bar."""

@@ -48,7 +48,7 @@ class Settings:
     noise_std : float
         Standard deviation of those draws, in units of the network's input.
     seed : int
-        With the scan's id and the method, the seed of its draws.
+        With the scan's stable name and the method, the seed of its draws.
     """
 
     batch_size: int

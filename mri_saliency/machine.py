@@ -1,12 +1,15 @@
-"""What the machine offers: its device, its memory, its worker processes."""
+"""What the machine offers: its device, its memory, its worker processes, and torchrun's ranks."""
 
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import signal
 import sys
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -24,31 +27,37 @@ DEFAULT_DEVICE = "cuda:0"
 
 
 def usable_cores() -> int:
-    """Count the CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Count the CPU cores that this process may use: its share, among torchrun's ranks."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
-def choose_device(name: str | None) -> torch.device:
-    """Find the device asked for; without a wish the first GPU, else the CPU.
+def choose_device(name: str | None, ranks: Ranks | None = None) -> torch.device:
+    """Find the device asked for; without a wish the rank's GPU, else the CPU.
 
     Raises
     ------
     UserError
-        There is no such device; the message names those there are.
+        There is no such device (the message names those there are), or one device is named for all
+        of torchrun's ranks.
     """
     import torch
 
     there = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    own = f"cuda:{ranks.local_rank}" if ranks else DEFAULT_DEVICE
+    if ranks and ranks.size > 1 and name not in (None, "cpu", "cuda"):
+        raise UserError(f"--device: with torchrun each rank takes its own GPU; leave {name!r} out.")
     if name is None:
-        name = DEFAULT_DEVICE if DEFAULT_DEVICE in there else "cpu"
-    if {"cuda": DEFAULT_DEVICE}.get(name, name) not in there:
+        name = own if len(there) > 1 else "cpu"
+    name = own if name == "cuda" else name
+    if name not in there:
         raise UserError(f"--device: no device {name!r} here; there are {', '.join(there)}.")
     # float32 as written: NVIDIA's convolutions otherwise round their inputs to 10 bits
     torch.backends.cudnn.allow_tf32 = False
     if name == "cpu":
         keep_freed_memory()
+        if ranks and ranks.size > 1:
+            torch.set_num_threads(usable_cores())  # torchrun leaves each rank a single one
     return torch.device(name)
 
 
@@ -186,3 +195,59 @@ def _end_with_parent() -> None:
     """Leave when the main process is gone, however it went: nobody would ever ask again."""
     wait([parent_process().sentinel])
     os._exit(1)
+
+
+class Ranks:
+    """The processes that torchrun started, which share a run's scans; without torchrun, just this one.
+
+    They meet in torchrun's key-value store.
+
+    Attributes
+    ----------
+    rank, size : int
+        This process's number, from 0, and how many there are.
+    local_rank : int
+        Its number on this machine.
+    """
+
+    def __init__(self) -> None:
+        self.rank, self.size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        self.local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+        self._alone: Counter[str] = Counter()
+        self._store = None
+        if self.size > 1:
+            from torch.distributed.rendezvous import rendezvous
+
+            self._store = next(rendezvous("env://"))[0]
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process speaks for all."""
+        return self.rank == 0
+
+    def share(self, items: list) -> list:
+        """Return this rank's part of a list."""
+        return items[self.rank :: self.size]
+
+    def add(self, name: str, amount: int = 1) -> int:
+        """Add to a count that all ranks share; returns its new value."""
+        if self._store is not None:
+            return self._store.add(name, amount)
+        self._alone[name] += amount
+        return self._alone[name]
+
+    def meet(self, place: str, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Wait until all ranks have come here."""
+        self.add(place)
+        while self.add(place, 0) < self.size:
+            meanwhile()
+            time.sleep(0.2)
+
+    def hand_in(self, content: dict) -> None:
+        """Leave something for the first rank."""
+        if self._store is not None:
+            self._store.set(f"of rank {self.rank}", json.dumps(content))
+
+    def collect(self) -> list[dict]:
+        """Return what the other ranks handed in."""
+        return [json.loads(self._store.get(f"of rank {rank}")) for rank in range(1, self.size)]

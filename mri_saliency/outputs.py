@@ -64,6 +64,13 @@ class OutputFolder:
         if not os.access(self.root, os.W_OK | os.X_OK):
             raise OutputError(f"{self.root}: no permission to write there. Choose another --output_dir.")
 
+    def clear_parts(self) -> None:
+        """Remove what an ended run left half written beside the tables."""
+        try:
+            _remove_parts(self.root)
+        except OSError as error:
+            raise _cannot_write(self.root, error) from error
+
     def free_bytes(self) -> int:
         """Return the space left on the folder's disk."""
         return shutil.disk_usage(self.root).free
@@ -102,10 +109,9 @@ class OutputFolder:
                 folder.mkdir(exist_ok=True)  # not the root: a run whose folder is deleted should end
             if afresh:
                 sidecar.unlink(missing_ok=True)
-            for path in sidecar.parent.iterdir():
-                is_part = path.name.startswith(".") and path.name.endswith(_PART)
-                if is_part or (afresh and path.name.startswith(f"{subject_id}_{method}_")):
+                for path in sidecar.parent.glob(f"{subject_id}_{method}_*"):
                     path.unlink()
+            _remove_parts(sidecar.parent)
         except OSError as error:
             raise _cannot_write(sidecar.parent, error) from error
 
@@ -169,6 +175,11 @@ def is_same_file(source: dict, path: Path) -> bool:
         return quick.items() <= source.items() or sha256_of_file(path) == source["sha256"]
     except OSError:
         return True
+
+
+def _remove_parts(folder: Path) -> None:
+    for path in folder.glob(f".*{_PART}"):
+        path.unlink()
 
 
 def write_array(path: Path, array: np.ndarray) -> None:

@@ -330,7 +330,7 @@ def _place(image: nib.spatialimages.SpatialImage) -> tuple[np.ndarray | None, in
     """Find (affine, space code); None where the file names no space and nibabel would make one up."""
     affine = np.asarray(image.affine, np.float64)
     if isinstance(image, nib.MGHImage):
-        return (affine if image.header["goodRASFlag"] else None), 0
+        return affine, 0
     space_code = int(image.header["sform_code"]) or int(image.header["qform_code"])
     return (affine if space_code else None), space_code
 

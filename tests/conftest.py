@@ -43,6 +43,11 @@ def lively_network(variant="S", n_slices=115, n_logits=1, seed=0):
         norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
         for norm in norms:
             norm.momentum = 1.0
+        # weak residual branches, as after training: without, rounding grows tenfold on the way through
+        for module in network.modules():
+            if getattr(module, "use_res_connect", False):
+                last = [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)][-1]
+                nn.init.constant_(last.weight, 0.3)
         scan = scan_inputs(9, n_slices=n_slices)
         # from noise to a brain, and both with a weak and a strong signal
         weights = torch.tensor([0.0, 0.3, 0.7, 1.0, 0.0, 0.3, 0.7, 1.0])[:, None, None, None]

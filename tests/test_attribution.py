@@ -17,7 +17,7 @@ from mri_saliency.methods import METHODS
 
 from .conftest import lively_network, scan_inputs
 
-N_STEPS, N_SAMPLES, NOISE = 6, 3, 0.1
+N_STEPS, N_SAMPLES, NOISE = 4, 2, 0.1
 
 
 @pytest.fixture(scope="module")
@@ -136,9 +136,7 @@ def test_gradient_shap_equals_captums_under_the_same_draws(network, prepared, in
 
 @pytest.mark.parametrize("method", METHODS)
 def test_maps_do_not_depend_on_batch_size_order_or_company(prepared, inputs, method):
-    # convolutions round differently for other batch sizes; an untrained network amplifies that
-    # (a trained one, on scans, stayed below 2e-6)
-    tolerance = 3e-5
+    tolerance = 1e-5  # convolutions round differently for other batch sizes
     reference = stacked(explain(prepared, inputs, method, batch_size=3))
     for batch_size in (1, 8):
         assert_equal_maps(
@@ -174,7 +172,7 @@ def test_out_of_memory_halves_the_batch_and_repeats(prepared, inputs):
     with prepared.register_forward_pre_hook(too_much_for(2)), pytest.warns(match="--batch_size 2"):
         found = stacked(explainer.attribute("gradient_shap", batch))
     assert explainer.settings.batch_size == 2
-    assert_equal_maps(found, reference, 3e-5)
+    assert_equal_maps(found, reference, 1e-5)
     with prepared.register_forward_pre_hook(too_much_for(0)), pytest.warns():
         with pytest.raises(UserError, match="one volume at a time"):
             explainer.attribute("saliency", batch)

@@ -1,5 +1,6 @@
 """The table gives the training code's cohort, with ids that never collide."""
 
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -58,6 +59,15 @@ def test_ids_are_unique_and_safe_whatever_the_paths():
     for name in ids:
         assert name.isascii() and len(name) <= 80 and name[0].isalnum()
         assert not set(name) & set("/\\\n=| ")
+
+
+def test_a_path_written_in_two_ways_is_one_scan_and_commas_at_the_end_do_no_harm(tmp_path):
+    rows = f"file,{DIAGNOSIS_COLUMN}\n{tmp_path}/x.nii,HC,\n{tmp_path}/b/../x.nii,HC,\n"
+    (tmp_path / "val.csv").write_text(rows)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cohort = read_cohort(tmp_path / "val.csv")
+    assert [scan.path for scan in cohort.scans] == [tmp_path / "x.nii"]
 
 
 @pytest.mark.parametrize(

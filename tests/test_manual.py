@@ -33,6 +33,7 @@ def test_every_column_is_in_the_manual():
     from mri_saliency import measures
 
     names = [*measures.completeness(1.0, 1.0), *measures.prediction([0.0]), "peak_slice", "brain_share"]
+    names += ["target", "baseline", "sample_idx"]
     for name in names:
         assert f"`{name}`" in MANUAL
 

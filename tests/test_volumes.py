@@ -1,6 +1,7 @@
 """A scan becomes the training code's input, and a map comes back to the scan's own voxels."""
 
 import gzip
+import io
 import os
 import pickle
 import time
@@ -104,6 +105,24 @@ def test_sign_survives_and_a_scan_without_affine_says_so():
     assert b"index grid" in image.header["descrip"].tobytes()
 
 
+def test_a_space_that_nibabel_makes_up_is_none(tmp_path):
+    image = nib.Nifti1Image(brain(), None)
+    image.to_filename(tmp_path / "a.nii")  # both codes 0: nibabel would guess, with x running to the left
+    assert load_volume(tmp_path / "a.nii", 115).grid.affine is None
+
+
+def test_departures_from_the_trained_grid():
+    def found(shape, steps):
+        affine = np.diag([*steps, 1.0])
+        return volumes.departure(volumes.Grid(shape, affine, 4, 10, 115))
+
+    assert found(REAL_SHAPE, (1.5, 1.5, 1.5)) is None and found(REAL_SHAPE, (-1.5, 1.5, 1.5)) is None
+    assert "voxels of 1 x 1 x 1 mm" in found((182, 218, 182), (1, 1, 1))
+    assert "backward" in found(REAL_SHAPE, (1.5, -1.5, 1.5))
+    assert "shape (121, 145, 121)" in found((121, 145, 121), (1.5, 1.5, 1.5))
+    assert volumes.departure(volumes.Grid(SYNTHETIC_SHAPE, None, 0, 9, 115)) is None
+
+
 def test_mm_of_slices_and_sides():
     grid = Grid(REAL_SHAPE, AFFINE, 4, 10, 115)
     assert (grid.slice_y_mm(40), grid.slice_y_mm(60)) == (-45.0, -15.0)
@@ -148,6 +167,12 @@ def gigantic():
     return np._core.multiarray._reconstruct if hasattr(np, "_core") else np.core.multiarray._reconstruct
 
 
+def npz():
+    file = io.BytesIO()
+    np.savez(file, np.zeros(3))
+    return file.getvalue()
+
+
 BAD_SCANS = {
     "missing.nii": (None, "no such file"),
     "folder.nii": ("folder", "is a folder"),
@@ -163,6 +188,8 @@ BAD_SCANS = {
         b"\x93NUMPY\x01\x00v\x00{'descr': '|O', 'fortran_order': False, 'shape': (1,)}",
         "cannot",
     ),
+    "archive.npy": (npz(), "an archive of arrays"),
+    "n" * 300 + ".nii": (None, "no such file"),
     "list.pkl": (pickle.dumps([1]), "found a list"),
     "keys.pkl": (pickle.dumps({"img": 1}), "the keys 'img'"),
     "broken.pkl": (b"\x80\x04garbage", "cannot be read"),
