@@ -17,7 +17,7 @@ import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -98,61 +98,27 @@ def main(args: list[str] | None = None) -> int:
 
 def run(options: argparse.Namespace, command_line: str) -> int:
     """Explain a cohort, from the checkpoint to the summary; returns the exit code."""
-    from mri_saliency.attribution import Explainer
-    from mri_saliency.checkpoint import load_checkpoint
-    from mri_saliency.cohort import read_cohort
-    from mri_saliency.outputs import OutputFolder, sha256_of_file
+    from mri_saliency.outputs import sha256_of_file
 
     started = datetime.now().astimezone()
     ranks = Ranks()
-    say, warn_once = (print, warn) if ranks.is_first else (_silent, _silent)
     # hashing the checkpoint reads the whole file, so it goes on beside what follows
     with ThreadPoolExecutor(1) as beside, Workers(options.workers, import_for_workers) as workers:
         hashing = beside.submit(sha256_of_file, options.model_path)
-        device = choose_device(options.device, ranks)
-        if options.device is None and device.type == "cpu":
-            warn_once("no CUDA device found; running on the CPU, which is many times slower.")
-        checkpoint = load_checkpoint(options.model_path, find_parameters(options))
-        check_against_network(options, checkpoint)
-        cohort = read_cohort(options.csv_path, options.path_column, options.diagnosis_column)
-        for note in cohort.notes:
-            warn_once(note)
-        scans = cohort.scans[: options.max_samples or None]
-        folder = OutputFolder(options.output_dir)
-        folder.create()
-        explainer = Explainer(checkpoint.network.to(device), settings_for(options, device))
-        say(
-            f"EfficientNetV2-{checkpoint.variant}, {checkpoint.n_slices} slices, on {hardware_name(device)}; "
-            f"{len(scans)} of {len(cohort.scans)} scans; {', '.join(options.methods)}",
-            flush=True,
-        )
-
-        load = partial(
-            load_scan,
-            n_slices=checkpoint.n_slices,
-            first_slice=options.first_slice,
-            key_slices=options.key_slices,
-        )
-        baseline = make_baseline(options, checkpoint.n_slices, cohort.scans, load, workers, folder)
-        fingerprints = fingerprints_of(options, explainer, hashing.result(), baseline)
-        plan = make_plan(scans, folder, fingerprints, options)
+        task = prepare(options, hashing, workers, ranks)
         ranks.meet("planned")  # before anything is written
-        record = RunRecord(folder, options, command_line, checkpoint, hashing.result(), explainer, started)
+        record = RunRecord(task, command_line, started)
         if ranks.is_first:
-            warn_of_small_disk(folder, list(plan.values()).count(MAKE), options, checkpoint.n_slices)
-            folder.clear_parts()
+            warn_of_small_disk(task)
+            task.folder.clear_parts()
             record.write("running")
 
-        write = partial(write_map, folder, n_logits=checkpoint.n_logits, options=options)
-        ledger = Ledger(plan, ranks)
+        ledger = Ledger(task.plan, ranks)
         stopped: UserError | KeyboardInterrupt | None = None
         try:
-            unfinished = [
-                scan for scan in scans if any(plan[scan.subject_id, m] != KEEP for m in options.methods)
-            ]
-            for group in load_ahead(ranks.share(unfinished), load, workers, explainer.settings.batch_size):
-                for job in jobs_of(group, plan, explainer, baseline, fingerprints, options, ledger):
-                    ledger.add(job, workers.submit(write, job))
+            for group in load_ahead(ranks.share(task.unfinished()), task.load, workers, task.group_size):
+                for job in jobs_of(group, task, ledger):
+                    ledger.add(job, workers.submit(task.write, job))
                     ledger.collect(most_pending=QUEUED_PER_WORKER * max(1, options.workers))
             ledger.collect(most_pending=0)
             ledger.join_ranks()
@@ -162,15 +128,87 @@ def run(options: argparse.Namespace, command_line: str) -> int:
         if not ranks.is_first:
             return conclude(stopped, DONE)
 
-        records = [r for r in folder.sidecars() if r["fingerprint"]["checkpoint"] == hashing.result()]
+        records = task.records()
         try:
-            write_tables(folder, records, ledger)
+            write_tables(task.folder, records, ledger)
             record.write("interrupted" if stopped else "done", ledger)
             if not isinstance(stopped, KeyboardInterrupt):
-                summarise(folder, records, workers)
+                summarise(task.folder, records, workers)
         except OutputError as error:
             stopped = stopped or error
-        return conclude(stopped, report(folder, records, ledger, started))
+        return conclude(stopped, report(task.folder, records, ledger, started))
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a run was asked for, resolved: the network, the scans, and what is to be done about each map."""
+
+    options: argparse.Namespace
+    folder: OutputFolder
+    checkpoint: Checkpoint
+    checkpoint_hash: str
+    explainer: Explainer
+    scans: list[Scan]
+    baseline: Baseline
+    fingerprints: dict[str, dict]  # by method
+    plan: dict[tuple[str, str], str]  # (subject, method) -> MAKE, REDRAW or KEEP
+
+    @property
+    def group_size(self) -> int:
+        """How many scans are explained together: as many as fit in a pass."""
+        return self.explainer.settings.batch_size
+
+    @property
+    def load(self) -> Callable[[Scan], LoadedScan]:
+        """Load a scan; for a worker."""
+        return loader(self.options, self.checkpoint)
+
+    @property
+    def write(self) -> Callable[[MapJob], dict[str, float]]:
+        """Write a map; for a worker."""
+        return partial(write_map, self.folder, n_logits=self.checkpoint.n_logits, options=self.options)
+
+    def unfinished(self) -> list[Scan]:
+        """Return the scans that have a map to be made or redrawn."""
+        methods = self.options.methods
+        return [scan for scan in self.scans if any(self.plan[scan.subject_id, m] != KEEP for m in methods)]
+
+    def records(self) -> list[dict]:
+        """Read the sidecars of all maps in the folder that are of this checkpoint."""
+        sidecars = self.folder.sidecars()
+        return [r for r in sidecars if r["fingerprint"].get("checkpoint") == self.checkpoint_hash]
+
+
+def prepare(options: argparse.Namespace, hashing: Future[str], workers: Workers, ranks: Ranks) -> Task:
+    """Load the network, read the cohort, and find out what is to be done."""
+    from mri_saliency.attribution import Explainer
+    from mri_saliency.checkpoint import load_checkpoint
+    from mri_saliency.cohort import read_cohort
+    from mri_saliency.outputs import OutputFolder
+
+    device = choose_device(options.device, ranks)
+    checkpoint = load_checkpoint(options.model_path, find_parameters(options))
+    check_against_network(options, checkpoint)
+    cohort = read_cohort(options.csv_path, options.path_column, options.diagnosis_column)
+    scans = cohort.scans[: options.max_samples or None]
+    if ranks.is_first:
+        if options.device is None and device.type == "cpu":
+            warn("no CUDA device found; running on the CPU, which is many times slower.")
+        for note in cohort.notes:
+            warn(note)
+        print(
+            f"EfficientNetV2-{checkpoint.variant}, {checkpoint.n_slices} slices, on {hardware_name(device)}; "
+            f"{len(scans)} of {len(cohort.scans)} scans; {', '.join(options.methods)}",
+            flush=True,
+        )
+    folder = OutputFolder(options.output_dir)
+    folder.create()
+    explainer = Explainer(checkpoint.network.to(device), settings_for(options, device))
+    baseline = make_baseline(options, checkpoint, cohort.scans, workers, folder)
+    checkpoint_hash = hashing.result()
+    fingerprints = fingerprints_of(options, explainer, checkpoint_hash, baseline)
+    plan = make_plan(scans, folder, fingerprints, options)
+    return Task(options, folder, checkpoint, checkpoint_hash, explainer, scans, baseline, fingerprints, plan)
 
 
 def conclude(stopped: UserError | KeyboardInterrupt | None, code: int) -> int:
@@ -181,10 +219,6 @@ def conclude(stopped: UserError | KeyboardInterrupt | None, code: int) -> int:
         print(f"error: {stopped}", file=sys.stderr)
         return SOME_FAILED
     return code
-
-
-def _silent(*_: object, **__: object) -> None:
-    """Print nothing: another rank says it."""
 
 
 @contextmanager
@@ -474,15 +508,16 @@ def is_drawn(record: dict, folder: OutputFolder, options: argparse.Namespace) ->
     return wanted <= record["files"].keys() and record["key_slices"] == options.key_slices
 
 
-def warn_of_small_disk(folder: OutputFolder, n_maps: int, options: argparse.Namespace, n_slices: int) -> None:
+def warn_of_small_disk(task: Task) -> None:
     """Warn if the new maps' files will hardly fit on the disk."""
-    array, image, picture = 4 * n_slices * 128**2, 4 * 113 * 137 * 113, 150_000  # bytes
+    options, n_maps = task.options, list(task.plan.values()).count(MAKE)
+    array, image, picture = 4 * task.checkpoint.n_slices * 128**2, 4 * 113 * 137 * 113, 150_000  # bytes
     need = n_maps * (array + image * options.nifti + picture * (2 + len(options.key_slices)))
-    free = folder.free_bytes()
+    free = task.folder.free_bytes()
     if need > free:
         warn(
-            f"{folder.root}: the new maps need about {need / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free. "
-            "--no_nifti and fewer --key_slices need less."
+            f"{task.folder.root}: the new maps need about {need / 1e9:.1f} GB, and {free / 1e9:.1f} GB are "
+            "free. --no_nifti and fewer --key_slices need less."
         )
 
 
@@ -524,6 +559,16 @@ def load_scan(scan: Scan, *, n_slices: int, first_slice: int, key_slices: list[i
         volumes.upright(slices[key_slices], volume.grid),
         figures.intensity_window(slices),
         time.process_time() - began,
+    )
+
+
+def loader(options: argparse.Namespace, checkpoint: Checkpoint) -> Callable[[Scan], LoadedScan]:
+    """Return `load_scan` for this network."""
+    return partial(
+        load_scan,
+        n_slices=checkpoint.n_slices,
+        first_slice=options.first_slice,
+        key_slices=options.key_slices,
     )
 
 
@@ -577,9 +622,8 @@ class Baseline:
 
 def make_baseline(
     options: argparse.Namespace,
-    n_slices: int,
+    checkpoint: Checkpoint,
     cohort: list[Scan],
-    load: Callable[[Scan], LoadedScan],
     workers: Workers,
     folder: OutputFolder,
 ) -> Baseline:
@@ -592,16 +636,16 @@ def make_baseline(
     if options.baseline == "background":
         return Baseline(options.baseline, None)
     if options.baseline == "zero":
-        zeros = np.zeros((n_slices, volumes.INPUT_SIZE, volumes.INPUT_SIZE), np.float32)
+        zeros = np.zeros((checkpoint.n_slices, volumes.INPUT_SIZE, volumes.INPUT_SIZE), np.float32)
         return Baseline(options.baseline, zeros)
     if options.baseline != "hc_mean":
         path = Path(options.baseline)
-        values = volumes.load_baseline(path, n_slices, options.first_slice)
+        values = volumes.load_baseline(path, checkpoint.n_slices, options.first_slice)
         return Baseline(f"{path.name} {sha256_of_array(values)}", values)
     healthy = [scan for scan in cohort if scan.label == 0]
     print(f"averaging {len(healthy)} HC scans for the baseline", flush=True)
     total, count = 0.0, 0
-    for group in load_ahead(healthy, load, workers, group_size=8):
+    for group in load_ahead(healthy, loader(options, checkpoint), workers, group_size=8):
         for loaded in group:
             if isinstance(loaded, UnreadableScan):
                 warn(f"left out of the baseline: {loaded.reason}")
@@ -617,29 +661,22 @@ def make_baseline(
 # --- Maps, made by the network ------------------------------------------------------------------
 
 
-def jobs_of(
-    group: list[LoadedScan | UnreadableScan],
-    plan: dict[tuple[str, str], str],
-    explainer: Explainer,
-    baseline: Baseline,
-    fingerprints: dict[str, dict],
-    options: argparse.Namespace,
-    ledger: Ledger,
-) -> Iterator[MapJob]:
+def jobs_of(group: list[LoadedScan | UnreadableScan], task: Task, ledger: Ledger) -> Iterator[MapJob]:
     """Make the maps of a group of scans, method by method, and yield what is to be written."""
-    readable = ledger.without_unreadable(group, options.methods)
+    plan, methods, explainer = task.plan, task.options.methods, task.explainer
+    readable = ledger.without_unreadable(group, methods)
     for loaded in readable:
-        for method in options.methods:
+        for method in methods:
             if plan[loaded.scan.subject_id, method] == REDRAW:
                 yield MapJob(replace(loaded, network_input=None), method)
     batch = None
-    for method in options.methods:
+    for method in methods:
         chosen = [loaded for loaded in readable if plan[loaded.scan.subject_id, method] == MAKE]
         if not chosen:
             continue
         try:
             if batch is None or batch.scan_ids != ids_of(chosen):
-                batch = make_batch(chosen, baseline, explainer, options.target)
+                batch = make_batch(chosen, task)
             began = time.perf_counter()
             attributions = explainer.attribute(method, batch)
         except Exception as error:
@@ -655,7 +692,7 @@ def jobs_of(
                 logits=logits[index],
                 target=batch.targets[index],
                 seconds=seconds / len(chosen),
-                fingerprint=fingerprints[method],
+                fingerprint=task.fingerprints[method],
             )
             yield MapJob(replace(loaded, network_input=None), method, made)
 
@@ -665,20 +702,18 @@ def ids_of(group: list[LoadedScan]) -> list[str]:
     return [loaded.source["sha256"] for loaded in group]
 
 
-def make_batch(
-    group: list[LoadedScan], baseline: Baseline, explainer: Explainer, target: int | None
-) -> Batch:
+def make_batch(group: list[LoadedScan], task: Task) -> Batch:
     """Gather scans and what they are compared with."""
     import numpy as np
 
     from mri_saliency.volumes import air_input
 
     inputs = np.stack([loaded.network_input for loaded in group])
-    if baseline.values is None:
+    if task.baseline.values is None:
         baselines = np.stack([air_input(network_input) for network_input in inputs])
     else:
-        baselines = baseline.values[None]
-    return explainer.batch(inputs, baselines, ids_of(group), target)
+        baselines = task.baseline.values[None]
+    return task.explainer.batch(inputs, baselines, ids_of(group), task.options.target)
 
 
 # --- Maps, written by the workers ---------------------------------------------------------------
@@ -1071,35 +1106,32 @@ def compare_methods(folder: OutputFolder, subject_id: str, methods: list[str]) -
 class RunRecord:
     """run.json: what is needed to say how these maps were made, and to make them again."""
 
-    folder: OutputFolder
-    options: argparse.Namespace
+    task: Task
     command_line: str
-    checkpoint: Checkpoint
-    checkpoint_hash: str
-    explainer: Explainer
     started: datetime
 
     def write(self, status: str, ledger: Ledger | None = None) -> None:
         """Write it; runs before this one are kept in it, without their own list of earlier ones."""
         from mri_saliency.outputs import write_json
 
-        device = next(self.explainer.network.parameters()).device
+        task = self.task
+        device = next(task.explainer.network.parameters()).device
         started = self.started.isoformat(timespec="seconds")
         content = {
             "tool": {"name": "mri-saliency-maps", "version": __version__},
             "status": status,
             "command_line": self.command_line,
             "working_directory": str(Path.cwd()),
-            "options": {key: _plain(value) for key, value in vars(self.options).items()},
-            "settings": asdict(self.explainer.settings),
+            "options": {key: _plain(value) for key, value in vars(task.options).items()},
+            "settings": asdict(task.explainer.settings),
             "checkpoint": {
-                "path": str(self.options.model_path.absolute()),
-                "sha256": self.checkpoint_hash,
-                "network": f"EfficientNetV2-{self.checkpoint.variant}",
-                "n_slices": self.checkpoint.n_slices,
-                "n_logits": self.checkpoint.n_logits,
+                "path": str(task.options.model_path.absolute()),
+                "sha256": task.checkpoint_hash,
+                "network": f"EfficientNetV2-{task.checkpoint.variant}",
+                "n_slices": task.checkpoint.n_slices,
+                "n_logits": task.checkpoint.n_logits,
             },
-            "training_parameters": self.checkpoint.parameters,
+            "training_parameters": task.checkpoint.parameters,
             "device": {"name": str(device), "hardware": hardware_name(device)},
             "platform": platform.platform(),
             "versions": {"python": platform.python_version()}
@@ -1116,11 +1148,11 @@ class RunRecord:
                     "failures": len(ledger.failures),
                 },
             }
-        last = self.folder.last_run() or {}
+        last = task.folder.last_run() or {}
         earlier = last.pop("earlier_runs", [])
         if last and last.get("started") != started:
             earlier.append(last)
-        write_json(self.folder.run_record, content | {"earlier_runs": earlier})
+        write_json(task.folder.run_record, content | {"earlier_runs": earlier})
 
 
 def _plain(value: object) -> object:

@@ -206,7 +206,7 @@ class _Sheet:
     def set_scale(self, name: str, scale: float, unit: str, signed: bool) -> None:
         """Label a colour bar that ends at `scale`, where colours saturate."""
         exponent = math.floor(math.log10(scale)) if scale else 0
-        exponent = 0 if -2 <= exponent <= 2 else exponent
+        exponent = 0 if -1 <= exponent <= 2 else exponent
         factor = f"10{str(exponent).translate(_SUPERSCRIPTS)} " if exponent else ""
         for index, tick in enumerate(_TICKS if signed else _TICKS[2:]):
             bound = {-1.0: "≤ ", 1.0: "≥ "}.get(tick, "") if scale else ""
@@ -424,7 +424,7 @@ def _confidence_against_strength(
     axes.set_ylim(min(low, 0), high + 0.09 * (len(correlations) + 1) * (high - min(low, 0)))
     axes.legend(fontsize=8, loc="upper left", title="Spearman's rank correlation", title_fontsize=8)
     # confidences that all round to 1 are drawn at 1, not spread over a range of 1e-6
-    least = min(statistics["confidence"].min(), 0.95)
+    least = min(statistics["confidence"].min(), 0.99)
     axes.set_xlim(least - 0.05 * (1 - least), 1 + 0.05 * (1 - least))
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.set_title("Confidence against attribution strength")
