@@ -43,7 +43,6 @@ from mri_saliency.methods import DEFAULT_METHODS, METHODS
 # parsed: --help and a mistyped option answer at once.
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
     import torch
 
     from mri_saliency.attribution import Batch, Explainer, Settings
@@ -60,11 +59,12 @@ CSV_PATH = Path("/space/mcdonald-syn01/1/projects/jsawant/Diffusion_paper/data_c
 OUTPUT_DIR = RUN_FOLDER / "fold_1/saliency_maps_detailed"
 DEMO_COMMAND = "python run_saliency_generation.py --demo"
 
-BATCH_SIZES = {"cpu": 10, "cuda": 50}
+BATCH_SIZES = {"cpu": 25, "cuda": 50}
 BASELINES = ("zero", "background", "hc_mean")
 QUEUED_PER_WORKER = 3  # maps waiting to be drawn at most, so that memory does not grow
 REPORT_EVERY_S = 20.0  # between progress lines where the output is no terminal
 SHOWN_FAILURES = 10
+CHECKED_SCANS = 4
 STOP_AFTER = 10  # scans that all fail, for one reason, before any map is made
 RECORDED_PACKAGES = ("torch", "torchvision", "captum", "numpy", "pandas", "matplotlib", "nibabel")
 
@@ -100,6 +100,8 @@ def run(options: argparse.Namespace, command_line: str) -> int:
     """Explain a cohort, from the checkpoint to the summary; returns the exit code."""
     from mri_saliency.outputs import sha256_of_file
 
+    if options.report_only:
+        return describe_again(options)
     started = datetime.now().astimezone()
     ranks = Ranks()
     # hashing the checkpoint reads the whole file, so it goes on beside what follows
@@ -112,6 +114,7 @@ def run(options: argparse.Namespace, command_line: str) -> int:
             warn_of_small_disk(task)
             task.folder.clear_parts()
             record.write("running")
+            describe_dataset(task)
 
         ledger = Ledger(task.plan, ranks)
         stopped: UserError | KeyboardInterrupt | None = None
@@ -132,10 +135,12 @@ def run(options: argparse.Namespace, command_line: str) -> int:
         try:
             write_tables(task.folder, records, ledger)
             record.write("interrupted" if stopped else "done", ledger)
+            if not stopped and options.check_maps:
+                check_maps(task, workers, ranks)
             if not isinstance(stopped, KeyboardInterrupt):
-                summarise(task.folder, records, workers)
-        except OutputError as error:
-            stopped = stopped or error
+                describe_cohort(task.folder, records, options, workers)
+        except (UserError, KeyboardInterrupt) as reason:
+            stopped = stopped or reason
         return conclude(stopped, report(task.folder, records, ledger, started))
 
 
@@ -175,8 +180,7 @@ class Task:
 
     def records(self) -> list[dict]:
         """Read the sidecars of all maps in the folder that are of this checkpoint."""
-        sidecars = self.folder.sidecars()
-        return [r for r in sidecars if r["fingerprint"].get("checkpoint") == self.checkpoint_hash]
+        return self.folder.records(self.checkpoint_hash)
 
 
 def prepare(options: argparse.Namespace, hashing: Future[str], workers: Workers, ranks: Ranks) -> Task:
@@ -201,6 +205,7 @@ def prepare(options: argparse.Namespace, hashing: Future[str], workers: Workers,
             f"{len(scans)} of {len(cohort.scans)} scans; {', '.join(options.methods)}",
             flush=True,
         )
+    check_atlas(options, scans, checkpoint.n_slices)
     folder = OutputFolder(options.output_dir)
     folder.create()
     explainer = Explainer(checkpoint.network.to(device), settings_for(options, device))
@@ -321,6 +326,36 @@ def _get_parser() -> argparse.ArgumentParser:
         help="replace maps in --output_dir that were made otherwise (default: refuse)",
     )
 
+    group = parser.add_argument_group("the cohort")
+    group.add_argument(
+        "--atlas",
+        type=Path,
+        help="label image in the scans' space, whose regions divide the maps (default: none)",
+    )
+    group.add_argument(
+        "--atlas_names", type=Path, help="its table of labels and names, CSV or TSV (default: none)"
+    )
+    group.add_argument(
+        "--check_maps",
+        type=int,
+        nargs="?",
+        const=CHECKED_SCANS,
+        default=0,
+        metavar="SCANS",
+        help="check the maps on the network itself, on so many scans: weights shuffled, voxels "
+        f"replaced, maps repeated (default: no; {CHECKED_SCANS} scans where no number is given)",
+    )
+    group.add_argument(
+        "--report_only",
+        action="store_true",
+        help="make no maps; describe those in --output_dir again (default: make maps)",
+    )
+    group.add_argument(
+        "--report_embed",
+        action="store_true",
+        help="put all pictures into report.html, to mail one file; for few scans (default: linked)",
+    )
+
     group = parser.add_argument_group("machine")
     group.add_argument(
         "--device",
@@ -353,7 +388,7 @@ def _add(group: argparse._ArgumentGroup, flag: str, default: object, help_text: 
 def check_request(options: argparse.Namespace) -> None:
     """Raise UserError for options that cannot be right, before anything heavy is loaded."""
     least = {"max_samples": 0, "first_slice": 0, "n_steps": 1, "n_samples": 1, "workers": 0}
-    least |= {"batch_size": 1, "target": 0, "seed": 0}
+    least |= {"batch_size": 1, "target": 0, "seed": 0, "check_maps": 0}
     for name, smallest in least.items():
         value = getattr(options, name)
         if value is not None and value < smallest:
@@ -364,6 +399,12 @@ def check_request(options: argparse.Namespace) -> None:
         raise UserError(f"--key_slices: expected 0 or more, found {min(options.key_slices)}.")
     options.key_slices = list(dict.fromkeys(options.key_slices))
     options.methods = list(dict.fromkeys(options.methods))
+    if options.atlas_names is not None and options.atlas is None:
+        raise UserError("--atlas_names: names the regions of an --atlas, and none is given.")
+    if options.report_only:
+        if options.check_maps:
+            raise UserError("--check_maps needs the network, which --report_only does without; choose one.")
+        return
     if options.model_path == MODEL_PATH and not os.path.exists(MODEL_PATH):
         raise UserError(
             f"{MODEL_PATH}: no such file, and it is the default checkpoint. Name yours with "
@@ -389,12 +430,7 @@ def find_parameters(options: argparse.Namespace) -> Path | None:
 
 def check_against_network(options: argparse.Namespace, checkpoint: Checkpoint) -> None:
     """Raise UserError for options that this network cannot serve; a single logit is the target."""
-    beyond = [index for index in options.key_slices if index >= checkpoint.n_slices]
-    if beyond:
-        raise UserError(
-            f"--key_slices: the network has slices 0 to {checkpoint.n_slices - 1}; "
-            f"found {', '.join(map(str, beyond))}."
-        )
+    check_key_slices(options, checkpoint.n_slices)
     if options.target is not None and options.target >= checkpoint.n_logits:
         raise UserError(
             f"--target: the network has {checkpoint.n_logits} logit(s), counted from 0; "
@@ -402,6 +438,30 @@ def check_against_network(options: argparse.Namespace, checkpoint: Checkpoint) -
         )
     if checkpoint.n_logits == 1:
         options.target = 0
+
+
+def check_key_slices(options: argparse.Namespace, n_slices: int) -> None:
+    """Raise UserError for key slices that the network has not."""
+    beyond = [index for index in options.key_slices if index >= n_slices]
+    if beyond:
+        raise UserError(
+            f"--key_slices: the network has slices 0 to {n_slices - 1}; found {', '.join(map(str, beyond))}."
+        )
+
+
+def check_atlas(options: argparse.Namespace, scans: list[Scan], n_slices: int) -> None:
+    """Raise UserError if ``--atlas`` cannot serve these scans, of which one is tried."""
+    if options.atlas is None:
+        return
+    from mri_saliency import evidence, volumes
+
+    for scan in scans[:STOP_AFTER]:
+        try:
+            grid = volumes.load_volume(scan.path, n_slices, options.first_slice).grid
+        except UserError:  # costs that scan alone, and is reported where it is explained
+            continue
+        if grid.affine is not None:
+            return evidence.check_atlas(options.atlas, options.atlas_names, grid.record())
 
 
 def settings_for(options: argparse.Namespace, device: torch.device) -> Settings:
@@ -526,7 +586,7 @@ def warn_of_small_disk(task: Task) -> None:
 
 def import_for_workers() -> None:
     """Import what a worker's work needs."""
-    from mri_saliency import figures, measures, outputs, volumes  # noqa: F401
+    from mri_saliency import evidence, figures, measures, outputs, volumes  # noqa: F401
 
 
 @dataclass(frozen=True)
@@ -663,7 +723,7 @@ def make_baseline(
 
 def jobs_of(group: list[LoadedScan | UnreadableScan], task: Task, ledger: Ledger) -> Iterator[MapJob]:
     """Make the maps of a group of scans, method by method, and yield what is to be written."""
-    plan, methods, explainer = task.plan, task.options.methods, task.explainer
+    plan, methods = task.plan, task.options.methods
     readable = ledger.without_unreadable(group, methods)
     for loaded in readable:
         for method in methods:
@@ -672,29 +732,39 @@ def jobs_of(group: list[LoadedScan | UnreadableScan], task: Task, ledger: Ledger
     batch = None
     for method in methods:
         chosen = [loaded for loaded in readable if plan[loaded.scan.subject_id, method] == MAKE]
-        if not chosen:
-            continue
-        try:
-            if batch is None or batch.scan_ids != ids_of(chosen):
-                batch = make_batch(chosen, task)
-            began = time.perf_counter()
-            attributions = explainer.attribute(method, batch)
-        except Exception as error:
-            for loaded in chosen:
-                ledger.fail(loaded.scan, [method], reason_of(error))
-            continue
-        seconds = time.perf_counter() - began
-        ledger.work_s["network"] += seconds
-        logits = explainer.logits(batch).cpu().numpy()
-        for index, (loaded, attribution) in enumerate(zip(chosen, attributions, strict=True)):
-            made = MadeMap(
-                **vars(attribution),
-                logits=logits[index],
-                target=batch.targets[index],
-                seconds=seconds / len(chosen),
-                fingerprint=task.fingerprints[method],
-            )
-            yield MapJob(replace(loaded, network_input=None), method, made)
+        at_a_time = task.explainer.scans_at_a_time(method)
+        for start in range(0, len(chosen), at_a_time):
+            part = slice(start, start + at_a_time)
+            try:
+                if batch is None or batch.scan_ids != ids_of(chosen):
+                    batch = make_batch(chosen, task)
+                made = make_maps(method, batch, part, task, ledger)
+            except Exception as error:
+                for loaded in chosen[part]:
+                    ledger.fail(loaded.scan, [method], reason_of(error))
+                continue
+            for loaded, made_map in zip(chosen[part], made, strict=True):
+                yield MapJob(replace(loaded, network_input=None), method, made_map)
+
+
+def make_maps(method: str, batch: Batch, part: slice, task: Task, ledger: Ledger) -> list[MadeMap]:
+    """Make the maps of a part of a batch's scans."""
+    began = time.perf_counter()
+    batch = task.explainer.part_of(batch, part)
+    attributions = task.explainer.attribute(method, batch)
+    logits = task.explainer.logits(batch).cpu().numpy()
+    seconds = time.perf_counter() - began
+    ledger.work_s["network"] += seconds
+    return [
+        MadeMap(
+            **vars(attribution),
+            logits=logits[index],
+            target=batch.targets[index],
+            seconds=seconds / len(attributions),
+            fingerprint=task.fingerprints[method],
+        )
+        for index, attribution in enumerate(attributions)
+    ]
 
 
 def ids_of(group: list[LoadedScan]) -> list[str]:
@@ -777,7 +847,8 @@ def write_map(
         files.append(folder.array(*name))
     if options.nifti:
         description = f"{job.method}, {METHODS[job.method].unit}"
-        outputs.write_nifti(folder.nifti(*name), volumes.to_nifti(values, grid, description))
+        image = volumes.to_nifti(volumes.unpad(values), grid, description)
+        outputs.write_nifti(folder.nifti(*name), image)
         files.append(folder.nifti(*name))
     for path, picture in pictures.items():
         outputs.write_picture(path, picture)
@@ -799,6 +870,11 @@ def describe_map(job: MapJob, made: MadeMap, options: argparse.Namespace) -> dic
         "subject_id": scan.subject_id,
         "method": job.method,
         "source": job.loaded.source,
+        "Sources": [scan.path.absolute().as_uri()],  # these three are BIDS's names
+        "SpatialReference": scan.path.absolute().as_uri(),
+        "SkullStripped": True,
+        "grid": job.loaded.grid.record(),
+        "brain_voxels": int(job.loaded.brain.sum()),
         "fingerprint": made.fingerprint,
         "statistics": {
             "method": job.method,
@@ -827,17 +903,11 @@ def view_of(
     grid, method, row = loaded.grid, METHODS[record["method"]], record["statistics"]
     values = volumes.unpad(values)
     in_mm = grid.affine is not None
-    titles = [
-        f"slice {index}, y = {grid.slice_y_mm(index):.1f} mm".replace("-", "\N{MINUS SIGN}")
-        if in_mm
-        else f"slice {index}"
-        for index in key_slices
-    ]
     compared = f" from {_shortened(row['baseline'], 24)}" if row["baseline"] else ""
     return figures.MapView(
         anatomy=loaded.anatomy,
         attribution=volumes.upright(values[key_slices], grid),
-        slice_titles=titles,
+        slice_titles=grid.slice_titles(key_slices),
         title=f"{_shortened(row['subject_id'], 32)}   {method.name}{compared}",
         subtitle=_verdict(row, n_logits) + ("" if in_mm else "; no affine: sides unknown"),
         extent=grid.extent,
@@ -974,24 +1044,24 @@ class Ledger:
 class Progress:
     """One bar with the time left, of all ranks; plain lines now and then where there is no terminal."""
 
-    def __init__(self, total: int, before: int, ranks: Ranks) -> None:
+    def __init__(self, total: int, before: int, ranks: Ranks, unit: str = "map") -> None:
         from tqdm import tqdm
 
         self._is_terminal = sys.stderr.isatty()
         self._bar = tqdm(
             total=total,
             initial=before,
-            unit="map",
+            unit=unit,
             disable=not (self._is_terminal and ranks.is_first),
             smoothing=0.05,
         )
-        self._total, self._before, self._ranks = total, before, ranks
+        self._total, self._before, self._ranks, self._unit = total, before, ranks, unit
         self._shown = 0
         self._began = self._reported = time.monotonic()
 
     def advance(self, n: int = 1) -> None:
         """Count maps of this rank, finished or failed, and show how far all ranks are."""
-        done = self._ranks.add("maps", n)
+        done = self._ranks.add(self._unit, n)
         self._bar.update(done - self._shown)
         now = time.monotonic()
         at_end = self._before + done == self._total and done > self._shown
@@ -1002,7 +1072,7 @@ class Progress:
             left_s = (now - self._began) / done * (self._total - self._before - done)
             elapsed, left = (self._bar.format_interval(t) for t in (now - self._began, left_s))
             print(
-                f"{self._before + done} of {self._total} maps, {elapsed} elapsed, {left} left",
+                f"{self._before + done} of {self._total} {self._unit}s, {elapsed} elapsed, {left} left",
                 file=sys.stderr,
                 flush=True,
             )
@@ -1027,6 +1097,7 @@ def write_tables(folder: OutputFolder, records: list[dict], ledger: Ledger) -> N
     """Write the statistics of all maps in the folder, and this run's failures."""
     import pandas as pd
 
+    from mri_saliency.evidence import statistics_of
     from mri_saliency.outputs import write_table
 
     if records:
@@ -1039,67 +1110,87 @@ def write_tables(folder: OutputFolder, records: list[dict], ledger: Ledger) -> N
         folder.failures.unlink(missing_ok=True)
 
 
-def statistics_of(records: list[dict]) -> pd.DataFrame:
-    """Make the table of statistics, scan by scan in the cohort's order, methods in the registry's."""
-    import pandas as pd
-
-    rows = [record["statistics"] for record in records]
-    order = list(METHODS)
-    return pd.DataFrame(
-        sorted(rows, key=lambda row: (row["sample_idx"], row["subject_id"], order.index(row["method"])))
-    )
-
-
-def summarise(folder: OutputFolder, records: list[dict], workers: Workers) -> None:
-    """Draw what the cohort's maps show together."""
-    import numpy as np
-    import pandas as pd
-
-    from mri_saliency import figures, measures
-    from mri_saliency.outputs import write_figure
+def describe_cohort(
+    folder: OutputFolder, records: list[dict], options: argparse.Namespace, workers: Workers
+) -> None:
+    """Tell what the maps in the folder show together; needs no network."""
+    from mri_saliency import evidence
 
     if not records:
         return
-    statistics = statistics_of(records)
-    statistics["class"] = np.where(statistics["true_label"] == 0, "HC", "TLE")
-    methods = [method for method in METHODS if method in set(statistics["method"])]
-
-    shares: dict[tuple[str, str], list[list[float]]] = {}
-    for record in records:
-        name = "TLE" if record["statistics"]["true_label"] else "HC"
-        shares.setdefault((record["method"], name), []).append(record["slice_profile"])
-    profiles = {key: np.mean(of_class, axis=0) for key, of_class in sorted(shares.items())}
-
-    complete = statistics.groupby("subject_id")["method"].agg(set) == set(methods)
-    subjects = complete.index[complete]
-    correlations = [workers.submit(compare_methods, folder, subject, methods) for subject in subjects]
-    matrices = [np.full((len(methods), len(methods)), np.nan)]
-    matrices += [correlation.result() for correlation in correlations]
-    counted = np.isfinite(matrices).sum(axis=0)
-    mean = np.nansum(matrices, axis=0) / np.where(counted, counted, np.nan)
-    agreement = pd.DataFrame(mean, index=methods, columns=methods)
-
-    strength = {
-        method: measures.rank_correlation(rows["confidence"], rows["abs_mean"])
-        for method, rows in statistics.groupby("method")
-    }
-    figure = figures.cohort_figure(
-        statistics, profiles, agreement, {method: strength[method] for method in methods}
-    )
-    write_figure(folder.summary, figure)
+    agreement = evidence.compare_methods(folder, records, workers)
+    evidence.summarise(folder, records, agreement)
+    space, notes = evidence.find_common_space(records, workers)
+    group_figures = evidence.map_groups(folder, records, space, options.key_slices, workers)
+    regions = None
+    if options.atlas is not None:
+        regions = evidence.measure_regions(folder, records, options.atlas, options.atlas_names, workers)
+    alarms = evidence.alarms_of(folder, records)
+    for message in (*notes, *alarms):
+        warn(message)
+    evidence.write_report(folder, records, agreement, group_figures, regions, alarms, options.report_embed)
 
 
-def compare_methods(folder: OutputFolder, subject_id: str, methods: list[str]) -> np.ndarray:
-    """Correlate a scan's maps with each other, (methods, methods); runs in a worker."""
+def describe_again(options: argparse.Namespace) -> int:
+    """Describe the maps that are in the folder, without making any; returns the exit code."""
+    from mri_saliency import evidence
+    from mri_saliency.outputs import OutputFolder
+
+    folder = OutputFolder(options.output_dir)
+    last = folder.last_run()
+    if last is None:
+        raise UserError(
+            f"{folder.root}: no run.json there, so no maps to describe. Name a run's --output_dir."
+        )
+    records = folder.records(last["checkpoint"]["sha256"])
+    if not records:
+        raise UserError(f"{folder.root}: has no finished map of its checkpoint to describe.")
+    check_key_slices(options, records[0]["grid"]["n_slices"])
+    if options.atlas is not None:
+        placed = [record["grid"] for record in records if record["grid"]["affine"]]
+        evidence.check_atlas(options.atlas, options.atlas_names, (placed or [records[0]["grid"]])[0])
+    with Workers(options.workers, import_for_workers) as workers:
+        describe_cohort(folder, records, options, workers)
+    print(f"{len(records)} maps described: {folder.report}")
+    return DONE
+
+
+def check_maps(task: Task, workers: Workers, ranks: Ranks) -> None:
+    """Check each method's maps on the network itself, on a few scans, and write what was found."""
     import numpy as np
 
-    from mri_saliency import measures, volumes
+    from mri_saliency import checks, figures
+    from mri_saliency.outputs import write_figure, write_table
 
-    maps = [
-        volumes.unpad(np.load(folder.array(method, subject_id), mmap_mode="r", allow_pickle=False))
-        for method in methods
-    ]
-    return measures.rank_correlations(maps)
+    n_asked = min(task.options.check_maps, len(task.scans))
+    chosen = [task.scans[i] for i in np.linspace(0, len(task.scans) - 1, n_asked).round().astype(int)]
+    group = next(load_ahead(chosen, task.load, workers, n_asked))
+    loaded = [scan for scan in group if isinstance(scan, LoadedScan)]
+    if len(loaded) < 2:
+        warn("--check_maps needs two readable scans at least, whose maps it compares; left out.")
+        return
+    methods = task.options.methods
+    checked = checks.Checked(
+        make_batch(loaded, task),
+        [one.scan.subject_id for one in loaded],
+        np.stack([one.brain for one in loaded]),
+    )
+    print(f"checking the maps of {len(loaded)} scans on the network", flush=True)
+    progress = Progress(checks.n_stages(task.explainer.network, methods), 0, ranks, unit="check")
+    table = checks.check_maps(task.explainer, checked, methods, progress.advance)
+    progress.close()
+    for method, verdict in checks.verdicts(table).items():
+        print(f"{method}: " + "; ".join(f"{check}: {answer}" for check, answer in verdict.answers().items()))
+    means = checks.mean_values(table)
+    curves = {
+        check: {name: checks.curve(means, check, name) for name in (*methods, *checks.ORDERS)}
+        for check in ("deletion", "insertion")
+    }
+    areas = {method: checks.areas_between(table, method)["random"] for method in methods}
+    figure = figures.check_figure(means, checks.pass_lines(table), curves, areas)
+    write_figure(task.folder.check_figure, figure)
+    table.insert(0, "checkpoint", task.checkpoint_hash[:12])
+    write_table(task.folder.checks, table)
 
 
 @dataclass(frozen=True)
@@ -1153,6 +1244,20 @@ class RunRecord:
         if last and last.get("started") != started:
             earlier.append(last)
         write_json(task.folder.run_record, content | {"earlier_runs": earlier})
+
+
+def describe_dataset(task: Task) -> None:
+    """Write dataset_description.json, which tells BIDS tools what the folder is."""
+    from mri_saliency.outputs import write_json
+
+    content = {
+        "Name": "Attribution maps of an MRI classifier",
+        "BIDSVersion": "1.10.0",
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": "mri-saliency-maps", "Version": __version__}],
+        "SourceDatasets": [{"URL": task.options.csv_path.absolute().parent.as_uri()}],
+    }
+    write_json(task.folder.dataset_description, content)
 
 
 def _plain(value: object) -> object:

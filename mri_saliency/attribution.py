@@ -160,6 +160,32 @@ class Explainer:
             batch.targets = self.logits(batch).argmax(dim=1).tolist()
         return batch
 
+    def scans_at_a_time(self, method: str) -> int:
+        """Return how many scans a method's passes fill one pass of the network with; at least 1."""
+        n_steps, n_samples = self.settings.n_steps, self.settings.n_samples
+        passes = {
+            "integrated_gradients": n_steps,
+            "gradient_shap": n_samples,
+            "deep_lift": 2,
+            "noise_tunnel_ig": n_samples * n_steps,
+            "smooth_grad": n_samples,
+        }
+        return max(1, self.settings.batch_size // passes.get(method, 1))
+
+    def part_of(self, batch: Batch, part: slice) -> Batch:
+        """Return some of a batch's scans; the logits are found for all of them together."""
+        scan_ids = batch.scan_ids[part]
+        if len(scan_ids) == len(batch.scan_ids):
+            return batch
+        return Batch(
+            batch.inputs[part],
+            batch.baselines if len(batch.baselines) == 1 else batch.baselines[part],
+            scan_ids,
+            batch.targets[part],
+            self.logits(batch)[part],
+            None if batch.gradients is None else batch.gradients[part],
+        )
+
     def logits(self, batch: Batch) -> Tensor:
         """Return the network's outputs for a batch, (n, n_logits); memory as in `attribute`."""
         if batch.logits is None:
@@ -362,11 +388,6 @@ class _SlicesLast(nn.Module):
 def _of_targets(logits: Tensor, targets: list[int]) -> Tensor:
     """Each row's target logit: (n, n_logits) -> float64 (n,)."""
     return logits.double()[range(len(targets)), targets]
-
-
-def _slices_last(inputs: Tensor) -> Tensor:
-    """(n, n_slices, 128, 128) -> (n, 128, 128, n_slices), contiguous."""
-    return inputs.detach().permute(0, 2, 3, 1).contiguous()
 
 
 @dataclass(frozen=True)

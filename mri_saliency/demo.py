@@ -35,6 +35,7 @@ N_SLICES = 115
 HIPPOCAMPUS_MM = {"right": ((23, -11, -21), (30, -38, -4)), "left": ((-23, -11, -21), (-30, -38, -4))}
 HIPPOCAMPUS_RADIUS_MM = 6.5
 LEAST_GREY_MATTER = 0.15
+CUBE_MM = 30  # regions of the demo's atlas beside the hippocampi
 LOSS = (0.75, 0.95)  # share of the lesion's grey matter that is lost
 
 # Brains differ smoothly (by a field with a grid of random values), in noise, and in brightness.
@@ -76,11 +77,12 @@ def run(folder: Path, passed_on: list[str], generate: Callable[[list[str]], int]
     make(folder)
     code = generate(
         [
+            *("--atlas", str(folder / "atlas.nii.gz"), "--atlas_names", str(folder / "atlas.csv")),
             *("--model_path", str(fold / "best_model.pth")),
             *("--parameters_path", str(folder / "run" / "parameters.json")),
             *("--csv_path", str(folder / "val.csv")),
             *("--output_dir", str(output_dir)),
-            *("--n_steps", str(N_STEPS)),
+            *("--n_steps", str(N_STEPS), "--baseline", "hc_mean"),
             *passed_on,
         ]
     )
@@ -101,6 +103,7 @@ def make(folder: Path) -> None:
     simulator = Simulator()
     print(f"simulating {N_SCANS} scans in {folder}", flush=True)
     write_cohort(folder, simulator)
+    write_atlas(folder, simulator)
     network, optimizer = train(simulator)
     accuracy = unseen_accuracy(network, simulator)
     print(f"the network is right on {accuracy:.0%} of {N_UNSEEN} unseen simulated scans", flush=True)
@@ -222,6 +225,31 @@ def write_cohort(folder: Path, simulator: Simulator) -> None:
             }
         )
     outputs.write_table(folder / "val.csv", pd.DataFrame(rows))
+
+
+def write_atlas(folder: Path, simulator: Simulator) -> None:
+    """Write atlas.nii.gz and atlas.csv: the two hippocampi, and the rest of the brain in cubes.
+
+    A cube is named by its side and the mm of its centre.
+    """
+    indices = np.indices(GRID_SHAPE)
+    x, y, z = (AFFINE[axis, axis] * indices[axis] + AFFINE[axis, 3] for axis in range(3))
+    labels = np.zeros(GRID_SHAPE, np.int16)
+    names = {}
+    brain = simulator.template > LEAST_GREY_MATTER
+    for side, towards in (("Left", -1), ("Right", 1)):
+        cubes = np.floor(np.stack([towards * x, y, z]) / CUBE_MM).astype(int)
+        inside = brain & (towards * x > 0)
+        for cube in np.unique(cubes[:, inside], axis=1).T:
+            label = len(names) + 1
+            labels[inside & (cubes == cube[:, None, None, None]).all(axis=0)] = label
+            centre = (cube + 0.5) * CUBE_MM * (towards, 1, 1)
+            # without the sign of x, so that the two sides' names differ in the side alone
+            names[label] = "{} cube at {:.0f} {:.0f} {:.0f} mm".format(side, abs(centre[0]), *centre[1:])
+        names[len(names) + 1] = f"{side} hippocampus"
+        labels[simulator.lesions[side.lower()]] = len(names)
+    nib.Nifti1Image(labels, AFFINE).to_filename(folder / "atlas.nii.gz")
+    outputs.write_table(folder / "atlas.csv", pd.DataFrame({"index": names.keys(), "name": names.values()}))
 
 
 def scan_path(folder: Path, subject: str) -> Path:

@@ -26,6 +26,7 @@ _SUMMARY_PANEL_PX = 224
 _SUMMARY_COLUMNS = 8  # slices side by side before the summary starts another block
 _SCALE_PERCENTILE = 99.9  # of a map's magnitude: where its colours saturate
 _WINDOW_PERCENTILE = 99.8  # of a scan's intensity: white
+_SCORE_SCALE = 2.0  # a test's colours saturate at this multiple of what is significant
 _TICKS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # of a colour bar, in units of the scale
 _MM_TICKS = (-100, -50, 0, 50, 100)
 
@@ -39,6 +40,7 @@ _DIVERGING = _colour_table("RdBu_r")
 _SEQUENTIAL = _colour_table("Reds")
 _MAGNITUDE = _colour_table("autumn")
 _GREY = _colour_table("gray")
+_OUTLINE = (255, 225, 0, 255)  # of what is significant: seen on grey, red and blue alike
 _OVERLAY_GREY = 0.35  # under the overlay's colour bar
 
 
@@ -124,12 +126,102 @@ def slice_figures(view: MapView) -> Iterator[np.ndarray]:
 
 def summary_figure(view: MapView) -> np.ndarray:
     """Draw all key slices, anatomy above attribution; uint8 (height, width, 4), RGBA."""
-    sheet = _summary_sheet(tuple(view.slice_titles), view.extent, view.in_mm, view.signed)
-    sheet.set_scale("attribution", view.scale, view.unit, view.signed)
-    picture = sheet.draw({"title": view.title, "subtitle": view.subtitle})
-    pairs = [_colours(view, index)[:2] for index in range(len(view.slice_titles))]
-    sheet.paste(picture, [image for pair in pairs for image in pair])
-    return picture
+    colours = [_colours(view, index) for index in range(len(view.slice_titles))]
+    rows = {
+        "slice": [anatomy for anatomy, _, _ in colours],
+        "attribution": [shown for _, shown, _ in colours],
+    }
+    return _montage(view, rows, [_Bar("attribution", _kind(view), view.scale, view.unit)])
+
+
+def group_figure(view: MapView, magnitude: np.ndarray, magnitude_scale: float) -> np.ndarray:
+    """Draw a group's mean scan, mean map and mean magnitude at the key slices.
+
+    Parameters
+    ----------
+    view : MapView
+        Of the group's means.
+    magnitude : ndarray
+        The mean magnitude, as `view.attribution`.
+    magnitude_scale : float
+        Where its colours saturate.
+
+    Returns
+    -------
+    ndarray
+        uint8 (height, width, 4), RGBA.
+    """
+    colours = [_colours(view, index) for index in range(len(view.slice_titles))]
+    rows = {
+        "mean scan": [anatomy for anatomy, _, _ in colours],
+        "mean map": [shown for _, shown, _ in colours],
+        "mean magnitude": [
+            _overlay(anatomy, slice_ / (magnitude_scale or 1))
+            for (anatomy, _, _), slice_ in zip(colours, magnitude, strict=True)
+        ],
+    }
+    bars = [
+        _Bar("mean map", _kind(view), view.scale, view.unit),
+        _Bar("mean magnitude", "overlay", magnitude_scale, view.unit),
+    ]
+    return _montage(view, rows, bars)
+
+
+def difference_figure(
+    view: MapView, score: np.ndarray, p: np.ndarray, threshold: float, significant: float
+) -> np.ndarray:
+    """Draw in what two groups differ at the key slices, fading what is not significant.
+
+    Opacity grows with the square of the score and is full where that is significant, which a line surrounds
+    (Taylor et al. 2023, Highlight results, don't hide them, NeuroImage).
+
+    Parameters
+    ----------
+    view : MapView
+        `attribution` is the difference of the means.
+    score, p : ndarray
+        As `view.attribution`: the test's statistic, and its corrected p-value.
+    threshold, significant : float
+        The score and the p from which a difference is significant.
+
+    Returns
+    -------
+    ndarray
+        uint8 (height, width, 4), RGBA.
+    """
+    colours = [_colours(view, index) for index in range(len(view.slice_titles))]
+    full = _SCORE_SCALE * threshold
+    rows = {
+        "mean scan": [anatomy for anatomy, _, _ in colours],
+        "difference": [shown for _, shown, _ in colours],
+        "score": [
+            _highlighted(anatomy, slice_score / full, _SCORE_SCALE, slice_p <= significant)
+            for (anatomy, _, _), slice_score, slice_p in zip(colours, score, p, strict=True)
+        ],
+    }
+    bars = [
+        _Bar("difference", "signed", view.scale, view.unit),
+        _Bar("score", "signed", full, f"standard errors of HC; significant from {threshold:.1f}"),
+    ]
+    return _montage(view, rows, bars)
+
+
+def _highlighted(
+    under: np.ndarray, relative: np.ndarray, opaque_at: float, outlined: np.ndarray
+) -> np.ndarray:
+    """Lay a signed image (-1 to 1) over colours, full where over 1 / `opaque_at`, faded below.
+
+    uint8, twice as high and wide, RGBA, with a line around what is `outlined`.
+    """
+    under, relative, outlined = (image.repeat(2, 0).repeat(2, 1) for image in (under, relative, outlined))
+    opacity = np.clip(np.abs(relative) * opaque_at, 0, 1)[..., None] ** 2
+    image = ((1 - opacity) * under + opacity * _lookup(_DIVERGING, (relative + 1) / 2)).astype(np.uint8)
+    inner = outlined.copy()
+    for axis in (0, 1):
+        for step in (-1, 1):
+            inner &= np.roll(outlined, step, axis)
+    image[outlined & ~inner] = _OUTLINE
+    return image
 
 
 def _colours(view: MapView, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -152,6 +244,18 @@ def _overlay(under: np.ndarray, magnitude: np.ndarray) -> np.ndarray:
 def _lookup(table: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Colour values from 0 to 1: (...) -> uint8 (..., 4)."""
     return table[(np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8)]
+
+
+_TABLES = {
+    "grey": _GREY,
+    "signed": _DIVERGING,
+    "unsigned": _SEQUENTIAL,
+    "overlay": _overlay(_GREY[np.full(256, int(255 * _OVERLAY_GREY))], np.linspace(0, 1, 256)),
+}
+
+
+def _kind(view: MapView) -> str:
+    return "signed" if view.signed else "unsigned"
 
 
 class _Sheet:
@@ -266,31 +370,50 @@ def _slice_sheet(extent: tuple, in_mm: bool, signed: bool) -> _Sheet:
     sheet.text("title", left, 8, fontsize=13, fontweight="bold")
     sheet.text("slice title", left + 3 * size + 2 * gap, 8, fontsize=13, fontweight="bold", ha="right")
     sheet.text("subtitle", left, 32, fontsize=11)
-    ramp = np.linspace(0, 1, 256)
-    over_grey = _overlay(_GREY[np.full(256, int(255 * _OVERLAY_GREY))], ramp)
     panels = (
-        ("slice", "intensity", _GREY, 2),
-        ("attribution", "attribution", _DIVERGING if signed else _SEQUENTIAL, 5 if signed else 3),
-        ("magnitude over the slice", "magnitude", over_grey, 3),
+        ("slice", "intensity", "grey", 2),
+        ("attribution", "attribution", "signed" if signed else "unsigned", 5 if signed else 3),
+        ("magnitude over the slice", "magnitude", "overlay", 3),
     )
-    for index, (title, bar, table, n_ticks) in enumerate(panels):
+    for index, (title, bar, kind, n_ticks) in enumerate(panels):
         x = left + index * (size + gap)
         axes = sheet.panel(x, top, size, height)
         sheet.static_text(title, x + size / 2, top - 24, ha="center", fontsize=11)
         if in_mm:
             sheet.sides(x, top - 24, size)
             _mark_mm(axes, extent, with_z=index == 0)
-        sheet.colour_bar(bar, x + 44, top + height + 32, size - 88, table, n_ticks)
+        sheet.colour_bar(bar, x + 44, top + height + 32, size - 88, _TABLES[kind], n_ticks)
     return sheet
 
 
+@dataclass(frozen=True)
+class _Bar:
+    """A colour bar: the row or panel it belongs to, its kind in `_TABLES`, its end and unit."""
+
+    name: str
+    kind: str
+    scale: float
+    unit: str
+
+
+def _montage(view: MapView, rows: dict[str, list[np.ndarray]], bars: list[_Bar]) -> np.ndarray:
+    """Draw rows of images, one for each key slice: uint8 (height, width, 4), RGBA."""
+    kinds = tuple((bar.name, bar.kind) for bar in bars)
+    sheet = _montage_sheet(tuple(view.slice_titles), view.extent, view.in_mm, tuple(rows), kinds)
+    for bar in bars:
+        sheet.set_scale(bar.name, bar.scale, bar.unit, bar.kind == "signed")
+    picture = sheet.draw({"title": view.title, "subtitle": view.subtitle})
+    sheet.paste(picture, [image for of_slice in zip(*rows.values(), strict=True) for image in of_slice])
+    return picture
+
+
 @lru_cache(maxsize=8)
-def _summary_sheet(slice_titles: tuple, extent: tuple, in_mm: bool, signed: bool) -> _Sheet:
+def _montage_sheet(slice_titles: tuple, extent: tuple, in_mm: bool, rows: tuple, bars: tuple) -> _Sheet:
     size, gap, left, top = _SUMMARY_PANEL_PX, 6, 30, 62
     height = _panel_height(extent, size)
     columns = min(len(slice_titles), _SUMMARY_COLUMNS)
     blocks = math.ceil(len(slice_titles) / _SUMMARY_COLUMNS)
-    block_height = 44 + 2 * (height + gap)
+    block_height = 44 + len(rows) * (height + gap)
     width = max(2 * left + columns * (size + gap), 760)  # never narrower than its title
     sheet = _Sheet(width, top + blocks * block_height + 68)
     sheet.text("title", left, 8, fontsize=13, fontweight="bold")
@@ -302,13 +425,16 @@ def _summary_sheet(slice_titles: tuple, extent: tuple, in_mm: bool, signed: bool
         sheet.static_text(title, x + size / 2, y, fontsize=10, ha="center", linespacing=1.1)
         if in_mm:
             sheet.sides(x, y + 15, size)
-        for row, name in enumerate(("slice", "attribution")):
+        for row, name in enumerate(rows):
             axes = sheet.panel(x, y + 36 + row * (height + gap), size, height)
             if column == 0:
                 axes.set_ylabel(name, fontsize=11)
-    table = _DIVERGING if signed else _SEQUENTIAL
     bar_y = top + blocks * block_height + 4
-    sheet.colour_bar("attribution", width // 2 - 220, bar_y, 440, table, 5 if signed else 3)
+    bar_width = 440 if len(bars) == 1 else 300
+    for index, (name, kind) in enumerate(bars):
+        middle = width * (2 * index + 1) // (2 * len(bars))
+        n_ticks = 5 if kind == "signed" else 3
+        sheet.colour_bar(name, middle - bar_width // 2, bar_y, bar_width, _TABLES[kind], n_ticks)
     return sheet
 
 
@@ -389,17 +515,21 @@ def _method_ticks(axes: Axes, methods: Sequence[str]) -> None:
     axes.set_xlim(-0.6, len(methods) - 0.4)
 
 
-def _box(axes: Axes, values: np.ndarray, place: float, width: float, colour: str) -> None:
+def _box(
+    axes: Axes, values: np.ndarray, place: float, width: float, colour: str, *, vertical: bool = True
+) -> None:
     values = values[np.isfinite(values)]
     if len(values) > 2:
         axes.boxplot(
             [values], positions=[place], widths=width, showfliers=len(values) > _MAX_JITTERED_POINTS,
             flierprops={"markersize": 2}, medianprops={"color": "black"}, manage_ticks=False,
             patch_artist=True, boxprops={"facecolor": (colour, 0.3)},
+            orientation="vertical" if vertical else "horizontal",
         )  # fmt: skip
     if 0 < len(values) <= _MAX_JITTERED_POINTS:
         jitter = np.random.default_rng(0).uniform(-0.25, 0.25, len(values)) * width
-        axes.scatter(place + jitter, values, s=14, color=colour, alpha=0.7, linewidths=0, zorder=3)
+        points = (place + jitter, values) if vertical else (values, place + jitter)
+        axes.scatter(*points, s=14, color=colour, alpha=0.7, linewidths=0, zorder=3)
 
 
 def _boxes_by_method(axes: Axes, statistics: pd.DataFrame, methods: Sequence[str], column: str) -> None:
@@ -479,3 +609,130 @@ def _agreement(axes: Axes, agreement: pd.DataFrame) -> None:
     axes.set_yticks(range(len(agreement)), [_label(name) for name in agreement.index], fontsize=9)
     axes.figure.colorbar(image, ax=axes, shrink=0.8)
     axes.set_title("Agreement of methods\n(mean rank correlation of |attribution|)", fontsize=11)
+
+
+_GROUP_COLOURS = {"HC": _CLASS_COLOURS["HC"], "left": "#c2452d", "right": "#d9992b"}
+
+
+def region_figure(regions: pd.DataFrame, n_top: int = 10) -> Figure:
+    """Draw the density of the regions of highest mean density, a panel a method, by diagnosis.
+
+    Parameters
+    ----------
+    regions : DataFrame
+        A row a scan, method and region, with `method`, `region`, `diagnosis`, `density`.
+    n_top : int
+        Regions a panel.
+    """
+    methods = list(dict.fromkeys(regions["method"]))
+    columns = min(len(methods), 3)
+    n_rows = math.ceil(len(methods) / columns)
+    figure = Figure(figsize=(6.4 * columns + 1, 5.4 * n_rows), dpi=_DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle("Regions of the highest |attribution| a voxel, over the brain's", fontsize=14)
+    for axes, method in zip(figure.subplots(n_rows, columns, squeeze=False).flat, methods, strict=False):
+        rows = regions[regions["method"] == method]
+        top = rows.groupby("region")["density"].mean().sort_values(ascending=False).index[:n_top]
+        diagnoses = [name for name in _GROUP_COLOURS if (rows["diagnosis"] == name).any()]
+        for place, region in enumerate(top):
+            for index, name in enumerate(diagnoses):
+                of_group = rows[(rows["region"] == region) & (rows["diagnosis"] == name)]["density"]
+                offset = 0.26 * (index - (len(diagnoses) - 1) / 2)
+                _box(
+                    axes, of_group.to_numpy(float), place + offset, 0.2, _GROUP_COLOURS[name], vertical=False
+                )
+        for name in diagnoses:
+            axes.scatter([], [], s=24, color=_GROUP_COLOURS[name], label=name)
+        axes.axvline(1, color="0.5", linewidth=1, linestyle=":")
+        axes.set_yticks(range(len(top)), [region[:40] for region in top], fontsize=9)
+        axes.set_ylim(len(top) - 0.4, -0.6)
+        axes.set_title(method.replace("_", " "))
+        axes.set_xlabel("density (1: as everywhere in the brain)")
+        axes.legend(fontsize=9, loc="lower right")
+    return figure
+
+
+def check_figure(
+    means: pd.Series,
+    lines: pd.Series,
+    curves: dict[str, dict[str, pd.Series]],
+    areas: dict[str, dict[str, float]],
+) -> Figure:
+    """Draw the checks of the maps, in six panels.
+
+    Parameters
+    ----------
+    means : Series
+        Means over scans of the similarities, indexed by check, method, step, measure.
+    lines : Series
+        Pass lines, indexed by method and measure.
+    curves : dict
+        "deletion" and "insertion" -> {order's name: curve by percentage of voxels}.
+    areas : dict
+        Method -> {"deletion", "insertion": area between its curve and random order's}.
+    """
+    methods = list(areas)
+    figure = Figure(figsize=(15, 9.5), dpi=_DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2, 3)
+    for panel, measure, what in ((axes[0, 0], "signed", "values"), (axes[0, 1], "absolute", "magnitudes")):
+        _cascade(panel, means, lines, methods, measure)
+        panel.set_title(f"Weights shuffled: rank correlation of {what}")
+    _repeats(axes[0, 2], means, lines, methods)
+    for panel, check, title in (
+        (axes[1, 0], "deletion", "Most attributed voxels replaced (low is good)"),
+        (axes[1, 1], "insertion", "Most attributed voxels shown (high is good)"),
+    ):
+        styles = {method: (_method_colour(index), "-") for index, method in enumerate(methods)}
+        styles |= {"random": ("black", ":"), "intensity": ("0.5", "--")}
+        for name, (colour, style) in styles.items():
+            drawn = curves[check][name]
+            label = name.replace("_", " ")
+            panel.plot(drawn.index, drawn, style, color=colour, label=label, linewidth=1.4)
+        panel.set_xlabel("voxels (%)")
+        panel.set_ylabel("logit, from baseline (0) to scan (1)")
+        panel.set_title(title)
+        panel.legend(fontsize=8)
+    for offset, check in enumerate(("deletion", "insertion")):
+        places = np.arange(len(methods)) + 0.36 * (offset - 0.5)
+        heights = [areas[method][check] for method in methods]
+        axes[1, 2].bar(places, heights, 0.34, label=check, color=_PAIR_GREYS[offset])
+    axes[1, 2].axhline(0, color="black", linewidth=0.8)
+    axes[1, 2].set_title("Area between a map's order and random order")
+    axes[1, 2].legend(fontsize=8)
+    _method_ticks(axes[1, 2], methods)
+    return figure
+
+
+_PAIR_GREYS = ("0.45", "0.75")
+
+
+def _cascade(axes: Axes, means: pd.Series, lines: pd.Series, methods: Sequence[str], measure: str) -> None:
+    for index, method in enumerate(methods):
+        similarity = means.xs(("weights", method, measure), level=("check", "method", "measure"))
+        colour, places = _method_colour(index), np.arange(len(similarity) + 1)
+        axes.plot(places, [1, *similarity], "o-", color=colour, markersize=4, label=method.replace("_", " "))
+        axes.axhline(lines[method, measure], color=colour, linestyle="--", linewidth=1)
+    axes.plot([], [], "--", color="black", label="different subjects (pass line)")
+    blocks = [step.replace("features.", "") for step in similarity.index]
+    axes.set_xticks(places, ["none", *blocks], fontsize=8, rotation=45)
+    axes.set_xlabel("block shuffled last, from the head down")
+    axes.legend(fontsize=8)
+
+
+def _repeats(axes: Axes, means: pd.Series, lines: pd.Series, methods: Sequence[str]) -> None:
+    made = {(check, method) for check, method, *_ in means.index}
+    for offset, (check, name) in enumerate((("noise", "a little noise"), ("seed", "another seed"))):
+        there = [index for index, method in enumerate(methods) if (check, method) in made]
+        if there:
+            places = np.array(there) + 0.36 * (offset - 0.5)
+            of_check = means.xs((check, "absolute"), level=("check", "measure")).droplevel("step")
+            heights = [of_check[methods[index]] for index in there]
+            axes.bar(places, heights, 0.34, label=name, color=_PAIR_GREYS[offset])
+    for index, method in enumerate(methods):
+        axes.hlines(lines[method, "absolute"], index - 0.4, index + 0.4, color="black", linestyle="--")
+    axes.plot([], [], "--", color="black", label="different subjects")
+    axes.set_ylim(0, 1.18)
+    axes.legend(fontsize=8, loc="upper center", ncols=3)
+    axes.set_title("The same scan again: rank correlation of magnitudes")
+    _method_ticks(axes, methods)

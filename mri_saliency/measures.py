@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 
@@ -9,6 +11,7 @@ import pandas as pd
 COMPLETENESS_TOLERANCE = 0.05
 # Differences below this many logits are the rounding of two float32 logits, whatever the fraction.
 LOGIT_ROUNDING = 1e-4
+TOP_SHARE = 0.01  # of a map's voxels, whose overlap between methods is reported
 
 
 def map_statistics(attribution: np.ndarray, brain: np.ndarray) -> dict:
@@ -105,13 +108,51 @@ def prediction(logits: np.ndarray) -> dict:
     }
 
 
-def rank_correlations(maps: list[np.ndarray]) -> np.ndarray:
-    """Spearman's correlation of the maps' magnitudes over every second voxel on each axis.
+def agreement(maps: dict[str, np.ndarray]) -> list[dict]:
+    """Compare a scan's maps with each other.
 
-    float64 (n, n); NaN against a map that is constant there.
+    Parameters
+    ----------
+    maps : dict
+        Method -> (n_slices, height, width), all of one shape.
+
+    Returns
+    -------
+    list of dict
+        A row a pair, ``method_a`` before ``method_b`` in the order of `maps`: ``rank_correlation``,
+        Spearman's of the magnitudes over every second voxel on each axis; ``top_overlap``, the share
+        of the `TOP_SHARE` of voxels with the largest magnitude that the two have in common. NaN for a
+        map that is constant.
     """
-    samples = {i: np.abs(values[::2, ::2, ::2]).ravel() for i, values in enumerate(maps)}
-    return pd.DataFrame(samples).rank().corr().to_numpy()
+    magnitudes = {method: np.abs(values) for method, values in maps.items()}
+    samples = {method: values[::2, ::2, ::2].ravel() for method, values in magnitudes.items()}
+    correlations = pd.DataFrame(samples).rank().corr()
+    n_top = max(1, int(TOP_SHARE * next(iter(maps.values())).size))
+    tops = {
+        method: np.argpartition(values, -n_top, axis=None)[-n_top:] for method, values in magnitudes.items()
+    }
+    rows = []
+    for a, b in combinations(maps, 2):
+        constant = any(magnitudes[method].min() == magnitudes[method].max() for method in (a, b))
+        shared = len(np.intersect1d(tops[a], tops[b], assume_unique=True))
+        rows.append(
+            {
+                "method_a": a,
+                "method_b": b,
+                "rank_correlation": float(correlations.loc[a, b]),
+                "top_overlap": float("nan") if constant else shared / n_top,
+            }
+        )
+    return rows
+
+
+def agreement_matrix(rows: pd.DataFrame, methods: list[str], measure: str) -> pd.DataFrame:
+    """Average a measure of `agreement` over scans: methods by methods, 1 with themselves."""
+    matrix = pd.DataFrame(np.where(np.eye(len(methods)), 1.0, np.nan), index=methods, columns=methods)
+    means = rows.groupby(["method_a", "method_b"])[measure].mean() if len(rows) else {}
+    for (a, b), mean in means.items():
+        matrix.loc[a, b] = matrix.loc[b, a] = mean
+    return matrix
 
 
 def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import json
@@ -13,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
+from urllib.parse import quote
 
 import numpy as np
 from PIL import Image  # matplotlib depends on it
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SIDECAR_KEYS = {
-    *("method", "subject_id", "source", "fingerprint"),
+    *("method", "subject_id", "source", "grid", "brain_voxels", "fingerprint"),
     *("statistics", "slice_profile", "key_slices", "files"),
 }
 _PART = ".part"  # ends the name of a file that is being written
@@ -48,6 +50,13 @@ class OutputFolder:
         self.failures = root / "failures.csv"
         self.run_record = root / "run.json"
         self.hc_mean = root / "baseline_hc_mean.npy"
+        self.agreement = root / "method_agreement.csv"
+        self.regions = root / "region_statistics.csv"
+        self.region_figure = root / "region_statistics.png"
+        self.checks = root / "map_checks.csv"
+        self.check_figure = root / "map_checks.png"
+        self.report = root / "report.html"
+        self.dataset_description = root / "dataset_description.json"
 
     def create(self) -> None:
         """Make the folder.
@@ -95,6 +104,21 @@ class OutputFolder:
         """Return the path of one slice's figure."""
         return self._of_map(method, subject_id, f"slice_{index}.png")
 
+    def group_map(self, method: str, name: str) -> Path:
+        """Return the path of a file about a method's maps of a group."""
+        return self.root / "group_maps" / method / f"{method}_{name}"
+
+    def open_groups(self, method: str) -> None:
+        """Make the folder of a method's group maps, empty."""
+        folder = self.group_map(method, "").parent
+        try:
+            for parent in (folder.parent, folder):
+                parent.mkdir(exist_ok=True)
+            for path in folder.iterdir():
+                path.unlink()
+        except OSError as error:
+            raise _cannot_write(folder, error) from error
+
     def _of_map(self, method: str, subject_id: str, ending: str) -> Path:
         return self.root / method / subject_id / f"{subject_id}_{method}_{ending}"
 
@@ -139,6 +163,10 @@ class OutputFolder:
             method, subject_id = path.parts[-3:-1]
             if path == self.sidecar(method, subject_id) and (record := self.read_sidecar(method, subject_id)):
                 yield record
+
+    def records(self, checkpoint_hash: str) -> list[dict]:
+        """Return what the sidecars of all whole maps of one checkpoint say."""
+        return [r for r in self.sidecars() if r["fingerprint"].get("checkpoint") == checkpoint_hash]
 
     def last_run(self) -> dict | None:
         """Return what the last run into this folder wrote to run.json."""
@@ -235,9 +263,33 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
             return f"'{cell}"
         return cell
 
-    text = table.map(neutralised).to_csv(index=False)
+    write_text(path, table.map(neutralised).to_csv(index=False))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8."""
     with _whole_file(path) as file:
         file.write(text.encode("utf-8", "backslashreplace"))
+
+
+def read_table(path: Path) -> pd.DataFrame | None:
+    """Read a CSV file that `write_table` wrote; None where there is none, or a damaged one."""
+    import pandas as pd
+
+    try:
+        return pd.read_csv(path, keep_default_na=False, na_values=[""])
+    except (OSError, ValueError):
+        return None
+
+
+def relative_url(path: Path, folder: Path) -> str:
+    """Return the URL of a file as a page in `folder` names it."""
+    return quote(path.relative_to(folder).as_posix())
+
+
+def data_url(path: Path) -> str:
+    """Return a PNG file as a URL that holds it."""
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
 
 
 def write_json(path: Path, content: dict, *, durably: bool = False) -> None:

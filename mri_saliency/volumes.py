@@ -6,7 +6,7 @@ import io
 import math
 import os
 import pickle
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -65,6 +65,30 @@ class Grid:
         z_mm = sorted(float(self.affine[2] @ ((nx - 1) / 2, y, z, 1)) for z in (-0.5, nz - 0.5))
         return (*x_mm, *z_mm)
 
+    @property
+    def input_affine(self) -> np.ndarray | None:
+        """Index in an input without pad (slice, x, z) -> mm, float64 (4, 4); None without affine."""
+        if self.affine is None:
+            return None
+        nx, _, nz = self.shape
+        to_scan = np.zeros((4, 4))
+        to_scan[0, [1, 3]] = nx / RESIZED, (nx / RESIZED - 1) / 2  # pixel centres, as in resizing
+        to_scan[1, [0, 3]] = 1, self.first_slice
+        to_scan[2, [2, 3]] = nz / RESIZED, (nz / RESIZED - 1) / 2
+        to_scan[3, 3] = 1
+        return self.affine @ to_scan
+
+    def record(self) -> dict:
+        """Return this grid as JSON can hold it; `from_record` reads it."""
+        return asdict(self) | {"affine": None if self.affine is None else self.affine.tolist()}
+
+    @classmethod
+    def from_record(cls, record: dict) -> Grid:
+        """Read what `record` returned."""
+        affine = record["affine"]
+        changed = {"shape": tuple(record["shape"]), "affine": None if affine is None else np.array(affine)}
+        return cls(**record | changed)
+
     def slice_y_mm(self, index: int) -> float | None:
         """Y coordinate in mm, at the slice's centre, of the network's slice `index`."""
         if self.affine is None:
@@ -72,6 +96,15 @@ class Grid:
         nx, _, nz = self.shape
         centre = ((nx - 1) / 2, self.first_slice + index, (nz - 1) / 2, 1.0)
         return float(self.affine[1] @ centre)
+
+    def slice_titles(self, indices: list[int]) -> list[str]:
+        """Name slices of the network's input, with their coordinate where it is known."""
+        return [
+            f"slice {index}"
+            if self.affine is None
+            else f"slice {index}, y = {self.slice_y_mm(index):.1f} mm".replace("-", "\N{MINUS SIGN}")
+            for index in indices
+        ]
 
 
 @dataclass(frozen=True)
@@ -139,6 +172,31 @@ def departure(grid: Grid) -> str | None:
     return None
 
 
+def orientation_to(grid: Grid, common: Grid) -> str | None:
+    """Say how maps on `grid` lie to maps on `common`, both without pad.
+
+    Returns
+    -------
+    str or None
+        "same": each voxel is at the same place, to within half a voxel; "mirrored": it is once the x
+        axis is reversed; None: neither. A synthetic volume, which has no affine, counts as the same
+        by its shape alone.
+    """
+    if grid.affine is None or common.affine is None:
+        alike = grid.shape == common.shape and grid.first_slice == common.first_slice
+        return "same" if alike or (grid.affine is None and grid.shape == _TRAINED_SHAPES[1]) else None
+    corners = np.array(
+        [[k, x, z] for k in (0, grid.n_slices) for x in (0, RESIZED - 1) for z in (0, RESIZED - 1)]
+    )
+    reversed_x = corners * [1, -1, 1] + [0, RESIZED - 1, 0]
+    there = nib.affines.apply_affine(common.input_affine, corners)
+    for name, places in (("same", corners), ("mirrored", reversed_x)):
+        apart_mm = np.abs(nib.affines.apply_affine(grid.input_affine, places) - there).max()
+        if apart_mm <= _TRAINED_VOXEL_MM / 2:
+            return name
+    return None
+
+
 def z_scored(voxels: np.ndarray) -> np.ndarray:
     """Normalise over the whole volume, air included: ``(v - mean) / std`` (population's)."""
     return (voxels - voxels.mean()) / voxels.std()
@@ -150,13 +208,19 @@ def to_network_input(voxels: np.ndarray, n_slices: int, first_slice: int = FIRST
     return _pad(_resize(slices.astype(np.float32), RESIZED, RESIZED))
 
 
-def to_scan_grid(attribution: np.ndarray, grid: Grid) -> np.ndarray:
-    """Bring a map back to the scan's voxels: unpad, resize, and zeros where the network saw nothing.
+def to_scan_grid(
+    attribution: np.ndarray, grid: Grid, *, nearest: bool = False, fill: float = 0.0
+) -> np.ndarray:
+    """Bring a map back to the scan's voxels: resize, and `fill` where the network saw nothing.
 
     Parameters
     ----------
     attribution : ndarray
-        (n_slices, 128, 128), as `Volume.network_input`.
+        (n_slices, 112, 112): a map without pad.
+    grid : Grid
+    nearest : bool
+        Take the nearest pixel's value, for values that must not be mixed.
+    fill : float
 
     Returns
     -------
@@ -165,14 +229,18 @@ def to_scan_grid(attribution: np.ndarray, grid: Grid) -> np.ndarray:
         kept; a sum over voxels therefore differs from the array's by the ratio of the pixel counts.
     """
     nx, _, nz = grid.shape
-    volume = np.zeros(grid.shape, np.float32)
-    resized = _resize(unpad(attribution).astype(np.float32), nx, nz)  # (n_slices, nx, nz)
+    volume = np.full(grid.shape, fill, np.float32)
+    if nearest:
+        rows, columns = (((np.arange(n) + 0.5) * RESIZED / n).astype(int) for n in (nx, nz))
+        resized = attribution[:, rows[:, None], columns]
+    else:
+        resized = _resize(attribution.astype(np.float32), nx, nz)  # (n_slices, nx, nz)
     volume[:, grid.first_slice : grid.first_slice + grid.n_slices, :] = resized.transpose(1, 0, 2)
     return volume
 
 
-def to_nifti(attribution: np.ndarray, grid: Grid, description: str) -> nib.Nifti1Image:
-    """Make a float32 NIfTI image of a map in the scan's own grid and affine.
+def to_nifti(attribution: np.ndarray, grid: Grid, description: str, **how: object) -> nib.Nifti1Image:
+    """Make a float32 NIfTI image of a map (n_slices, 112, 112) in the scan's own grid and affine.
 
     A scan without an affine gets the identity (voxel indices), which the header's description says.
     """
@@ -181,7 +249,7 @@ def to_nifti(attribution: np.ndarray, grid: Grid, description: str) -> nib.Nifti
         description = f"index grid (scan has no affine), {description}"
     else:
         affine, code = grid.affine, grid.space_code
-    image = nib.Nifti1Image(to_scan_grid(attribution, grid), affine)
+    image = nib.Nifti1Image(to_scan_grid(attribution, grid, **how), affine)
     image.set_sform(affine, code or 1)
     image.set_qform(affine, code or 1)
     image.header.set_xyzt_units("mm")

@@ -1,6 +1,7 @@
 """Statistics of maps, against hand-made answers."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mri_saliency import measures
@@ -56,12 +57,21 @@ def test_prediction(logits, probability, label, confidence):
     assert found["confidence"] == pytest.approx(confidence)
 
 
-def test_rank_correlations():
-    generator = np.random.default_rng(0)
-    a = generator.uniform(1, 2, (6, 8, 8))
-    found = measures.rank_correlations([a, -np.exp(a), 1 / a, np.ones_like(a)])
-    np.testing.assert_allclose(found[0, :3], [1, 1, -1])
-    assert np.isnan(found[3, 0])
+def test_agreement():
+    a = np.random.default_rng(0).uniform(1, 2, (10, 20, 20))
+    maps = {"a": a, "b": -np.exp(a), "c": 1 / a, "zero": np.zeros_like(a)}
+    rows = {(row["method_a"], row["method_b"]): row for row in measures.agreement(maps)}
+    assert len(rows) == 6
+    assert rows["a", "b"]["rank_correlation"] == pytest.approx(1) and rows["a", "b"]["top_overlap"] == 1
+    assert rows["a", "c"]["rank_correlation"] == pytest.approx(-1) and rows["a", "c"]["top_overlap"] == 0
+    assert np.isnan(rows["a", "zero"]["rank_correlation"]) and np.isnan(rows["a", "zero"]["top_overlap"])
+    both = pd.DataFrame([{**row, "subject_id": "x"} for row in rows.values()])
+    matrix = measures.agreement_matrix(both, list(maps), "top_overlap")
+    assert matrix.loc["b", "a"] == matrix.loc["a", "b"] == matrix.loc["c", "c"] == 1
+    assert measures.agreement_matrix(pd.DataFrame(), ["a"], "top_overlap").loc["a", "a"] == 1
+
+
+def test_rank_correlation():
     assert measures.rank_correlation(np.arange(5), np.arange(5) ** 3) == pytest.approx(1)
     assert np.isnan(measures.rank_correlation(np.arange(5), np.ones(5)))
 
