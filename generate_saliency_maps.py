@@ -317,7 +317,7 @@ def _get_parser() -> argparse.ArgumentParser:
         "--no_nifti",
         dest="nifti",
         action="store_false",
-        help="leave out the NIfTI images (default: written)",
+        help="leave out the scans' NIfTI images (default: written)",
     )
 
     group.add_argument(
@@ -848,7 +848,7 @@ def write_map(
     if options.nifti:
         description = f"{job.method}, {METHODS[job.method].unit}"
         image = volumes.to_nifti(volumes.unpad(values), grid, description)
-        outputs.write_nifti(folder.nifti(*name), image)
+        outputs.write_nifti(folder.nifti(*name), image, durably=True)
         files.append(folder.nifti(*name))
     for path, picture in pictures.items():
         outputs.write_picture(path, picture)
@@ -1268,7 +1268,7 @@ def report(folder: OutputFolder, records: list[dict], ledger: Ledger, started: d
     """Say what was made, what to look at and what failed; returns the exit code."""
     seconds = (datetime.now().astimezone() - started).total_seconds()
     kept = f", {ledger.counts[KEEP]} were there" if ledger.counts[KEEP] else ""
-    print(f"{ledger.n_written} maps in {seconds:.0f} s{kept}: {folder.root}")
+    print(f"{ledger.n_written} maps in {seconds:.0f} s{kept}: {folder.root}; read report.html there first")
     verdicts = Counter((record["method"], record["statistics"]["completeness_verdict"]) for record in records)
     for method in dict.fromkeys(method for method, verdict in verdicts if verdict):
         ok, check = verdicts[method, "ok"], verdicts[method, "check"]

@@ -479,9 +479,11 @@ def cohort_figure(
         15 x 9.5 inches, not attached to pyplot.
     """
     methods = list(agreement.columns)
-    figure = Figure(figsize=(15, 9.5), dpi=_DPI, layout="constrained")
+    figure = Figure(figsize=(15, 9.5), dpi=_DPI)
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, 3)
+    # fixed: a layout engine would draw everything twice
+    figure.subplots_adjust(left=0.06, right=0.98, bottom=0.09, top=0.9, wspace=0.34, hspace=0.38)
     counts = statistics.drop_duplicates("subject_id")["class"].value_counts()
     parts = [f"{counts.get(name, 0)} {name}" for name in _CLASS_COLOURS]
     figure.suptitle(f"Attributions of {counts.sum()} scans ({', '.join(parts)})", fontsize=14)

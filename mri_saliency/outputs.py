@@ -216,13 +216,13 @@ def write_array(path: Path, array: np.ndarray) -> None:
         np.save(file, array, allow_pickle=False)
 
 
-def write_nifti(path: Path, image: nib.Nifti1Image) -> None:
+def write_nifti(path: Path, image: nib.Nifti1Image, *, durably: bool = False) -> None:
     """Write a gzipped NIfTI file, stored rather than compressed.
 
     The digits of a float32 map do not compress: deflating one takes longer than drawing its
     figures, and spares little more than the zeros of the slices that the network did not see.
     """
-    with _whole_file(path, durably=True) as file:
+    with _whole_file(path, durably) as file:
         file.write(gzip.compress(image.to_bytes(), compresslevel=0, mtime=0))
 
 
