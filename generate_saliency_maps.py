@@ -59,7 +59,7 @@ CSV_PATH = Path("/space/mcdonald-syn01/1/projects/jsawant/Diffusion_paper/data_c
 OUTPUT_DIR = RUN_FOLDER / "fold_1/saliency_maps_detailed"
 DEMO_COMMAND = "python run_saliency_generation.py --demo"
 
-BATCH_SIZES = {"cpu": 25, "cuda": 50}
+BATCH_SIZES = {"cpu": 15, "cuda": 50}
 BASELINES = ("zero", "background", "hc_mean")
 QUEUED_PER_WORKER = 3  # maps waiting to be drawn at most, so that memory does not grow
 REPORT_EVERY_S = 20.0  # between progress lines where the output is no terminal
@@ -1138,9 +1138,9 @@ def describe_again(options: argparse.Namespace) -> int:
 
     folder = OutputFolder(options.output_dir)
     last = folder.last_run()
-    if last is None:
+    if last is None or "checkpoint" not in last:
         raise UserError(
-            f"{folder.root}: no run.json there, so no maps to describe. Name a run's --output_dir."
+            f"{folder.root}: no run.json of a run there, so no maps to describe. Name a run's --output_dir."
         )
     records = folder.records(last["checkpoint"]["sha256"])
     if not records:

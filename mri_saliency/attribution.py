@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import itertools
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -310,15 +311,19 @@ class Explainer:
         """Integrated Gradients of (n, ...) from baselines (n or 1, ...)."""
         method = IntegratedGradients(self._network)
         baselines = baselines.expand_as(inputs)
+        batch_size, n_steps = self.settings.batch_size, self.settings.n_steps
         maps = []
-        for group in _slices(len(inputs), self.settings.batch_size // self.settings.n_steps):
+        for group in _slices(len(inputs), batch_size // n_steps):
+            scans = inputs[group]
+            # passes of equal size: a small last one costs nearly as much as a full one
+            n_passes = math.ceil(n_steps / max(1, batch_size // len(scans)))
             maps.append(
                 method.attribute(
-                    inputs[group],
+                    scans,
                     baselines[group],
                     target=targets[group],
-                    n_steps=self.settings.n_steps,
-                    internal_batch_size=self.settings.batch_size,
+                    n_steps=n_steps,
+                    internal_batch_size=len(scans) * math.ceil(n_steps / n_passes),
                 ).detach()
             )
         # Gauss-Legendre nodes are doubles, and so may the sum be

@@ -51,8 +51,7 @@ def page_of(folder, table, **changes):
             "device": {"name": "cpu", "hardware": "cpu"},
             "tool": {"name": "mri-saliency-maps", "version": "1"},
             "versions": {"python": "3"},
-            "started": "2026-01-01",
-            "ended": "2026-01-01",
+            "started": "2026-01-01",  # and no "ended": a run that was killed
         },
         "statistics": table,
         "alarms": ["something"],
