@@ -167,7 +167,7 @@ def test_alarms(finished):
 
 def test_the_demo_tells_the_truth_that_was_built_in(tmp_path, capsys):
     """Hippocampus first, asymmetry to the side of the focus, difference there alone, checks passed."""
-    options = ["--methods", "integrated_gradients", "saliency", "--n_steps", "10", "--key_slices", "50", "60"]
+    options = ["--methods", "integrated_gradients", "saliency", "--n_steps", "5", "--key_slices", "50"]
     assert runner.main(["--demo", str(tmp_path), *options, "--no_nifti", "--check_maps", "2"]) == 0
     maps = tmp_path / "run/fold_1/saliency_maps_detailed"
     statistics = pd.read_csv(maps / "attribution_statistics.csv")

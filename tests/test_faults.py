@@ -223,7 +223,7 @@ def test_killed_at_any_moment_it_ends_as_if_undisturbed(run_folder, monkeypatch)
 
     moments = random.Random(0)
     for kill in range(20):
-        workers = int(kill % 5 == 0)
+        workers = int(kill % 10 == 0)
         process = start(workers, run_folder.output)
         process.join(moments.uniform(0.1, 0.9) * durations_s[workers])
         if process.exitcode is None:
