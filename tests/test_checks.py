@@ -21,7 +21,7 @@ def network():
 @pytest.fixture(scope="module")
 def checked(network):
     inputs = scan_inputs(1, 2).numpy()
-    explainer = Explainer(network, Settings(batch_size=4, n_samples=2))
+    explainer = Explainer(network, Settings(batch_size=4, n_samples=1))
     batch = explainer.batch(inputs, np.zeros_like(inputs[:1]), ["a", "b"], 0)
     return explainer, checks.Checked(batch, ["a", "b"], inputs != 0)
 

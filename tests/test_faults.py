@@ -201,7 +201,7 @@ def test_killed_at_any_moment_it_ends_as_if_undisturbed(run_folder, monkeypatch)
     context.set_forkserver_preload([__name__, "mri_saliency.figures", "mri_saliency.measures"])
 
     def start(workers, output):
-        options = run_folder.options("--methods", "saliency", "input_x_gradient", *QUICK)
+        options = run_folder.options("--methods", "saliency", *QUICK)
         options += ["--workers", str(workers), "--max_samples", "2", "--no_nifti", "--key_slices", "50"]
         options[options.index("--output_dir") + 1] = str(output)
         process = context.Process(target=run_and_exit, args=(options,))

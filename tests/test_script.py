@@ -32,8 +32,8 @@ def files_under(folder):
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def test_the_contracts_run_through_all_methods_on_another_variant(tmp_path):
-    run = make_run(tmp_path, lively_network("M"))
+def test_the_contracts_run_through_all_methods(run_folder):
+    run = run_folder
     assert script.main(run.options("--methods", *METHODS, *QUICK, "--workers", "1")) == 0
     expected = {"attribution_statistics.csv", "attribution_summary.png", "run.json", "report.html"}
     expected |= {"method_agreement.csv", "dataset_description.json"}
@@ -71,7 +71,7 @@ def test_the_contracts_run_through_all_methods_on_another_variant(tmp_path):
     record = json.loads((run.output / "run.json").read_text())
     assert record["counts"] == {"maps": 21, "kept": 0, "failures": 0}
     assert record["status"] == "done" and record["training_parameters"]["batch_size"] == 128
-    assert record["checkpoint"]["network"] == "EfficientNetV2-M"
+    assert record["checkpoint"]["network"] == "EfficientNetV2-S"
     assert len(record["checkpoint"]["sha256"]) == 64
 
 
