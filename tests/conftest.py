@@ -142,5 +142,11 @@ def network():
 
 
 @pytest.fixture
+def maps_only(monkeypatch):
+    """Leave out a run's second chapter, for tests of single maps."""
+    monkeypatch.setattr("generate_saliency_maps.describe_cohort", lambda *_: None)
+
+
+@pytest.fixture
 def run_folder(tmp_path, network):
     return make_run(tmp_path, network)

@@ -336,7 +336,7 @@ def spoil(path, fault):
         ("another kind of file", "cannot be read"),
     ],
 )
-def test_a_bad_scan_costs_only_itself(run_folder, fault, reason):
+def test_a_bad_scan_costs_only_itself(maps_only, run_folder, fault, reason):
     spoil(run_folder.scans[1], fault)
     assert script.main(run_folder.options("--methods", "saliency", *QUICK, "--no_nifti")) == 1
     failures = pd.read_csv(run_folder.output / "failures.csv")

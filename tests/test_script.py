@@ -106,7 +106,7 @@ def baseline_totals(network, run, baseline_of):
 
 
 @pytest.mark.parametrize("baseline", ["zero", "background", "hc_mean", "file"])
-def test_baselines(run_folder, network, baseline):
+def test_baselines(maps_only, run_folder, network, baseline):
     table = pd.read_csv(run_folder.table)
     table.loc[1, DIAGNOSIS_COLUMN] = "HC"  # two of the three scans
     table.to_csv(run_folder.table, index=False)
@@ -135,7 +135,7 @@ def test_a_scan_that_is_its_own_baseline_has_an_empty_map(run_folder):
     assert row["abs_mean"] == 0 and row["completeness_verdict"] == "ok" and pd.isna(row["peak_slice"])
 
 
-def test_max_samples_keeps_the_tables_order_and_ids(run_folder):
+def test_max_samples_keeps_the_tables_order_and_ids(maps_only, run_folder):
     for n, expected in (("2", ["sub-A", "sub-B"]), ("0", ["sub-A", "sub-B", "12"])):
         assert script.main(run_folder.options("--methods", "saliency", *QUICK, "--max_samples", n)) == 0
         table = pd.read_csv(run_folder.output / "attribution_statistics.csv")
@@ -168,7 +168,7 @@ def test_several_logits(tmp_path):
         ("--first_slice", 8, "saliency"),
     ],
 )
-def test_options_reach_the_maps(run_folder, flag, value, method):
+def test_options_reach_the_maps(maps_only, run_folder, flag, value, method):
     options = run_folder.options("--methods", method, *QUICK, "--max_samples", "1", "--no_nifti")
     path = run_folder.output / method / "sub-A" / f"sub-A_{method}_attributions.npy"
     assert script.main(options) == 0
