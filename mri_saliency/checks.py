@@ -219,8 +219,7 @@ def areas_between(table: pd.DataFrame, method: str) -> dict[str, dict[str, float
 
     def area(check: str, name: str) -> float:
         y = curve(means, check, name)
-        x = y.index.to_numpy() / 100
-        return float((np.diff(x) * (y.to_numpy()[1:] + y.to_numpy()[:-1]) / 2).sum())
+        return float(torch.trapezoid(torch.tensor(y.to_numpy()), torch.tensor(y.index.to_numpy()) / 100))
 
     return {
         order: {
@@ -273,16 +272,7 @@ def _repeats(explainer: Explainer, maps: np.ndarray, checked: Checked, method: s
 def _ordering(name: str, checked: Checked) -> np.ndarray:
     """Return values whose descending order is that of `ORDERS`, (n, n_slices, 128, 128)."""
     inputs = checked.batch.inputs.permute(0, 3, 1, 2).cpu().numpy()
-    if name == "intensity":
-        return inputs
-    return (
-        np.random.default_rng(_SEED)
-        .permuted(
-            np.broadcast_to(np.arange(inputs[0].size, dtype=np.float32), (len(inputs), inputs[0].size)),
-            axis=1,
-        )
-        .reshape(inputs.shape)
-    )
+    return inputs if name == "intensity" else np.random.default_rng(_SEED).random(inputs.shape, np.float32)
 
 
 def _replacement(explainer: Explainer, values: np.ndarray, checked: Checked, name: str) -> Rows:
@@ -316,10 +306,5 @@ def _replacement(explainer: Explainer, values: np.ndarray, checked: Checked, nam
 
 def _mixed_logits(explainer: Explainer, batch: Batch, ranks: Tensor, before: Tensor, after: Tensor) -> Tensor:
     """Logits as more and more of `before` gives way to `after`: (steps, n_logits)."""
-    logits = []
-    size = explainer.settings.batch_size
-    for start in range(0, len(REPLACED_PERCENT), size):
-        steps = REPLACED_PERCENT[start : start + size]
-        mixed = torch.stack([torch.where(ranks < percent, after, before) for percent in steps])
-        logits.append(explainer.logits(_afresh(batch, inputs=mixed)))
-    return torch.cat(logits)
+    mixed = torch.stack([torch.where(ranks < percent, after, before) for percent in REPLACED_PERCENT])
+    return explainer.logits(_afresh(batch, inputs=mixed))

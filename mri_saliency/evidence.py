@@ -67,11 +67,11 @@ def compare_methods(folder: OutputFolder, records: list[dict], workers: Workers)
         for subject_id, methods in methods_of.items()
         if len(methods) > 1
     }
-    rows = [
+    table = pd.DataFrame(
         {"subject_id": subject_id} | row for subject_id, of_scan in work.items() for row in of_scan.result()
-    ]
-    _write_or_remove(folder.agreement, pd.DataFrame(rows))
-    return pd.DataFrame(rows)
+    )
+    _write_or_remove(folder.agreement, table)
+    return table
 
 
 def _compare_maps(folder: OutputFolder, subject_id: str, methods: list[str]) -> list[dict]:

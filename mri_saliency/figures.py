@@ -120,7 +120,9 @@ def slice_figures(view: MapView) -> Iterator[np.ndarray]:
     background = sheet.draw({"title": view.title, "subtitle": view.subtitle})
     for index, slice_title in enumerate(view.slice_titles):
         picture = sheet.draw({"slice title": slice_title}, over=background)
-        sheet.paste(picture, _colours(view, index))
+        anatomy, attribution = _colours(view, index)
+        overlay = _overlay(anatomy, np.abs(view.attribution[index]) / (view.scale or 1))
+        sheet.paste(picture, (anatomy, attribution, overlay))
         yield picture
 
 
@@ -128,8 +130,8 @@ def summary_figure(view: MapView) -> np.ndarray:
     """Draw all key slices, anatomy above attribution; uint8 (height, width, 4), RGBA."""
     colours = [_colours(view, index) for index in range(len(view.slice_titles))]
     rows = {
-        "slice": [anatomy for anatomy, _, _ in colours],
-        "attribution": [shown for _, shown, _ in colours],
+        "slice": [anatomy for anatomy, _ in colours],
+        "attribution": [shown for _, shown in colours],
     }
     return _montage(view, rows, [_Bar("attribution", _kind(view), view.scale, view.unit)])
 
@@ -153,11 +155,11 @@ def group_figure(view: MapView, magnitude: np.ndarray, magnitude_scale: float) -
     """
     colours = [_colours(view, index) for index in range(len(view.slice_titles))]
     rows = {
-        "mean scan": [anatomy for anatomy, _, _ in colours],
-        "mean map": [shown for _, shown, _ in colours],
+        "mean scan": [anatomy for anatomy, _ in colours],
+        "mean map": [shown for _, shown in colours],
         "mean magnitude": [
             _overlay(anatomy, slice_ / (magnitude_scale or 1))
-            for (anatomy, _, _), slice_ in zip(colours, magnitude, strict=True)
+            for (anatomy, _), slice_ in zip(colours, magnitude, strict=True)
         ],
     }
     bars = [
@@ -192,11 +194,11 @@ def difference_figure(
     colours = [_colours(view, index) for index in range(len(view.slice_titles))]
     full = _SCORE_SCALE * threshold
     rows = {
-        "mean scan": [anatomy for anatomy, _, _ in colours],
-        "difference": [shown for _, shown, _ in colours],
+        "mean scan": [anatomy for anatomy, _ in colours],
+        "difference": [shown for _, shown in colours],
         "score": [
             _highlighted(anatomy, slice_score / full, _SCORE_SCALE, slice_p <= significant)
-            for (anatomy, _, _), slice_score, slice_p in zip(colours, score, p, strict=True)
+            for (anatomy, _), slice_score, slice_p in zip(colours, score, p, strict=True)
         ],
     }
     bars = [
@@ -224,15 +226,13 @@ def _highlighted(
     return image
 
 
-def _colours(view: MapView, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Colour one slice's anatomy, attribution and overlay: uint8 (height, width, 4), RGBA each."""
+def _colours(view: MapView, index: int) -> tuple[np.ndarray, np.ndarray]:
+    """Colour one slice's anatomy and attribution: uint8 (height, width, 4), RGBA each."""
     low, high = view.window
     grey = (view.anatomy[index] - low) / ((high - low) or 1)
     relative = view.attribution[index] / (view.scale or 1)
     table = _DIVERGING if view.signed else _SEQUENTIAL
-    anatomy = _lookup(_GREY, grey)
-    attribution = _lookup(table, (relative + 1) / 2 if view.signed else relative)
-    return anatomy, attribution, _overlay(anatomy, np.abs(relative))
+    return _lookup(_GREY, grey), _lookup(table, (relative + 1) / 2 if view.signed else relative)
 
 
 def _overlay(under: np.ndarray, magnitude: np.ndarray) -> np.ndarray:

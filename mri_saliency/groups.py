@@ -51,16 +51,14 @@ def group_means(maps: Sequence[OpenMap], groups: Mapping[str, np.ndarray]) -> di
         Name -> bool (n_maps,): its members; a map may be in several. Empty groups are left out.
     """
     members = {name: inside for name, inside in groups.items() if inside.any()}
-    sums: dict[str, list] = {name: [0.0, 0.0] for name in members}
+    sums: dict[str, np.ndarray] = {}  # (2, n_slices, height, width) each: of values and magnitudes
     for index, open_map in enumerate(maps):
-        own = [sums[name] for name, inside in members.items() if inside[index]]
-        if not own:
-            continue
-        values = open_map().astype(np.float64)
-        magnitude = np.abs(values)
-        for total in own:
-            total[0] = total[0] + values
-            total[1] = total[1] + magnitude
+        own = [name for name, inside in members.items() if inside[index]]
+        values = open_map() if own else None
+        for name in own:
+            total = sums.setdefault(name, np.zeros((2, *values.shape)))
+            total[0] += values
+            total[1] += np.abs(values)
     return {
         name: GroupMean(
             *((total / inside.sum()).astype(np.float32) for total in sums[name]), int(inside.sum())

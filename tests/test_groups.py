@@ -86,7 +86,7 @@ def test_what_does_not_vary_or_is_masked_is_not_significant():
     mask = np.ones(values.shape[1:], bool)
     mask[:2] = False
     test = groups.compare_groups(opened(values), is_case, mask)
-    assert not test.score[4:6].any() or (test.p[4:6] == 1).all()
+    assert not test.score[4:6].any() and (test.p[4:6] == 1).all()
     assert (test.p[:2] == 1).all() and not test.score[:2].any()
 
 
