@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,9 @@ from mri_saliency.machine import (
     Workers,
     choose_device,
     hardware_name,
+    leave,
     usable_cores,
+    without_collection,
 )
 from mri_saliency.methods import DEFAULT_METHODS, METHODS
 
@@ -59,7 +62,7 @@ CSV_PATH = Path("/space/mcdonald-syn01/1/projects/jsawant/Diffusion_paper/data_c
 OUTPUT_DIR = RUN_FOLDER / "fold_1/saliency_maps_detailed"
 DEMO_COMMAND = "python run_saliency_generation.py --demo"
 
-BATCH_SIZES = {"cpu": 15, "cuda": 50}
+BATCH_SIZES = {"cpu": 10, "cuda": 50}
 BASELINES = ("zero", "background", "hc_mean")
 QUEUED_PER_WORKER = 3  # maps waiting to be drawn at most, so that memory does not grow
 REPORT_EVERY_S = 20.0  # between progress lines where the output is no terminal
@@ -119,10 +122,11 @@ def run(options: argparse.Namespace, command_line: str) -> int:
         ledger = Ledger(task.plan, ranks)
         stopped: UserError | KeyboardInterrupt | None = None
         try:
-            for group in load_ahead(ranks.share(task.unfinished()), task.load, workers, task.group_size):
-                for job in jobs_of(group, task, ledger):
-                    ledger.add(job, workers.submit(task.write, job))
-                    ledger.collect(most_pending=QUEUED_PER_WORKER * max(1, options.workers))
+            groups = load_ahead(ranks.share(task.unfinished()), task.load, workers, task.group_size)
+            # chained, not nested: no name here keeps a group while the next is explained
+            for job in chain.from_iterable(map(partial(jobs_of, task=task, ledger=ledger), groups)):
+                ledger.add(job, workers.submit(task.write, job))
+                ledger.collect(most_pending=QUEUED_PER_WORKER * max(1, options.workers))
             ledger.collect(most_pending=0)
             ledger.join_ranks()
         except (UserError, KeyboardInterrupt) as reason:  # no scan's own failure: those are in the ledger
@@ -131,7 +135,7 @@ def run(options: argparse.Namespace, command_line: str) -> int:
         if not ranks.is_first:
             return conclude(stopped, DONE)
 
-        records = task.records()
+        records = task.folder.records(task.checkpoint_hash)
         try:
             write_tables(task.folder, records, ledger)
             record.write("interrupted" if stopped else "done", ledger)
@@ -178,17 +182,14 @@ class Task:
         methods = self.options.methods
         return [scan for scan in self.scans if any(self.plan[scan.subject_id, m] != KEEP for m in methods)]
 
-    def records(self) -> list[dict]:
-        """Read the sidecars of all maps in the folder that are of this checkpoint."""
-        return self.folder.records(self.checkpoint_hash)
-
 
 def prepare(options: argparse.Namespace, hashing: Future[str], workers: Workers, ranks: Ranks) -> Task:
     """Load the network, read the cohort, and find out what is to be done."""
-    from mri_saliency.attribution import Explainer
-    from mri_saliency.checkpoint import load_checkpoint
-    from mri_saliency.cohort import read_cohort
-    from mri_saliency.outputs import OutputFolder
+    with without_collection():
+        from mri_saliency.attribution import Explainer
+        from mri_saliency.checkpoint import load_checkpoint
+        from mri_saliency.cohort import read_cohort
+        from mri_saliency.outputs import OutputFolder
 
     device = choose_device(options.device, ranks)
     checkpoint = load_checkpoint(options.model_path, find_parameters(options))
@@ -586,7 +587,8 @@ def warn_of_small_disk(task: Task) -> None:
 
 def import_for_workers() -> None:
     """Import what a worker's work needs."""
-    from mri_saliency import evidence, figures, measures, outputs, volumes  # noqa: F401
+    with without_collection():
+        from mri_saliency import evidence, figures, measures, outputs, volumes  # noqa: F401
 
 
 @dataclass(frozen=True)
@@ -1119,16 +1121,19 @@ def describe_cohort(
     if not records:
         return
     agreement = evidence.compare_methods(folder, records, workers)
-    evidence.summarise(folder, records, agreement)
+    summarising = workers.submit(evidence.summarise, folder, records, agreement)
     space, notes = evidence.find_common_space(records, workers)
     group_figures = evidence.map_groups(folder, records, space, options.key_slices, workers)
     regions = None
     if options.atlas is not None:
         regions = evidence.measure_regions(folder, records, options.atlas, options.atlas_names, workers)
-    alarms = evidence.alarms_of(folder, records)
+    summarising.result()
+    verdicts = evidence.judge_checks(folder, records)
+    alarms = evidence.alarms_of(records, verdicts)
     for message in (*notes, *alarms):
         warn(message)
-    evidence.write_report(folder, records, agreement, group_figures, regions, alarms, options.report_embed)
+    findings = evidence.Findings(agreement, group_figures, regions, verdicts, alarms)
+    evidence.write_report(folder, records, findings, embed=options.report_embed)
 
 
 def describe_again(options: argparse.Namespace) -> int:
@@ -1186,7 +1191,7 @@ def check_maps(task: Task, workers: Workers, ranks: Ranks) -> None:
         check: {name: checks.curve(means, check, name) for name in (*methods, *checks.ORDERS)}
         for check in ("deletion", "insertion")
     }
-    areas = {method: checks.areas_between(table, method)["random"] for method in methods}
+    areas = {method: checks.areas_between(table, method) for method in methods}
     figure = figures.check_figure(means, checks.pass_lines(table), curves, areas)
     write_figure(task.folder.check_figure, figure)
     table.insert(0, "checkpoint", task.checkpoint_hash[:12])
@@ -1289,4 +1294,4 @@ def warn(message: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

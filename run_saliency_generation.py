@@ -12,6 +12,7 @@ from pathlib import Path
 
 import generate_saliency_maps
 from mri_saliency.errors import UserError
+from mri_saliency.machine import leave
 
 N_SAMPLES = 20
 
@@ -48,4 +49,4 @@ def main(args: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

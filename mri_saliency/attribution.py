@@ -205,13 +205,11 @@ class Explainer:
         """
         maps, expected = self._within_memory(method, lambda: self._run[method](batch, method))
         totals = maps.sum(dim=(1, 2, 3), dtype=torch.float64).tolist()
-        maps = maps.permute(0, 3, 1, 2)
         expected_totals = [None] * len(totals) if expected is None else expected.tolist()
         return [
-            Attribution(values, total, expected_total)
-            for values, total, expected_total in zip(
-                maps.contiguous().cpu().numpy(), totals, expected_totals, strict=True
-            )
+            # each its own memory, so that one that waits to be written keeps no other
+            Attribution(slices_last.permute(2, 0, 1).contiguous().cpu().numpy(), total, expected_total)
+            for slices_last, total, expected_total in zip(maps, totals, expected_totals, strict=True)
         ]
 
     def _within_memory(self, work: str, run: Callable[[], _Result]) -> _Result:

@@ -70,14 +70,16 @@ def check_maps(
     """
     rows = []
     maps = {}
+    baselines = checked.batch.baselines.expand_as(checked.batch.inputs)
+    at_baselines = explainer.logits(_afresh(checked.batch, inputs=baselines))
     for method in methods:
         maps[method] = _maps(explainer, method, checked.batch)
         rows += _between_subjects(maps[method], checked, method)
-        rows += _replacement(explainer, maps[method], checked, method)
+        rows += _replacement(explainer, maps[method], checked, method, at_baselines)
         rows += _repeats(explainer, maps[method], checked, method)
         advance()
     for order in ORDERS:
-        rows += _replacement(explainer, _ordering(order, checked), checked, order)
+        rows += _replacement(explainer, _ordering(order, checked), checked, order, at_baselines)
     for block, network in randomised(explainer.network):
         other = Explainer(network, explainer.settings)
         for method in methods:
@@ -275,7 +277,9 @@ def _ordering(name: str, checked: Checked) -> np.ndarray:
     return inputs if name == "intensity" else np.random.default_rng(_SEED).random(inputs.shape, np.float32)
 
 
-def _replacement(explainer: Explainer, values: np.ndarray, checked: Checked, name: str) -> Rows:
+def _replacement(
+    explainer: Explainer, values: np.ndarray, checked: Checked, name: str, at_baselines: Tensor
+) -> Rows:
     """Replace voxels by the baseline's in descending order, and the other way round.
 
     The logit is given less the baseline's, and counted toward the scan's. For a signed method the order
@@ -283,10 +287,12 @@ def _replacement(explainer: Explainer, values: np.ndarray, checked: Checked, nam
     """
     batch = checked.batch
     baselines = batch.baselines.expand_as(batch.inputs)
-    ends = [explainer.logits(_afresh(batch, inputs=inputs)) for inputs in (batch.inputs, baselines)]
     for index, subject_id in enumerate(checked.subject_ids):
         target = batch.targets[index]
-        at_scan, at_baseline = (float(logits[index, target]) for logits in ends)
+        at_scan, at_baseline = (
+            float(explainer.logits(batch)[index, target]),
+            float(at_baselines[index, target]),
+        )
         towards = 1.0 if at_scan >= at_baseline else -1.0
         order = values[index]
         if name in METHODS and METHODS[name].signed:

@@ -18,7 +18,7 @@ import pandas as pd
 
 from mri_saliency import figures, groups, measures, outputs, regions, volumes
 from mri_saliency.errors import UserError
-from mri_saliency.machine import Workers
+from mri_saliency.machine import Work, Workers
 from mri_saliency.methods import METHODS
 from mri_saliency.outputs import OutputFolder
 from mri_saliency.volumes import Grid
@@ -158,33 +158,50 @@ def map_groups(
     for record in records:
         if record["subject_id"] in space.mirrored:
             rows[record["method"]].append(record["statistics"])
-    work = {
-        method: workers.submit(_map_groups_of, folder, method, of_method, space, key_slices)
-        for method, of_method in rows.items()
-        if of_method
+    work: dict[str, list[Work]] = {}
+    for method, of_method in rows.items():
+        if of_method:
+            folder.open_groups(method)
+            args = (folder, method, of_method, space, key_slices)
+            work[method] = [workers.submit(part, *args) for part in (_average_groups, _compare_groups)]
+    return {
+        method: {name: path for part in parts for name, path in part.result().items()}
+        for method, parts in work.items()
     }
-    return {method: of_method.result() for method, of_method in work.items()}
 
 
-def _map_groups_of(
+def _average_groups(
     folder: OutputFolder, method: str, rows: list[dict], space: CommonSpace, key_slices: list[int]
 ) -> dict[str, Path]:
-    """Average one method's maps by group and compare TLE with HC."""
-    subjects = [row["subject_id"] for row in rows]
-    maps = [partial(open_map, folder, method, subject, space.mirrored[subject]) for subject in subjects]
+    """Average one method's maps by group; returns the figures' paths."""
     members = {name: np.array([belongs(row) for row in rows]) for name, (_, belongs) in GROUPS.items()}
-    means = groups.group_means(maps, members)
     writer = _GroupWriter(folder, method, space, key_slices)
-    folder.open_groups(method)
-    writer.write_means(means)
+    writer.write_means(groups.group_means(_openers(folder, rows, space), members))
+    return writer.drawn
+
+
+def _compare_groups(
+    folder: OutputFolder, method: str, rows: list[dict], space: CommonSpace, key_slices: list[int]
+) -> dict[str, Path]:
+    """Compare one method's maps of TLE with those of HC, if they can be; returns the figure's path."""
+    is_case = np.array([GROUPS["TLE"][1](row) for row in rows])
+    writer = _GroupWriter(folder, method, space, key_slices)
     # maps of different logits cannot be compared
     one_target = len({row["target"] for row in rows}) == 1
-    if one_target and min(members["HC"].sum(), members["TLE"].sum()) >= groups.LEAST_MAPS:
-        relative = [partial(_relative, *pair) for pair in zip(maps, rows, strict=True)]
-        means = groups.group_means(relative, {name: members[name] for name in ("HC", "TLE")})
-        test = groups.compare_groups(relative, members["TLE"], space.brain)
+    if one_target and min(is_case.sum(), (~is_case).sum()) >= groups.LEAST_MAPS:
+        openers = _openers(folder, rows, space)
+        relative = [partial(_relative, *of_map) for of_map in zip(openers, rows, strict=True)]
+        means = groups.group_means(relative, {"HC": ~is_case, "TLE": is_case})
+        test = groups.compare_groups(relative, is_case, space.brain)
         writer.write_difference(means["TLE"].signed - means["HC"].signed, test)
     return writer.drawn
+
+
+def _openers(folder: OutputFolder, rows: list[dict], space: CommonSpace) -> list[groups.OpenMap]:
+    return [
+        partial(open_map, folder, row["method"], row["subject_id"], space.mirrored[row["subject_id"]])
+        for row in rows
+    ]
 
 
 def _relative(open_one: groups.OpenMap, row: dict) -> np.ndarray:
@@ -286,7 +303,7 @@ def measure_regions(
     table = pd.DataFrame([row for of_map in work for row in of_map.result()])
     _write_or_remove(folder.regions, table.drop(columns="diagnosis", errors="ignore"))
     if len(table):
-        outputs.write_figure(folder.region_figure, figures.region_figure(table))
+        outputs.write_figure(folder.region_figure, figures.region_figure(table, regions.densest(table)))
     return table
 
 
@@ -322,7 +339,42 @@ def _labels_on(path: Path, names_path: Path | None, grid: str) -> np.ndarray:
 # --- The report ---------------------------------------------------------------------------------
 
 
-def alarms_of(folder: OutputFolder, records: list[dict]) -> list[str]:
+@dataclass(frozen=True)
+class Findings:
+    """What the cohort's maps show together, for the report.
+
+    Attributes
+    ----------
+    agreement : DataFrame
+        As `compare_methods` returns it.
+    group_figures : dict
+        As `map_groups` returns it.
+    regions : DataFrame or None
+        As `measure_regions` returns it.
+    verdicts : dict
+        As `judge_checks` returns it.
+    alarms : list of str
+        As `alarms_of` returns it.
+    """
+
+    agreement: pd.DataFrame
+    group_figures: dict[str, dict[str, Path]]
+    regions: pd.DataFrame | None
+    verdicts: dict[str, dict[str, str]]
+    alarms: list[str]
+
+
+def judge_checks(folder: OutputFolder, records: list[dict]) -> dict[str, dict[str, str]]:
+    """Judge the checks in the folder, if they are of the records' checkpoint: method -> check -> answer."""
+    table = outputs.read_table(folder.checks)
+    if table is None or set(table["checkpoint"]) != {records[0]["fingerprint"]["checkpoint"][:12]}:
+        return {}
+    from mri_saliency import checks
+
+    return {method: verdict.answers() for method, verdict in checks.verdicts(table).items()}
+
+
+def alarms_of(records: list[dict], verdicts: dict[str, dict[str, str]]) -> list[str]:
     """Say what of the cohort needs a look, in sentences."""
     statistics = statistics_of(records)
     alarms = []
@@ -339,59 +391,42 @@ def alarms_of(folder: OutputFolder, records: list[dict]) -> list[str]:
         zero = (rows["abs_mean"] == 0).sum()
         if zero:
             alarms.append(f"{method}: {zero} of {len(rows)} maps are zero everywhere.")
-    for method, answers in _verdicts(folder, records).items():
+    for method, answers in verdicts.items():
         failed = [question for question, answer in answers.items() if answer == "NO"]
         if failed:
             alarms.append(f"{method}: fails the check “{'”, “'.join(failed)}”.")
     return alarms
 
 
-def write_report(
-    folder: OutputFolder,
-    records: list[dict],
-    agreement: pd.DataFrame,
-    group_figures: dict[str, dict[str, Path]],
-    regions: pd.DataFrame | None,
-    alarms: list[str],
-    embed: bool,
-) -> None:
+def write_report(folder: OutputFolder, records: list[dict], findings: Findings, *, embed: bool) -> None:
     """Write report.html, its pictures linked, or with `embed` inside."""
     from mri_saliency import report
 
     statistics = statistics_of(records)
     pairs = zip(statistics["subject_id"], statistics["method"], strict=True)
-    verdicts = _verdicts(folder, records)
+    divided = findings.regions is not None and len(findings.regions) > 0
     failures = outputs.read_table(folder.failures)
     page = report.Report(
         run=folder.last_run(),
         statistics=statistics,
-        alarms=alarms,
+        alarms=findings.alarms,
         figures={"summary": folder.summary}
-        | ({"regions": folder.region_figure} if regions is not None and len(regions) else {})
-        | ({"checks": folder.check_figure} if verdicts and folder.check_figure.exists() else {}),
+        | ({"regions": folder.region_figure} if divided else {})
+        | ({"checks": folder.check_figure} if findings.verdicts and folder.check_figure.exists() else {}),
         group_figures={
             method: {GROUPS.get(name, ("TLE minus HC",))[0]: path for name, path in drawn.items()}
-            for method, drawn in group_figures.items()
+            for method, drawn in findings.group_figures.items()
         },
         summaries={(subject, method): folder.summary_figure(method, subject) for subject, method in pairs},
-        agreement=agreement,
-        regions=regions if regions is not None and len(regions) else None,
-        verdicts=verdicts,
+        agreement=findings.agreement,
+        regions=findings.regions if divided else None,
+        densest=regions.densest(findings.regions) if divided else {},
+        verdicts=findings.verdicts,
         failures=[] if failures is None else failures.to_dict("records"),
         embedded=embed,
     )
     link = outputs.data_url if embed else partial(outputs.relative_url, folder=folder.root)
     outputs.write_text(folder.report, report.render(page, link))
-
-
-def _verdicts(folder: OutputFolder, records: list[dict]) -> dict[str, dict[str, str]]:
-    """Judge the checks in the folder, if they are of the records' checkpoint."""
-    table = outputs.read_table(folder.checks)
-    if table is None or set(table["checkpoint"]) != {records[0]["fingerprint"]["checkpoint"][:12]}:
-        return {}
-    from mri_saliency import checks
-
-    return {method: verdict.answers() for method, verdict in checks.verdicts(table).items()}
 
 
 def _write_or_remove(path: Path, table: pd.DataFrame) -> None:

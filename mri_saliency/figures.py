@@ -1,7 +1,7 @@
 """Arrays -> pictures. This module knows no files.
 
-The two kinds of figure drawn for every map are laid out once: what never changes is rendered into a
-background, over which only the images and the changing texts are drawn again.
+The figures drawn for every map are laid out once: matplotlib renders what never changes into a background,
+over which the images are pasted and Pillow, which is quicker at it, writes the texts that change.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import matplotlib
 import numpy as np
@@ -17,8 +17,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.text import Text
+from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.ticker import MaxNLocator
+from PIL import Image, ImageDraw, ImageFont
 
 _DPI = 100
 _SLICE_PANEL_PX = 336  # three times a slice's 112 pixels
@@ -28,6 +29,7 @@ _SCALE_PERCENTILE = 99.9  # of a map's magnitude: where its colours saturate
 _WINDOW_PERCENTILE = 99.8  # of a scan's intensity: white
 _SCORE_SCALE = 2.0  # a test's colours saturate at this multiple of what is significant
 _TICKS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # of a colour bar, in units of the scale
+_CAP_HEIGHT = 0.73  # of a letter, as a share of its font's size
 _MM_TICKS = (-100, -50, 0, 50, 100)
 
 
@@ -114,7 +116,7 @@ def slice_figures(view: MapView) -> Iterator[np.ndarray]:
         uint8 (height, width, 4), RGBA.
     """
     sheet = _slice_sheet(view.extent, view.in_mm, view.signed)
-    sheet.set_scale("attribution", view.scale, view.unit, view.signed)
+    sheet.set_scale("attribution", view.scale, view.unit, signed=view.signed)
     sheet.set_scale("magnitude", view.scale, view.unit, signed=False)
     sheet.set_window(view.window)
     background = sheet.draw({"title": view.title, "subtitle": view.subtitle})
@@ -266,9 +268,14 @@ class _Sheet:
         self.figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
         self.canvas = FigureCanvasAgg(self.figure)
         self._panels: list[tuple[int, int, int, int]] = []  # x, y, width, height
-        self._texts: dict[str, Text] = {}
+        self._texts: dict[str, _Text] = {}
         self._labels: dict[str, str] = {}  # of the colour bars
-        self._static: np.ndarray | None = None
+
+    @cached_property
+    def _static(self) -> np.ndarray:
+        """What does not change, uint8 (height, width, 4)."""
+        self.canvas.draw()
+        return np.array(self.canvas.buffer_rgba())
 
     def axes(self, x: int, y: int, width: int, height: int) -> Axes:
         """Place axes without ticks."""
@@ -277,14 +284,12 @@ class _Sheet:
         return self.figure.add_axes(box, xticks=[], yticks=[])
 
     def text(self, name: str, x: float, y: float, **style: object) -> None:
-        """Place a text that changes."""
-        artist = self.static_text("", x, y, **style)
-        artist.set_animated(True)
-        self._texts[name] = artist
+        """Place a text that changes, its top at `y`; `style` as of `_Text`."""
+        self._texts[name] = _Text(x, y, **style)
 
-    def static_text(self, text: str, x: float, y: float, **style: object) -> Text:
-        """Place a text that does not change."""
-        return self.figure.text(x / self.width, 1 - y / self.height, text, va="top", **style)
+    def static_text(self, text: str, x: float, y: float, **style: object) -> None:
+        """Place a text that does not change, its top at `y`; `style` as of matplotlib's Text."""
+        self.figure.text(x / self.width, 1 - y / self.height, text, va="top", **style)
 
     def panel(self, x: int, y: int, width: int, height: int) -> Axes:
         """Place an image that changes; returns axes of its size, for ticks and labels."""
@@ -299,15 +304,16 @@ class _Sheet:
         self.static_text("L", x, y, ha="left", **style)
         self.static_text("R", x + width, y, ha="right", **style)
 
-    def colour_bar(self, name: str, x: int, y: int, width: int, table: np.ndarray, n_ticks: int) -> None:
-        """Place a horizontal colour bar whose tick labels and unit change; `table` is (256, 4)."""
-        self.axes(x, y, width, 12).imshow(table[None], aspect="auto", interpolation="nearest")
+    def colour_bar(self, name: str, x: int, y: int, width: int, kind: str) -> None:
+        """Place a horizontal colour bar, of a kind in `_TABLES`, whose tick labels and unit change."""
+        self.axes(x, y, width, 12).imshow(_TABLES[kind][None], aspect="auto", interpolation="nearest")
+        n_ticks = {"grey": 2, "signed": len(_TICKS)}.get(kind, len(_TICKS[2:]))
         for tick in range(n_ticks):
             place = x + width * tick / (n_ticks - 1)
-            self.text(f"{name} tick {tick}", place, y + 16, fontsize=9, ha="center")
-        self.text(f"{name} unit", x + width / 2, y + 34, fontsize=9, ha="center")
+            self.text(f"{name} tick {tick}", place, y + 17, size=12, align="m")
+        self.text(f"{name} unit", x + width / 2, y + 35, size=12, align="m")
 
-    def set_scale(self, name: str, scale: float, unit: str, signed: bool) -> None:
+    def set_scale(self, name: str, scale: float, unit: str, *, signed: bool) -> None:
         """Label a colour bar that ends at `scale`, where colours saturate."""
         exponent = math.floor(math.log10(scale)) if scale else 0
         exponent = 0 if -1 <= exponent <= 2 else exponent
@@ -330,19 +336,13 @@ class _Sheet:
 
         uint8 (height, width, 4), RGBA.
         """
-        if self._static is None:
-            self.canvas.draw()  # leaves out the animated texts
-            self._static = np.array(self.canvas.buffer_rgba())
-        pixels = np.asarray(self.canvas.buffer_rgba())
         if over is None:
-            pixels[:] = self._static
             texts = texts | self._labels
-        else:
-            pixels[:] = over
+        image = Image.fromarray(self._static if over is None else over)
+        canvas = ImageDraw.Draw(image)
         for name, text in texts.items():
-            self._texts[name].set_text(text)
-            self.figure.draw_artist(self._texts[name])
-        return pixels.copy()
+            self._texts[name].draw(text, canvas)
+        return np.array(image)
 
     def paste(self, picture: np.ndarray, images: Sequence[np.ndarray]) -> None:
         """Put images into the panels, pixel for pixel, in place."""
@@ -352,6 +352,28 @@ class _Sheet:
             columns = np.arange(width) * image.shape[1] // width
             enlarged = image.view(np.uint32)[..., 0][rows[:, None], columns]
             pixels[y : y + height, x : x + width] = enlarged
+
+
+@dataclass(frozen=True)
+class _Text:
+    """Where and how a text that changes is written: sizes in pixels, `align` l, m or r of `x`."""
+
+    x: float
+    y: float
+    size: int
+    align: str = "l"
+    bold: bool = False
+
+    def draw(self, text: str, canvas: ImageDraw.ImageDraw) -> None:
+        """Write it in black."""
+        baseline = self.y + _CAP_HEIGHT * self.size
+        canvas.text((self.x, baseline), text, (0, 0, 0), _font(self.size, self.bold), f"{self.align}s")
+
+
+@lru_cache
+def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
+    name = FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal")  # matplotlib brings it
+    return ImageFont.truetype(findfont(name), size, layout_engine=ImageFont.Layout.BASIC)
 
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -367,22 +389,22 @@ def _slice_sheet(extent: tuple, in_mm: bool, signed: bool) -> _Sheet:
     size, gap, left, top = _SLICE_PANEL_PX, 24, 56, 84
     height = _panel_height(extent, size)
     sheet = _Sheet(left + 3 * (size + gap), top + height + 88)
-    sheet.text("title", left, 8, fontsize=13, fontweight="bold")
-    sheet.text("slice title", left + 3 * size + 2 * gap, 8, fontsize=13, fontweight="bold", ha="right")
-    sheet.text("subtitle", left, 32, fontsize=11)
+    sheet.text("title", left, 8, size=18, bold=True)
+    sheet.text("slice title", left + 3 * size + 2 * gap, 8, size=18, bold=True, align="r")
+    sheet.text("subtitle", left, 33, size=15)
     panels = (
-        ("slice", "intensity", "grey", 2),
-        ("attribution", "attribution", "signed" if signed else "unsigned", 5 if signed else 3),
-        ("magnitude over the slice", "magnitude", "overlay", 3),
+        ("slice", "intensity", "grey"),
+        ("attribution", "attribution", "signed" if signed else "unsigned"),
+        ("magnitude over the slice", "magnitude", "overlay"),
     )
-    for index, (title, bar, kind, n_ticks) in enumerate(panels):
+    for index, (title, bar, kind) in enumerate(panels):
         x = left + index * (size + gap)
         axes = sheet.panel(x, top, size, height)
         sheet.static_text(title, x + size / 2, top - 24, ha="center", fontsize=11)
         if in_mm:
             sheet.sides(x, top - 24, size)
             _mark_mm(axes, extent, with_z=index == 0)
-        sheet.colour_bar(bar, x + 44, top + height + 32, size - 88, _TABLES[kind], n_ticks)
+        sheet.colour_bar(bar, x + 44, top + height + 32, size - 88, kind)
     return sheet
 
 
@@ -401,7 +423,7 @@ def _montage(view: MapView, rows: dict[str, list[np.ndarray]], bars: list[_Bar])
     kinds = tuple((bar.name, bar.kind) for bar in bars)
     sheet = _montage_sheet(tuple(view.slice_titles), view.extent, view.in_mm, tuple(rows), kinds)
     for bar in bars:
-        sheet.set_scale(bar.name, bar.scale, bar.unit, bar.kind == "signed")
+        sheet.set_scale(bar.name, bar.scale, bar.unit, signed=bar.kind == "signed")
     picture = sheet.draw({"title": view.title, "subtitle": view.subtitle})
     sheet.paste(picture, [image for of_slice in zip(*rows.values(), strict=True) for image in of_slice])
     return picture
@@ -416,8 +438,8 @@ def _montage_sheet(slice_titles: tuple, extent: tuple, in_mm: bool, rows: tuple,
     block_height = 44 + len(rows) * (height + gap)
     width = max(2 * left + columns * (size + gap), 760)  # never narrower than its title
     sheet = _Sheet(width, top + blocks * block_height + 68)
-    sheet.text("title", left, 8, fontsize=13, fontweight="bold")
-    sheet.text("subtitle", left, 32, fontsize=11)
+    sheet.text("title", left, 8, size=18, bold=True)
+    sheet.text("subtitle", left, 33, size=15)
     for index, slice_title in enumerate(slice_titles):
         block, column = divmod(index, _SUMMARY_COLUMNS)
         x, y = left + column * (size + gap), top + block * block_height
@@ -433,8 +455,7 @@ def _montage_sheet(slice_titles: tuple, extent: tuple, in_mm: bool, rows: tuple,
     bar_width = 440 if len(bars) == 1 else 300
     for index, (name, kind) in enumerate(bars):
         middle = width * (2 * index + 1) // (2 * len(bars))
-        n_ticks = 5 if kind == "signed" else 3
-        sheet.colour_bar(name, middle - bar_width // 2, bar_y, bar_width, _TABLES[kind], n_ticks)
+        sheet.colour_bar(name, middle - bar_width // 2, bar_y, bar_width, kind)
     return sheet
 
 
@@ -616,17 +637,17 @@ def _agreement(axes: Axes, agreement: pd.DataFrame) -> None:
 _GROUP_COLOURS = {"HC": _CLASS_COLOURS["HC"], "left": "#c2452d", "right": "#d9992b"}
 
 
-def region_figure(regions: pd.DataFrame, n_top: int = 10) -> Figure:
-    """Draw the density of the regions of highest mean density, a panel a method, by diagnosis.
+def region_figure(regions: pd.DataFrame, densest: dict[str, Sequence[str]]) -> Figure:
+    """Draw the density of the densest regions, a panel a method, by diagnosis.
 
     Parameters
     ----------
     regions : DataFrame
         A row a scan, method and region, with `method`, `region`, `diagnosis`, `density`.
-    n_top : int
-        Regions a panel.
+    densest : dict
+        Method -> the regions to draw, in order.
     """
-    methods = list(dict.fromkeys(regions["method"]))
+    methods = list(densest)
     columns = min(len(methods), 3)
     n_rows = math.ceil(len(methods) / columns)
     figure = Figure(figsize=(6.4 * columns + 1, 5.4 * n_rows), dpi=_DPI, layout="constrained")
@@ -634,7 +655,7 @@ def region_figure(regions: pd.DataFrame, n_top: int = 10) -> Figure:
     figure.suptitle("Regions of the highest |attribution| a voxel, over the brain's", fontsize=14)
     for axes, method in zip(figure.subplots(n_rows, columns, squeeze=False).flat, methods, strict=False):
         rows = regions[regions["method"] == method]
-        top = rows.groupby("region")["density"].mean().sort_values(ascending=False).index[:n_top]
+        top = densest[method]
         diagnoses = [name for name in _GROUP_COLOURS if (rows["diagnosis"] == name).any()]
         for place, region in enumerate(top):
             for index, name in enumerate(diagnoses):
@@ -658,7 +679,7 @@ def check_figure(
     means: pd.Series,
     lines: pd.Series,
     curves: dict[str, dict[str, pd.Series]],
-    areas: dict[str, dict[str, float]],
+    areas: dict[str, dict[str, dict[str, float]]],
 ) -> Figure:
     """Draw the checks of the maps, in six panels.
 
@@ -671,7 +692,8 @@ def check_figure(
     curves : dict
         "deletion" and "insertion" -> {order's name: curve by percentage of voxels}.
     areas : dict
-        Method -> {"deletion", "insertion": area between its curve and random order's}.
+        Method -> "random" and "intensity" -> {"deletion", "insertion": area between its curve and
+        that order's}.
     """
     methods = list(areas)
     figure = Figure(figsize=(15, 9.5), dpi=_DPI, layout="constrained")
@@ -695,18 +717,27 @@ def check_figure(
         panel.set_ylabel("logit, from baseline (0) to scan (1)")
         panel.set_title(title)
         panel.legend(fontsize=8)
-    for offset, check in enumerate(("deletion", "insertion")):
-        places = np.arange(len(methods)) + 0.36 * (offset - 0.5)
-        heights = [areas[method][check] for method in methods]
-        axes[1, 2].bar(places, heights, 0.34, label=check, color=_PAIR_GREYS[offset])
-    axes[1, 2].axhline(0, color="black", linewidth=0.8)
-    axes[1, 2].set_title("Area between a map's order and random order")
-    axes[1, 2].legend(fontsize=8)
-    _method_ticks(axes[1, 2], methods)
+    _areas(axes[1, 2], areas)
     return figure
 
 
 _PAIR_GREYS = ("0.45", "0.75")
+
+
+def _areas(axes: Axes, areas: dict[str, dict[str, dict[str, float]]]) -> None:
+    bars = [(order, check) for order in ("random", "intensity") for check in ("deletion", "insertion")]
+    for index, (order, check) in enumerate(bars):
+        places = np.arange(len(areas)) + 0.2 * (index - 1.5)
+        heights = [of_method[order][check] for of_method in areas.values()]
+        colour = _PAIR_GREYS[check == "insertion"]
+        axes.bar(
+            places, heights, 0.17, label=f"{check}, {order}", edgecolor=colour,
+            facecolor=colour if order == "random" else "white",
+        )  # fmt: skip
+    axes.axhline(0, color="black", linewidth=0.8)
+    axes.set_title("Area between a map's order and another (> 0: better)")
+    axes.legend(fontsize=8)
+    _method_ticks(axes, list(areas))
 
 
 def _cascade(axes: Axes, means: pd.Series, lines: pd.Series, methods: Sequence[str], measure: str) -> None:

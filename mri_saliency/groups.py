@@ -50,21 +50,23 @@ def group_means(maps: Sequence[OpenMap], groups: Mapping[str, np.ndarray]) -> di
     groups : mapping
         Name -> bool (n_maps,): its members; a map may be in several. Empty groups are left out.
     """
-    members = {name: inside for name, inside in groups.items() if inside.any()}
-    sums: dict[str, np.ndarray] = {}  # (2, n_slices, height, width) each: of values and magnitudes
+    # by the groups that a map is in: its values and its magnitudes, (2, n_slices, height, width)
+    sums: dict[tuple[str, ...], np.ndarray] = {}
     for index, open_map in enumerate(maps):
-        own = [name for name, inside in members.items() if inside[index]]
-        values = open_map() if own else None
-        for name in own:
-            total = sums.setdefault(name, np.zeros((2, *values.shape)))
-            total[0] += values
-            total[1] += np.abs(values)
-    return {
-        name: GroupMean(
-            *((total / inside.sum()).astype(np.float32) for total in sums[name]), int(inside.sum())
-        )
-        for name, inside in members.items()
-    }
+        own = tuple(name for name, inside in groups.items() if inside[index])
+        if not own:
+            continue
+        values = open_map()
+        if own not in sums:
+            sums[own] = np.zeros((2, *values.shape))
+        sums[own][0] += values
+        sums[own][1] += np.abs(values)
+    means = {}
+    for name, inside in groups.items():
+        if n := int(inside.sum()):
+            total = sum(of_these for own, of_these in sums.items() if name in own)
+            means[name] = GroupMean(*(total / n).astype(np.float32), n)
+    return means
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ def compare_groups(
         for start in range(0, values.shape[1], _VOXELS_AT_A_TIME):
             scores = _scores(values[:, start : start + _VOXELS_AT_A_TIME], labels)
             np.maximum(largest, np.abs(scores).max(axis=1), out=largest)
-            found.append(scores[0])
+            found.append(scores[0].copy())  # a view would keep them all
         truth[of_slab][inside] = np.concatenate(found)
 
     ordered = np.sort(largest)
@@ -154,11 +156,14 @@ def compare_groups(
 
 def block_means(values: np.ndarray) -> np.ndarray:
     """Average over blocks of 2 x 2 x 2 voxels, fewer at an odd end: float32."""
-    for axis, n in enumerate(values.shape):
-        starts = np.arange(0, n, BLOCK)
-        sizes = np.minimum(BLOCK, n - starts).astype(np.float32)
-        sums = np.add.reduceat(values, starts, axis=axis, dtype=np.float32)
-        values = sums / sizes.reshape([-1 if other == axis else 1 for other in range(values.ndim)])
+    values = values.astype(np.float32, copy=False)
+    for axis in range(values.ndim):
+        lines = np.moveaxis(values, axis, 0)
+        means = lines[::BLOCK].copy()  # alone at an odd end
+        pairs = means[: len(lines) // BLOCK]
+        pairs += lines[1::BLOCK]
+        pairs /= BLOCK
+        values = np.moveaxis(means, 0, axis)
     return values
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import json
 import os
 import signal
@@ -10,13 +11,14 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from mri_saliency.errors import UserError
 
@@ -79,6 +81,23 @@ def keep_freed_memory() -> None:
         m_trim_threshold, m_mmap_threshold = -1, -3  # malloc.h
         libc.mallopt(m_mmap_threshold, 2**30)
         libc.mallopt(m_trim_threshold, 2**31 - 1)
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Import without looking for garbage: PyTorch makes a million objects, all of them to stay."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def leave(code: int) -> NoReturn:
+    """End this process, whose work is done, without taking PyTorch apart first, which lasts seconds."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 class Workers:

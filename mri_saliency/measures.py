@@ -186,11 +186,22 @@ def localisation(attribution: np.ndarray, target: np.ndarray, brain: np.ndarray)
     brain = brain | target
     magnitude = np.abs(attribution[brain]).astype(np.float64)
     inside = target[brain]
-    n_in, n_out = int(inside.sum()), int((~inside).sum())
-    if not n_in or not n_out or not magnitude.any():
+    if inside.all() or not inside.any() or not magnitude.any():
         return {"enrichment": float("nan"), "auc": float("nan")}
-    ranks = pd.Series(magnitude).rank().to_numpy()
     return {
         "enrichment": magnitude[inside].mean() / magnitude.mean(),
-        "auc": (ranks[inside].sum() - n_in * (n_in + 1) / 2) / (n_in * n_out),
+        "auc": roc_auc(magnitude, inside),
     }
+
+
+def roc_auc(scores: np.ndarray, is_positive: np.ndarray) -> float:
+    """Area under the ROC curve of scores (n,) that should be higher where bool (n,) is true.
+
+    By ranks, ties counting half; NaN if one class is absent.
+    """
+    n, n_positive = len(scores), int(is_positive.sum())
+    if n_positive in (0, n):
+        return float("nan")
+    ranks = pd.Series(scores).rank().to_numpy()
+    above = ranks[is_positive].sum() - n_positive * (n_positive + 1) / 2
+    return float(above / (n_positive * (n - n_positive)))

@@ -222,8 +222,11 @@ def write_nifti(path: Path, image: nib.Nifti1Image, *, durably: bool = False) ->
     The digits of a float32 map do not compress: deflating one takes longer than drawing its
     figures, and spares little more than the zeros of the slices that the network did not see.
     """
-    with _whole_file(path, durably) as file:
-        file.write(gzip.compress(image.to_bytes(), compresslevel=0, mtime=0))
+    with (
+        _whole_file(path, durably) as file,
+        gzip.GzipFile("", "wb", compresslevel=0, fileobj=file, mtime=0) as gzipped,
+    ):
+        image.to_stream(gzipped)
 
 
 def write_picture(path: Path, picture: np.ndarray) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 
 from mri_saliency.errors import UserError
 
@@ -16,6 +18,7 @@ OUTSIDE = "outside the brain"
 _INDEX_COLUMNS = ("index", "roiid", "label", "id", "value")  # BIDS and nilearn; CAT12; others
 _NAME_COLUMNS = ("name", "roiname", "region", "label")
 _MAX_LABEL = 100_000
+_N_DENSEST = 10
 _LEAST_OVERLAP = 0.1  # of the atlas's labelled voxels, inside the network's field of view
 # A side in a region's name: a word of its own ("Left Hippocampus", "Hippocampus_L", "lh-insula") or
 # the small first letter of CAT12's abbreviations ("lHip").
@@ -123,7 +126,7 @@ def read_atlas(path: Path, names_path: Path | None) -> Atlas:
             "Name the table that belongs to that atlas with --atlas_names."
         )
     names = {label: named.get(label, f"label {label}") for label in there}
-    repeated = {name for name in names.values() if list(names.values()).count(name) > 1}
+    repeated = {name for name, n in Counter(names.values()).items() if n > 1}
     names = {label: f"{name} ({label})" if name in repeated else name for label, name in names.items()}
     atlas = Atlas(labels, affine, names, path)
     _check_sides(atlas)
@@ -203,6 +206,20 @@ def region_rows(values: np.ndarray, labels: np.ndarray, atlas: Atlas, brain: Bra
         rows.append(row(name, masses[label], sizes[label], asymmetry))
     outside = (1 - share) * total if share is not None else 0.0
     return [*rows, row(OUTSIDE, outside, brain.n_outside, None)]
+
+
+def densest(table: pd.DataFrame) -> dict[str, list[str]]:
+    """Find each method's ten regions of the highest mean density, the highest first.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Rows of `region_rows`, with the column `method`.
+    """
+    return {
+        method: rows.astype({"density": float}).groupby("region")["density"].mean().nlargest(_N_DENSEST).index
+        for method, rows in table.groupby("method", sort=False)
+    }
 
 
 def _read_labels(path: Path) -> tuple[np.ndarray, np.ndarray]:

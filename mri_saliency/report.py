@@ -12,8 +12,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mri_saliency import measures
 
-_TOP_REGIONS = 10
-
 
 @dataclass(frozen=True)
 class Report:
@@ -37,6 +35,8 @@ class Report:
         A row a subject and pair of methods; may be empty.
     regions : DataFrame or None
         region_statistics.csv, with the column `diagnosis`.
+    densest : dict
+        Method -> the regions to list, in order.
     verdicts : dict
         Method -> {check: "yes", "NO" or why it does not apply}; empty if they were not run.
     failures : list of dict
@@ -53,6 +53,7 @@ class Report:
     summaries: Mapping[tuple[str, str], Path]
     agreement: pd.DataFrame
     regions: pd.DataFrame | None = None
+    densest: Mapping[str, list[str]] = field(default_factory=dict)
     verdicts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     failures: list[dict] = field(default_factory=list)
     embedded: bool = False
@@ -87,7 +88,7 @@ def render(report: Report, link: Callable[[Path], str]) -> str:
             for measure in ("rank_correlation", "top_overlap")
             if len(report.agreement)
         },
-        regions=_top_regions(report.regions, methods),
+        regions=_region_means(report),
     )
 
 
@@ -109,7 +110,6 @@ def classification(statistics: pd.DataFrame) -> dict:
         for true in names
     }
     n_tle, n_hc = int(truth.sum()), int((~truth).sum())
-    ranks = scans["prediction"].rank()
     order = scans["prediction"].sort_values(ascending=False)
     last_of_ties = ~order.duplicated(keep="last").to_numpy()
     hits = truth[order.index].to_numpy().cumsum()[last_of_ties]
@@ -119,7 +119,7 @@ def classification(statistics: pd.DataFrame) -> dict:
         "accuracy": float((truth == predicted).mean()),
         "sensitivity": confusion["TLE"]["TLE"] / n_tle if n_tle else None,
         "specificity": confusion["HC"]["HC"] / n_hc if n_hc else None,
-        "auc": (ranks[truth].sum() - n_tle * (n_tle + 1) / 2) / (n_tle * n_hc) if n_tle and n_hc else None,
+        "auc": measures.roc_auc(scans["prediction"], truth) if n_tle and n_hc else None,
         "roc": [(0.0, 0.0), *zip(alarms / n_hc, hits / n_tle, strict=True)] if n_tle and n_hc else [],
     }
 
@@ -153,25 +153,18 @@ def _subjects(report: Report) -> list[dict]:
     return sorted(subjects, key=lambda subject: (subject["correct"], subject["confidence"]))
 
 
-def _top_regions(regions: pd.DataFrame | None, methods: list[str]) -> dict[str, list[dict]]:
-    """Find the regions of the highest mean density, method by method, with means by diagnosis."""
-    if regions is None:
-        return {}
-    top = {}
-    for method in methods:
-        rows = regions[regions["method"] == method]
-        means = rows.astype({"density": float, "asymmetry": float}).groupby(["region", "diagnosis"])
-        density, asymmetry = (means[measure].mean().unstack() for measure in ("density", "asymmetry"))
-        order = density.mean(axis=1).sort_values(ascending=False).index[:_TOP_REGIONS]
-        top[method] = [
-            {
-                "region": region,
-                "density": density.loc[region].to_dict(),
-                "asymmetry": asymmetry.loc[region].to_dict(),
-            }
-            for region in order
+def _region_means(report: Report) -> dict[str, list[dict]]:
+    """Average each method's densest regions by diagnosis."""
+    means = {}
+    for method, names in report.densest.items():
+        rows = report.regions[report.regions["method"] == method]
+        by_diagnosis = rows.astype({"density": float, "asymmetry": float}).groupby(["region", "diagnosis"])
+        of_regions = {measure: by_diagnosis[measure].mean().unstack() for measure in ("density", "asymmetry")}
+        means[method] = [
+            {"region": name} | {measure: of.loc[name].to_dict() for measure, of in of_regions.items()}
+            for name in names
         ]
-    return top
+    return means
 
 
 def _number(value: float | None, digits: int = 2) -> str:

@@ -229,7 +229,7 @@ def to_scan_grid(
         kept; a sum over voxels therefore differs from the array's by the ratio of the pixel counts.
     """
     nx, _, nz = grid.shape
-    volume = np.full(grid.shape, fill, np.float32)
+    volume = np.full(grid.shape, fill, np.float32, order="F")  # as a NIfTI file is
     if nearest:
         rows, columns = (((np.arange(n) + 0.5) * RESIZED / n).astype(int) for n in (nx, nz))
         resized = attribution[:, rows[:, None], columns]

@@ -161,8 +161,9 @@ def test_alarms(finished):
     records = folder.records(json.loads(folder.run_record.read_text())["checkpoint"]["sha256"])
     for record in records:
         record["statistics"] |= {"brain_share": 0.4, "completeness_verdict": "check"}
-    said = " ".join(evidence.alarms_of(folder, records))
+    said = " ".join(evidence.alarms_of(records, {"saliency": {"finds the evidence": "NO"}}))
     assert "outside the brain" in said and "7 of 7 maps do not add up" in said
+    assert "fails the check “finds the evidence”" in said
 
 
 def test_the_demo_tells_the_truth_that_was_built_in(tmp_path, capsys):

@@ -1,5 +1,7 @@
 """Figures show the right pixels in the right place, on one scale."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -71,6 +73,23 @@ def test_sides_are_marked_only_where_known():
     known, unknown = (next(figures.slice_figures(view(in_mm=mm))) for mm in (True, False))
     corner = (slice(60, 84), slice(56, 72))  # above the first panel's left corner
     assert (known[corner] < 128).any() and not (unknown[corner][..., :3] < 250).any()
+
+
+def test_a_difference_fades_where_it_is_not_significant_and_is_outlined_where_it_is():
+    score, p = np.zeros((1, 112, 112), np.float32), np.ones((1, 112, 112), np.float32)
+    score[0, 20:40, 20:40], p[0, 20:40, 20:40] = 4.0, 0.01
+    score[0, 70:90, 20:40], p[0, 70:90, 20:40] = 1.0, 0.5  # half the threshold: a quarter opaque
+    shown = replace(view(1, values=score), anatomy=np.full((1, 112, 112), 0.5, np.float32))
+    picture = figures.difference_figure(shown, score, p, threshold=2.0, significant=0.05)
+    size, gap = 224, 6
+    top, left = 62 + 36 + 2 * (size + gap), 30  # of the third row
+    panel_score = picture[top : top + size, left : left + size, :3].astype(int)
+    assert tuple(panel_score[2 * 20, 2 * 30]) == (255, 225, 0)  # the line
+    significant, faded, nothing = (panel_score[2 * y, 2 * x] for y, x in ((30, 30), (80, 30), (60, 80)))
+    assert significant[0] > significant[2] + 70  # red, opaque
+    assert np.ptp(nothing) == 0 and abs(nothing[0] - 128) < 2  # the scan alone
+    full = figures._DIVERGING[round((1.0 / 4.0 + 1) / 2 * 255), :3]  # colours saturate at twice the threshold
+    np.testing.assert_allclose(faded, 0.75 * nothing + 0.25 * full, atol=2)
 
 
 @pytest.mark.parametrize("n", [1, 7, 9])

@@ -1,5 +1,6 @@
 """Group means are means; the permutation test finds what is there, and keeps its error rate."""
 
+import tracemalloc
 from functools import partial
 
 import numpy as np
@@ -36,6 +37,16 @@ def test_block_means_reach_an_odd_end():
     assert blocks.shape == (4, 4, 5)
     assert blocks[0, 1, 2] == pytest.approx(values[0:2, 2:4, 4:6].mean(), abs=1e-6)
     assert blocks[3, 3, 4] == pytest.approx(values[6:, 6:, 8:].mean(), abs=1e-6)
+
+
+def test_memory_holds_no_more_than_a_few_voxels_scores():
+    values, is_case = simulated(8, shape=(20, 60, 60))
+    n_blocks = values[0].size // groups.BLOCK**3
+    tracemalloc.start()
+    groups.compare_groups(opened(values), is_case, np.ones(values.shape[1:], bool))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < groups.N_PERMUTATIONS * n_blocks * 8 / 3  # all voxels' scores
 
 
 def test_score_and_p_are_those_of_a_permutation_test_written_out():

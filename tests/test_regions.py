@@ -2,6 +2,7 @@
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 
 from mri_saliency import regions, volumes
@@ -178,3 +179,15 @@ def test_tables_that_name_nothing(tmp_path, text, message):
         regions.read_atlas(save_atlas(tmp_path / "a.nii"), save_names(tmp_path / "n.csv", text))
     with pytest.raises(UserError, match="cannot be read"):
         regions.read_atlas(tmp_path / "absent.nii", None)
+
+
+def test_densest_regions_come_first():
+    rows = [
+        {"method": method, "region": f"region {i}", "density": i * sign if i else None}
+        for method, sign in (("b", 1.0), ("a", -1.0))
+        for i in range(12)
+        for _ in range(2)
+    ]
+    found = regions.densest(pd.DataFrame(rows))
+    assert list(found) == ["b", "a"] and len(found["b"]) == 10
+    assert found["b"][0] == "region 11" and found["a"][0] == "region 1"
