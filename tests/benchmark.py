@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -46,6 +47,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.scratch) as name:
         folder = Path(name)
         make_inputs(folder, options.variant, max(options.scans))
+        os.sync()  # or the first would run while they are being written to the disk
         runs = [
             time_contestant(contestant, n_scans, folder, options)
             for _ in range(options.repeats)
@@ -120,18 +122,23 @@ def time_contestant(contestant: str, n_scans: int, folder: Path, options: argpar
         if process.returncode:
             raise SystemExit(f"{contestant} failed with exit code {process.returncode}")
         detail = {}
-        if contestant == "floor":
-            detail = json.loads(printed.splitlines()[-1])
-            seconds = detail["seconds"]
-        elif contestant == "tool":
+        if contestant == "tool":
             detail = json.loads((Path(output_dir) / "run.json").read_text())["work_s"]
+        else:
+            detail = json.loads(printed.splitlines()[-1])
+        seconds = detail.get("seconds", seconds)
         n_figures = len(list(Path(output_dir).rglob("*.png")))
     print(f"  {seconds:.1f} s", file=sys.stderr, flush=True)
     return Run(contestant, n_scans, seconds, memory.stop(), n_figures, detail)
 
 
 class PeakMemory(threading.Thread):
-    """Watches the memory of a process and its children (proportional set size; Linux)."""
+    """Watches the memory of a process and its children (Linux).
+
+    Their own pages are added up; pages of files, such as libraries, which they share, count as the most
+    that one of them has. The exact account (proportional set size) takes the system a tenth of a second
+    a look, during which the process waits.
+    """
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
@@ -141,7 +148,8 @@ class PeakMemory(threading.Thread):
     def run(self) -> None:
         """Look four times a second."""
         while not self._ended.wait(0.25):
-            self._peak_kib = max(self._peak_kib, sum(map(self._kib, self._family(self._pid))))
+            own, of_files = zip(*map(self._kib, self._family(self._pid)), strict=True)
+            self._peak_kib = max(self._peak_kib, sum(own) + max(of_files))
 
     def stop(self) -> float:
         """End the watch; returns the peak in GiB."""
@@ -156,12 +164,18 @@ class PeakMemory(threading.Thread):
             children = []
         return [pid, *(member for child in children for member in self._family(int(child)))]
 
-    def _kib(self, pid: int) -> int:
+    def _kib(self, pid: int) -> tuple[int, int]:
+        """Return a process's own pages, shared memory included, and those of files."""
         try:
-            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-            return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-        except (OSError, StopIteration):
-            return 0
+            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        except OSError:
+            return 0, 0
+        kib = {
+            name: int(rest.split()[0])
+            for name, _, rest in (line.partition(":") for line in lines)
+            if name.startswith("Rss")
+        }
+        return kib.get("RssAnon", 0) + kib.get("RssShmem", 0), kib.get("RssFile", 0)
 
 
 def run_floor(options: argparse.Namespace) -> None:
@@ -214,7 +228,7 @@ def run_plain(options: argparse.Namespace) -> None:
         ),
         "input_x_gradient": lambda x: InputXGradient(model).attribute(x),
     }
-    rows = []
+    rows, drawing_s = [], 0.0
     for row in pd.read_csv(options.folder / "val.csv").head(options.scans[0]).itertuples():
         subject = Path(row.file).name.split("_")[0].removeprefix("mwp1")
         scan = nib.load(row.file)
@@ -236,10 +250,12 @@ def run_plain(options: argparse.Namespace) -> None:
             volume[:, 10:125, :] = back.numpy().transpose(1, 0, 2)
             nib.save(nib.Nifti1Image(volume, scan.affine), f"{name}_attributions.nii.gz")
             image = x.detach().cpu()[0].numpy()
+            began = time.process_time()
             for index in options.key_slices:
                 draw_plain_slice(image[index], attribution[index].numpy(), f"{name}_slice_{index}.png")
             title = f"{subject} {method}: TLE {probability:.2f}, true {row[2]}"
             draw_plain_summary(image, attribution.numpy(), options.key_slices, title, f"{name}_summary.png")
+            drawing_s += time.process_time() - began
             rows.append(
                 {
                     "subject_id": subject,
@@ -253,6 +269,7 @@ def run_plain(options: argparse.Namespace) -> None:
     table = pd.DataFrame(rows)
     table.to_csv(options.output_dir / "attribution_statistics.csv", index=False)
     draw_plain_cohort(table, options.output_dir / "attribution_summary.png")
+    print(json.dumps({"draw figures and write them": drawing_s}))
 
 
 def draw_plain_slice(image: np.ndarray, attribution: np.ndarray, path: str) -> None:
@@ -341,12 +358,10 @@ def print_report(runs: list[Run], options: argparse.Namespace) -> None:
                 f"{of[0].n_figures / s:.1f}" if of[0].n_figures else "",
             ]
             print("| " + " | ".join(cells) + " |")
-    details = [(name, run) for name in ("tool", "floor") for run in runs if run.contestant == name]
-    for name in ("tool", "floor"):
-        last = [run for found, run in details if found == name]
-        if last:
-            parts = ", ".join(f"{key} {value:.1f}" for key, value in last[-1].detail.items())
-            print(f"\n{name}'s last run, seconds of work: {parts}")
+    for name in options.contestants:
+        last = [run for run in runs if run.contestant == name][-1]
+        parts = ", ".join(f"{key} {value:.1f}" for key, value in last.detail.items())
+        print(f"\n{name}'s last run, seconds of work: {parts}; {last.n_figures} figures")
 
 
 if __name__ == "__main__":

@@ -15,11 +15,28 @@ ROOT = Path(__file__).parent.parent
 MANUAL = (ROOT / "SALIENCY_README.md").read_text(encoding="utf-8")
 
 
+ACTIONS = [a for a in script._get_parser()._actions if not isinstance(a, argparse._HelpAction)]
+OPTIONS = MANUAL.split("## All options")[1].split("\n## ")[0]
+
+
 def test_every_option_is_in_the_manual_and_no_other():
-    actions = [a for a in script._get_parser()._actions if not isinstance(a, argparse._HelpAction)]
-    options = {option for action in actions for option in action.option_strings}
-    section = MANUAL.split("## All options")[1].split("\n## ")[0]
-    assert set(re.findall(r"`(--\w+)`", section)) == options
+    options = {option for action in ACTIONS for option in action.option_strings}
+    assert set(re.findall(r"`(--\w+)`", OPTIONS)) == options
+
+
+def test_defaults_are_in_the_manual():
+    of_the_machine = {
+        "workers": "one for each core",
+        "check_maps": "no",
+        "batch_size": "{cpu} on a CPU, {cuda} on a GPU".format(**script.BATCH_SIZES),
+    }
+    for action in ACTIONS:
+        default = of_the_machine.get(action.dest, action.default)
+        if default is None or isinstance(default, bool) or default == argparse.SUPPRESS:
+            continue
+        shown = " ".join(map(str, default)) if isinstance(default, list | tuple) else str(default)
+        (row,) = re.findall(rf"^\| `--{action.dest}` .*$", OPTIONS, re.MULTILINE)
+        assert row.split(" | ")[-1].strip(" |`") == shown
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
