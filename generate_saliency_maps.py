@@ -8,6 +8,7 @@ scan's own space; and over the cohort a table of statistics and a summary figure
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import platform
 import shlex
@@ -101,7 +102,7 @@ def main(args: list[str] | None = None) -> int:
 
 def run(options: argparse.Namespace, command_line: str) -> int:
     """Explain a cohort, from the checkpoint to the summary; returns the exit code."""
-    from mri_saliency.outputs import sha256_of_file
+    from mri_saliency.outputs import sha256_of_file, write_array
 
     if options.report_only:
         return describe_again(options)
@@ -116,6 +117,8 @@ def run(options: argparse.Namespace, command_line: str) -> int:
         if ranks.is_first:
             warn_of_small_disk(task)
             task.folder.clear_parts()
+            if options.baseline == "hc_mean":
+                write_array(task.folder.hc_mean, task.baseline.values)
             record.write("running")
             describe_dataset(task)
 
@@ -138,11 +141,13 @@ def run(options: argparse.Namespace, command_line: str) -> int:
         records = task.folder.records(task.checkpoint_hash)
         try:
             write_tables(task.folder, records, ledger)
-            record.write("interrupted" if stopped else "done", ledger)
+            record.write("interrupted" if stopped else "describing", ledger)
             if not stopped and options.check_maps:
                 check_maps(task, workers, ranks)
             if not isinstance(stopped, KeyboardInterrupt):
                 describe_cohort(task.folder, records, options, workers)
+            if not stopped:
+                record.write("done", ledger)
         except (UserError, KeyboardInterrupt) as reason:
             stopped = stopped or reason
         return conclude(stopped, report(task.folder, records, ledger, started))
@@ -210,7 +215,7 @@ def prepare(options: argparse.Namespace, hashing: Future[str], workers: Workers,
     folder = OutputFolder(options.output_dir)
     folder.create()
     explainer = Explainer(checkpoint.network.to(device), settings_for(options, device))
-    baseline = make_baseline(options, checkpoint, cohort.scans, workers, folder)
+    baseline = make_baseline(options, checkpoint, cohort.scans, workers)
     checkpoint_hash = hashing.result()
     fingerprints = fingerprints_of(options, explainer, checkpoint_hash, baseline)
     plan = make_plan(scans, folder, fingerprints, options)
@@ -687,13 +692,12 @@ def make_baseline(
     checkpoint: Checkpoint,
     cohort: list[Scan],
     workers: Workers,
-    folder: OutputFolder,
 ) -> Baseline:
     """Make the baseline that ``--baseline`` asks for."""
     import numpy as np
 
     from mri_saliency import volumes
-    from mri_saliency.outputs import sha256_of_array, write_array
+    from mri_saliency.outputs import sha256_of_array
 
     if options.baseline == "background":
         return Baseline(options.baseline, None)
@@ -706,18 +710,19 @@ def make_baseline(
         return Baseline(f"{path.name} {sha256_of_array(values)}", values)
     healthy = [scan for scan in cohort if scan.label == 0]
     print(f"averaging {len(healthy)} HC scans for the baseline", flush=True)
-    total, count = 0.0, 0
+    total, files = 0.0, []
     for group in load_ahead(healthy, loader(options, checkpoint), workers, group_size=8):
         for loaded in group:
             if isinstance(loaded, UnreadableScan):
                 warn(f"left out of the baseline: {loaded.reason}")
             else:
-                total, count = total + loaded.network_input.astype(np.float64), count + 1
-    if not count:
+                total = total + loaded.network_input.astype(np.float64)
+                files.append(loaded.source["sha256"])
+    if not files:
         raise UserError(f"--baseline hc_mean: {options.csv_path} has no readable HC scan to average.")
-    values = (total / count).astype(np.float32)
-    write_array(folder.hc_mean, values)
-    return Baseline(f"hc_mean {sha256_of_array(values)}", values)
+    # known by its scans: the last digits of the mean are the processor's
+    identity = hashlib.sha256("".join(sorted(files)).encode()).hexdigest()
+    return Baseline(f"hc_mean {identity}", (total / len(files)).astype(np.float32))
 
 
 # --- Maps, made by the network ------------------------------------------------------------------
@@ -745,8 +750,8 @@ def jobs_of(group: list[LoadedScan | UnreadableScan], task: Task, ledger: Ledger
                 for loaded in chosen[part]:
                     ledger.fail(loaded.scan, [method], reason_of(error))
                 continue
-            for loaded, made_map in zip(chosen[part], made, strict=True):
-                yield MapJob(replace(loaded, network_input=None), method, made_map)
+            for loaded in chosen[part]:  # none is kept here while the next method runs
+                yield MapJob(replace(loaded, network_input=None), method, made.pop(0))
 
 
 def make_maps(method: str, batch: Batch, part: slice, task: Task, ledger: Ledger) -> list[MadeMap]:
@@ -1120,17 +1125,20 @@ def describe_cohort(
 
     if not records:
         return
+    records, notes = evidence.comparable(records)
     agreement = evidence.compare_methods(folder, records, workers)
     summarising = workers.submit(evidence.summarise, folder, records, agreement)
-    space, notes = evidence.find_common_space(records, workers)
+    space, more_notes = evidence.find_common_space(folder, records, workers)
     group_figures = evidence.map_groups(folder, records, space, options.key_slices, workers)
     regions = None
     if options.atlas is not None:
         regions = evidence.measure_regions(folder, records, options.atlas, options.atlas_names, workers)
+    elif folder.regions.exists():
+        notes.append(f"{folder.regions} is of an earlier run; --atlas brings it up to date.")
     summarising.result()
     verdicts = evidence.judge_checks(folder, records)
     alarms = evidence.alarms_of(records, verdicts)
-    for message in (*notes, *alarms):
+    for message in (*notes, *more_notes, *alarms):
         warn(message)
     findings = evidence.Findings(agreement, group_figures, regions, verdicts, alarms)
     evidence.write_report(folder, records, findings, embed=options.report_embed)
@@ -1164,7 +1172,7 @@ def check_maps(task: Task, workers: Workers, ranks: Ranks) -> None:
     """Check each method's maps on the network itself, on a few scans, and write what was found."""
     import numpy as np
 
-    from mri_saliency import checks, figures
+    from mri_saliency import checks, evidence, figures
     from mri_saliency.outputs import write_figure, write_table
 
     n_asked = min(task.options.check_maps, len(task.scans))
@@ -1194,7 +1202,8 @@ def check_maps(task: Task, workers: Workers, ranks: Ranks) -> None:
     areas = {method: checks.areas_between(table, method) for method in methods}
     figure = figures.check_figure(means, checks.pass_lines(table), curves, areas)
     write_figure(task.folder.check_figure, figure)
-    table.insert(0, "checkpoint", task.checkpoint_hash[:12])
+    digests = {method: evidence.digest_of(fingerprint) for method, fingerprint in task.fingerprints.items()}
+    table.insert(0, "fingerprint", table["method"].map(digests))
     write_table(task.folder.checks, table)
 
 

@@ -6,6 +6,7 @@ workers do what is done scan by scan or method by method. Like `demo`, it builds
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -39,12 +40,43 @@ _RELATIVE = "times the mean magnitude"
 
 
 def statistics_of(records: list[dict]) -> pd.DataFrame:
-    """Make the table of statistics, scan by scan in the cohort's order, methods in the registry's."""
-    rows = [record["statistics"] for record in records]
-    order = list(METHODS)
-    return pd.DataFrame(
-        sorted(rows, key=lambda row: (row["sample_idx"], row["subject_id"], order.index(row["method"])))
-    )
+    """Make the table of statistics, in the order of `in_order`."""
+    return pd.DataFrame([record["statistics"] for record in in_order(records)])
+
+
+def in_order(records: list[dict]) -> list[dict]:
+    """Sort scan by scan in the cohort's order, methods in the registry's."""
+    methods = list(METHODS)
+
+    def place(record: dict) -> tuple[int, str, int]:
+        row = record["statistics"]
+        return row["sample_idx"], row["subject_id"], methods.index(row["method"])
+
+    return sorted(records, key=place)
+
+
+def comparable(records: list[dict]) -> tuple[list[dict], list[str]]:
+    """Take those of each method's maps that were made alike, as most were; returns them with notes."""
+    ways: dict[str, dict[str, list[dict]]] = {}  # by method, by fingerprint
+    for record in records:
+        of_method = ways.setdefault(record["method"], {})
+        of_method.setdefault(digest_of(record["fingerprint"]), []).append(record)
+    alike, notes = [], []
+    for method, of_method in ways.items():
+        most = max(of_method.values(), key=len)
+        alike += most
+        n = sum(map(len, of_method.values()))
+        if len(most) < n:
+            notes.append(
+                f"{method}: {n - len(most)} of {n} maps in the folder were made otherwise than most (see "
+                "fingerprint in their sidecars); what describes the cohort leaves them out."
+            )
+    return in_order(alike), notes
+
+
+def digest_of(fingerprint: dict) -> str:
+    """Shorten all that determines a map beside its scan to 12 digits."""
+    return hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def open_map(folder: OutputFolder, method: str, subject_id: str, mirrored: bool = False) -> np.ndarray:
@@ -60,7 +92,7 @@ def open_map(folder: OutputFolder, method: str, subject_id: str, mirrored: bool 
 def compare_methods(folder: OutputFolder, records: list[dict], workers: Workers) -> pd.DataFrame:
     """Compare every scan's maps with each other; writes and returns a row a scan and pair of methods."""
     methods_of: dict[str, list[str]] = {}
-    for record in sorted(records, key=lambda record: list(METHODS).index(record["method"])):
+    for record in records:
         methods_of.setdefault(record["subject_id"], []).append(record["method"])
     work = {
         subject_id: workers.submit(_compare_maps, folder, subject_id, methods)
@@ -107,12 +139,17 @@ class CommonSpace:
 
     grid: Grid
     mirrored: dict[str, bool]  # by subject; a scan on another grid is not in it
-    mean_scan: np.ndarray  # (n_slices, 112, 112): the mean network input of a few scans
-    brain: np.ndarray  # bool, its shape
+    mean_scan: np.ndarray  # (n_slices, 112, 112): the mean network input of a few scans; zero if unknown
+    brain: np.ndarray | None  # bool, its shape; None if unknown
 
 
-def find_common_space(records: list[dict], workers: Workers) -> tuple[CommonSpace, list[str]]:
-    """Find the grid that most scans share, and average a few scans on it; returns it with notes."""
+def find_common_space(
+    folder: OutputFolder, records: list[dict], workers: Workers
+) -> tuple[CommonSpace, list[str]]:
+    """Find the grid that most scans share, and average a few scans on it; returns it with notes.
+
+    The average is kept in the folder, for when the scans are out of reach.
+    """
     first = {record["subject_id"]: record for record in records}
     with_affine = [record["grid"] for record in first.values() if record["grid"]["affine"]]
     candidates = with_affine or [record["grid"] for record in first.values()]
@@ -130,7 +167,8 @@ def find_common_space(records: list[dict], workers: Workers) -> tuple[CommonSpac
 
     some = list(mirrored)[:: -(-len(mirrored) // BACKGROUND_SCANS)]
     work = {subject_id: workers.submit(_load_input, first[subject_id]) for subject_id in some}
-    total, count = np.zeros((common.n_slices, volumes.INPUT_SIZE, volumes.INPUT_SIZE)), 0
+    shape = (common.n_slices, volumes.INPUT_SIZE, volumes.INPUT_SIZE)
+    total, count = np.zeros(shape), 0
     for subject_id, loading in work.items():
         try:
             values = loading.result()
@@ -138,10 +176,18 @@ def find_common_space(records: list[dict], workers: Workers) -> tuple[CommonSpac
             continue
         total += values[:, ::-1] if mirrored[subject_id] else values
         count += 1
-    if not count:
-        notes.append("no scan can be read any more: group maps have no anatomy under them.")
-    mean_scan = (total / max(count, 1)).astype(np.float32)
-    brain = volumes.brain_mask(mean_scan) if count else np.ones_like(mean_scan, bool)
+    if count:
+        mean_scan = (total / count).astype(np.float32)
+        outputs.write_array(folder.mean_scan, mean_scan)
+    else:
+        mean_scan = outputs.read_array(folder.mean_scan, shape)
+    if mean_scan is None:
+        notes.append(
+            "no scan can be read any more: group maps have no anatomy under them, and TLE is not tested "
+            "against HC, for which the brain must be known."
+        )
+        return CommonSpace(common, mirrored, volumes.unpad(np.zeros(shape, np.float32)), None), notes
+    brain = volumes.brain_mask(mean_scan)
     return CommonSpace(common, mirrored, volumes.unpad(mean_scan), volumes.unpad(brain)), notes
 
 
@@ -174,9 +220,11 @@ def _average_groups(
     folder: OutputFolder, method: str, rows: list[dict], space: CommonSpace, key_slices: list[int]
 ) -> dict[str, Path]:
     """Average one method's maps by group; returns the figures' paths."""
+    targets_differ = METHODS[method].signed and len({row["target"] for row in rows}) > 1
     members = {name: np.array([belongs(row) for row in rows]) for name, (_, belongs) in GROUPS.items()}
     writer = _GroupWriter(folder, method, space, key_slices)
-    writer.write_means(groups.group_means(_openers(folder, rows, space), members))
+    means = groups.group_means(_openers(folder, rows, space), members)
+    writer.write_means(means, "; maps toward different classes are mixed" if targets_differ else "")
     return writer.drawn
 
 
@@ -187,8 +235,8 @@ def _compare_groups(
     is_case = np.array([GROUPS["TLE"][1](row) for row in rows])
     writer = _GroupWriter(folder, method, space, key_slices)
     # maps of different logits cannot be compared
-    one_target = len({row["target"] for row in rows}) == 1
-    if one_target and min(is_case.sum(), (~is_case).sum()) >= groups.LEAST_MAPS:
+    testable = space.brain is not None and len({row["target"] for row in rows}) == 1
+    if testable and min(is_case.sum(), (~is_case).sum()) >= groups.LEAST_MAPS:
         openers = _openers(folder, rows, space)
         relative = [partial(_relative, *of_map) for of_map in zip(openers, rows, strict=True)]
         means = groups.group_means(relative, {"HC": ~is_case, "TLE": is_case})
@@ -216,16 +264,16 @@ class _GroupWriter:
         self.drawn: dict[str, Path] = {}
         self._folder, self._method, self._space, self._key_slices = folder, METHODS[method], space, key_slices
 
-    def write_means(self, means: dict[str, groups.GroupMean]) -> None:
+    def write_means(self, means: dict[str, groups.GroupMean], caveat: str) -> None:
         """Write every group's mean map and mean magnitude; all share their scales."""
         scale = max(figures.colour_scale(mean.signed) for mean in means.values())
         magnitude_scale = max(figures.colour_scale(mean.magnitude) for mean in means.values())
         unit = self._method.unit
         for name, mean in means.items():
-            self._write(f"{name}_mean", mean.signed, f"mean of {mean.n} {name}, {unit}")
+            self._write(f"{name}_mean", mean.signed, f"mean of {mean.n} {name}, {unit}{caveat}")
             self._write(f"{name}_magnitude", mean.magnitude, f"mean magnitude of {mean.n} {name}, {unit}")
             title = f"{GROUPS[name][0]}: mean of {mean.n} scan{'s' if mean.n > 1 else ''}"
-            view = self._view(mean.signed, title, "all groups of a method share one scale", scale)
+            view = self._view(mean.signed, title, f"all groups of a method share one scale{caveat}", scale)
             picture = figures.group_figure(view, self._shown(mean.magnitude), magnitude_scale)
             self._draw(name, picture)
 
@@ -234,12 +282,10 @@ class _GroupWriter:
         self._write(f"{DIFFERENCE}_difference", difference, f"TLE less HC, {_RELATIVE}")
         self._write(f"{DIFFERENCE}_score", test.score, "TLE less HC, standard errors", nearest=True)
         self._write(f"{DIFFERENCE}_p", test.p, "p, family-wise corrected", nearest=True, fill=1.0)
-        n_found = np.count_nonzero(test.p <= groups.SIGNIFICANT)
-        found = (
-            f"in {n_found / np.count_nonzero(self._space.brain):.2%} of the brain" if n_found else "nowhere"
-        )
+        found = np.mean(test.p[self._space.brain] <= groups.SIGNIFICANT)
+        where = f"in {found:.2%} of the brain" if found else "nowhere"
         subtitle = (
-            f"significant {found}: opaque and outlined "
+            f"significant {where}: opaque and outlined "
             f"(p ≤ {groups.SIGNIFICANT} family-wise, {groups.N_PERMUTATIONS} permutations)"
         )
         title = f"TLE minus HC: {test.n_cases} and {test.n_controls} scans"
@@ -365,13 +411,19 @@ class Findings:
 
 
 def judge_checks(folder: OutputFolder, records: list[dict]) -> dict[str, dict[str, str]]:
-    """Judge the checks in the folder, if they are of the records' checkpoint: method -> check -> answer."""
+    """Judge the checks in the folder, of methods whose maps are made as then: method -> check -> answer."""
     table = outputs.read_table(folder.checks)
-    if table is None or set(table["checkpoint"]) != {records[0]["fingerprint"]["checkpoint"][:12]}:
+    if table is None or "fingerprint" not in table:
         return {}
     from mri_saliency import checks
 
-    return {method: verdict.answers() for method, verdict in checks.verdicts(table).items()}
+    then = dict(zip(table["method"], table["fingerprint"], strict=True))
+    now = {record["method"]: digest_of(record["fingerprint"]) for record in records}
+    return {
+        method: verdict.answers()
+        for method, verdict in checks.verdicts(table).items()
+        if then[method] == now.get(method)
+    }
 
 
 def alarms_of(records: list[dict], verdicts: dict[str, dict[str, str]]) -> list[str]:

@@ -436,7 +436,7 @@ def _montage_sheet(slice_titles: tuple, extent: tuple, in_mm: bool, rows: tuple,
     columns = min(len(slice_titles), _SUMMARY_COLUMNS)
     blocks = math.ceil(len(slice_titles) / _SUMMARY_COLUMNS)
     block_height = 44 + len(rows) * (height + gap)
-    width = max(2 * left + columns * (size + gap), 760)  # never narrower than its title
+    width = max(2 * left + columns * (size + gap), 800)  # never narrower than its texts
     sheet = _Sheet(width, top + blocks * block_height + 68)
     sheet.text("title", left, 8, size=18, bold=True)
     sheet.text("subtitle", left, 33, size=15)

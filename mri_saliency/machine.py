@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
@@ -86,17 +86,20 @@ def keep_freed_memory() -> None:
 @contextmanager
 def without_collection() -> Iterator[None]:
     """Import without looking for garbage: PyTorch makes a million objects, all of them to stay."""
+    was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.enable()
+        if was_on:
+            gc.enable()
 
 
 def leave(code: int) -> NoReturn:
     """End this process, whose work is done, without taking PyTorch apart first, which lasts seconds."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError):  # there is none, or nobody reads it
+            stream.flush()
     os._exit(code)
 
 

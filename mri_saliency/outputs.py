@@ -50,6 +50,7 @@ class OutputFolder:
         self.failures = root / "failures.csv"
         self.run_record = root / "run.json"
         self.hc_mean = root / "baseline_hc_mean.npy"
+        self.mean_scan = root / "mean_scan.npy"
         self.agreement = root / "method_agreement.csv"
         self.regions = root / "region_statistics.csv"
         self.region_figure = root / "region_statistics.png"
@@ -216,6 +217,15 @@ def write_array(path: Path, array: np.ndarray) -> None:
         np.save(file, array, allow_pickle=False)
 
 
+def read_array(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Read a NumPy file; None where there is none of that shape, or a damaged one."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return array if array.shape == shape else None
+
+
 def write_nifti(path: Path, image: nib.Nifti1Image, *, durably: bool = False) -> None:
     """Write a gzipped NIfTI file, stored rather than compressed.
 
@@ -280,7 +290,9 @@ def read_table(path: Path) -> pd.DataFrame | None:
     import pandas as pd
 
     try:
-        return pd.read_csv(path, keep_default_na=False, na_values=[""])
+        # numbers are told by their looks, but names are names
+        names = dict.fromkeys(("subject_id", "fingerprint", "step"), str)
+        return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=names)
     except (OSError, ValueError):
         return None
 

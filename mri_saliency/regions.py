@@ -217,7 +217,11 @@ def densest(table: pd.DataFrame) -> dict[str, list[str]]:
         Rows of `region_rows`, with the column `method`.
     """
     return {
-        method: rows.astype({"density": float}).groupby("region")["density"].mean().nlargest(_N_DENSEST).index
+        method: rows.astype({"density": float})
+        .groupby("region")["density"]
+        .mean()
+        .nlargest(_N_DENSEST)
+        .index.tolist()
         for method, rows in table.groupby("method", sort=False)
     }
 

@@ -199,9 +199,10 @@ def run_floor(options: argparse.Namespace) -> None:
     run_pass()
     n_passes = options.scans[0] * sum(PASSES[method] for method in options.methods)
     began = time.perf_counter()
-    for _ in range(n_passes // batch_size):
+    n_full = max(1, n_passes // batch_size)
+    for _ in range(n_full):
         run_pass()
-    seconds = (time.perf_counter() - began) * n_passes / (n_passes // batch_size * batch_size)
+    seconds = (time.perf_counter() - began) * n_passes / (n_full * batch_size)
     print(json.dumps({"seconds": seconds, "volumes a second": n_passes / seconds}))
 
 

@@ -12,10 +12,13 @@ import pytest
 import generate_saliency_maps as script
 import run_saliency_generation as runner
 from mri_saliency import checks, evidence, groups, volumes
-from mri_saliency.outputs import OutputFolder
+from mri_saliency.errors import UserError
+from mri_saliency.outputs import OutputFolder, write_table
 from mri_saliency.volumes import Grid
 
 from .conftest import AFFINE, DIAGNOSIS_COLUMN, FLIPPED, REAL_SHAPE, brain, make_run, save_scan
+from .test_checks import made_up
+from .test_manual import MANUAL
 
 METHODS = ("saliency", "input_x_gradient")
 
@@ -111,22 +114,59 @@ def test_the_folder_describes_itself_to_bids_tools(finished):
     assert sidecar["SkullStripped"] is True
 
 
-def test_report_only_describes_again_without_the_network(finished, tmp_path, monkeypatch):
+def test_report_only_describes_again_without_the_network(finished, tmp_path, monkeypatch, capsys):
     """Even where model, table and scans are gone."""
     copy = tmp_path / "maps"
     shutil.copytree(finished.output, copy)
-    before = (copy / "group_maps/saliency/saliency_HC_mean.nii.gz").read_bytes()
+    tested = copy / "group_maps/saliency/saliency_TLE_minus_HC_p.nii.gz"
+    before = tested.read_bytes()
     for path in ("report.html", "attribution_summary.png", "method_agreement.csv", "group_maps"):
         shutil.rmtree(copy / path) if path == "group_maps" else (copy / path).unlink()
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(volumes, "load_volume", scan_is_gone)
     options = ["--output_dir", copy, "--report_only", "--key_slices", 40, "--workers", 0]
     assert script.main([*map(str, options), "--report_embed"]) == 0
-    assert (copy / "group_maps/saliency/saliency_HC_mean.nii.gz").read_bytes() == before
+    assert tested.read_bytes() == before
     page = (copy / "report.html").read_text()
     assert 'src="data:image/png;base64,' in page and 'src="saliency/' not in page
     assert script.main([*map(str, options), "--check_maps"]) == 2
     assert script.main(["--output_dir", str(tmp_path / "absent"), "--report_only"]) == 2
     assert script.main([*map(str, options[:3]), "--key_slices", "115"]) == 2
+    (copy / "mean_scan.npy").unlink()
+    assert script.main([*map(str, options)]) == 0
+    assert "TLE is not tested" in capsys.readouterr().err and not tested.exists()
+
+
+def scan_is_gone(path, *_):
+    raise UserError(f"{path}: no such file")
+
+
+def test_maps_made_otherwise_than_most_are_left_out(finished):
+    folder = OutputFolder(finished.output)
+    records = folder.records(json.loads(folder.run_record.read_text())["checkpoint"]["sha256"])
+    assert evidence.comparable(records) == (evidence.in_order(records), [])
+    odd = next(record for record in records if record["method"] == "saliency")
+    odd["fingerprint"]["first_slice"] = 11
+    alike, notes = evidence.comparable(records)
+    assert len(alike) == len(records) - 1 and odd not in alike
+    assert len(notes) == 1 and "saliency: 1 of 7 maps" in notes[0]
+
+
+def test_checks_of_maps_made_otherwise_are_no_verdict(tmp_path):
+    record = {"method": "smooth_grad", "fingerprint": {"checkpoint": "abc", "n_samples": 10}}
+    folder = OutputFolder(tmp_path)
+    table = made_up(0.1, 0.5).assign(fingerprint=evidence.digest_of(record["fingerprint"]))
+    write_table(folder.checks, table)
+    assert evidence.judge_checks(folder, [record])["smooth_grad"]["changes with the weights"] == "yes"
+    record["fingerprint"]["n_samples"] = 11
+    assert evidence.judge_checks(folder, [record]) == {}
+
+
+def test_every_column_is_in_the_manual(finished):
+    tables = list(finished.output.glob("*.csv"))
+    assert len(tables) == 3
+    for column in {column for table in tables for column in pd.read_csv(table).columns}:
+        assert f"`{column}`" in MANUAL
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,35 @@ def test_a_difference_fades_where_it_is_not_significant_and_is_outlined_where_it
 @pytest.mark.parametrize("n", [1, 7, 9])
 def test_summary_has_a_column_a_slice(n):
     picture = figures.summary_figure(view(n))
-    assert picture.shape[1] <= 60 + 8 * 230 and picture.shape[0] > 500 * (1 + (n > 8))
+    columns, blocks = min(n, 8), 1 + (n > 8)
+    assert picture.shape[1] == max(60 + columns * 230, 800)
+    assert picture.shape[0] == 62 + 68 + blocks * (44 + 2 * 230)
+    last = (n - 1) % 8 * 230 + 30
+    of_last = picture[62 + (blocks - 1) * 504 + 36 :, last : last + 224]
+    assert tuple(of_last[5, 0, :3]) == (0, 0, 0) and tuple(of_last[5, -1, :3]) == (255, 255, 255)
+
+
+def test_texts_are_where_they_belong():
+    plain = view(1, values=np.ones((1, 112, 112), np.float32))
+    said = {
+        "title": replace(plain, title="another"),
+        "subtitle": replace(plain, subtitle="another"),
+        "slice title": replace(plain, slice_titles=["another"]),
+        "labels": replace(plain, unit="another"),
+    }
+    before = next(figures.slice_figures(plain))
+    assert before.shape == (84 + 336 + 88, 56 + 3 * 360, 4)
+    boxes = {  # rows and columns that may change
+        "title": (4, 28, 56, 400),
+        "subtitle": (28, 54, 56, 400),
+        "slice title": (4, 28, 800, 1112),
+        "labels": (84 + 336 + 60, 84 + 336 + 84, 416, 1112),
+    }
+    for name, changed in said.items():
+        rows, columns, _ = np.nonzero(next(figures.slice_figures(changed)) != before)
+        top, bottom, left, right = boxes[name]
+        assert top <= rows.min() and rows.max() < bottom, name
+        assert left <= columns.min() and columns.max() < right, name
 
 
 def test_non_square_slices_keep_their_proportions():

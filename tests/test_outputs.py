@@ -67,3 +67,11 @@ def test_cells_that_a_spreadsheet_would_run_are_quoted(tmp_path):
     read = pd.read_csv(tmp_path / "a.csv")
     assert read["x"].tolist() == ["'=cmd|' /C calc'!A0", "plain"]
     assert read["y"].tolist() == [-1.5, 2]
+
+
+def test_names_that_look_like_numbers_stay_names(tmp_path):
+    table = pd.DataFrame(
+        {"fingerprint": ["123456789012", "12345678e012"], "subject_id": "0012", "value": 0.5}
+    )
+    outputs.write_table(tmp_path / "a.csv", table)
+    pd.testing.assert_frame_equal(outputs.read_table(tmp_path / "a.csv"), table, check_dtype=False)

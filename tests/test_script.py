@@ -146,7 +146,8 @@ def test_several_logits(tmp_path):
     run = make_run(tmp_path, lively_network(n_logits=3))
     assert script.main(run.options("--methods", "saliency", *QUICK)) == 0
     by_default = np.load(run.output / "saliency" / "12" / "12_saliency_attributions.npy")
-    row = pd.read_csv(run.output / "attribution_statistics.csv").set_index("subject_id").loc["12"]
+    statistics = pd.read_csv(run.output / "attribution_statistics.csv").set_index("subject_id")
+    row = statistics.loc["12"]
     assert row["target"] == row["predicted_label"]
     maps = {}
     for target in range(3):
