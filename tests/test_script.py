@@ -36,7 +36,7 @@ def test_the_contracts_run_through_all_methods(run_folder):
     run = run_folder
     assert script.main(run.options("--methods", *METHODS, *QUICK, "--workers", "1")) == 0
     expected = {"attribution_statistics.csv", "attribution_summary.png", "run.json", "report.html"}
-    expected |= {"method_agreement.csv", "dataset_description.json"}
+    expected |= {"method_agreement.csv", "dataset_description.json", "mean_scan.npy"}
     files = ("attributions.npy", "attributions.nii.gz", "attributions.json")
     for method in METHODS:
         for subject in ("sub-A", "sub-B", "12"):
