@@ -442,8 +442,11 @@ def close(a, b):
 
 
 def assert_same_maps(folder, expected):
-    arrays = sorted(path.relative_to(expected) for path in expected.rglob("*_attributions.npy"))
-    assert arrays and arrays == sorted(path.relative_to(folder) for path in folder.rglob("*_attributions.npy"))
+    arrays, there = (
+        sorted(path.relative_to(root) for path in root.rglob("*_attributions.npy"))
+        for root in (expected, folder)
+    )
+    assert arrays and arrays == there
     for path in arrays:
         assert close(np.load(folder / path), np.load(expected / path)), path
 
