@@ -65,7 +65,7 @@ DEMO_COMMAND = "python run_saliency_generation.py --demo"
 
 BATCH_SIZES = {"cpu": 10, "cuda": 50}
 BASELINES = ("zero", "background", "hc_mean")
-QUEUED_PER_WORKER = 3  # maps waiting to be drawn at most, so that memory does not grow
+QUEUED_PER_WORKER = 2  # maps waiting to be drawn at most, so that memory does not grow
 REPORT_EVERY_S = 20.0  # between progress lines where the output is no terminal
 SHOWN_FAILURES = 10
 CHECKED_SCANS = 4

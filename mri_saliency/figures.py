@@ -735,7 +735,7 @@ def _areas(axes: Axes, areas: dict[str, dict[str, dict[str, float]]]) -> None:
             facecolor=colour if order == "random" else "white",
         )  # fmt: skip
     axes.axhline(0, color="black", linewidth=0.8)
-    axes.set_title("Area between a map's order and another (> 0: better)")
+    axes.set_title("Area to another order (above 0: better)")
     axes.legend(fontsize=8)
     _method_ticks(axes, list(areas))
 
