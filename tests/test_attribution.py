@@ -53,6 +53,11 @@ def test_the_registry_and_the_dispatch_name_the_same_methods(prepared):
     assert Explainer(prepared, Settings(1)).methods == set(METHODS)
 
 
+def test_a_network_with_batch_normalisation_left_is_refused(network):
+    with pytest.raises(ValueError, match="merged"):
+        Explainer(network, Settings(1))
+
+
 def test_deterministic_methods_equal_captum(network, prepared, inputs):
     plain = network.requires_grad_(False)
     x = inputs.clone().requires_grad_()
@@ -84,7 +89,7 @@ def test_integrated_gradients_start_from_the_baseline(network, prepared, inputs)
 def test_the_scans_own_pass_is_shared(prepared, inputs):
     passes = []
     explainer = Explainer(prepared, Settings(4, N_STEPS, N_SAMPLES, NOISE))
-    with prepared.register_forward_hook(lambda *_: passes.append(1)):
+    with prepared.features[1].register_forward_hook(lambda *_: passes.append(1)):
         batch = batch_of(explainer, inputs)
         for method in ("saliency", "input_x_gradient"):
             explainer.attribute(method, batch)
@@ -152,7 +157,7 @@ def test_maps_do_not_depend_on_batch_size_order_or_company(prepared, inputs, met
 @pytest.mark.parametrize("batch_size", [2, 5])
 def test_no_pass_exceeds_the_batch_size(prepared, inputs, method, batch_size):
     sizes = []
-    with prepared.features[0].register_forward_hook(lambda *a: sizes.append(len(a[1][0]))):
+    with prepared.features[1].register_forward_hook(lambda *a: sizes.append(len(a[1][0]))):
         explainer = Explainer(prepared, Settings(batch_size, N_STEPS, N_SAMPLES))
         explainer.attribute(method, batch_of(explainer, inputs))
     assert max(sizes) <= batch_size
@@ -168,12 +173,12 @@ def test_out_of_memory_halves_the_batch_and_repeats(prepared, inputs):
 
     reference = stacked(explain(prepared, inputs, "gradient_shap"))
     explainer = Explainer(prepared, Settings(8, N_STEPS, N_SAMPLES, NOISE))
-    batch = batch_of(explainer, inputs)
-    with prepared.register_forward_pre_hook(too_much_for(2)), pytest.warns(match="--batch_size 2"):
+    batch, layer = batch_of(explainer, inputs), prepared.features[1]
+    with layer.register_forward_pre_hook(too_much_for(2)), pytest.warns(match="--batch_size 2"):
         found = stacked(explainer.attribute("gradient_shap", batch))
     assert explainer.settings.batch_size == 2
     assert_equal_maps(found, reference, 1e-5)
-    with prepared.register_forward_pre_hook(too_much_for(0)), pytest.warns():
+    with layer.register_forward_pre_hook(too_much_for(0)), pytest.warns():
         with pytest.raises(UserError, match="one volume at a time"):
             explainer.attribute("saliency", batch)
 

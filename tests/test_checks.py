@@ -7,6 +7,7 @@ import torch
 
 from mri_saliency import checks
 from mri_saliency.attribution import Explainer, Settings
+from mri_saliency.checkpoint import prepare_for_attribution
 
 from .conftest import lively_network, scan_inputs
 
@@ -15,7 +16,7 @@ METHODS = ["saliency", "smooth_grad"]
 
 @pytest.fixture(scope="module")
 def network():
-    return lively_network()
+    return prepare_for_attribution(lively_network())
 
 
 @pytest.fixture(scope="module")
@@ -70,14 +71,17 @@ def test_replacement_starts_and_ends_at_scan_and_baseline(table):
 
 
 class Linear(torch.nn.Module):
-    """A network whose logit is a weighted sum: the order of contributions is known."""
+    """A network of an EfficientNet's form whose logit is a weighted sum of its inputs."""
 
     def __init__(self, weights):
         super().__init__()
-        self.weights = torch.nn.Parameter(weights, requires_grad=False)
-
-    def forward(self, x):
-        return (x * self.weights).sum(dim=(1, 2, 3))[:, None]
+        copying = torch.nn.Conv2d(len(weights), len(weights), 1, bias=False)
+        torch.nn.init.dirac_(copying.weight)
+        nothing = torch.nn.Identity()
+        self.features = torch.nn.Sequential(torch.nn.Sequential(copying, nothing, nothing))
+        self.avgpool = nothing
+        self.classifier = torch.nn.Linear(weights.numel(), 1, bias=False)
+        self.classifier.weight.data = weights.reshape(1, -1)
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])

@@ -163,16 +163,13 @@ class Attack:
         return self.call
 
 
-def gigantic():
-    return np._core.multiarray._reconstruct if hasattr(np, "_core") else np.core.multiarray._reconstruct
-
-
 def npz():
     file = io.BytesIO()
     np.savez(file, np.zeros(3))
     return file.getvalue()
 
 
+RECONSTRUCT = np.zeros(1).__reduce__()[0]  # NumPy moved it
 BAD_SCANS = {
     "missing.nii": (None, "no such file"),
     "folder.nii": ("folder", "is a folder"),
@@ -196,7 +193,7 @@ BAD_SCANS = {
     "system.pkl": (pickle.dumps({"image": Attack(os.system, "touch attacked")}), "could run code"),
     "eval.pkl": (pickle.dumps({"image": Attack(eval, "1+1")}), "could run code"),
     "own.pkl": (pickle.dumps({"image": Attack(volumes.load_volume, "x", 1)}), "could run code"),
-    "huge.pkl": (pickle.dumps({"image": Attack(gigantic(), np.ndarray, (10**11,), b"d")}), "claims memory"),
+    "huge.pkl": (pickle.dumps({"image": Attack(RECONSTRUCT, np.ndarray, (10**11,), b"d")}), "claims memory"),
 }
 
 
