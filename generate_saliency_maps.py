@@ -961,14 +961,14 @@ class Ledger:
         self._pending.append((job, writing))
 
     def collect(self, most_pending: int) -> None:
-        """Wait until at most this many maps are still being written.
+        """Take in the maps that are written, and wait until at most this many are still to come.
 
         Raises
         ------
         OutputError
             The output folder cannot be written to.
         """
-        while len(self._pending) > most_pending:
+        while self._pending and (len(self._pending) > most_pending or self._pending[0][1].done()):
             job, writing = self._pending.popleft()
             try:
                 self.work_s.update(writing.result())

@@ -278,13 +278,12 @@ class Explainer:
             targets = [batch.targets[i] for i in draws.scans]
             starts = self._stem(draws.noise)
             points = torch.lerp(starts, ends[draws.scans], draws.fractions[:, None, None, None])
-            differences = batch.inputs[draws.scans] - draws.noise
-            gradients, _ = self._gradients(points, targets)
-            contributions = differences * self._stem.back(gradients, differences)
+            gradients = self._stem.back(self._gradients(points, targets)[0], draws.noise)
             noise_logits = _of_targets(self._predict(starts), targets)
-            for scan, contribution, logit in zip(draws.scans, contributions, noise_logits, strict=True):
-                maps[scan] += contribution / self.settings.n_samples
-                expected[scan] -= logit / self.settings.n_samples
+            for i, scan in enumerate(draws.scans):
+                change = (batch.inputs[scan] - draws.noise[i]) / self.settings.n_samples
+                maps[scan].addcmul_(change, gradients[i])
+                expected[scan] -= noise_logits[i] / self.settings.n_samples
         return maps, expected
 
     def _deep_lift(self, batch: Batch, _: str) -> tuple[Tensor, Tensor]:

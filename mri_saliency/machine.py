@@ -163,6 +163,10 @@ class Work:
         """Take it back, if no process has begun it; tells whether that was so."""
         return self._future.cancel()
 
+    def done(self) -> bool:
+        """Tell whether it is over, however it ended."""
+        return self._future.done()
+
     def wait(self) -> None:
         """Wait until it is over, however it ends."""
         self._future.exception()
