@@ -38,6 +38,7 @@ from mri_saliency.machine import (
     choose_device,
     hardware_name,
     leave,
+    return_freed_memory,
     usable_cores,
     without_collection,
 )
@@ -137,6 +138,7 @@ def run(options: argparse.Namespace, command_line: str) -> int:
         ledger.close()
         if not ranks.is_first:
             return conclude(stopped, DONE)
+        return_freed_memory()
 
         records = task.folder.records(task.checkpoint_hash)
         try:

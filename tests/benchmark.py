@@ -22,6 +22,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,27 +136,29 @@ def time_contestant(contestant: str, n_scans: int, folder: Path, options: argpar
 class PeakMemory(threading.Thread):
     """Watches the memory of a process and its children (Linux).
 
-    Their own pages are added up; pages of files, such as libraries, which they share, count as the most
-    that one of them has. The exact account (proportional set size) takes the system a tenth of a second
-    a look, during which the process waits.
+    The sum of each one's own peak, which the system keeps, however short: at least what they had at any
+    one time. Pages of files, such as libraries, which they share, count as the most that one of them has.
     """
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
-        self._pid, self._peak_kib, self._ended = pid, 0, threading.Event()
+        self._pid, self._ended = pid, threading.Event()
+        self._peaks_kib: dict[int, tuple[int, int]] = {}  # of its own pages and of those of files
         self.start()
 
     def run(self) -> None:
         """Look four times a second."""
         while not self._ended.wait(0.25):
-            own, of_files = zip(*map(self._kib, self._family(self._pid)), strict=True)
-            self._peak_kib = max(self._peak_kib, sum(own) + max(of_files))
+            for pid in self._family(self._pid):
+                with suppress(OSError, KeyError):  # it is gone
+                    self._peaks_kib[pid] = self._kib(pid)
 
     def stop(self) -> float:
         """End the watch; returns the peak in GiB."""
         self._ended.set()
         self.join()
-        return self._peak_kib / 2**20
+        own, of_files = zip(*self._peaks_kib.values(), strict=True)
+        return (sum(own) + max(of_files)) / 2**20
 
     def _family(self, pid: int) -> list[int]:
         try:
@@ -165,17 +168,10 @@ class PeakMemory(threading.Thread):
         return [pid, *(member for child in children for member in self._family(int(child)))]
 
     def _kib(self, pid: int) -> tuple[int, int]:
-        """Return a process's own pages, shared memory included, and those of files."""
-        try:
-            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        except OSError:
-            return 0, 0
-        kib = {
-            name: int(rest.split()[0])
-            for name, _, rest in (line.partition(":") for line in lines)
-            if name.startswith("Rss")
-        }
-        return kib.get("RssAnon", 0) + kib.get("RssShmem", 0), kib.get("RssFile", 0)
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        fields = {name: rest.split() for name, _, rest in (line.partition(":") for line in lines)}
+        peak, of_files = int(fields["VmHWM"][0]), int(fields["RssFile"][0])
+        return peak - of_files, of_files
 
 
 def run_floor(options: argparse.Namespace) -> None:
