@@ -145,11 +145,15 @@ def run(options: argparse.Namespace, command_line: str) -> int:
             write_tables(task.folder, records, ledger)
             record.write("interrupted" if stopped else "describing", ledger)
             if not stopped and options.check_maps:
-                check_maps(task, workers, ranks)
+                try:
+                    check_maps(task, workers, ranks)
+                except OutputError:
+                    raise
+                except Exception as error:  # the cohort is described all the same
+                    stopped = UserError(f"--check_maps: {reason_of(error)}")
             if not isinstance(stopped, KeyboardInterrupt):
                 describe_cohort(task.folder, records, options, workers)
-            if not stopped:
-                record.write("done", ledger)
+            record.write("interrupted" if stopped else "done", ledger)
         except (UserError, KeyboardInterrupt) as reason:
             stopped = stopped or reason
         return conclude(stopped, report(task.folder, records, ledger, started))
@@ -216,7 +220,14 @@ def prepare(options: argparse.Namespace, hashing: Future[str], workers: Workers,
     check_atlas(options, scans, checkpoint.n_slices)
     folder = OutputFolder(options.output_dir)
     folder.create()
-    explainer = Explainer(checkpoint.network.to(device), settings_for(options, device))
+    try:
+        network = checkpoint.network.to(device)
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(
+            f"--device: {device} cannot be used now ({reason}). Free it, or name another."
+        ) from error
+    explainer = Explainer(network, settings_for(options, device))
     baseline = make_baseline(options, checkpoint, cohort.scans, workers)
     checkpoint_hash = hashing.result()
     fingerprints = fingerprints_of(options, explainer, checkpoint_hash, baseline)
@@ -501,8 +512,8 @@ def fingerprints_of(
         "first_slice": options.first_slice,
         "target": options.target,
     }
-    # a CPU and a GPU draw different numbers
-    drawn_on = {"drawn_on": next(explainer.network.parameters()).device.type}
+    # a CPU and each model of GPU draw different numbers
+    drawn_on = {"drawn_on": hardware_name(next(explainer.network.parameters()).device)}
     return {
         name: of_all
         | {setting: settings[setting] for setting in METHODS[name].settings}

@@ -75,6 +75,8 @@ class Batch:
         The logit to explain, for each scan.
     logits : Tensor or None
         The network's outputs (n, n_logits), once a pass has shown them.
+    baseline_logits : Tensor or None
+        The network's outputs for `baselines`, once needed.
     gradients : Tensor or None
         Of the targets' logits at `inputs`, once a method has asked for them.
     """
@@ -84,6 +86,7 @@ class Batch:
     scan_ids: list[str]
     targets: list[int]
     logits: Tensor | None = None
+    baseline_logits: Tensor | None = None
     gradients: Tensor | None = None
 
 
@@ -152,12 +155,24 @@ class Explainer:
             Stable names that seed each scan's random draws.
         target : int or None
             The logit to explain; None: each scan's predicted class.
+
+        Raises
+        ------
+        UserError
+            The device's memory does not suffice for the scans.
         """
         device = next(self.network.parameters()).device
-        on_device = [
-            torch.from_numpy(array).to(device).permute(0, 2, 3, 1).contiguous()
-            for array in (inputs, baselines)
-        ]
+        try:
+            on_device = [
+                torch.from_numpy(array).to(device).permute(0, 2, 3, 1).contiguous()
+                for array in (inputs, baselines)
+            ]
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
+            raise UserError(
+                f"the device has too little memory for {len(inputs)} scans; try a smaller --batch_size."
+            ) from error
         batch = Batch(*on_device, scan_ids, [target or 0] * len(inputs))
         if target is None:
             batch.targets = self.logits(batch).argmax(dim=1).tolist()
@@ -176,16 +191,18 @@ class Explainer:
         return max(1, self.settings.batch_size // passes.get(method, 1))
 
     def part_of(self, batch: Batch, part: slice) -> Batch:
-        """Return some of a batch's scans; the logits are found for all of them together."""
+        """Return some of a batch's scans; what all of them need is found for all together."""
         scan_ids = batch.scan_ids[part]
         if len(scan_ids) == len(batch.scan_ids):
             return batch
+        is_shared = len(batch.baselines) == 1
         return Batch(
             batch.inputs[part],
-            batch.baselines if len(batch.baselines) == 1 else batch.baselines[part],
+            batch.baselines if is_shared else batch.baselines[part],
             scan_ids,
             batch.targets[part],
             self.logits(batch)[part],
+            self._baseline_logits(batch) if is_shared else None,
             None if batch.gradients is None else batch.gradients[part],
         )
 
@@ -194,6 +211,14 @@ class Explainer:
         if batch.logits is None:
             batch.logits = self._within_memory("prediction", lambda: self._predict(self._stem(batch.inputs)))
         return batch.logits
+
+    def _baseline_logits(self, batch: Batch) -> Tensor:
+        """Return the network's outputs for a batch's baselines, (n or 1, n_logits)."""
+        if batch.baseline_logits is None:
+            batch.baseline_logits = self._within_memory(
+                "prediction", lambda: self._predict(self._stem(batch.baselines))
+            )
+        return batch.baseline_logits
 
     def attribute(self, method: str, batch: Batch) -> list[Attribution]:
         """Make the map of each scan of `batch` with `method`.
@@ -218,12 +243,14 @@ class Explainer:
         while True:
             try:
                 return run()
-            except torch.OutOfMemoryError as error:
+            except RuntimeError as error:
+                if not _is_out_of_memory(error):
+                    raise
                 smaller = self.settings.batch_size // 2
                 if not smaller:
                     raise UserError(
                         f"{work}: the device has too little memory for one volume at a time. "
-                        "Free some, or use another --device."
+                        "Free some, start with a smaller --batch_size, or use another --device."
                     ) from error
             warnings.warn(f"out of memory; going on with --batch_size {smaller}", stacklevel=2)
             self.settings = replace(self.settings, batch_size=smaller)
@@ -294,8 +321,9 @@ class Explainer:
             warnings.simplefilter("ignore")  # Captum announces its hooks for every call
             # Captum runs scans and baselines in one pass
             for group in _slices(len(ends), self.settings.batch_size // 2):
+                leaves = ends[group].detach().requires_grad_()
                 attributed = DeepLift(self._deep_lift_network, multiply_by_inputs=False).attribute(
-                    ends[group].detach().requires_grad_(), starts[group], target=batch.targets[group]
+                    leaves, starts[group], target=_for_captum(batch.targets[group])
                 )
                 multipliers.append(attributed.detach())
         # the stem is linear: its multipliers are its weights
@@ -328,7 +356,7 @@ class Explainer:
                 method.attribute(
                     scans,
                     starts[group],
-                    target=targets[group],
+                    target=_for_captum(targets[group]),
                     n_steps=n_steps,
                     internal_batch_size=len(scans) * math.ceil(n_steps / n_passes),
                 ).detach()
@@ -342,7 +370,8 @@ class Explainer:
         gradients, logits = [], []
         for group in _slices(len(points), self.settings.batch_size):
             leaves = points[group].detach().requires_grad_()
-            gradients.append(method.attribute(leaves, target=targets[group], abs=False).detach())
+            attributed = method.attribute(leaves, target=_for_captum(targets[group]), abs=False)
+            gradients.append(attributed.detach())
             logits.append(self._after_stem.latest_logits)
         return torch.cat(gradients), torch.cat(logits)
 
@@ -354,7 +383,7 @@ class Explainer:
     def _logit_change(self, batch: Batch) -> Tensor:
         """Logit at the scans less the logit at their baselines, float64 (n,)."""
         logits = self.logits(batch)
-        baseline_logits = self._predict(self._stem(batch.baselines)).expand_as(logits)
+        baseline_logits = self._baseline_logits(batch).expand_as(logits)
         return _of_targets(logits, batch.targets) - _of_targets(baseline_logits, batch.targets)
 
     def _draws(self, batch: Batch, method: str, at_a_time: int) -> Iterator[_Draws]:
@@ -425,6 +454,17 @@ class _AfterStem(nn.Module):
         logits = self.layers(points)
         self.latest_logits = logits.detach()
         return logits
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """Tell whether a device's memory did not suffice; its libraries have errors of their own for that."""
+    signs = ("out of memory", "ALLOC_FAILED", "unable to find an engine", "can't allocate memory")
+    return isinstance(error, torch.OutOfMemoryError) or any(sign in str(error) for sign in signs)
+
+
+def _for_captum(targets: list[int]) -> int | list[int]:
+    """One number if all are equal: a list would be copied to the GPU in each pass, which waits for it."""
+    return targets[0] if len(set(targets)) == 1 else targets
 
 
 def _of_targets(logits: Tensor, targets: list[int]) -> Tensor:

@@ -238,7 +238,7 @@ def _maps(explainer: Explainer, method: str, batch: Batch) -> np.ndarray:
 
 def _afresh(batch: Batch, **changes: object) -> Batch:
     """Copy a batch without what another network, or another input, has shown."""
-    return replace(batch, logits=None, gradients=None, **changes)
+    return replace(batch, logits=None, baseline_logits=None, gradients=None, **changes)
 
 
 def _compare(

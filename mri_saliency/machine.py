@@ -45,7 +45,9 @@ def choose_device(name: str | None, ranks: Ranks | None = None) -> torch.device:
     """
     import torch
 
-    there = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    # devices are counted even where the driver is too old for them
+    n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    there = ["cpu", *(f"cuda:{index}" for index in range(n_gpus))]
     own = f"cuda:{ranks.local_rank}" if ranks else DEFAULT_DEVICE
     if ranks and ranks.size > 1 and name not in (None, "cpu", "cuda"):
         raise UserError(f"--device: with torchrun each rank takes its own GPU; leave {name!r} out.")
@@ -56,10 +58,9 @@ def choose_device(name: str | None, ranks: Ranks | None = None) -> torch.device:
         raise UserError(f"--device: no device {name!r} here; there are {', '.join(there)}.")
     # float32 as written: NVIDIA's convolutions otherwise round their inputs to 10 bits
     torch.backends.cudnn.allow_tf32 = False
-    if name == "cpu":
-        keep_freed_memory()
-        if ranks and ranks.size > 1:
-            torch.set_num_threads(usable_cores())  # torchrun leaves each rank a single one
+    keep_freed_memory()
+    if name == "cpu" and ranks and ranks.size > 1:
+        torch.set_num_threads(usable_cores())  # torchrun leaves each rank a single one
     return torch.device(name)
 
 

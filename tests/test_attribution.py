@@ -163,11 +163,14 @@ def test_no_pass_exceeds_the_batch_size(prepared, inputs, method, batch_size):
     assert max(sizes) <= batch_size
 
 
-def test_out_of_memory_halves_the_batch_and_repeats(prepared, inputs):
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("injected"), RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")]
+)
+def test_out_of_memory_halves_the_batch_and_repeats(prepared, inputs, error):
     def too_much_for(limit):
         def check(_module, arguments):
             if len(arguments[0]) > limit:
-                raise torch.OutOfMemoryError("injected")
+                raise error
 
         return check
 
@@ -181,6 +184,41 @@ def test_out_of_memory_halves_the_batch_and_repeats(prepared, inputs):
     with layer.register_forward_pre_hook(too_much_for(0)), pytest.warns():
         with pytest.raises(UserError, match="one volume at a time"):
             explainer.attribute("saliency", batch)
+
+
+def test_other_errors_of_the_device_are_not_taken_for_a_lack_of_memory(prepared, inputs):
+    def fail(*_):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    explainer = Explainer(prepared, Settings(8))
+    batch = batch_of(explainer, inputs)
+    with prepared.features[1].register_forward_pre_hook(fail), pytest.raises(RuntimeError, match="illegal"):
+        explainer.attribute("saliency", batch)
+    assert explainer.settings.batch_size == 8
+
+
+def test_scans_that_the_device_cannot_hold_are_named(prepared, inputs, monkeypatch):
+    def full(_):
+        raise torch.OutOfMemoryError("injected")
+
+    monkeypatch.setattr("torch.from_numpy", full)
+    with pytest.raises(UserError, match="3 scans.*--batch_size"):
+        batch_of(Explainer(prepared, Settings(8)), inputs)
+
+
+def test_a_shared_baseline_passes_the_network_once(prepared, inputs):
+    explainer = Explainer(prepared, Settings(N_STEPS, N_STEPS))
+    batch = batch_of(explainer, inputs)
+    predicted = []  # volumes of the passes without gradients
+
+    def note(_module, arguments, _output):
+        if not torch.is_grad_enabled():
+            predicted.append(len(arguments[0]))
+
+    with prepared.features[1].register_forward_hook(note):
+        for scan in range(len(inputs)):
+            explainer.attribute("integrated_gradients", explainer.part_of(batch, slice(scan, scan + 1)))
+    assert predicted == [len(inputs), 1]
 
 
 def test_the_seed_matters_to_stochastic_methods_alone(prepared, inputs):

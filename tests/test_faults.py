@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import generate_saliency_maps as script
 from mri_saliency import outputs
@@ -265,6 +266,33 @@ def test_signals_end_the_run_within_seconds(run_folder, number):
     assert len(table) == len(list(run_folder.output.rglob("*_attributions.json"))) > 0
     assert json.loads((run_folder.output / "run.json").read_text())["status"] == "interrupted"
     assert not list(run_folder.output.rglob("*.part"))
+
+
+# --- The device ---------------------------------------------------------------------------------
+
+
+def test_a_device_that_cannot_take_the_network_is_named(run_folder, monkeypatch, capsys):
+    to = torch.nn.Module.to
+
+    def full(module, *device, **form):
+        if device:
+            raise torch.OutOfMemoryError("out of memory")
+        return to(module, **form)
+
+    monkeypatch.setattr("torch.nn.Module.to", full)
+    assert run(run_folder) == 2
+    assert "error: --device: cpu cannot be used now (out of memory)" in capsys.readouterr().err
+
+
+def test_checks_that_fail_leave_the_report(run_folder, monkeypatch, capsys):
+    def fail(*_):
+        raise UserError("the device has too little memory")
+
+    monkeypatch.setattr("mri_saliency.checks.check_maps", fail)
+    assert run(run_folder, "--check_maps", "2") == 1
+    assert "error: --check_maps: the device has too little memory" in capsys.readouterr().err
+    assert (run_folder.output / "report.html").exists()
+    assert json.loads((run_folder.output / "run.json").read_text())["status"] == "interrupted"
 
 
 # --- The disk -----------------------------------------------------------------------------------
