@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -252,7 +253,9 @@ def test_signals_end_the_run_within_seconds(run_folder, number):
     options = run_folder.options("--methods", "saliency", "smooth_grad", "--n_samples", "80")
     workers = str(int(number == signal.SIGTERM))
     command = [sys.executable, str(SCRIPT), *options, "--batch_size", "1", "--workers", workers]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    # where the tests themselves run in the background of a shell, SIGINT is ignored, and that is inherited
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
     while not list(run_folder.output.rglob("*_attributions.json")):
         assert process.poll() is None
         time.sleep(0.1)
