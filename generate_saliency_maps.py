@@ -147,8 +147,6 @@ def run(options: argparse.Namespace, command_line: str) -> int:
             if not stopped and options.check_maps:
                 try:
                     check_maps(task, workers, ranks)
-                except OutputError:
-                    raise
                 except Exception as error:  # the cohort is described all the same
                     stopped = UserError(f"--check_maps: {reason_of(error)}")
             if not isinstance(stopped, KeyboardInterrupt):

@@ -262,6 +262,18 @@ def test_an_interrupt_keeps_what_is_written(run_folder, monkeypatch):
     assert len(list(run_folder.output.rglob("*.npy"))) == 3
 
 
+def test_a_map_counts_as_soon_as_it_is_written(run_folder, monkeypatch):
+    add, counted = script.Ledger.add, []
+
+    def note(ledger, *args):
+        counted.append(ledger.n_written)
+        add(ledger, *args)
+
+    monkeypatch.setattr(script.Ledger, "add", note)
+    assert script.main(run_folder.options("--methods", "saliency", *QUICK, "--workers", "0")) == 0
+    assert counted == [0, 1, 2]
+
+
 def test_without_cuda_the_cpu_serves_with_a_warning(run_folder, monkeypatch, capsys):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)  # the driver is too old for it
