@@ -64,9 +64,11 @@ CSV_PATH = Path("/space/mcdonald-syn01/1/projects/jsawant/Diffusion_paper/data_c
 OUTPUT_DIR = RUN_FOLDER / "fold_1/saliency_maps_detailed"
 DEMO_COMMAND = "python run_saliency_generation.py --demo"
 
-BATCH_SIZES = {"cpu": 10, "cuda": 50}
+BATCH_SIZES = {"cpu": 25, "cuda": 50}
 BASELINES = ("zero", "background", "hc_mean")
-QUEUED_PER_WORKER = 2  # maps waiting to be drawn at most, so that memory does not grow
+# both small, so that memory hardly grows with the cohort
+GROUP_SIZE = 10  # scans loaded and explained together at most
+QUEUED_PER_WORKER = 2  # maps waiting to be drawn at most
 REPORT_EVERY_S = 20.0  # between progress lines where the output is no terminal
 SHOWN_FAILURES = 10
 CHECKED_SCANS = 4
@@ -173,8 +175,8 @@ class Task:
 
     @property
     def group_size(self) -> int:
-        """How many scans are explained together: as many as fit in a pass."""
-        return self.explainer.settings.batch_size
+        """How many scans are explained together: no more than fit in a pass."""
+        return min(GROUP_SIZE, self.explainer.settings.batch_size)
 
     @property
     def load(self) -> Callable[[Scan], LoadedScan]:
