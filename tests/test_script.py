@@ -14,6 +14,7 @@ from PIL import Image
 
 import generate_saliency_maps as script
 import run_saliency_generation as runner
+from mri_saliency.attribution import Explainer
 from mri_saliency.cohort import Scan
 from mri_saliency.methods import METHODS
 from mri_saliency.volumes import air_input, load_volume
@@ -272,6 +273,20 @@ def test_a_map_counts_as_soon_as_it_is_written(run_folder, monkeypatch):
     monkeypatch.setattr(script.Ledger, "add", note)
     assert script.main(run_folder.options("--methods", "saliency", *QUICK, "--workers", "0")) == 0
     assert counted == [0, 1, 2]
+
+
+def test_scans_are_explained_in_small_groups(run_folder, monkeypatch, maps_only):
+    batch, sizes = Explainer.batch, []
+
+    def note(explainer, inputs, *args):
+        sizes.append(len(inputs))
+        return batch(explainer, inputs, *args)
+
+    monkeypatch.setattr(Explainer, "batch", note)
+    monkeypatch.setattr(script, "GROUP_SIZE", 2)
+    options = run_folder.options("--methods", "saliency", "--key_slices", "50", "--workers", "0")
+    assert script.main(options) == 0
+    assert sizes == [2, 1]
 
 
 def test_without_cuda_the_cpu_serves_with_a_warning(run_folder, monkeypatch, capsys):
