@@ -199,10 +199,13 @@ def test_orientation_to_a_common_grid():
 def test_alarms(finished):
     folder = OutputFolder(finished.output)
     records = folder.records(json.loads(folder.run_record.read_text())["checkpoint"]["sha256"])
+    complete = {"saliency": "integrated_gradients", "input_x_gradient": "gradient_shap"}
     for record in records:
         record["statistics"] |= {"brain_share": 0.4, "completeness_verdict": "check"}
+        record["statistics"]["method"] = complete[record["statistics"]["method"]]
     said = " ".join(evidence.alarms_of(records, {"saliency": {"finds the evidence": "NO"}}))
-    assert "outside the brain" in said and "7 of 7 maps do not add up" in said
+    assert "outside the brain" in said and "integrated_gradients: 7 of 7 maps do not add up" in said
+    assert "logit's change; raise --n_steps." in said and "logit's change; raise --n_samples." in said
     assert "fails the check “finds the evidence”" in said
 
 
