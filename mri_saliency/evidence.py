@@ -439,9 +439,11 @@ def alarms_of(records: list[dict], verdicts: dict[str, dict[str, str]]) -> list[
             )
         unfinished = (rows["completeness_verdict"] == "check").sum()
         if unfinished:
-            alarm = f"{method}: {unfinished} of {len(rows)} maps do not add up to the logit's change"
-            remedies = [name for name in METHODS[method].settings if name in ("n_steps", "n_samples")]
-            alarms.append("; raise --".join([alarm, *remedies]) + ".")
+            counts = [name for name in METHODS[method].settings if name.startswith("n_")]
+            remedy = "".join(f"; raise --{name}" for name in counts)
+            alarms.append(
+                f"{method}: {unfinished} of {len(rows)} maps do not add up to the logit's change{remedy}."
+            )
         zero = (rows["abs_mean"] == 0).sum()
         if zero:
             alarms.append(f"{method}: {zero} of {len(rows)} maps are zero everywhere.")

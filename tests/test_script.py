@@ -271,7 +271,7 @@ def test_a_map_counts_as_soon_as_it_is_written(run_folder, monkeypatch):
         add(ledger, *args)
 
     monkeypatch.setattr(script.Ledger, "add", note)
-    assert script.main(run_folder.options("--methods", "saliency", *QUICK, "--workers", "0")) == 0
+    assert script.main(run_folder.options("--methods", "saliency", *QUICK)) == 0
     assert counted == [0, 1, 2]
 
 
@@ -284,8 +284,7 @@ def test_scans_are_explained_in_small_groups(run_folder, monkeypatch, maps_only)
 
     monkeypatch.setattr(Explainer, "batch", note)
     monkeypatch.setattr(script, "GROUP_SIZE", 2)
-    options = run_folder.options("--methods", "saliency", "--key_slices", "50", "--workers", "0")
-    assert script.main(options) == 0
+    assert script.main(run_folder.options("--methods", "saliency", "--key_slices", "50")) == 0
     assert sizes == [2, 1]
 
 
