@@ -535,7 +535,7 @@ def _method_colour(index: int) -> str:
 def _method_ticks(axes: Axes, methods: Sequence[str]) -> None:
     axes.set_xticks(range(len(methods)), [_label(method) for method in methods])
     axes.tick_params(axis="x", rotation=35 if len(methods) > 3 else 0, labelsize=9)
-    axes.set_xlim(-0.6, len(methods) - 0.4)
+    axes.set_xlim(-0.5, len(methods) - 0.5)
 
 
 def _box(
