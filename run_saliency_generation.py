@@ -12,13 +12,12 @@ from pathlib import Path
 
 import generate_saliency_maps
 from mri_saliency.errors import UserError
-from mri_saliency.machine import leave
 
 N_SAMPLES = 20
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the quick test or the demo; returns the script's exit code."""
+    """Run the quick test or the demo; return the script's exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
@@ -49,4 +48,4 @@ def main(args: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    leave(main())
+    sys.exit(main())

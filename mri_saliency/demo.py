@@ -19,11 +19,16 @@ import torch
 from torch import nn
 from torchvision.ops import StochasticDepth
 
-from mri_saliency import __version__, measures, outputs, volumes
-from mri_saliency.checkpoint import build_network
+from mri_saliency import __version__
+from mri_saliency.attribution.methods import METHODS
 from mri_saliency.errors import UserError
-from mri_saliency.machine import keep_freed_memory
-from mri_saliency.methods import METHODS
+from mri_saliency.inputs.checkpoint import build_network
+from mri_saliency.inputs.loading import load_volume
+from mri_saliency.inputs.preprocessing import brain_mask, to_network_input, z_scored
+from mri_saliency.maps.statistics import localisation
+from mri_saliency.output.files import read_json, write_json, write_table
+from mri_saliency.output.folder import OutputFolder
+from mri_saliency.runtime.device import keep_freed_memory
 
 GRID_SHAPE = (113, 137, 113)  # CAT12's
 AFFINE = np.array([[1.5, 0, 0, -84], [0, 1.5, 0, -120], [0, 0, 1.5, -72], [0, 0, 0, 1.0]])
@@ -35,7 +40,7 @@ N_SLICES = 115
 HIPPOCAMPUS_MM = {"right": ((23, -11, -21), (30, -38, -4)), "left": ((-23, -11, -21), (-30, -38, -4))}
 HIPPOCAMPUS_RADIUS_MM = 6.5
 LEAST_GREY_MATTER = 0.15
-CUBE_MM = 30  # regions of the demo's atlas beside the hippocampi
+CUBE_MM = 30  # edge of the regions of the demo's atlas other than the hippocampi
 LOSS = (0.75, 0.95)  # share of the lesion's grey matter that is lost
 
 # Brains differ smoothly (by a field with a grid of random values), in noise, and in brightness.
@@ -49,7 +54,7 @@ TRAINING_SEED, COHORT_SEED, UNSEEN_SEED = 1, 2, 3
 
 
 def run(folder: Path, passed_on: list[str], generate: Callable[[list[str]], int]) -> int:
-    """Make the demo in `folder` unless it is there, explain it, and say what the maps found.
+    """Make the demo in `folder` unless an earlier run did, explain it, and print what the maps found.
 
     Parameters
     ----------
@@ -87,7 +92,7 @@ def run(folder: Path, passed_on: list[str], generate: Callable[[list[str]], int]
         ]
     )
     if code in (0, 1):
-        report_localisation(folder, outputs.OutputFolder(output_dir))
+        report_localisation(folder, OutputFolder(output_dir))
     return code
 
 
@@ -96,7 +101,7 @@ def make(folder: Path) -> None:
     keep_freed_memory()
     stamp = folder / "demo.json"
     recipe = {"version": __version__, "steps": TRAINING_STEPS, "scans": N_SCANS}
-    made = outputs.read_json(stamp) or {}
+    made = read_json(stamp) or {}
     if made.get("recipe") == recipe:
         print(f"reusing {folder}; accuracy on unseen simulated scans {made['accuracy']:.0%}")
         return
@@ -108,11 +113,11 @@ def make(folder: Path) -> None:
     accuracy = unseen_accuracy(network, simulator)
     print(f"the network is right on {accuracy:.0%} of {N_UNSEEN} unseen simulated scans", flush=True)
     write_run(folder / "run", network, optimizer, accuracy)
-    outputs.write_json(stamp, {"simulated": True, "recipe": recipe, "accuracy": accuracy})
+    write_json(stamp, {"simulated": True, "recipe": recipe, "accuracy": accuracy})
 
 
 class Simulator:
-    """Draws grey-matter volumes of simulated brains, float32 (113, 137, 113), from 0 to 1.
+    """Random grey-matter volumes of simulated brains, float32 (113, 137, 113), from 0 to 1.
 
     Attributes
     ----------
@@ -131,7 +136,7 @@ class Simulator:
         self._noise = np.random.default_rng(0).standard_normal(larger, np.float32)
 
     def brain(self, generator: np.random.Generator) -> np.ndarray:
-        """Draw a healthy brain."""
+        """Return a random healthy brain."""
         field = generator.standard_normal(FIELD_SHAPE, np.float32)
         for n in GRID_SHAPE:  # interpolate along the first axis, and put it last
             field = np.tensordot(field, _interpolation(field.shape[0], n), axes=(0, 1))
@@ -145,14 +150,14 @@ class Simulator:
         return brain.clip(0, 1, out=brain)
 
     def with_lesion(self, brain: np.ndarray, diagnosis: str, generator: np.random.Generator) -> np.ndarray:
-        """Take grey matter from the hippocampus on the side of the diagnosis; HC keeps it."""
+        """Return the brain with less grey matter in the diagnosis's hippocampus; for HC, the brain itself."""
         if diagnosis == "HC":
             return brain
         loss = np.float32(generator.uniform(*LOSS))
         return np.where(self.lesions[diagnosis], brain * (1 - loss), brain)
 
     def inputs(self, n: int, generator: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """Draw network inputs (n, 115, 128, 128) and labels (n,): each brain healthy and with TLE."""
+        """Return network inputs (n, 115, 128, 128) and labels (n,): each brain healthy and with TLE."""
         pairs = [self._pair(index, child) for index, child in enumerate(generator.spawn(n // 2))]
         inputs = torch.from_numpy(np.stack([array for pair in pairs for array in pair]))
         return inputs.contiguous(memory_format=torch.channels_last), torch.tensor([0.0, 1.0] * (n // 2))
@@ -160,13 +165,11 @@ class Simulator:
     def _pair(self, index: int, generator: np.random.Generator) -> tuple[np.ndarray, ...]:
         brain = self.brain(generator)
         lesioned = self.with_lesion(brain, ("left", "right")[index % 2], generator)
-        return tuple(
-            volumes.to_network_input(volumes.z_scored(voxels), N_SLICES) for voxels in (brain, lesioned)
-        )
+        return tuple(to_network_input(z_scored(voxels), N_SLICES) for voxels in (brain, lesioned))
 
 
 def train(simulator: Simulator) -> tuple[nn.Module, torch.optim.Optimizer]:
-    """Train an EfficientNetV2-S on freshly simulated scans."""
+    """Train an EfficientNetV2-S on newly simulated scans; return it with its optimizer."""
     generator = np.random.default_rng(TRAINING_SEED)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(TRAINING_SEED)
@@ -186,14 +189,14 @@ def train(simulator: Simulator) -> tuple[nn.Module, torch.optim.Optimizer]:
             schedule.step()
             if step % 5 == 0 or step == TRAINING_STEPS:
                 print(f"training: step {step} of {TRAINING_STEPS}, loss {loss.item():.3f}", flush=True)
-        # few steps leave the running statistics behind the weights: estimate them afresh
+        # after so few steps the running statistics lag behind the weights: estimate them anew
         fresh = [simulator.inputs(TRAINING_BATCH, generator)[0] for _ in range(3)]
         torch.optim.swa_utils.update_bn(fresh, network)
     return network.eval(), optimizer
 
 
 def unseen_accuracy(network: nn.Module, simulator: Simulator) -> float:
-    """Share of freshly simulated scans that the network classifies rightly."""
+    """Return the share of newly simulated scans that the network classifies correctly."""
     inputs, labels = simulator.inputs(N_UNSEEN, np.random.default_rng(UNSEEN_SEED))
     with torch.no_grad():
         right = (network(inputs)[:, 0] > 0) == (labels > 0.5)
@@ -201,7 +204,7 @@ def unseen_accuracy(network: nn.Module, simulator: Simulator) -> float:
 
 
 def write_cohort(folder: Path, simulator: Simulator) -> None:
-    """Write the scans, a mask of the lesion beside each (empty for HC), and val.csv."""
+    """Write the scans, for each a mask of its lesion (empty for HC), and val.csv."""
     _make_folder(folder / "scans")
     rows = []
     for index, generator in enumerate(np.random.default_rng(COHORT_SEED).spawn(N_SCANS)):
@@ -224,13 +227,13 @@ def write_cohort(folder: Path, simulator: Simulator) -> None:
                 "age": None,
             }
         )
-    outputs.write_table(folder / "val.csv", pd.DataFrame(rows))
+    write_table(folder / "val.csv", pd.DataFrame(rows))
 
 
 def write_atlas(folder: Path, simulator: Simulator) -> None:
     """Write atlas.nii.gz and atlas.csv: the two hippocampi, and the rest of the brain in cubes.
 
-    A cube is named by its side and the mm of its centre.
+    A cube's name has its side, and its centre in mm.
     """
     indices = np.indices(GRID_SHAPE)
     x, y, z = (AFFINE[axis, axis] * indices[axis] + AFFINE[axis, 3] for axis in range(3))
@@ -244,21 +247,21 @@ def write_atlas(folder: Path, simulator: Simulator) -> None:
             label = len(names) + 1
             labels[inside & (cubes == cube[:, None, None, None]).all(axis=0)] = label
             centre = (cube + 0.5) * CUBE_MM * (towards, 1, 1)
-            # without the sign of x, so that the two sides' names differ in the side alone
+            # without the sign of x: the names of the two sides differ in the side only
             names[label] = "{} cube at {:.0f} {:.0f} {:.0f} mm".format(side, abs(centre[0]), *centre[1:])
         names[len(names) + 1] = f"{side} hippocampus"
         labels[simulator.lesions[side.lower()]] = len(names)
     nib.Nifti1Image(labels, AFFINE).to_filename(folder / "atlas.nii.gz")
-    outputs.write_table(folder / "atlas.csv", pd.DataFrame({"index": names.keys(), "name": names.values()}))
+    write_table(folder / "atlas.csv", pd.DataFrame({"index": names.keys(), "name": names.values()}))
 
 
 def scan_path(folder: Path, subject: str) -> Path:
-    """Path of a subject's scan in the demo's folder."""
+    """Return the path of a subject's scan in the demo's folder."""
     return folder / "scans" / f"mwp1{subject}_ses-01_T1w.nii"
 
 
 def lesion_path(scan: Path) -> Path:
-    """Path of the simulated lesion's mask, beside its scan."""
+    """Return the path of the simulated lesion's mask of a scan."""
     return scan.with_name(scan.name.removesuffix(".nii") + "_lesion.nii.gz")
 
 
@@ -283,7 +286,7 @@ def write_run(
         "random_seed": TRAINING_SEED,
         "use_best_threshold": False,
     }
-    outputs.write_json(run_folder / "parameters.json", parameters)
+    write_json(run_folder / "parameters.json", parameters)
 
 
 @dataclass(frozen=True)
@@ -295,9 +298,9 @@ class _Lesioned:
     brain: np.ndarray
 
 
-def report_localisation(folder: Path, results: outputs.OutputFolder) -> None:
-    """Print and write (demo_localisation.csv) how far each method's maps find the lesions."""
-    explained = {(record["method"], record["subject_id"]) for record in results.sidecars()}
+def report_localisation(folder: Path, results: OutputFolder) -> None:
+    """Compute how well each method's maps find the lesions; print it and write demo_localisation.csv."""
+    explained = {(record.method, record.subject_id) for record in results.all_records()}
     lesioned = [
         _load_lesioned(folder, subject)
         for subject in sorted({subject for _, subject in explained})
@@ -310,14 +313,14 @@ def report_localisation(folder: Path, results: outputs.OutputFolder) -> None:
     rows = []
     for method in METHODS:
         scores = [
-            measures.localisation(np.load(results.array(method, scan.subject_id)), scan.lesion, scan.brain)
+            localisation(np.load(results.array(method, scan.subject_id)), scan.lesion, scan.brain)
             for scan in lesioned
             if (method, scan.subject_id) in explained
         ]
         if scores:
             rows.append({"method": method, **pd.DataFrame(scores).mean().to_dict()})
     table = pd.DataFrame(rows)
-    outputs.write_table(results.root / "demo_localisation.csv", table)
+    write_table(results.root / "demo_localisation.csv", table)
     print(
         f"\nWhere the attribution went in {len(lesioned)} simulated TLE scans, whose lesion is known:\n"
         "enrichment: share of the brain's |attribution| inside the lesion over the lesion's share of\n"
@@ -331,8 +334,8 @@ def _load_lesioned(folder: Path, subject_id: str) -> _Lesioned:
     lesion = np.asarray(nib.load(lesion_path(path)).dataobj, np.float32)
     return _Lesioned(
         subject_id,
-        volumes.to_network_input(lesion, N_SLICES) > 0.5,
-        volumes.brain_mask(volumes.load_volume(path, N_SLICES).network_input),
+        to_network_input(lesion, N_SLICES) > 0.5,
+        brain_mask(load_volume(path, N_SLICES).network_input),
     )
 
 
@@ -357,13 +360,13 @@ def _grey_matter_template() -> np.ndarray:
 
 @lru_cache
 def _interpolation(n_in: int, n_out: int) -> np.ndarray:
-    """Weights of a linear interpolation from end to end: float32 (n_out, n_in)."""
+    """Return the weights of a linear interpolation from end to end: float32 (n_out, n_in)."""
     places = np.linspace(0, n_in - 1, n_out)[:, None]
     return np.clip(1 - np.abs(places - np.arange(n_in)), 0, None).astype(np.float32)
 
 
 def _near_segment_mm(start: tuple, end: tuple) -> np.ndarray:
-    """Voxels within the hippocampus's radius of a line segment, bool on the grid."""
+    """Return the voxels within the hippocampus's radius of a line segment, bool on the grid."""
     indices = np.stack(np.meshgrid(*map(np.arange, GRID_SHAPE), indexing="ij"), axis=-1)
     from_start = nib.affines.apply_affine(AFFINE, indices) - start
     axis = np.subtract(end, start)

@@ -1,10 +1,13 @@
-"""The exceptions that mean: the user can fix this."""
+"""The errors a user can correct, and how a failure is worded."""
+
+import sys
+import traceback
 
 
 class UserError(Exception):
     """A mistake in the request or in a file, with a message written for the user.
 
-    The message says where the problem is, what was expected, what was found and what to do.
+    The message states where the problem is, what was expected, what was found and what to do.
     It is printed without a traceback. Any other exception is a defect of this program and
     keeps its traceback.
     """
@@ -12,3 +15,18 @@ class UserError(Exception):
 
 class OutputError(UserError):
     """The output folder cannot be written to, so that no further work makes sense."""
+
+
+def failure_message(error: Exception) -> str:
+    """Return why something failed, for the user; a defect's traceback is printed to the log."""
+    if isinstance(error, UserError):
+        return str(error)
+    traceback.print_exception(error)
+    return (
+        f"unexpected {type(error).__name__}: {error} (a defect of this program; its traceback is in the log)"
+    )
+
+
+def warn(message: str) -> None:
+    """Print a warning to stderr."""
+    print(f"warning: {message}", file=sys.stderr, flush=True)

@@ -32,10 +32,11 @@ import pandas as pd
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from generate_saliency_maps import BATCH_SIZES  # noqa: E402
+from mri_saliency.attribution.methods import BATCH_SIZES  # noqa: E402
 from tests.conftest import brain, lively_network, save_checkpoint, save_scan  # noqa: E402
 
 PASSES = {"integrated_gradients": 50, "saliency": 1, "gradient_shap": 10, "input_x_gradient": 1}
+SCRIPT = ROOT / "generate_saliency_maps.py"
 CONTESTANTS = ("tool", "plain", "floor")
 
 
@@ -71,6 +72,7 @@ def _get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--contestants", default=CONTESTANTS, nargs="+", choices=CONTESTANTS)
     parser.add_argument("--scratch", type=Path, help="folder for the files made (default: the system's)")
     parser.add_argument("--tool_options", default="", help="further options of the tool, in one string")
+    parser.add_argument("--script", default=SCRIPT, type=Path, help="the tool (default: this repository's)")
     parser.add_argument("--contestant", choices=CONTESTANTS[1:], help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--output_dir", type=Path, help=argparse.SUPPRESS)
@@ -106,7 +108,7 @@ def time_contestant(contestant: str, n_scans: int, folder: Path, options: argpar
         shared = ["--device", options.device, "--output_dir", output_dir, "--methods", *options.methods]
         shared += ["--key_slices", *map(str, options.key_slices)]
         if contestant == "tool":
-            command = [sys.executable, str(ROOT / "generate_saliency_maps.py"), *shared]
+            command = [sys.executable, str(options.script), *shared]
             command += ["--model_path", str(folder / "best_model.pth")]
             command += ["--parameters_path", str(folder / "parameters.json")]
             command += ["--csv_path", str(folder / "val.csv"), "--max_samples", str(n_scans)]
@@ -178,8 +180,8 @@ def run_floor(options: argparse.Namespace) -> None:
     """Run the bare passes, and print their seconds."""
     import torch
 
-    from mri_saliency.checkpoint import load_checkpoint
-    from mri_saliency.machine import choose_device
+    from mri_saliency.inputs.checkpoint import load_checkpoint
+    from mri_saliency.runtime.device import choose_device
 
     device = choose_device(options.device)
     network = load_checkpoint(options.folder / "best_model.pth").network.to(device)
@@ -210,7 +212,7 @@ def run_plain(options: argparse.Namespace) -> None:
     import torch.nn.functional as F
     from captum.attr import GradientShap, InputXGradient, IntegratedGradients, Saliency
 
-    from mri_saliency.checkpoint import build_network
+    from mri_saliency.inputs.checkpoint import build_network
 
     matplotlib.use("Agg")
     model = build_network(options.variant, 115, 1)
@@ -327,7 +329,7 @@ def print_report(runs: list[Run], options: argparse.Namespace) -> None:
     """Print a row a contestant and cohort size: medians over the repeats, as Markdown."""
     import torch
 
-    from mri_saliency.machine import hardware_name
+    from mri_saliency.runtime.device import hardware_name
 
     print(
         f"\nEfficientNetV2-{options.variant}, {' + '.join(options.methods)}, {len(options.key_slices)} key "

@@ -1,8 +1,11 @@
-"""A small run in the contract's form: lively networks, scans with and without affine, a table."""
+"""A small run in the contract's form: networks, scans with and without affine, a table."""
 
 import json
+import os
 import pickle
+import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import nibabel as nib
@@ -11,38 +14,53 @@ import pandas as pd
 import pytest
 import torch
 from torch import nn
+from torchvision.models.efficientnet import EfficientNet, FusedMBConvConfig, MBConvConfig
 
-from mri_saliency.checkpoint import build_network
-from mri_saliency.machine import leave
-from mri_saliency.volumes import to_network_input, z_scored
+from mri_saliency.inputs.checkpoint import VARIANTS, Variant, build_network
+from mri_saliency.inputs.preprocessing import to_network_input, z_scored
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # tests in parallel: a core for each, and for what they start
+    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 REAL_SHAPE, SYNTHETIC_SHAPE = (113, 137, 113), (112, 136, 112)
 AFFINE = np.array([[1.5, 0, 0, -84], [0, 1.5, 0, -120], [0, 0, 1.5, -72], [0, 0, 0, 1.0]])
 FLIPPED = np.array([[-1.5, 0, 0, 84], [0, 1.5, 0, -120], [0, 0, 1.5, -72], [0, 0, 0, 1.0]])
 DIAGNOSIS_COLUMN = "HC_vs_LTLE_vs_RTLE_string"
+N_SLICES = 9  # of the tiny network
 
 
-def pytest_sessionfinish(session):
-    """Leave as the tool does: nothing that a library left behind keeps the finished tests from ending."""
-    session.config.add_cleanup(lambda: leave(int(session.exitstatus)))
+def tiny_efficientnet(weights=None):
+    """EfficientNetV2's building blocks, one of each kind: the same code, 40 thousand parameters."""
+    blocks = [
+        FusedMBConvConfig(1, 3, 1, 8, 8, 1),
+        FusedMBConvConfig(4, 3, 2, 8, 16, 1),
+        MBConvConfig(4, 3, 2, 16, 24, 1),
+    ]
+    norm = partial(nn.BatchNorm2d, eps=1e-3)
+    return EfficientNet(blocks, 0.2, stochastic_depth_prob=0.0, norm_layer=norm, last_channel=64)
+
+
+VARIANTS["tiny"] = Variant(tiny_efficientnet, len(tiny_efficientnet().state_dict()))
 
 
 def brain(shape=REAL_SHAPE, seed=0):
-    """An ellipsoid of noisy grey matter in air, float32 from 0 to 1."""
+    """An ellipsoid of noisy grey matter in air, float32 from 0 to 1 in steps that compress."""
     generator = np.random.default_rng(seed)
     axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij", sparse=True)
-    inside = sum((axis / 0.8) ** 2 for axis in axes) < 1
-    return (inside * generator.uniform(0.2, 1, shape)).astype(np.float32)
+    inside = sum((axis / half) ** 2 for axis, half in zip(axes, (0.8, 0.95, 0.8), strict=True)) < 1
+    return (inside * generator.integers(8, 41, shape) / 40).astype(np.float32)
 
 
-def scan_inputs(*seeds, n_slices=115):
+def scan_inputs(*seeds, n_slices=N_SLICES):
     """Network inputs of made-up scans, float32 (n, n_slices, 128, 128)."""
     inputs = [to_network_input(z_scored(brain(seed=seed)), n_slices) for seed in seeds]
     return torch.from_numpy(np.stack(inputs))
 
 
-def lively_network(variant="S", n_slices=115, n_logits=1, seed=0):
+def lively_network(variant="tiny", n_slices=None, n_logits=1, seed=0):
     """An untrained network whose every layer passes signal on, in evaluation mode."""
+    n_slices = n_slices or (N_SLICES if variant == "tiny" else 115)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = build_network(variant, n_slices, n_logits)
@@ -83,6 +101,7 @@ def save_checkpoint(path, network, prefix="backbone."):
 
 
 def save_scan(path, voxels, affine=AFFINE):
+    """Write a volume in the format that its name asks for."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".pkl":
         path.write_bytes(pickle.dumps({"image": voxels, "label": 1}))
@@ -113,46 +132,61 @@ class RunFolder:
             *("--parameters_path", str(self.parameters)),
             *("--csv_path", str(self.table)),
             *("--output_dir", str(self.output)),
-            *("--device", "cpu", "--workers", "0"),
+            *("--device", "cpu", "--workers", "0", "--key_slices", "2", "5"),
             *map(str, more),
         ]
 
 
+SCANS = ("mwp1sub-A_ses-01_T1w.nii", "mwp1sub-B_ses-01_T1w.nii.gz", "TLE/12_1.pkl")
+
+
 def make_run(folder, network):
     """Three scans as the contract has them: .nii, .nii.gz with a negative x step, .pkl."""
-    model, parameters = folder / "fold_1" / "best_model.pth", folder / "parameters.json"
-    save_checkpoint(model, network)
-    parameters.write_text(json.dumps({"dropout_rate": 0.5, "batch_size": 128, "device": "cuda:0"}))
-    flipped = np.ascontiguousarray(brain(seed=2)[::-1])
+    save_checkpoint(folder / "fold_1" / "best_model.pth", network)
+    parameters = {"dropout_rate": 0.5, "batch_size": 128, "device": "cuda:0"}
+    (folder / "parameters.json").write_text(json.dumps(parameters))
     synthetic = brain(SYNTHETIC_SHAPE, seed=3)
     synthetic = (synthetic - synthetic.mean()) / synthetic.std()
-    scans = [
-        save_scan(folder / "scans" / "mwp1sub-A_ses-01_T1w.nii", brain(seed=1)),
-        save_scan(folder / "scans" / "mwp1sub-B_ses-01_T1w.nii.gz", flipped, FLIPPED),
-        save_scan(folder / "scans" / "TLE" / "12_1.pkl", synthetic),
-    ]
-    rows = pd.DataFrame(
-        {
-            "file": [str(scan) for scan in scans] + [str(folder / "absent.nii")],
-            DIAGNOSIS_COLUMN: ["HC", "left", "right", "other"],
-            "sbj_nme": ["sub-A", "sub-B", "12", None],
-        }
+    flipped = np.ascontiguousarray(brain(seed=2)[::-1])
+    volumes = ((brain(seed=1), AFFINE), (flipped, FLIPPED), (synthetic, None))
+    for name, (voxels, affine) in zip(SCANS, volumes, strict=True):
+        save_scan(folder / "scans" / name, voxels, affine)
+    rows = {
+        "file": [f"scans/{name}" for name in SCANS] + ["absent.nii"],
+        DIAGNOSIS_COLUMN: ["HC", "left", "right", "other"],
+        "sbj_nme": ["sub-A", "sub-B", "12", None],
+    }
+    pd.DataFrame(rows).to_csv(folder / "val.csv", index=False)
+    return run_in(folder)
+
+
+def run_in(folder):
+    """Return the paths of the run that `make_run` wrote into a folder, or of its copy."""
+    return RunFolder(
+        folder / "fold_1" / "best_model.pth",
+        folder / "parameters.json",
+        folder / "val.csv",
+        folder / "maps",
+        [folder / "scans" / name for name in SCANS],
     )
-    rows.to_csv(folder / "val.csv", index=False)
-    return RunFolder(model, parameters, folder / "val.csv", folder / "maps", scans)
 
 
 @pytest.fixture(scope="session")
 def network():
+    """The tiny network."""
     return lively_network()
 
 
-@pytest.fixture
-def maps_only(monkeypatch):
-    """Leave out a run's second chapter, for tests of single maps."""
-    monkeypatch.setattr("generate_saliency_maps.describe_cohort", lambda *_: None)
+@pytest.fixture(scope="session")
+def made_run(tmp_path_factory, network):
+    """A run's inputs, made once; `run_folder` copies them."""
+    folder = tmp_path_factory.mktemp("made") / "run"
+    make_run(folder, network)
+    return folder
 
 
 @pytest.fixture
-def run_folder(tmp_path, network):
-    return make_run(tmp_path, network)
+def run_folder(tmp_path, made_run):
+    """A run of three scans, in a folder of the test's own."""
+    shutil.copytree(made_run, tmp_path / "run")
+    return run_in(tmp_path / "run")

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from mri_saliency import demo, volumes
-from mri_saliency.checkpoint import load_checkpoint
-from mri_saliency.cohort import read_cohort
+from mri_saliency import demo
+from mri_saliency.inputs.checkpoint import load_checkpoint
+from mri_saliency.inputs.loading import load_volume
+from mri_saliency.inputs.scan_table import read_scan_table
+from mri_saliency.output.files import write_json
 
 from .conftest import lively_network
 
@@ -38,15 +40,15 @@ def test_cohort_and_run_have_the_contracts_form(tmp_path, simulator, monkeypatch
 
     monkeypatch.setattr(demo, "N_SCANS", 4)
     demo.write_cohort(tmp_path, simulator)
-    scans = read_cohort(tmp_path / "val.csv").scans
+    scans = read_scan_table(tmp_path / "val.csv").scans
     assert [scan.diagnosis for scan in scans] == ["HC", "left", "HC", "right"]
     assert scans[0].subject_id == "sub-DEMO01"
-    grid = volumes.load_volume(scans[1].path, 115).grid
-    np.testing.assert_array_equal(grid.affine, demo.AFFINE)
+    grid = load_volume(scans[1].path, 115).grid
+    np.testing.assert_array_equal(grid.matrix, demo.AFFINE)
     assert grid.space_code == 4
     loaded = demo._load_lesioned(tmp_path, "sub-DEMO02")
     assert 500 < loaded.lesion.sum() < 3000 and (loaded.lesion & loaded.brain).sum() > 500
-    network = lively_network()
+    network = lively_network("S")
     demo.write_run(tmp_path / "run", network, torch.optim.AdamW(network.parameters()), 1.0)
     assert (
         load_checkpoint(tmp_path / "run/fold_1/best_model.pth", tmp_path / "run/parameters.json").variant
@@ -62,7 +64,7 @@ def test_training_inputs_are_prepared_as_scans_are(simulator):
 
 def test_a_made_demo_is_reused(tmp_path, monkeypatch, capsys):
     recipe = {"version": demo.__version__, "steps": demo.TRAINING_STEPS, "scans": demo.N_SCANS}
-    demo.outputs.write_json(tmp_path / "demo.json", {"recipe": recipe, "accuracy": 1.0})
+    write_json(tmp_path / "demo.json", {"recipe": recipe, "accuracy": 1.0})
     monkeypatch.setattr(demo, "Simulator", None)
     demo.make(tmp_path)
     assert "reusing" in capsys.readouterr().out

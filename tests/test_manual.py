@@ -2,21 +2,22 @@
 
 import argparse
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-import generate_saliency_maps as script
-from mri_saliency.methods import METHODS
+from mri_saliency.attribution.methods import BATCH_SIZES, METHODS
+from mri_saliency.options import get_parser
 
 ROOT = Path(__file__).parent.parent
 MANUAL = (ROOT / "SALIENCY_README.md").read_text(encoding="utf-8")
-
-
-ACTIONS = [a for a in script._get_parser()._actions if not isinstance(a, argparse._HelpAction)]
+ACTIONS = [action for action in get_parser()._actions if not isinstance(action, argparse._HelpAction)]
 OPTIONS = MANUAL.split("## All options")[1].split("\n## ")[0]
+MAX_WORDS = 3_500
+
+
+def test_it_is_short():
+    assert len(MANUAL.split()) <= MAX_WORDS
 
 
 def test_every_option_is_in_the_manual_and_no_other():
@@ -28,7 +29,7 @@ def test_defaults_are_in_the_manual():
     of_the_machine = {
         "workers": "one for each core",
         "check_maps": "no",
-        "batch_size": "{cpu} on a CPU, {cuda} on a GPU".format(**script.BATCH_SIZES),
+        "batch_size": "{cpu} on a CPU, {cuda} on a GPU".format(**BATCH_SIZES),
     }
     for action in ACTIONS:
         default = of_the_machine.get(action.dest, action.default)
@@ -46,9 +47,11 @@ def test_every_method_is_in_the_manuals_table(method):
     assert row + f"{method.passes} | {method.paper} |" in MANUAL
 
 
-def test_style():
-    for command in (["check"], ["format", "--check"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "ruff", *command, "."], cwd=ROOT, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stdout
+def test_the_commands_of_the_manual_are_there_once():
+    environment = "    python3 -m venv ~/mri-saliency && . ~/mri-saliency/bin/activate && pip install "
+    for rest in (
+        '".[test]" && python -m pytest\n',
+        '".[demo]" && python run_saliency_generation.py --demo\n',
+    ):
+        assert MANUAL.count(environment + rest) == 1
+    assert len([line for line in MANUAL.splitlines() if "-m pytest" in line]) == 1

@@ -1,0 +1,58 @@
+"""Random draws of the stochastic methods: the same for a scan whatever it is explained with."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mri_saliency.attribution.batch import Batch, Settings
+
+
+@dataclass(frozen=True)
+class Draws:
+    """A group of random draws.
+
+    Attributes
+    ----------
+    scans : list of int
+        The index of each draw's scan in the batch.
+    noise : Tensor
+        float32 (n, 128, 128, n_slices), normal with standard deviation `Settings.noise_std`.
+    fractions : Tensor
+        float32 (n,): the place on the path, sample i in the i-th of n_samples equal parts of 0 to 1.
+    """
+
+    scans: list[int]
+    noise: Tensor
+    fractions: Tensor
+
+
+def draw(batch: Batch, settings: Settings, method: str, at_a_time: int) -> Iterator[Draws]:
+    """Draw for every scan, scan by scan, `at_a_time` (at least 1) draws in a group.
+
+    Each scan has its own generator, advanced sample by sample, so that its draws depend neither on
+    the other scans nor on the grouping.
+    """
+    generators = [
+        torch.Generator(batch.inputs.device).manual_seed(seed_of(settings.seed, scan_id, method))
+        for scan_id in batch.scan_ids
+    ]
+    pairs = itertools.product(range(len(generators)), range(settings.n_samples))
+    while group := list(itertools.islice(pairs, max(1, at_a_time))):
+        noise = batch.inputs.new_empty(len(group), *batch.inputs.shape[1:])
+        fractions = batch.inputs.new_empty(len(group))
+        for i, (scan, sample) in enumerate(group):
+            fractions[i].uniform_(generator=generators[scan]).add_(sample).div_(settings.n_samples)
+            noise[i].normal_(0, settings.noise_std, generator=generators[scan])
+        yield Draws([scan for scan, _ in group], noise, fractions)
+
+
+def seed_of(seed: int, scan_id: str, method: str) -> int:
+    """Return a generator's seed (63 bits), mixed of the run's seed, a scan's id and a method's name."""
+    digest = hashlib.sha256(f"{seed}\0{scan_id}\0{method}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1

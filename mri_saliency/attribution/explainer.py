@@ -1,0 +1,202 @@
+"""Maps of scans by name of the method, in passes that fit the device's memory."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mri_saliency.attribution.baselines import Baseline
+from mri_saliency.attribution.batch import Batch, Settings
+from mri_saliency.attribution.captum_methods import METHOD_FUNCTIONS, baseline_logits_of, logits_of
+from mri_saliency.attribution.first_layer import SplitNetwork
+from mri_saliency.attribution.result import Attribution
+from mri_saliency.errors import UserError
+from mri_saliency.inputs.loading import LoadedScan
+
+# Raised by a change after which maps differ by more than rounding from earlier ones.
+MATHS = 1
+
+_Result = TypeVar("_Result")
+
+
+class Explainer:
+    """A network and the settings under which it is explained.
+
+    Parameters
+    ----------
+    network : nn.Module
+        float32 (n, n_slices, 128, 128) -> (n, n_logits): an EfficientNet, prepared by
+        `inputs.checkpoint.prepare_for_attribution`.
+    settings : Settings
+
+    Attributes
+    ----------
+    settings : Settings
+        With a smaller batch size where the device's memory was too little for the first one.
+
+    Raises
+    ------
+    ValueError
+        The network's batch normalisation is not merged into its convolutions.
+    """
+
+    def __init__(self, network: nn.Module, settings: Settings) -> None:
+        self.network = network
+        self.settings = settings
+        self._split = SplitNetwork(network)
+
+    @property
+    def methods(self) -> set[str]:
+        """Names of the methods that can be run."""
+        return set(METHOD_FUNCTIONS)
+
+    def batch(
+        self,
+        inputs: np.ndarray,
+        baselines: np.ndarray,
+        scan_ids: list[str],
+        targets: list[int] | int | None,
+    ) -> Batch:
+        """Copy scans to the network's device.
+
+        Parameters
+        ----------
+        inputs : ndarray
+            float32 (n, n_slices, 128, 128).
+        baselines : ndarray
+            float32, (n, ...) as `inputs` or (1, ...) for all.
+        scan_ids : list of str
+            Stable ids that seed each scan's random draws.
+        targets : list of int, int or None
+            The logit to explain, of each scan or of all; None: each scan's predicted class.
+
+        Raises
+        ------
+        UserError
+            The device's memory is too small for the scans.
+        """
+        device = next(self.network.parameters()).device
+        try:
+            on_device = [
+                torch.from_numpy(array).to(device).permute(0, 2, 3, 1).contiguous()
+                for array in (inputs, baselines)
+            ]
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
+            raise UserError(
+                f"the device has too little memory for {len(inputs)} scans; try a smaller --batch_size."
+            ) from error
+        known = list(targets) if isinstance(targets, list) else [targets or 0] * len(inputs)
+        batch = Batch(*on_device, scan_ids, known)
+        if targets is None:
+            batch.targets = self.logits(batch).argmax(dim=1).tolist()
+        return batch
+
+    def batch_of(self, scans: list[LoadedScan], baseline: Baseline, target: int | None) -> Batch:
+        """Return the batch of loaded scans and their baselines; raises as `batch`."""
+        inputs = np.stack([scan.network_input for scan in scans])
+        scan_ids = [scan.context.source.sha256 for scan in scans]
+        return self.batch(inputs, baseline.of(inputs), scan_ids, target)
+
+    def select(self, batch: Batch, indices: Sequence[int]) -> Batch:
+        """Return some of a batch's scans; what all of them need is computed once, for all together."""
+        indices = list(indices)
+        if indices == list(range(len(batch.scan_ids))):
+            return batch
+        is_shared = len(batch.baselines) == 1
+        return Batch(
+            batch.inputs[indices],
+            batch.baselines if is_shared else batch.baselines[indices],
+            [batch.scan_ids[index] for index in indices],
+            [batch.targets[index] for index in indices],
+            self.logits(batch)[indices],
+            self.baseline_logits(batch) if is_shared else None,
+            None if batch.gradients is None else batch.gradients[indices],
+        )
+
+    def scans_at_a_time(self, method: str) -> int:
+        """Return how many scans a method's passes fill one pass of the network with; at least 1."""
+        n_steps, n_samples = self.settings.n_steps, self.settings.n_samples
+        passes = {
+            "integrated_gradients": n_steps,
+            "gradient_shap": n_samples,
+            "deep_lift": 2,
+            "noise_tunnel_ig": n_samples * n_steps,
+            "smooth_grad": n_samples,
+        }
+        return max(1, self.settings.batch_size // passes.get(method, 1))
+
+    def attribute(self, method: str, batch: Batch) -> list[Attribution]:
+        """Compute the map of each scan of `batch` with `method`.
+
+        Where the device's memory is too small, the batch size is halved, and stays so.
+
+        Raises
+        ------
+        UserError
+            The memory is too small for one volume at a time.
+        """
+        began = time.perf_counter()
+        run = METHOD_FUNCTIONS[method]
+        maps, expected = self._within_memory(method, lambda: run(self._split, batch, self.settings))
+        totals = maps.sum(dim=(1, 2, 3), dtype=torch.float64).tolist()
+        expected_totals = [None] * len(totals) if expected is None else expected.tolist()
+        logits = self.logits(batch).cpu().numpy()
+        # a copy each, so that a map that waits to be written keeps no other in memory
+        values = [slices_last.permute(2, 0, 1).contiguous().cpu().numpy() for slices_last in maps]
+        seconds = (time.perf_counter() - began) / len(values)
+        rows = zip(values, totals, expected_totals, logits, batch.targets, strict=True)
+        return [Attribution(*row, seconds) for row in rows]
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Return the network's outputs for a batch, (n, n_logits); memory as in `attribute`."""
+        return self._within_memory("prediction", lambda: logits_of(self._split, batch, self.settings))
+
+    def baseline_logits(self, batch: Batch) -> Tensor:
+        """Return the network's outputs for a batch's baselines, (n or 1, n_logits)."""
+        return self._within_memory(
+            "prediction", lambda: baseline_logits_of(self._split, batch, self.settings)
+        )
+
+    def predict(self, volumes: Tensor) -> Tensor:
+        """Return the network's outputs (n, n_logits) for volumes (n, 128, 128, n_slices).
+
+        The volumes are on the network's device; memory as in `attribute`.
+        """
+        return self._within_memory(
+            "prediction",
+            lambda: self._split.predict(self._split.first(volumes), self.settings.batch_size),
+        )
+
+    def _within_memory(self, work: str, run: Callable[[], _Result]) -> _Result:
+        """Return what `run` returns; while the device's memory is too small, halve the batch size."""
+        while True:
+            try:
+                return run()
+            except RuntimeError as error:
+                if not _is_out_of_memory(error):
+                    raise
+                smaller = self.settings.batch_size // 2
+                if not smaller:
+                    raise UserError(
+                        f"{work}: the device has too little memory for one volume at a time. "
+                        "Free some, start with a smaller --batch_size, or use another --device."
+                    ) from error
+            warnings.warn(f"out of memory; going on with --batch_size {smaller}", stacklevel=2)
+            self.settings = replace(self.settings, batch_size=smaller)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """Return whether a device's memory was too small; its libraries have errors of their own for that."""
+    signs = ("out of memory", "ALLOC_FAILED", "unable to find an engine", "can't allocate memory")
+    return isinstance(error, torch.OutOfMemoryError) or any(sign in str(error) for sign in signs)

@@ -1,0 +1,150 @@
+"""The registry of attribution methods: the question each one answers, and its cost.
+
+Data only, and no heavy import, so that ``--help`` shows the methods without loading PyTorch.
+`captum_methods.METHOD_FUNCTIONS` holds the code of each name.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Method:
+    """One attribution method.
+
+    Attributes
+    ----------
+    name : str
+        The name on the command line, in folder names and in tables.
+    question : str
+        The question that a map answers, in one line.
+    signed : bool
+        Whether a map has positive and negative values.
+    unit : str
+        The unit of the map's values.
+    reference : str
+        The input that the scan is compared with.
+    passes : str
+        Forward-backward passes of the network for one map.
+    completes : bool
+        Whether the map's sum should equal a change of the logit.
+    settings : tuple of str
+        The options that determine its map, besides the network, the scan and the target.
+    paper : str
+        The publication of the method.
+    """
+
+    name: str
+    question: str
+    signed: bool
+    unit: str
+    reference: str
+    passes: str
+    completes: bool
+    settings: tuple[str, ...]
+    paper: str
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether the method draws random numbers."""
+        return "seed" in self.settings
+
+
+_CONTRIBUTION = "logit"
+_SLOPE = "logit per unit of intensity"
+_DRAWS = ("n_samples", "noise_std", "seed")
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method(
+            name="integrated_gradients",
+            question="how much each voxel moved the logit on the way from the baseline to the scan",
+            signed=True,
+            unit=_CONTRIBUTION,
+            reference="`--baseline`",
+            passes="`n_steps`",
+            completes=True,
+            settings=("baseline", "n_steps"),
+            paper="Sundararajan et al. 2017, Axiomatic attribution for deep networks, ICML",
+        ),
+        Method(
+            name="saliency",
+            question="how strongly the logit reacts to a small change of each voxel",
+            signed=False,
+            unit=_SLOPE,
+            reference="none",
+            passes="1",
+            completes=False,
+            settings=(),
+            paper="Simonyan et al. 2014, Deep inside convolutional networks, ICLR workshop",
+        ),
+        Method(
+            name="gradient_shap",
+            question="how much each voxel moved the logit on the way from random noise to the scan",
+            signed=True,
+            unit=_CONTRIBUTION,
+            reference="`noise_std` × normal noise",
+            passes="`n_samples`",
+            completes=True,
+            settings=_DRAWS,
+            paper="Lundberg & Lee 2017, A unified approach to interpreting model predictions, NeurIPS",
+        ),
+        Method(
+            name="input_x_gradient",
+            question="each voxel's intensity times the logit's reaction to it",
+            signed=True,
+            unit=_CONTRIBUTION,
+            reference="zero, to first order",
+            passes="1",
+            completes=False,
+            settings=(),
+            paper="Shrikumar et al. 2016, Not just a black box, arXiv:1605.01713",
+        ),
+        Method(
+            name="deep_lift",
+            question="how the logit's difference from the baseline's splits over the voxels' differences",
+            signed=True,
+            unit=_CONTRIBUTION,
+            reference="`--baseline`",
+            passes="2",
+            completes=True,
+            settings=("baseline",),
+            paper="Shrikumar et al. 2017, Learning important features through propagating "
+            "activation differences, ICML",
+        ),
+        Method(
+            name="noise_tunnel_ig",
+            question="Integrated Gradients, averaged over noisy copies of the scan",
+            signed=True,
+            unit=_CONTRIBUTION,
+            reference="`--baseline`",
+            passes="`n_samples` × `n_steps`",
+            completes=False,
+            settings=("baseline", "n_steps", *_DRAWS),
+            paper="Smilkov et al. 2017, SmoothGrad, arXiv:1706.03825, over Sundararajan et al. 2017",
+        ),
+        Method(
+            name="smooth_grad",
+            question="the logit's reaction to each voxel, with its sign, averaged over noisy copies "
+            "of the scan",
+            signed=True,
+            unit=_SLOPE,
+            reference="none",
+            passes="`n_samples`",
+            completes=False,
+            settings=_DRAWS,
+            paper="Smilkov et al. 2017, SmoothGrad, arXiv:1706.03825",
+        ),
+    )
+}
+
+DEFAULT_METHODS = ("integrated_gradients", "saliency", "gradient_shap")
+
+# Values of --baseline besides a file's path.
+BASELINES = ("zero", "background", "hc_mean")
+
+# Scans of --check_maps without a number.
+CHECKED_SCANS = 4
+
+# The most volumes in one pass of the network, by device type; --batch_size overrides it.
+BATCH_SIZES = {"cpu": 25, "cuda": 50}

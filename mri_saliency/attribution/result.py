@@ -1,0 +1,33 @@
+"""One attribution map as the network made it; it crosses to worker processes, so NumPy only."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """The map of one scan.
+
+    Attributes
+    ----------
+    values : ndarray
+        float32 (n_slices, 128, 128), signed unless the method is unsigned.
+    total : float
+        The sum of `values`, in float64.
+    expected_total : float or None
+        The change of the logit that the sum should equal; None for methods without completeness.
+    logits : ndarray
+        float32 (n_logits,): the network's output for the scan.
+    target : int
+        Index of the explained logit.
+    seconds : float
+        Wall time of the network for this map: that of the call over the number of its maps.
+    """
+
+    values: np.ndarray
+    total: float
+    expected_total: float | None
+    logits: np.ndarray
+    target: int
+    seconds: float

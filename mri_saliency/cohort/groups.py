@@ -1,0 +1,77 @@
+"""The groups of a cohort's scans, and the means over a group's maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mri_saliency.cohort.permutation_test import OpenMap
+from mri_saliency.maps.statistics import MapStatistics
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group of a cohort's scans: its title in figures, and which scans belong to it."""
+
+    title: str
+    has_member: Callable[[MapStatistics], bool]
+
+
+GROUPS: dict[str, Group] = {  # by their names in file names
+    "HC": Group("HC", lambda scan: not scan.is_tle),
+    "TLE": Group("TLE", lambda scan: scan.is_tle),
+    "left": Group("TLE, focus on the left", lambda scan: scan.diagnosis == "left"),
+    "right": Group("TLE, focus on the right", lambda scan: scan.diagnosis == "right"),
+    "TLE_correct": Group("TLE, predicted TLE", lambda scan: scan.is_tle and scan.predicts_tle),
+    "TLE_wrong": Group("TLE, predicted HC", lambda scan: scan.is_tle and not scan.predicts_tle),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class GroupMean:
+    """Means over a group's maps.
+
+    Attributes
+    ----------
+    signed : ndarray
+        float32 (n_slices, height, width): the mean of the maps.
+    magnitude : ndarray
+        float32, the same shape: the mean of their magnitudes.
+    n : int
+        Scans in the group.
+    """
+
+    signed: np.ndarray
+    magnitude: np.ndarray
+    n: int
+
+
+def group_means(maps: Sequence[OpenMap], groups: Mapping[str, np.ndarray]) -> dict[str, GroupMean]:
+    """Average maps by group; each map is opened once.
+
+    Parameters
+    ----------
+    maps : sequence of callable
+        Each opens one scan's map, (n_slices, height, width).
+    groups : mapping
+        Name -> bool (n_maps,): its members; a map may be in several. An empty group gets no mean.
+    """
+    # by the set of groups that a map is in: sums of values and magnitudes, (2, n_slices, height, width)
+    sums: dict[tuple[str, ...], np.ndarray] = {}
+    for index, open_map in enumerate(maps):
+        memberships = tuple(name for name, members in groups.items() if members[index])
+        if not memberships:
+            continue
+        values = open_map()
+        if memberships not in sums:
+            sums[memberships] = np.zeros((2, *values.shape))
+        sums[memberships][0] += values
+        sums[memberships][1] += np.abs(values)
+    means = {}
+    for name, members in groups.items():
+        if n := int(members.sum()):
+            total = sum(partial_sum for memberships, partial_sum in sums.items() if name in memberships)
+            means[name] = GroupMean(*(total / n).astype(np.float32), n)
+    return means

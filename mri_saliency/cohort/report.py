@@ -1,0 +1,173 @@
+"""Findings and figures -> the report, one page of HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from mri_saliency.cohort.group_maps import DIFFERENCE, DIFFERENCE_TITLE
+from mri_saliency.cohort.groups import GROUPS
+from mri_saliency.cohort.regions import densest
+from mri_saliency.cohort.report_data import classification, region_means, scan_entries
+from mri_saliency.maps.statistics import agreement_matrix
+from mri_saliency.output.files import data_url, read_table, relative_url, write_text
+from mri_saliency.output.folder import OutputFolder
+from mri_saliency.output.record import MapRecord, in_order
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What the cohort's maps show together.
+
+    Attributes
+    ----------
+    records : list of MapRecord
+        The maps that are described.
+    agreement : DataFrame
+        From `mri_saliency.cohort.agreement.compare_methods`.
+    group_figures : dict
+        From `mri_saliency.cohort.group_maps.map_groups`.
+    regions : DataFrame or None
+        From `mri_saliency.cohort.regions.measure_regions`; None without an atlas.
+    verdicts : dict
+        From `mri_saliency.cohort.alarms.judge_sanity_checks`.
+    alarms : list of str
+        From `mri_saliency.cohort.alarms.find_alarms`.
+    """
+
+    records: list[MapRecord]
+    agreement: pd.DataFrame
+    group_figures: dict[str, dict[str, Path]]
+    regions: pd.DataFrame | None
+    verdicts: dict[str, dict[str, str]]
+    alarms: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """The content of the page.
+
+    Attributes
+    ----------
+    run : dict
+        The content of run.json.
+    records : sequence of MapRecord
+        The maps, in the order of `mri_saliency.output.record.in_order`.
+    alarms : list of str
+        What needs a look, in sentences.
+    figures : dict
+        "summary" (the cohort's) and, if they exist, "regions" and "checks" -> path of a PNG.
+    group_figures : dict
+        Method -> {group's title: path}.
+    summaries : dict
+        (subject, method) -> path of the summary figure.
+    agreement : DataFrame
+        A row a subject and pair of methods; may be empty.
+    regions : DataFrame or None
+        The rows of region_statistics.csv with the column ``diagnosis``.
+    densest : dict
+        Method -> the regions to list, in order.
+    verdicts : dict
+        Method -> {check: "yes", "NO" or why it does not apply}; empty if no checks were run.
+    failures : list of dict
+        The rows of failures.csv.
+    embedded : bool
+        Whether the page contains its pictures, so that they are not links.
+    """
+
+    run: dict
+    records: Sequence[MapRecord]
+    alarms: list[str]
+    figures: Mapping[str, Path]
+    group_figures: Mapping[str, Mapping[str, Path]]
+    summaries: Mapping[tuple[str, str], Path]
+    agreement: pd.DataFrame
+    regions: pd.DataFrame | None = None
+    densest: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    verdicts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    failures: list[dict] = field(default_factory=list)
+    embedded: bool = False
+
+
+def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> None:
+    """Write report.html, with links to its pictures; with `embed`, the page contains them."""
+    records = in_order(findings.records)
+    has_regions = findings.regions is not None and len(findings.regions) > 0
+    figures = {"summary": folder.summary}
+    if has_regions:
+        figures["regions"] = folder.region_figure
+    if findings.verdicts and folder.check_figure.exists():
+        figures["checks"] = folder.check_figure
+    titles = {name: group.title for name, group in GROUPS.items()} | {DIFFERENCE: DIFFERENCE_TITLE}
+    failures = read_table(folder.failures)
+    report = Report(
+        run=folder.last_run(),
+        records=records,
+        alarms=findings.alarms,
+        figures=figures,
+        group_figures={
+            method: {titles[name]: path for name, path in paths.items()}
+            for method, paths in findings.group_figures.items()
+        },
+        summaries={
+            (record.subject_id, record.method): folder.summary_figure(record.method, record.subject_id)
+            for record in records
+        },
+        agreement=findings.agreement,
+        regions=findings.regions if has_regions else None,
+        densest=densest(findings.regions) if has_regions else {},
+        verdicts=findings.verdicts,
+        failures=[] if failures is None else failures.to_dict("records"),
+        embedded=embed,
+    )
+    link = data_url if embed else partial(relative_url, folder=folder.root)
+    write_text(folder.report, render(report, link))
+
+
+def render(report: Report, link: Callable[[Path], str]) -> str:
+    """Return the page.
+
+    Parameters
+    ----------
+    report : Report
+    link : callable
+        Converts a figure's path to the value of a ``src``: a relative URL, or one that contains the picture.
+    """
+    environment = Environment(
+        loader=PackageLoader("mri_saliency.cohort", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": _number, "percent": _percent}
+    environment.globals["link"] = link
+    methods = list(dict.fromkeys(record.method for record in report.records))
+    return environment.get_template("report.html").render(
+        report=report,
+        methods=methods,
+        scans=scan_entries(report.records, report.summaries),
+        classifier=classification([record.statistics for record in report.records]),
+        agreement={
+            measure: agreement_matrix(report.agreement, methods, measure)
+            for measure in ("rank_correlation", "top_overlap")
+            if len(report.agreement)
+        },
+        regions=region_means(report.regions, report.densest),
+    )
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    if value is None or not np.isfinite(value):
+        return "–"
+    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _percent(value: float | None, digits: int = 0) -> str:
+    return "–" if value is None or not np.isfinite(value) else f"{value:.{digits}%}"

@@ -1,0 +1,1 @@
+"""Files -> what the network takes: checkpoint, table, volumes."""

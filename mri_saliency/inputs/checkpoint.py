@@ -1,0 +1,216 @@
+"""best_model.pth and parameters.json -> the network, ready for attribution."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from mri_saliency.errors import UserError
+from mri_saliency.inputs.file_identity import sha256_of_file
+from mri_saliency.inputs.weights_file import read_weights
+
+
+@dataclass(frozen=True)
+class Variant:
+    """An EfficientNetV2: torchvision's function that builds it, and the length of its state dict."""
+
+    build: Callable[..., nn.Module]
+    n_tensors: int
+
+
+VARIANTS = {
+    "S": Variant(torchvision.models.efficientnet_v2_s, 782),
+    "M": Variant(torchvision.models.efficientnet_v2_m, 1120),
+    "L": Variant(torchvision.models.efficientnet_v2_l, 1548),
+}
+_STEM, _HEAD = "features.0.0.weight", "classifier.1.weight"
+_DEFAULT_DROPOUT = 0.5
+_MAX_LISTED_PROBLEMS = 4  # tensors that an error lists before "and N more"
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A trained classifier.
+
+    Attributes
+    ----------
+    network : nn.Module
+        float32 (n, n_slices, 128, 128) -> float32 (n, n_logits). In evaluation mode, parameters
+        frozen, batch normalisation merged into the convolutions, channels-last.
+    variant : str
+        "S", "M" or "L" of EfficientNetV2.
+    n_slices : int
+        Input channels: the coronal slices.
+    n_logits : int
+        Outputs. 1: ``sigmoid(logit)`` is the probability of TLE. Several: softmax.
+    parameters : dict
+        The content of parameters.json; empty without the file.
+    path : Path
+        The file of the weights.
+    sha256 : str
+        Hash of that file: 64 hexadecimal digits.
+    """
+
+    network: nn.Module
+    variant: str
+    n_slices: int
+    n_logits: int
+    parameters: dict
+    path: Path
+    sha256: str
+
+
+def load_checkpoint(path: Path, parameters_path: Path | None = None) -> Checkpoint:
+    """Load a trained EfficientNetV2; its architecture is derived from the shapes of the weights.
+
+    Parameters
+    ----------
+    path : Path
+        A ``torch.save`` file: a dict with ``model_state_dict``, or a bare state dict. It cannot run
+        code, and an optimizer's state in it is hashed but not loaded.
+    parameters_path : Path, optional
+        The training run's parameters.json.
+
+    Raises
+    ------
+    UserError
+        The file is missing, truncated, not PyTorch's, a pickled module, not an EfficientNetV2,
+        or has missing, misshapen or non-finite tensors.
+    """
+    parameters = read_parameters(parameters_path) if parameters_path else {}
+    state = read_weights(path)
+    dropout = parameters.get("dropout_rate", _DEFAULT_DROPOUT)
+    variant, network = _match_architecture(state, dropout, path)
+    _check_tensors(state, network.state_dict(), variant, path)
+    weights = {name: tensor.float() for name, tensor in state.items()}
+    network.load_state_dict(weights, strict=False, assign=True)
+    return Checkpoint(
+        network=prepare_for_attribution(network),
+        variant=variant,
+        n_slices=state[_STEM].shape[1],
+        n_logits=state[_HEAD].shape[0],
+        parameters=parameters,
+        path=path,
+        sha256=sha256_of_file(path),
+    )
+
+
+def build_network(variant: str, n_slices: int, n_logits: int, dropout: float = _DEFAULT_DROPOUT) -> nn.Module:
+    """Return the laboratory's network, untrained: torchvision's, with two layers replaced.
+
+    float32 (n, n_slices, height, width) -> (n, n_logits).
+    """
+    network = VARIANTS[variant].build(weights=None)
+    stem = network.features[0][0]
+    network.features[0][0] = nn.Conv2d(
+        n_slices, stem.out_channels, kernel_size=3, stride=2, padding=1, bias=False
+    )
+    features = network.classifier[1].in_features
+    network.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(features, n_logits))
+    return network
+
+
+def prepare_for_attribution(network: nn.Module) -> nn.Module:
+    """Freeze a network in place and return it: the same function, with faster gradients.
+
+    Evaluation mode; parameters without gradients; every batch normalisation that follows a
+    convolution merged into it, which changes the input gradient by rounding only; channels-last.
+    """
+    network.eval().requires_grad_(False)
+    for block in [module for module in network.modules() if isinstance(module, nn.Sequential)]:
+        for index in range(len(block) - 1):
+            convolution, norm = block[index], block[index + 1]
+            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                block[index] = fuse_conv_bn_eval(convolution, norm).requires_grad_(False)
+                block[index + 1] = nn.Identity()
+    return network.to(memory_format=torch.channels_last)
+
+
+def read_parameters(path: Path) -> dict:
+    """Read the training run's parameters.json.
+
+    Raises
+    ------
+    UserError
+        The file is missing, is not JSON, or is not a JSON object.
+    """
+    try:
+        parameters = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot read the training parameters ({error.strerror}). "
+            "Name parameters.json of the training run with --parameters_path."
+        ) from error
+    except ValueError as error:
+        raise UserError(f"{path}: expected JSON, found something else ({error}).") from error
+    if not isinstance(parameters, dict):
+        raise UserError(
+            f"{path}: expected a JSON object of hyper-parameters, found {type(parameters).__name__}."
+        )
+    dropout = parameters.get("dropout_rate", _DEFAULT_DROPOUT)
+    if not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
+        raise UserError(f"{path}: dropout_rate should be a number from 0 to 1, found {dropout!r}.")
+    return parameters
+
+
+def _match_architecture(state: Mapping[str, Tensor], dropout: float, path: Path) -> tuple[str, nn.Module]:
+    """Return the variant with the most tensors of equal name and shape, and its network without weights."""
+    n_slices, n_logits = (
+        state[name].shape[axis] if name in state and state[name].ndim > axis else 1
+        for name, axis in ((_STEM, 1), (_HEAD, 0))
+    )
+    best, best_share = None, 0.0
+    # building one takes half a second, so the most probable is first
+    for variant in sorted(VARIANTS, key=lambda variant: abs(len(state) - VARIANTS[variant].n_tensors)):
+        with torch.device("meta"):
+            network = build_network(variant, n_slices, n_logits, dropout)
+        expected = network.state_dict()
+        agreeing = sum(name in state and state[name].shape == expected[name].shape for name in expected)
+        if agreeing / len(expected) > best_share:
+            best, best_share = (variant, network), agreeing / len(expected)
+        if best_share > 0.9:
+            break
+    if best is None or best_share < 0.5:
+        raise UserError(
+            f"{path}: expected the weights of torchvision's EfficientNetV2 (S, M or L); found "
+            f"{len(state)} tensors, of which at most {best_share:.0%} fit; "
+            f"the first is {next(iter(state))!r}."
+        )
+    return best
+
+
+def _check_tensors(
+    state: Mapping[str, Tensor], expected: Mapping[str, Tensor], variant: str, path: Path
+) -> None:
+    """Raise UserError, with the first few names, for missing, misshapen, unknown or non-finite tensors."""
+    # counters of training steps: old files lack them, and evaluation does not use them
+    expected = {k: v for k, v in expected.items() if not k.endswith("num_batches_tracked")}
+    problems = [f"{name}: missing" for name in expected if name not in state]
+    problems += [
+        f"{name}: expected shape {tuple(tensor.shape)}, found {tuple(state[name].shape)}"
+        for name, tensor in expected.items()
+        if name in state and state[name].shape != tensor.shape
+    ]
+    problems += [
+        f"{name}: not part of the network"
+        for name in state
+        if name not in expected and not name.endswith("num_batches_tracked")
+    ]
+    if not problems:
+        problems = [
+            f"{name}: NaN or infinite values" for name in expected if not state[name].isfinite().all()
+        ]
+    if problems:
+        listed = "; ".join(problems[:_MAX_LISTED_PROBLEMS])
+        more = len(problems) - _MAX_LISTED_PROBLEMS
+        raise UserError(
+            f"{path}: the weights do not make an EfficientNetV2-{variant}: {listed}"
+            + (f"; and {more} more." if more > 0 else ".")
+        )

@@ -1,0 +1,180 @@
+"""A scan of the table -> the network's input and what the files of its maps need; loaded ahead by workers."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mri_saliency.errors import UserError, failure_message
+from mri_saliency.inputs.file_identity import FileIdentity
+from mri_saliency.inputs.grid import FIRST_SLICE, Grid, upright
+from mri_saliency.inputs.preprocessing import (
+    brain_mask,
+    intensity_window,
+    to_network_input,
+    unpad,
+    z_scored,
+)
+from mri_saliency.inputs.scan_table import Scan
+from mri_saliency.inputs.volume_file import is_synthetic, read_volume
+
+if TYPE_CHECKING:
+    from mri_saliency.runtime.workers import Workers
+
+_SYNTHETIC_CROP = 1  # first slices of a real scan that synthetic volumes lack
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """A volume as the network takes it.
+
+    Attributes
+    ----------
+    network_input : ndarray
+        float32 (n_slices, 128, 128): coronal slices x (left-right) x (inferior-superior), in
+        the scan's voxel order.
+    grid : Grid
+    """
+
+    network_input: np.ndarray
+    grid: Grid
+
+
+def load_volume(path: Path, n_slices: int, first_slice: int = FIRST_SLICE) -> Volume:
+    """Load a volume and prepare it exactly as the training code did.
+
+    A real scan (``.nii``, ``.nii.gz``, ``.mgz``, ``.npy``) is z-scored over the whole volume; a
+    synthetic one (``.pkl``) is normalised already, and its slice 0 is a real scan's slice 1. Then
+    coronal slices `first_slice` onward (of a real scan), bilinear to 112 x 112, zero-padded to
+    128 x 128.
+
+    Raises
+    ------
+    UserError
+        The file cannot be read, is not one 3-D volume of finite and varying numbers, its axes
+        are not (left-right, posterior-anterior, inferior-superior), or it has too few slices.
+    """
+    voxels, affine, space_code = read_volume(path)
+    if is_synthetic(path):
+        first_slice = max(first_slice - _SYNTHETIC_CROP, 0)
+    if voxels.shape[1] < first_slice + n_slices:
+        raise UserError(
+            f"{path}: has {voxels.shape[1]} coronal slices (shape {voxels.shape}); the network takes "
+            f"{n_slices}, from slice {first_slice} to {first_slice + n_slices - 1}."
+        )
+    if voxels.min() == voxels.max():
+        raise UserError(f"{path}: every voxel is {voxels.flat[0]:g}; a constant volume has no brain in it.")
+    if not is_synthetic(path):
+        voxels = z_scored(voxels)
+    grid = Grid(voxels.shape, affine, space_code, first_slice, n_slices)
+    return Volume(to_network_input(voxels, n_slices, first_slice), grid)
+
+
+@dataclass(frozen=True, eq=False)
+class ScanContext:
+    """What the files of a scan's maps need besides the maps; without the network's input.
+
+    Attributes
+    ----------
+    scan : Scan
+    source : FileIdentity
+        The volume's file.
+    grid : Grid
+    brain : ndarray
+        bool (n_slices, 128, 128).
+    anatomy : ndarray
+        float32 (key slices, height, width): the key slices, upright, without pad.
+    window : tuple of float
+        Intensities drawn black and white.
+    """
+
+    scan: Scan
+    source: FileIdentity
+    grid: Grid
+    brain: np.ndarray
+    anatomy: np.ndarray
+    window: tuple[float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedScan:
+    """A scan that is ready for the network.
+
+    Attributes
+    ----------
+    context : ScanContext
+    network_input : ndarray
+        float32 (n_slices, 128, 128).
+    load_s : float
+        Processor time of loading, in s.
+    """
+
+    context: ScanContext
+    network_input: np.ndarray
+    load_s: float
+
+
+@dataclass(frozen=True)
+class UnreadableScan:
+    """A scan that could not be loaded, and the reason, for the user."""
+
+    scan: Scan
+    reason: str
+
+
+def load_scan(scan: Scan, *, n_slices: int, first_slice: int, key_slices: Sequence[int]) -> LoadedScan:
+    """Load a scan; this is a worker's job.
+
+    Raises
+    ------
+    UserError
+        As `load_volume`.
+    """
+    start_s = time.process_time()
+    volume = load_volume(scan.path, n_slices, first_slice)
+    slices = unpad(volume.network_input)
+    context = ScanContext(
+        scan=scan,
+        source=FileIdentity.of(scan.path),
+        grid=volume.grid,
+        brain=brain_mask(volume.network_input),
+        anatomy=upright(slices[list(key_slices)], volume.grid),
+        window=intensity_window(slices),
+    )
+    return LoadedScan(context, volume.network_input, time.process_time() - start_s)
+
+
+def load_in_groups(
+    scans: Sequence[Scan], load: Callable[[Scan], LoadedScan], workers: Workers, group_size: int
+) -> Iterator[list[LoadedScan | UnreadableScan]]:
+    """Yield the scans in order, in groups of `group_size`, while workers load the next group.
+
+    Whatever error a scan's file raises, it costs that scan alone: it becomes an `UnreadableScan`.
+    """
+    remaining = iter(scans)
+    loading: deque[tuple[Scan, Future[LoadedScan]]] = deque()
+    group: list[LoadedScan | UnreadableScan] = []
+    for _ in scans:
+        for scan in islice(remaining, group_size - len(loading)):
+            loading.append((scan, workers.submit(load, scan)))
+        group.append(_finish(*loading.popleft()))
+        if len(group) == group_size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _finish(scan: Scan, loading: Future[LoadedScan]) -> LoadedScan | UnreadableScan:
+    try:
+        return loading.result()
+    except Exception as error:
+        return UnreadableScan(scan, failure_message(error))

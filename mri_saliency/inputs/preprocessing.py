@@ -1,0 +1,97 @@
+"""A volume -> the network's input, and what can be measured on that input alone: its brain, its air."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from mri_saliency.inputs.grid import FIRST_SLICE, PAD, RESIZED
+
+_TISSUE_FRACTION = 0.1  # of the way from air to the brightest pixels
+_WHITE_PERCENTILE = 99.8  # of a scan's intensities: drawn white
+
+
+def z_scored(voxels: np.ndarray) -> np.ndarray:
+    """Return the volume normalised over all voxels, air included: ``(v - mean) / std``, population std."""
+    return (voxels - voxels.mean()) / voxels.std()
+
+
+def to_network_input(voxels: np.ndarray, n_slices: int, first_slice: int = FIRST_SLICE) -> np.ndarray:
+    """Return the network's input for (x, y, z) voxels: float32 (n_slices, 128, 128).
+
+    Coronal slices `first_slice` onward, resized to 112 x 112, zero-padded to 128 x 128.
+    """
+    slices = voxels[:, first_slice : first_slice + n_slices, :].transpose(1, 0, 2)
+    return pad(resize(slices.astype(np.float32), RESIZED, RESIZED))
+
+
+def resize(slices: np.ndarray, n_x: int, n_z: int) -> np.ndarray:
+    """Return slices (n, x, z) resized to (n, n_x, n_z): bilinear, antialiased when it shrinks, as in PIL."""
+    return _resize_matrix(slices.shape[1], n_x) @ slices @ _resize_matrix(slices.shape[2], n_z).T
+
+
+@lru_cache
+def _resize_matrix(n_in: int, n_out: int) -> np.ndarray:
+    """Return the weights of a 1-D bilinear resize as PIL does it: float32 (n_out, n_in)."""
+    scale = n_in / n_out
+    centres = (np.arange(n_out)[:, None] + 0.5) * scale
+    distances = np.abs(np.arange(n_in) + 0.5 - centres) / max(scale, 1.0)
+    weights = np.clip(1.0 - distances, 0.0, None)
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def pad(slices: np.ndarray) -> np.ndarray:
+    """Return slices with a frame of zeros: (n, 112, 112) -> (n, 128, 128)."""
+    return np.pad(slices, ((0, 0), (PAD, PAD), (PAD, PAD)))
+
+
+def unpad(array: np.ndarray) -> np.ndarray:
+    """Return an array without its pad: (..., 128, 128) -> (..., 112, 112), a view."""
+    return array[..., PAD:-PAD, PAD:-PAD]
+
+
+def air_input(network_input: np.ndarray) -> np.ndarray:
+    """Return the network's input for a volume filled with this scan's air: float32, the input's shape.
+
+    Air is the median of the slices' outermost pixels; the pad stays zero, as in every input.
+    """
+    return pad(np.full_like(unpad(network_input), _air(network_input)))
+
+
+def brain_mask(network_input: np.ndarray) -> np.ndarray:
+    """Return which pixels of a grey-matter input are brain: bool, the input's shape.
+
+    Tissue is brighter than a tenth of the way from air to the 99.9th percentile. A pixel is in the
+    brain if tissue lies on both its sides along both axes of its coronal slice, so that white
+    matter and ventricles count.
+    """
+    slices = unpad(network_input)
+    air = _air(network_input)
+    bright = np.percentile(slices[::2, ::2, ::2], 99.9)
+    tissue = slices > air + _TISSUE_FRACTION * (bright - air)
+    inside = np.ones_like(tissue)
+    for axis, index in ((1, np.arange(RESIZED)[:, None]), (2, np.arange(RESIZED))):
+        first = tissue.argmax(axis, keepdims=True)  # 0 also for a line without tissue
+        last = RESIZED - 1 - np.flip(tissue, axis).argmax(axis, keepdims=True)
+        inside &= (index >= first) & (index <= last) & tissue.any(axis, keepdims=True)
+    return pad(inside)
+
+
+def intensity_window(slices: np.ndarray) -> tuple[float, float]:
+    """Return the intensities drawn black and white in all figures of a scan.
+
+    Parameters
+    ----------
+    slices : ndarray
+        (n_slices, 112, 112): the network's input without pad.
+    """
+    sample = slices[::2, ::2, ::2].ravel()
+    rank = int(_WHITE_PERCENTILE / 100 * (sample.size - 1))
+    return float(sample.min()), float(np.partition(sample, rank)[rank])
+
+
+def _air(network_input: np.ndarray) -> float:
+    slices = unpad(network_input)
+    edges = (slices[:, 0], slices[:, -1], slices[:, :, 0], slices[:, :, -1])
+    return float(np.median(np.concatenate([edge.ravel() for edge in edges])))

@@ -1,0 +1,192 @@
+"""A scan's file -> voxels and affine. A damaged or hostile file costs an error message, nothing else."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import pickle
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from mri_saliency.errors import UserError
+
+IMAGE_SUFFIXES = (".nii", ".nii.gz", ".mgz")
+ARRAY_SUFFIX, SYNTHETIC_SUFFIX = ".npy", ".pkl"
+_MAX_VOXELS = 320**3  # a file that claims more is refused before memory is allocated
+
+
+def read_volume(path: Path) -> tuple[np.ndarray, np.ndarray | None, int]:
+    """Read a 3-D volume of finite numbers.
+
+    Parameters
+    ----------
+    path : Path
+        ``.nii``, ``.nii.gz``, ``.mgz``: an image, read with its header's scaling; ``.npy``: an
+        array; ``.pkl``: a dict whose ``image`` is an array, unpickled without running code.
+
+    Returns
+    -------
+    voxels : ndarray
+        float64 (x, y, z).
+    affine : ndarray or None
+        float64 (4, 4), voxel indices to mm; None if the file has none.
+    space_code : int
+        NIfTI's code of the space in mm; 0 if unknown.
+
+    Raises
+    ------
+    UserError
+        The file cannot be read, is not one 3-D volume of finite numbers, is larger than 320³
+        voxels, or its axes are not (left-right, posterior-anterior, inferior-superior).
+    """
+    try:
+        voxels, affine, space_code = _read_any(path)
+    except UserError:
+        raise
+    except PermissionError as error:
+        raise UserError(f"{path}: no permission to read it.") from error
+    # a damaged or hostile file can raise nearly anything from the library that reads it
+    except Exception as error:
+        raise UserError(
+            f"{path}: cannot be read; it is empty, truncated or not what its name says "
+            f"({type(error).__name__}: {error})."
+        ) from error
+    if voxels.dtype.kind not in "fiub":
+        raise UserError(f"{path}: expected a volume of real numbers, found dtype {voxels.dtype}.")
+    _check_shape(voxels.shape, path)
+    voxels = voxels.astype(np.float64)
+    _check_finite(voxels, path)
+    return voxels, affine, space_code
+
+
+def is_synthetic(path: Path) -> bool:
+    """Return whether a volume's file is a generative model's, by its suffix."""
+    return path.name.lower().endswith(SYNTHETIC_SUFFIX)
+
+
+def _read_any(path: Path) -> tuple[np.ndarray, np.ndarray | None, int]:
+    if not os.path.isfile(path):  # unlike Path.is_file, never raises
+        found = "is a folder" if os.path.isdir(path) else "no such file, or no permission to look"
+        raise UserError(f"{path}: {found}; expected a scan.")
+    if path.name.lower().endswith(IMAGE_SUFFIXES):
+        return _read_image(path)
+    if path.name.lower().endswith(ARRAY_SUFFIX):
+        return _read_array(path), None, 0
+    if is_synthetic(path):
+        return _read_synthetic(path), None, 0
+    known = ", ".join((*IMAGE_SUFFIXES, ARRAY_SUFFIX, SYNTHETIC_SUFFIX))
+    raise UserError(f"{path}: unknown kind of file; expected one of {known}.")
+
+
+def _read_image(path: Path) -> tuple[np.ndarray, np.ndarray | None, int]:
+    image = nib.load(path)
+    _check_shape(image.shape, path)  # of the header, before the voxels are read
+    affine, space_code = np.asarray(image.affine, np.float64), 0
+    if not isinstance(image, nib.MGHImage):
+        space_code = int(image.header["sform_code"]) or int(image.header["qform_code"])
+        if not space_code:  # the file has no affine; nibabel's is a guess, with x running to the left
+            affine = None
+    if affine is not None:
+        _check_axes(affine, path)
+    return np.asanyarray(image.dataobj), affine, space_code
+
+
+def _read_array(path: Path) -> np.ndarray:
+    array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a claimed shape takes no memory
+    if not isinstance(array, np.ndarray):
+        raise UserError(f"{path}: expected a NumPy array (.npy), found an archive of arrays (.npz).")
+    _check_shape(array.shape, path)
+    return np.asarray(array)
+
+
+def _read_synthetic(path: Path) -> np.ndarray:
+    """Unpickle ``{'image': array, 'label': 0 or 1}`` and return the image."""
+    try:
+        content = _ArrayUnpickler(io.BytesIO(path.read_bytes())).load()
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    # a damaged pickle can raise nearly anything from the opcodes it happens to spell
+    except Exception as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+    image = content.get("image") if isinstance(content, dict) else None
+    if isinstance(image, np.ndarray):
+        return image
+    found = f"a {type(content).__name__}"
+    if isinstance(content, dict):
+        found = "a dict with the keys " + (", ".join(repr(key)[:40] for key in list(content)[:6]) or "(none)")
+    raise UserError(f"{path}: expected a dict whose 'image' is an array, found {found}.")
+
+
+def _check_shape(shape: tuple[int, ...], path: Path) -> None:
+    if len(shape) != 3:
+        raise UserError(f"{path}: expected a 3-D volume, found {len(shape)}-D (shape {tuple(shape)}).")
+    if not 0 < math.prod(shape) <= _MAX_VOXELS:
+        raise UserError(f"{path}: claims the shape {tuple(shape)}; expected 1 to {_MAX_VOXELS} voxels.")
+
+
+def _check_axes(affine: np.ndarray, path: Path) -> None:
+    """Raise UserError for an affine under which the second axis does not run through the coronal slices."""
+    if not np.isfinite(affine).all() or np.linalg.det(affine[:3, :3]) == 0:
+        raise UserError(f"{path}: its affine is singular or not finite, so voxels have no place in mm.")
+    main_axes = np.abs(affine[:3, :3]).argmax(axis=0)
+    if tuple(main_axes) != (0, 1, 2):
+        codes = "".join(code or "?" for code in nib.aff2axcodes(affine))
+        raise UserError(
+            f"{path}: voxel axes run {codes}; expected left-right, posterior-anterior, "
+            "inferior-superior (such as RAS or LAS), because the network's slices are the second "
+            "axis. Reorient the file as the training data were."
+        )
+
+
+def _check_finite(voxels: np.ndarray, path: Path) -> None:
+    bad = ~np.isfinite(voxels)
+    if bad.any():
+        first = tuple(int(index) for index in np.argwhere(bad)[0])
+        raise UserError(f"{path}: {bad.sum()} voxels are NaN or infinite, the first at {first}.")
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """An unpickler that can build NumPy arrays and scalars and nothing else."""
+
+    def find_class(self, module: str, name: str) -> object:
+        for package in ("numpy.core", "numpy._core"):  # NumPy 1's spelling and NumPy 2's
+            module = module.replace(f"{package}.", "numpy core: ")
+        try:
+            return _ADMITTED[module, name]
+        except KeyError:
+            raise UserError(
+                f"the pickle asks for {module}.{name}, which could run code, so it was refused; "
+                "expected {'image': array, 'label': 0 or 1}."
+            ) from None
+
+
+def _empty_array(kind: type, shape: tuple, code: bytes) -> np.ndarray:
+    """Replace NumPy's ``_reconstruct``, which would allocate whatever shape a file claims."""
+    if kind is not np.ndarray or shape != (0,):
+        raise ValueError("an array that claims memory before its data")
+    return np.ndarray.__new__(np.ndarray, (0,), "b")
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    """Replace ``_codecs.encode``, by which pickle protocols below 3 spell bytes."""
+    if encoding != "latin1":
+        raise ValueError(f"the encoding {encoding!r}")
+    return text.encode("latin1")
+
+
+def _array_from_buffer(buffer: object, dtype: np.dtype, shape: tuple, order: str) -> np.ndarray:
+    """Replace NumPy's ``_frombuffer`` (pickle protocol 5)."""
+    return np.frombuffer(buffer, dtype=dtype).reshape(shape, order=order)
+
+
+_ADMITTED = {
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    ("numpy core: multiarray", "_reconstruct"): _empty_array,
+    ("numpy core: multiarray", "scalar"): np.float64(0).__reduce__()[0],
+    ("numpy core: numeric", "_frombuffer"): _array_from_buffer,
+    ("_codecs", "encode"): _latin1,
+}

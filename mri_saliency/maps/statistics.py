@@ -1,0 +1,360 @@
+"""Numbers that describe one map, or compare maps with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import MISSING, asdict, dataclass, fields
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from mri_saliency.errors import UserError
+
+if TYPE_CHECKING:
+    from mri_saliency.attribution.result import Attribution
+    from mri_saliency.inputs.loading import ScanContext
+
+# A map whose sum misses the logit's change by more than this fraction of it gets the verdict "check".
+COMPLETENESS_TOLERANCE = 0.05
+# Differences below this many logits are the rounding of two float32 logits, whatever the fraction.
+LOGIT_ROUNDING = 1e-4
+TOP_SHARE = 0.01  # of a map's voxels, whose overlap between methods is reported
+
+
+@dataclass(frozen=True)
+class MapStatistics:
+    """A row of ``attribution_statistics.csv``; the fields are its columns, in its order.
+
+    Attributes
+    ----------
+    method : str
+        The attribution method.
+    shape : str
+        The array's shape, such as ``(115, 128, 128)``.
+    mean, std, min, max, abs_mean : float
+        Over all voxels, in the map's unit.
+    positive_ratio, negative_ratio : float
+        Shares of the voxels above and below zero.
+    peak_slice : int or None
+        The slice with the largest summed magnitude; None for a map of zeros.
+    brain_share : float or None
+        Summed magnitude inside the brain over that of the whole map; None for a map of zeros.
+    subject_id, true_label, diagnosis, sample_idx
+        From the scan's row of the scan table; the label is 0 for HC, 1 for TLE.
+    prediction : float
+        The probability of TLE.
+    predicted_label : int
+        The predicted class; 0 is HC, every other class is TLE.
+    confidence : float
+        The predicted class's probability.
+    target : int
+        Index of the explained logit.
+    baseline : str or None
+        What the scan was compared with; None for a method without baseline.
+    completeness_sum, completeness_expected, completeness_error, completeness_verdict
+        As `completeness` returns them; None for a method that promises no sum.
+    seconds : float
+        Time the network took for the map.
+    """
+
+    method: str
+    shape: str
+    mean: float
+    std: float
+    min: float
+    max: float
+    abs_mean: float
+    positive_ratio: float
+    negative_ratio: float
+    peak_slice: int | None
+    brain_share: float | None
+    subject_id: str
+    true_label: int
+    diagnosis: str
+    prediction: float
+    predicted_label: int
+    confidence: float
+    target: int
+    baseline: str | None
+    sample_idx: int
+    completeness_sum: float | None
+    completeness_expected: float | None
+    completeness_error: float | None
+    completeness_verdict: str | None
+    seconds: float
+
+    @property
+    def predicts_tle(self) -> bool:
+        """Whether the predicted class is TLE: any class but 0."""
+        return self.predicted_label > 0
+
+    @property
+    def is_tle(self) -> bool:
+        """Whether the true class is TLE."""
+        return self.true_label == 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the columns and their values as a dict that JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> MapStatistics:
+        """Read what `to_json` returned; unknown keys are ignored.
+
+        Raises
+        ------
+        KeyError
+            A field without a default is missing.
+        """
+        names = [field.name for field in fields(cls) if field.name in content or field.default is MISSING]
+        return cls(**{name: content[name] for name in names})
+
+
+def measure_map(
+    attribution: Attribution, context: ScanContext, method: str, baseline: str | None
+) -> MapStatistics:
+    """Compute a map's row of statistics.
+
+    Parameters
+    ----------
+    attribution : Attribution
+        The map, float32 (n_slices, 128, 128), with the logits it explains.
+    context : ScanContext
+        The scan, with its brain mask.
+    method : str
+        The method that made the map.
+    baseline : str or None
+        Name of what the scan was compared with; None for a method without baseline.
+
+    Raises
+    ------
+    UserError
+        The map has NaN or infinite values.
+    """
+    scan = context.scan
+    if not np.isfinite(attribution.values).all():
+        raise UserError(f"{scan.path}: the {method} map has NaN or infinite values.")
+    return MapStatistics(
+        method=method,
+        **map_statistics(attribution.values, context.brain),
+        subject_id=scan.subject_id,
+        true_label=scan.label,
+        diagnosis=scan.diagnosis,
+        **prediction(attribution.logits),
+        target=attribution.target,
+        baseline=baseline,
+        sample_idx=scan.sample_idx,
+        **completeness(attribution.total, attribution.expected_total),
+        seconds=attribution.seconds,
+    )
+
+
+def map_statistics(values: np.ndarray, brain: np.ndarray) -> dict[str, Any]:
+    """Return the fields of `MapStatistics` that follow from a map's values alone.
+
+    Parameters
+    ----------
+    values : ndarray
+        float32 (n_slices, 128, 128).
+    brain : ndarray
+        bool, the same shape.
+
+    Returns
+    -------
+    dict
+        ``shape`` to ``brain_share``, as in `MapStatistics`.
+    """
+    magnitude = np.abs(values)
+    slice_sums = magnitude.sum(axis=(1, 2), dtype=np.float64)
+    total = float(slice_sums.sum())
+    inside = float(magnitude.sum(dtype=np.float64, where=brain))
+    return {
+        "shape": str(values.shape),
+        "mean": float(values.mean(dtype=np.float64)),
+        "std": float(values.std(dtype=np.float64)),
+        "min": float(values.min()),
+        "max": float(values.max()),
+        "abs_mean": float(magnitude.mean(dtype=np.float64)),
+        "positive_ratio": float((values > 0).mean()),
+        "negative_ratio": float((values < 0).mean()),
+        "peak_slice": int(slice_sums.argmax()) if total else None,
+        "brain_share": inside / total if total else None,
+    }
+
+
+def slice_profile(values: np.ndarray) -> np.ndarray:
+    """Return each slice's share of a map's summed magnitude.
+
+    float64 (n_slices,), sums to 1; all zero for a map of zeros.
+    """
+    slice_sums = np.abs(values).sum(axis=(1, 2), dtype=np.float64)
+    return slice_sums / slice_sums.sum() if slice_sums.any() else slice_sums
+
+
+def completeness(total: float, expected_total: float | None) -> dict[str, Any]:
+    """Compare a map's sum with the change of the logit that it should equal.
+
+    Parameters
+    ----------
+    total : float
+        The sum over the map, in logits.
+    expected_total : float or None
+        The logit of the scan less that of the baseline; None for a method that promises no sum.
+
+    Returns
+    -------
+    dict
+        ``completeness_sum`` and ``completeness_expected`` in logits; ``completeness_error``, the
+        difference over the expected change's magnitude (None where that is zero and the sum is
+        not); ``completeness_verdict``, "ok" up to `COMPLETENESS_TOLERANCE` of the expected change
+        or `LOGIT_ROUNDING` logits, else "check". All None if `expected_total` is None.
+    """
+    if expected_total is None:
+        return dict.fromkeys(
+            ("completeness_sum", "completeness_expected", "completeness_error", "completeness_verdict")
+        )
+    difference = abs(total - expected_total)
+    if difference == 0:
+        error = 0.0
+    else:
+        error = difference / abs(expected_total) if expected_total else None
+    accepted = difference <= max(COMPLETENESS_TOLERANCE * abs(expected_total), LOGIT_ROUNDING)
+    return {
+        "completeness_sum": total,
+        "completeness_expected": expected_total,
+        "completeness_error": error,
+        "completeness_verdict": "ok" if accepted else "check",
+    }
+
+
+def prediction(logits: np.ndarray) -> dict[str, Any]:
+    """Convert a scan's logits, float (n_logits,), to a prediction.
+
+    Returns
+    -------
+    dict
+        ``prediction``: the probability of TLE: the sigmoid of a single logit; with several, one
+        less the softmax of class 0 (HC). ``predicted_label``: 1 if a single logit's probability is
+        above 0.5, else 0; with several, the class of the largest. ``confidence``: the predicted
+        class's probability.
+
+    Notes
+    -----
+    With three or more logits, ``prediction`` can be above 0.5 where class 0 is the most probable
+    single class; ``predicted_label`` decides.
+    """
+    logits = np.asarray(logits, np.float64)
+    if logits.size == 1:
+        probabilities = np.exp(-np.logaddexp(0, np.array([1, -1]) * logits))  # (HC, TLE)
+        label = int(probabilities[1] > 0.5)
+    else:
+        exponentials = np.exp(logits - logits.max())
+        probabilities = exponentials / exponentials.sum()
+        label = int(probabilities.argmax())
+    return {
+        "prediction": float(probabilities[1:].sum()),
+        "predicted_label": label,
+        "confidence": float(probabilities[label]),
+    }
+
+
+def agreement(maps: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Compare a scan's maps with each other, pair by pair.
+
+    Parameters
+    ----------
+    maps : dict
+        Method -> (n_slices, height, width), all of one shape.
+
+    Returns
+    -------
+    list of dict
+        A row a pair, ``method_a`` before ``method_b`` in the order of `maps`: ``rank_correlation``,
+        Spearman's of the magnitudes over every second voxel on each axis; ``top_overlap``, the share
+        of the `TOP_SHARE` of voxels with the largest magnitude that the two have in common. NaN for a
+        map that is constant.
+    """
+    magnitudes = {method: np.abs(values) for method, values in maps.items()}
+    samples = {method: values[::2, ::2, ::2].ravel() for method, values in magnitudes.items()}
+    correlations = pd.DataFrame(samples).corr("spearman")
+    n_top = max(1, int(TOP_SHARE * next(iter(maps.values())).size))
+    top_voxels = {
+        method: np.argpartition(values, -n_top, axis=None)[-n_top:] for method, values in magnitudes.items()
+    }
+    rows = []
+    for a, b in combinations(maps, 2):
+        constant = any(magnitudes[method].min() == magnitudes[method].max() for method in (a, b))
+        shared = len(np.intersect1d(top_voxels[a], top_voxels[b], assume_unique=True))
+        rows.append(
+            {
+                "method_a": a,
+                "method_b": b,
+                "rank_correlation": float(correlations.loc[a, b]),
+                "top_overlap": float("nan") if constant else shared / n_top,
+            }
+        )
+    return rows
+
+
+def agreement_matrix(rows: pd.DataFrame, methods: Sequence[str], measure: str) -> pd.DataFrame:
+    """Return the mean over scans of a measure of `agreement`.
+
+    Methods by methods; 1 on the diagonal, NaN for a pair without a row.
+    """
+    matrix = pd.DataFrame(np.where(np.eye(len(methods)), 1.0, np.nan), index=methods, columns=methods)
+    means = rows.groupby(["method_a", "method_b"])[measure].mean() if len(rows) else {}
+    for (a, b), mean in means.items():
+        matrix.loc[a, b] = matrix.loc[b, a] = mean
+    return matrix
+
+
+def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
+    """Return Spearman's correlation of two series; NaN below three points or where one is constant."""
+    return float(pd.DataFrame({"x": x, "y": y}).corr("spearman", min_periods=3).loc["x", "y"])
+
+
+def localisation(values: np.ndarray, region: np.ndarray, brain: np.ndarray) -> dict[str, float]:
+    """Measure how well a map's magnitude finds a known region of the brain.
+
+    Parameters
+    ----------
+    values : ndarray
+        (n_slices, 128, 128).
+    region, brain : ndarray
+        bool, the same shape; voxels of the region outside the brain count as brain.
+
+    Returns
+    -------
+    dict
+        ``enrichment``: the region's share of the brain's summed magnitude over its share of the
+        brain's voxels (1: no better than anywhere). ``auc``: area under the ROC curve of the
+        magnitude as a classifier of the brain's voxels, region against the rest (0.5: chance). Both
+        NaN for an empty region or a map that is zero in the brain.
+    """
+    brain = brain | region
+    magnitude = np.abs(values[brain]).astype(np.float64)
+    inside = region[brain]
+    if inside.all() or not inside.any() or not magnitude.any():
+        return {"enrichment": float("nan"), "auc": float("nan")}
+    return {
+        "enrichment": float(magnitude[inside].mean() / magnitude.mean()),
+        "auc": roc_auc(magnitude, inside),
+    }
+
+
+def roc_auc(scores: np.ndarray, is_positive: np.ndarray) -> float:
+    """Return the area under the ROC curve of scores (n,) that should be higher where bool (n,) is true.
+
+    Ties count half; NaN if one class is absent.
+    """
+    from scipy.stats import mannwhitneyu  # a slow import, which few callers need
+
+    scores, is_positive = np.asarray(scores), np.asarray(is_positive, bool)
+    positive, negative = scores[is_positive], scores[~is_positive]
+    if not len(positive) or not len(negative):
+        return float("nan")
+    # "asymptotic" concerns the p-value alone, whose exact computation could take minutes
+    test = mannwhitneyu(positive, negative, method="asymptotic")
+    return float(test.statistic / (len(positive) * len(negative)))

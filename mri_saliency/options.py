@@ -1,0 +1,315 @@
+"""The command line: its parser, and the checks that need nothing heavy."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from mri_saliency import __version__
+from mri_saliency.attribution.methods import BASELINES, BATCH_SIZES, CHECKED_SCANS, DEFAULT_METHODS, METHODS
+from mri_saliency.errors import UserError, warn
+from mri_saliency.runtime.device import DEFAULT_DEVICE, usable_cores
+
+RUN_FOLDER = Path("new_runs/runs_syn/syn_2723")
+MODEL_PATH = RUN_FOLDER / "fold_1/best_model.pth"
+PARAMETERS_PATH = RUN_FOLDER / "parameters.json"
+CSV_PATH = Path("/space/mcdonald-syn01/1/projects/jsawant/Diffusion_paper/data_csvs/val.csv")
+OUTPUT_DIR = RUN_FOLDER / "fold_1/saliency_maps_detailed"
+DEMO_COMMAND = "python run_saliency_generation.py --demo"
+
+EXAMPLES = """examples:
+  python generate_saliency_maps.py --model_path RUN/fold_1/best_model.pth \\
+      --parameters_path RUN/parameters.json --csv_path val.csv --output_dir maps
+  python generate_saliency_maps.py --max_samples 0 --methods integrated_gradients deep_lift \\
+      --baseline hc_mean
+  python generate_saliency_maps.py --device cpu --methods saliency --key_slices 45 55 65 75
+"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line's values; `get_parser` describes each."""
+
+    model_path: Path
+    parameters_path: Path
+    csv_path: Path
+    path_column: str
+    diagnosis_column: str
+    output_dir: Path
+    max_samples: int
+    first_slice: int
+    methods: tuple[str, ...]
+    baseline: str
+    n_steps: int
+    n_samples: int
+    noise_std: float
+    seed: int
+    key_slices: tuple[int, ...]
+    overwrite: bool
+    report_only: bool
+    report_embed: bool
+    workers: int
+    check_maps: int
+    nifti: bool = True
+    target: int | None = None
+    atlas: Path | None = None
+    atlas_names: Path | None = None
+    device: str | None = None
+    batch_size: int | None = None
+
+    def to_json(self) -> dict:
+        """Return the values as run.json has them."""
+        plain = {Path: str, tuple: list}
+        return {
+            key: next((to(value) for kind, to in plain.items() if isinstance(value, kind)), value)
+            for key, value in vars(self).items()
+        }
+
+
+def read_options(description: str, args: list[str] | None = None) -> Options:
+    """Read the command line.
+
+    Raises
+    ------
+    UserError
+        A value cannot be right.
+    SystemExit
+        argparse refused the command line (code 2), or ``--help`` or ``--version`` was answered.
+    """
+    values = vars(get_parser(description).parse_args(args))
+    for name in ("methods", "key_slices"):
+        values[name] = tuple(dict.fromkeys(values[name]))
+    options = Options(**values)
+    _check_numbers(options)
+    if options.atlas_names is not None and options.atlas is None:
+        raise UserError("--atlas_names: names the regions of an --atlas, and none is given.")
+    if options.report_only and options.check_maps:
+        raise UserError("--check_maps needs the network, which --report_only does without; choose one.")
+    if not options.report_only:
+        _check_paths(options)
+    return options
+
+
+def find_parameters(path: Path) -> Path | None:
+    """Return the path of parameters.json; None if it is the default one and does not exist."""
+    if path == PARAMETERS_PATH and not os.path.exists(path):
+        warn(f"no {PARAMETERS_PATH}; going on without it (nothing in it changes a map).")
+        return None
+    return path
+
+
+def check_key_slices(key_slices: tuple[int, ...], n_slices: int) -> None:
+    """Raise UserError for key slices that the network does not have."""
+    beyond = [index for index in key_slices if index >= n_slices]
+    if beyond:
+        raise UserError(
+            f"--key_slices: the network has slices 0 to {n_slices - 1}; found {', '.join(map(str, beyond))}."
+        )
+
+
+def choose_target(target: int | None, n_logits: int) -> int | None:
+    """Return the logit to explain: a single one, or ``--target``; None is each scan's predicted class.
+
+    Raises
+    ------
+    UserError
+        The network has no such logit.
+    """
+    if target is not None and target >= n_logits:
+        raise UserError(f"--target: the network has {n_logits} logit(s), counted from 0; found {target}.")
+    return 0 if n_logits == 1 else target
+
+
+def _check_numbers(options: Options) -> None:
+    least = {"max_samples": 0, "first_slice": 0, "n_steps": 1, "n_samples": 1, "workers": 0}
+    least |= {"batch_size": 1, "target": 0, "seed": 0, "check_maps": 0}
+    for name, smallest in least.items():
+        value = getattr(options, name)
+        if value is not None and value < smallest:
+            raise UserError(f"--{name}: expected {smallest} or more, found {value}.")
+    if not 0 < options.noise_std < math.inf:
+        raise UserError(f"--noise_std: expected a positive number, found {options.noise_std}.")
+    if min(options.key_slices) < 0:
+        raise UserError(f"--key_slices: expected 0 or more, found {min(options.key_slices)}.")
+
+
+def _check_paths(options: Options) -> None:
+    if options.model_path == MODEL_PATH and not os.path.exists(MODEL_PATH):
+        raise UserError(
+            f"{MODEL_PATH}: no such file, and it is the default checkpoint. Name yours with "
+            f"--model_path, or try the tool on simulated scans: {DEMO_COMMAND}"
+        )
+    if options.csv_path == CSV_PATH and not os.path.exists(CSV_PATH):
+        raise UserError(
+            f"{CSV_PATH}: no such file, and it is the default cohort table. Name yours with --csv_path."
+        )
+    if options.baseline not in BASELINES and not os.path.exists(options.baseline):
+        raise UserError(
+            f"--baseline: {options.baseline!r} is neither a file nor one of {', '.join(BASELINES)}."
+        )
+
+
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Shows defaults, and keeps the line breaks of description and epilog."""
+
+
+def get_parser(description: str = "") -> argparse.ArgumentParser:
+    """Return the parser of the script's options."""
+    methods = "\n".join(f"  {method.name:22}{method.question}" for method in METHODS.values())
+    parser = argparse.ArgumentParser(
+        prog="generate_saliency_maps.py",
+        description=description,
+        epilog=f"methods (what a map answers):\n{methods}\n\n{EXAMPLES}",
+        formatter_class=_HelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    _add_inputs(parser.add_argument_group("inputs and output"))
+    _add_methods(parser.add_argument_group("methods"))
+    _add_files(parser.add_argument_group("figures and files"))
+    _add_cohort(parser.add_argument_group("the cohort"))
+    _add_machine(parser.add_argument_group("machine"))
+    return parser
+
+
+# An option without a default has argparse.SUPPRESS, and its help says what happens without it.
+
+
+def _add_inputs(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--model_path", type=Path, default=MODEL_PATH, help="the trained checkpoint")
+    group.add_argument(
+        "--parameters_path", type=Path, default=PARAMETERS_PATH, help="its run's parameters.json"
+    )
+    group.add_argument(
+        "--csv_path", type=Path, default=CSV_PATH, help="the cohort's table, one row for each scan"
+    )
+    group.add_argument("--path_column", default="file", help="column with the volumes' paths")
+    group.add_argument(
+        "--diagnosis_column",
+        default="HC_vs_LTLE_vs_RTLE_string",
+        help="column with the diagnoses HC, left and right; other rows are skipped",
+    )
+    group.add_argument("--output_dir", type=Path, default=OUTPUT_DIR, help="folder for everything written")
+    group.add_argument(
+        "--max_samples", type=int, default=50, help="scans to explain, from the table's top; 0: all"
+    )
+    group.add_argument(
+        "--first_slice",
+        type=int,
+        default=10,
+        help="coronal slice of a real scan that is the network's first (synthetic volumes: one less)",
+    )
+
+
+def _add_methods(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--methods",
+        nargs="+",
+        choices=METHODS,
+        metavar="METHOD",
+        default=list(DEFAULT_METHODS),
+        help="attribution methods, listed below",
+    )
+    group.add_argument(
+        "--baseline",
+        default="zero",
+        help="what integrated_gradients, noise_tunnel_ig and deep_lift compare a scan with: zero; "
+        "background, the scan's own air; hc_mean, the mean input of all the table's HC scans; or "
+        "a file, a scan or a .npy array of the input's shape",
+    )
+    group.add_argument("--n_steps", type=int, default=50, help="points on Integrated Gradients' path")
+    group.add_argument(
+        "--n_samples", type=int, default=10, help="draws of gradient_shap, noise_tunnel_ig, smooth_grad"
+    )
+    group.add_argument(
+        "--noise_std", type=float, default=0.1, help="standard deviation of the draws, in input units"
+    )
+    group.add_argument(
+        "--seed", type=int, default=0, help="seed of the draws, mixed with each scan's content"
+    )
+    group.add_argument(
+        "--target",
+        type=int,
+        default=argparse.SUPPRESS,
+        help="class to explain, for networks of several logits (default: each scan's predicted class)",
+    )
+
+
+def _add_files(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--key_slices",
+        nargs="+",
+        type=int,
+        metavar="SLICE",
+        default=[30, 40, 50, 60, 70, 80, 90],
+        help="slices to draw, counted from 0 in the network's input",
+    )
+    group.add_argument(
+        "--no_nifti",
+        dest="nifti",
+        action="store_false",
+        default=argparse.SUPPRESS,
+        help="do not write the maps' NIfTI images (default: write them)",
+    )
+    group.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace maps in --output_dir that were made in another way; without it the run refuses",
+    )
+
+
+def _add_cohort(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--atlas",
+        type=Path,
+        default=argparse.SUPPRESS,
+        help="label image in the scans' space, whose regions divide the maps (default: none)",
+    )
+    group.add_argument(
+        "--atlas_names",
+        type=Path,
+        default=argparse.SUPPRESS,
+        help="its table of labels and names, CSV or TSV (default: none)",
+    )
+    group.add_argument(
+        "--check_maps",
+        type=int,
+        nargs="?",
+        const=CHECKED_SCANS,
+        default=0,
+        metavar="SCANS",
+        help="check the maps on the network itself, on so many scans: weights shuffled, voxels "
+        f"replaced, maps repeated; {CHECKED_SCANS} scans where no number is given, 0: no checks",
+    )
+    group.add_argument(
+        "--report_only", action="store_true", help="make no maps; describe those in --output_dir again"
+    )
+    group.add_argument(
+        "--report_embed",
+        action="store_true",
+        help="put all pictures into report.html, to mail one file; for few scans",
+    )
+
+
+def _add_machine(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--device",
+        default=argparse.SUPPRESS,
+        help=f"PyTorch device (default: {DEFAULT_DEVICE}, or cpu where there is no CUDA device)",
+    )
+    sizes = ", ".join(f"{size} on {kind}" for kind, size in BATCH_SIZES.items())
+    group.add_argument(
+        "--batch_size",
+        type=int,
+        default=argparse.SUPPRESS,
+        help=f"most volumes in one pass of the network; less needs less memory (default: {sizes})",
+    )
+    group.add_argument(
+        "--workers",
+        type=int,
+        default=usable_cores(),
+        help="processes that load and draw; 0: the main process does it",
+    )

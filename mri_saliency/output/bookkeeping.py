@@ -1,0 +1,88 @@
+"""What becomes of each scan and map while a run goes on: counted, printed, recorded as failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+
+from mri_saliency.errors import OutputError, UserError, failure_message
+from mri_saliency.inputs.grid import difference_from_training_grid
+from mri_saliency.inputs.loading import LoadedScan, UnreadableScan
+from mri_saliency.inputs.scan_table import Scan
+from mri_saliency.output.outcome import STOP_AFTER, Outcome
+from mri_saliency.output.resume import Plan
+from mri_saliency.runtime.progress import Progress
+
+
+class Bookkeeping:
+    """Connects the outcome of a run with the screen.
+
+    Parameters
+    ----------
+    plan : Plan
+    outcome : Outcome
+        Is filled.
+    progress : Progress
+        Shows it.
+    """
+
+    def __init__(self, plan: Plan, outcome: Outcome, progress: Progress) -> None:
+        self._plan, self._outcome, self._progress = plan, outcome, progress
+        self._differences: set[str] = set()  # of grids, already warned of
+
+    def readable(self, groups: Iterable[list[LoadedScan | UnreadableScan]]) -> Iterator[list[LoadedScan]]:
+        """Yield the loaded scans of each group; record the others as failed, and warn of unusual grids."""
+        for group in groups:
+            loaded = [scan for scan in group if isinstance(scan, LoadedScan)]
+            for scan in group:
+                if isinstance(scan, UnreadableScan):
+                    self.fail(scan.scan, self._plan.open_methods(scan.scan), UserError(scan.reason))
+            for scan in loaded:
+                self._outcome.work_s["load"] += scan.load_s
+                self._warn_of_grid(scan)
+            del group
+            yield loaded
+
+    def end_map(self, label: tuple[Scan, str], writing: Future) -> None:
+        """Count a map as written or failed; `writing` is the worker's job.
+
+        Raises
+        ------
+        OutputError
+            The output folder cannot be written to.
+        """
+        scan, method = label
+        try:
+            self._outcome.work_s.update(writing.result())
+        except OutputError:
+            raise
+        except Exception as error:
+            self.fail(scan, [method], error)
+        else:
+            self._outcome.n_written += 1
+            self._progress.advance()
+
+    def fail(self, scan: Scan, methods: list[str], error: Exception) -> None:
+        """Record the failure of a scan's maps, and print it.
+
+        Raises
+        ------
+        UserError
+            The first scans have all failed for one reason, and no map was written.
+        """
+        reason = failure_message(error)
+        self._progress.print(f"failed: {scan.subject_id} ({', '.join(methods)}): {reason}")
+        self._outcome.add_failures(scan, methods, reason)
+        self._progress.advance(len(methods))
+        if common := self._outcome.common_failure():
+            raise UserError(f"stopped: the first {STOP_AFTER} scans all failed for the same reason: {common}")
+
+    def _warn_of_grid(self, scan: LoadedScan) -> None:
+        subject_id = scan.context.scan.subject_id
+        difference = difference_from_training_grid(scan.context.grid)
+        if difference and difference not in self._differences:
+            self._differences.add(difference)
+            self._progress.print(
+                f"warning: {subject_id} (at least) is not on the grid that the laboratory's "
+                f"networks were trained on: {difference}. The network sees another part of the head."
+            )

@@ -1,0 +1,172 @@
+"""Writes that happen whole or not at all, and reads that tolerate a damaged file."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+from urllib.parse import quote
+
+import numpy as np
+from PIL import Image  # matplotlib depends on it
+
+from mri_saliency.errors import OutputError
+
+if TYPE_CHECKING:
+    import nibabel as nib
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+_PART = ".part"  # ends the name of a file that is being written
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run such a cell
+
+
+@contextmanager
+def whole_file(path: Path, durably: bool = False) -> Iterator[BinaryIO]:
+    """Open a file that appears under its name only once it is complete.
+
+    Parameters
+    ----------
+    path : Path
+    durably : bool
+        Wait until it is on the disk, for files that a later run trusts even after a power failure.
+
+    Raises
+    ------
+    OutputError
+        The disk is full, or the folder is gone or cannot be written to.
+    """
+    part = path.with_name(f".{path.name[-150:]}.{os.getpid()}{_PART}")
+    try:
+        try:
+            with part.open("wb") as file:
+                yield file
+                if durably:
+                    file.flush()
+                    os.fsync(file.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove the half-written files that an ended run left in a folder."""
+    for path in folder.glob(f".*{_PART}"):
+        path.unlink()
+
+
+def cannot_write(path: Path, error: OSError) -> OutputError:
+    """Return the error that a failed write raises."""
+    return OutputError(
+        f"{path}: cannot be written ({error.strerror or error}). "
+        "Free space or choose another --output_dir; what was written before is intact."
+    )
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write a NumPy file, durably."""
+    with whole_file(path, durably=True) as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def read_array(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Read a NumPy file; None if it is missing, damaged, or of another shape."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return array if array.shape == shape else None
+
+
+def write_nifti(path: Path, image: nib.Nifti1Image, *, durably: bool = False) -> None:
+    """Write a gzipped NIfTI file, stored rather than compressed.
+
+    The digits of a float32 map do not compress: deflating one takes longer than drawing its
+    figures, and saves little more than the zeros of the slices that the network did not see.
+    """
+    with (
+        whole_file(path, durably) as file,
+        gzip.GzipFile("", "wb", compresslevel=0, fileobj=file, mtime=0) as gzipped,
+    ):
+        image.to_stream(gzipped)
+
+
+def write_picture(path: Path, picture: np.ndarray) -> None:
+    """Write uint8 (height, width, 4), RGBA without transparency, as an RGB PNG."""
+    with whole_file(path) as file:
+        Image.fromarray(picture).convert("RGB").save(file, format="PNG", compress_level=2)
+
+
+def write_figure(path: Path, figure: Figure) -> None:
+    """Write a matplotlib figure as PNG."""
+    with whole_file(path) as file:
+        figure.savefig(file, format="png")
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a CSV file; text that a spreadsheet would run as a formula gets a leading quote."""
+
+    def neutralised(cell: object) -> object:
+        if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS):
+            return f"'{cell}"
+        return cell
+
+    write_text(path, table.map(neutralised).to_csv(index=False))
+
+
+def write_or_remove_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a CSV file; remove it if the table has no rows."""
+    if len(table):
+        write_table(path, table)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def read_table(path: Path) -> pd.DataFrame | None:
+    """Read a CSV file that `write_table` wrote; None if it is missing or damaged."""
+    import pandas as pd
+
+    try:
+        # pandas takes a name made of digits for a number
+        text_columns = dict.fromkeys(("subject_id", "fingerprint", "step"), str)
+        return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=text_columns)
+    except (OSError, ValueError):
+        return None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8."""
+    with whole_file(path) as file:
+        file.write(text.encode("utf-8", "backslashreplace"))
+
+
+def write_json(path: Path, content: dict, *, durably: bool = False) -> None:
+    """Write a JSON file."""
+    with whole_file(path, durably) as file:
+        file.write(json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n")
+
+
+def read_json(path: Path) -> dict | None:
+    """Read a JSON object; None if it is missing or damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def relative_url(path: Path, folder: Path) -> str:
+    """Return a file's URL relative to a page in `folder`."""
+    return quote(path.relative_to(folder).as_posix())
+
+
+def data_url(path: Path) -> str:
+    """Return a PNG file as a URL that contains it."""
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()

@@ -1,0 +1,178 @@
+"""The output folder: the names of everything in it, and the maps that are finished."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from mri_saliency.errors import OutputError, UserError
+from mri_saliency.inputs.preprocessing import unpad
+from mri_saliency.output.files import cannot_write, read_json, remove_parts, write_json
+from mri_saliency.output.record import MapRecord
+
+
+class OutputFolder:
+    """Names of everything a run writes, and the finished maps among it.
+
+    Parameters
+    ----------
+    root : Path
+        The run's ``--output_dir``.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.statistics = root / "attribution_statistics.csv"
+        self.summary = root / "attribution_summary.png"
+        self.failures = root / "failures.csv"
+        self.run_record = root / "run.json"
+        self.hc_mean = root / "baseline_hc_mean.npy"
+        self.mean_scan = root / "mean_scan.npy"
+        self.agreement = root / "method_agreement.csv"
+        self.regions = root / "region_statistics.csv"
+        self.region_figure = root / "region_statistics.png"
+        self.checks = root / "map_checks.csv"
+        self.check_figure = root / "map_checks.png"
+        self.report = root / "report.html"
+        self.dataset_description = root / "dataset_description.json"
+
+    def create(self) -> None:
+        """Make the folder.
+
+        Raises
+        ------
+        OutputError
+            It cannot be made or written to.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(self.root, error) from error
+        if not os.access(self.root, os.W_OK | os.X_OK):
+            raise OutputError(f"{self.root}: no permission to write there. Choose another --output_dir.")
+
+    def remove_parts(self) -> None:
+        """Remove half-written tables of an ended run."""
+        try:
+            remove_parts(self.root)
+        except OSError as error:
+            raise cannot_write(self.root, error) from error
+
+    def free_bytes(self) -> int:
+        """Return the free space on the folder's disk."""
+        return shutil.disk_usage(self.root).free
+
+    # --- the files of a map ---
+
+    def array(self, method: str, subject_id: str) -> Path:
+        """Return the path of a map's array."""
+        return self._map_file(method, subject_id, "attributions.npy")
+
+    def nifti(self, method: str, subject_id: str) -> Path:
+        """Return the path of a map's image in the scan's grid."""
+        return self._map_file(method, subject_id, "attributions.nii.gz")
+
+    def sidecar(self, method: str, subject_id: str) -> Path:
+        """Return the path of a map's JSON file, its `MapRecord`; it is written last."""
+        return self._map_file(method, subject_id, "attributions.json")
+
+    def summary_figure(self, method: str, subject_id: str) -> Path:
+        """Return the path of a map's summary figure."""
+        return self._map_file(method, subject_id, "summary.png")
+
+    def slice_figure(self, method: str, subject_id: str, index: int) -> Path:
+        """Return the path of one slice's figure."""
+        return self._map_file(method, subject_id, f"slice_{index}.png")
+
+    def _map_file(self, method: str, subject_id: str, ending: str) -> Path:
+        return self.root / method / subject_id / f"{subject_id}_{method}_{ending}"
+
+    def open_map(self, method: str, subject_id: str, *, replace: bool) -> None:
+        """Make a map's folder and remove half-written files from it.
+
+        With `replace`, the files of a previous map are removed too, its sidecar first.
+        """
+        sidecar = self.sidecar(method, subject_id)
+        try:
+            for folder in (sidecar.parent.parent, sidecar.parent):
+                folder.mkdir(exist_ok=True)  # not the root: a run whose folder is deleted should end
+            if replace:
+                sidecar.unlink(missing_ok=True)
+                for path in sidecar.parent.glob(f"{subject_id}_{method}_*"):
+                    path.unlink()
+            remove_parts(sidecar.parent)
+        except OSError as error:
+            raise cannot_write(sidecar.parent, error) from error
+
+    def write_record(self, record: MapRecord) -> None:
+        """Write a map's sidecar; the map is finished then."""
+        write_json(self.sidecar(record.method, record.subject_id), record.to_json(), durably=True)
+
+    def read_record(self, method: str, subject_id: str) -> MapRecord | None:
+        """Read a map's sidecar; None if the map is not finished, or a file of it is not whole."""
+        path = self.sidecar(method, subject_id)
+        try:
+            record = MapRecord.from_json(read_json(path) or {})
+            sizes = {entry.name: entry.stat().st_size for entry in os.scandir(path.parent)}
+        except (KeyError, TypeError, ValueError, OSError):
+            return None
+        is_named = (record.method, record.subject_id) == (method, subject_id)
+        is_whole = all(sizes.get(name) == size for name, size in record.files.items())
+        return (
+            record if is_named and is_whole and self.array(method, subject_id).name in record.files else None
+        )
+
+    def all_records(self) -> Iterator[MapRecord]:
+        """Yield the records of all finished maps in the folder."""
+        for path in sorted(self.root.glob("*/*/*_attributions.json")):
+            method, subject_id = path.parts[-3:-1]
+            if path == self.sidecar(method, subject_id) and (record := self.read_record(method, subject_id)):
+                yield record
+
+    def records(self, checkpoint: str) -> list[MapRecord]:
+        """Return the records of all finished maps of a checkpoint, given by its SHA-256."""
+        return [record for record in self.all_records() if record.recipe.checkpoint == checkpoint]
+
+    def load_map(self, method: str, subject_id: str) -> np.ndarray:
+        """Load a map without pad, memory-mapped: float32 (n_slices, 112, 112)."""
+        return unpad(np.load(self.array(method, subject_id), mmap_mode="r", allow_pickle=False))
+
+    # --- the cohort's files ---
+
+    def group_map(self, method: str, name: str) -> Path:
+        """Return the path of a file about a method's maps of a group."""
+        return self.root / "group_maps" / method / f"{method}_{name}"
+
+    def open_groups(self, method: str) -> None:
+        """Make the folder of a method's group maps, and empty it."""
+        folder = self.group_map(method, "").parent
+        try:
+            for parent in (folder.parent, folder):
+                parent.mkdir(exist_ok=True)
+            for path in folder.iterdir():
+                path.unlink()
+        except OSError as error:
+            raise cannot_write(folder, error) from error
+
+    def last_run(self) -> dict | None:
+        """Read run.json, which the last run wrote; None if it is missing or damaged."""
+        return read_json(self.run_record)
+
+    def last_checkpoint(self) -> str:
+        """Return the SHA-256 of the last run's checkpoint.
+
+        Raises
+        ------
+        UserError
+            No run has written to the folder.
+        """
+        try:
+            return self.last_run()["checkpoint"]["sha256"]
+        except (TypeError, KeyError) as error:
+            raise UserError(
+                f"{self.root}: no run.json of a run there, so no maps to describe. Name a run's --output_dir."
+            ) from error

@@ -1,0 +1,170 @@
+"""What is finished already: the plan of a run, from the records in the output folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+
+from mri_saliency.attribution.methods import METHODS
+from mri_saliency.errors import UserError, warn
+from mri_saliency.inputs.grid import INPUT_SIZE
+from mri_saliency.inputs.scan_table import Scan
+from mri_saliency.output.folder import OutputFolder
+from mri_saliency.output.record import MapRecord, Recipe
+
+_PICTURE_BYTES = 150_000  # of a figure, roughly
+_SCAN_VOXELS = 113 * 137 * 113  # of a CAT12 image
+
+
+@dataclass(frozen=True)
+class MapFiles:
+    """Which files are written of each map, and where.
+
+    Attributes
+    ----------
+    folder : OutputFolder
+    key_slices : tuple of int
+        Slices that are drawn.
+    nifti : bool
+        Whether an image in the scan's space is written.
+    n_logits : int
+        Outputs of the network, which decide how a figure words the prediction.
+    """
+
+    folder: OutputFolder
+    key_slices: tuple[int, ...]
+    nifti: bool
+    n_logits: int
+
+    def are_drawn(self, record: MapRecord) -> bool:
+        """Return whether a finished map has all these files."""
+        name = (record.method, record.subject_id)
+        wanted = {self.folder.slice_figure(*name, index).name for index in self.key_slices}
+        if self.nifti:
+            wanted.add(self.folder.nifti(*name).name)
+        return wanted <= record.files.keys() and record.key_slices == self.key_slices
+
+    def warn_of_full_disk(self, n_maps: int, n_slices: int) -> None:
+        """Warn if the files of so many maps will hardly fit on the disk."""
+        image = 4 * _SCAN_VOXELS * self.nifti
+        map_bytes = 4 * n_slices * INPUT_SIZE**2 + image + _PICTURE_BYTES * (2 + len(self.key_slices))
+        needed, free = n_maps * map_bytes, self.folder.free_bytes()
+        if needed > free:
+            warn(
+                f"{self.folder.root}: the new maps need about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB "
+                "are free. --no_nifti and fewer --key_slices need less."
+            )
+
+
+class Action(Enum):
+    """What a run does about a map."""
+
+    MAKE = "make"
+    REDRAW = "redraw"  # figures and image, from the array
+    KEEP = "keep"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run does about each map.
+
+    Attributes
+    ----------
+    actions : mapping
+        (subject_id, method) -> what is done about the map.
+    recipes : mapping
+        Method -> how its maps are made.
+    files : MapFiles
+        What is written of each.
+    """
+
+    actions: Mapping[tuple[str, str], Action]
+    recipes: Mapping[str, Recipe]
+    files: MapFiles
+
+    def count(self, action: Action) -> int:
+        """Return the number of maps with this action."""
+        return list(self.actions.values()).count(action)
+
+    def unfinished(self, scans: Iterable[Scan]) -> list[Scan]:
+        """Return the scans with a map to be made or redrawn, in order."""
+        open_ids = {subject_id for (subject_id, _), action in self.actions.items() if action != Action.KEEP}
+        return [scan for scan in scans if scan.subject_id in open_ids]
+
+    def open_methods(self, scan: Scan) -> list[str]:
+        """Return the methods whose map of a scan is to be made or redrawn."""
+        return [method for method in self.recipes if self.actions[scan.subject_id, method] != Action.KEEP]
+
+    def indices(self, action: Action, method: str, scans: Iterable[Scan]) -> list[int]:
+        """Return the positions of the scans whose map by a method has this action."""
+        return [i for i, scan in enumerate(scans) if self.actions[scan.subject_id, method] == action]
+
+
+def make_recipes(
+    methods: Iterable[str], common: Recipe, settings: Mapping[str, object], hardware: str
+) -> dict[str, Recipe]:
+    """Return each method's recipe.
+
+    Parameters
+    ----------
+    methods : iterable of str
+    common : Recipe
+        What all methods share.
+    settings : mapping
+        Values of all options that a method may depend on.
+    hardware : str
+        A CPU and each model of GPU draw different random numbers.
+    """
+    recipes = {}
+    for name in methods:
+        method = METHODS[name]
+        drawn_on = {"drawn_on": hardware} if method.stochastic else {}
+        of_method = {setting: settings[setting] for setting in method.settings}
+        recipes[name] = replace(common, settings=of_method | drawn_on)
+    return recipes
+
+
+def make_plan(
+    scans: Iterable[Scan], recipes: Mapping[str, Recipe], files: MapFiles, *, overwrite: bool
+) -> Plan:
+    """Decide for each scan and method whether its map is made, redrawn or kept.
+
+    Raises
+    ------
+    UserError
+        The folder holds maps made in another way, and `overwrite` is False.
+    """
+    actions, differing = {}, []
+    is_own_folder = files.folder.last_run() is not None
+    for scan in scans:
+        for method, recipe in recipes.items():
+            record = files.folder.read_record(method, scan.subject_id)
+            if record is not None:
+                difference = describe_difference(record, recipe, scan.path)
+            elif not is_own_folder and files.folder.array(method, scan.subject_id).exists():
+                difference = "another program made it, or an earlier version of this one"
+            else:
+                difference = None
+            if difference:
+                differing.append(f"{method} of {scan.subject_id}: {difference}")
+            if record is None or difference:
+                actions[scan.subject_id, method] = Action.MAKE
+            else:
+                is_drawn = files.are_drawn(record)
+                actions[scan.subject_id, method] = Action.KEEP if is_drawn else Action.REDRAW
+    if differing and not overwrite:
+        raise UserError(
+            f"{files.folder.root}: holds {len(differing)} maps that were made in another way, such as "
+            f"{differing[0]}. Choose another --output_dir, or replace them with --overwrite."
+        )
+    return Plan(actions, recipes, files)
+
+
+def describe_difference(record: MapRecord, recipe: Recipe, scan_path: Path) -> str | None:
+    """Describe how a finished map's recipe or scan differs from the requested one; None if it does not."""
+    changed = recipe.differences(record.recipe)
+    if not record.source.matches(scan_path):
+        changed.append(f"the scan's file has changed, or is another ({record.source.path} then)")
+    return "; ".join(changed) or None

@@ -1,0 +1,139 @@
+"""What a run was asked for, read and checked: the network, the scans, the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mri_saliency.attribution.baselines import Baseline
+from mri_saliency.attribution.batch import Settings
+from mri_saliency.attribution.explainer import MATHS
+from mri_saliency.attribution.methods import BATCH_SIZES
+from mri_saliency.cohort.atlas import Atlas, read_atlas_for
+from mri_saliency.errors import UserError, warn
+from mri_saliency.inputs.checkpoint import Checkpoint, load_checkpoint
+from mri_saliency.inputs.grid import Grid
+from mri_saliency.inputs.loading import LoadedScan, load_scan, load_volume
+from mri_saliency.inputs.scan_table import Scan, read_scan_table
+from mri_saliency.options import Options, check_key_slices, choose_target, find_parameters
+from mri_saliency.output.record import Recipe
+from mri_saliency.output.resume import make_recipes
+from mri_saliency.runtime.device import choose_device, hardware_name
+from mri_saliency.runtime.ranks import Ranks
+
+if TYPE_CHECKING:
+    import torch
+
+_TRIED_SCANS = 10  # of which the first readable one shows whether the atlas fits
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What goes into a run.
+
+    Attributes
+    ----------
+    device : torch.device
+    checkpoint : Checkpoint
+    target : int or None
+        The logit to explain; None: each scan's predicted class.
+    settings : Settings
+    cohort : list of Scan
+        All scans of the table.
+    scans : list of Scan
+        Those to explain.
+    window : dict
+        ``n_slices`` and ``first_slice``: the coronal slices that the network sees.
+    load : callable
+        Loads one scan for this network.
+    atlas : Atlas or None
+    """
+
+    device: torch.device
+    checkpoint: Checkpoint
+    target: int | None
+    settings: Settings
+    cohort: list[Scan]
+    scans: list[Scan]
+    window: dict[str, int]
+    load: Callable[[Scan], LoadedScan]
+    atlas: Atlas | None
+
+    @property
+    def healthy(self) -> list[Scan]:
+        """The table's HC scans."""
+        return [scan for scan in self.cohort if scan.label == 0]
+
+    def recipes(self, methods: Iterable[str], baseline: Baseline) -> dict[str, Recipe]:
+        """Return how each method's maps are made."""
+        common = Recipe(MATHS, self.checkpoint.sha256, self.window["first_slice"], self.target)
+        settings = asdict(self.settings) | {"baseline": baseline.identity}
+        return make_recipes(methods, common, settings, hardware_name(self.device))
+
+    def to_json(self, options: Options, command_line: str) -> dict:
+        """Return the request as run.json has it."""
+        checkpoint = self.checkpoint
+        return {
+            "command_line": command_line,
+            "working_directory": str(Path.cwd()),
+            "options": options.to_json() | {"target": self.target},
+            "settings": asdict(self.settings),
+            "checkpoint": {
+                "path": str(checkpoint.path.absolute()),
+                "sha256": checkpoint.sha256,
+                "network": f"EfficientNetV2-{checkpoint.variant}",
+                "n_slices": checkpoint.n_slices,
+                "n_logits": checkpoint.n_logits,
+            },
+            "training_parameters": checkpoint.parameters,
+            "device": {"name": str(self.device), "hardware": hardware_name(self.device)},
+        }
+
+
+def read_request(options: Options, ranks: Ranks) -> Request:
+    """Read the network and the table, and check that the options fit them.
+
+    Raises
+    ------
+    UserError
+        A file cannot be read, or an option does not fit.
+    """
+    device = choose_device(options.device, ranks)
+    checkpoint = load_checkpoint(options.model_path, find_parameters(options.parameters_path))
+    check_key_slices(options.key_slices, checkpoint.n_slices)
+    target = choose_target(options.target, checkpoint.n_logits)
+    table = read_scan_table(options.csv_path, options.path_column, options.diagnosis_column)
+    scans = table.scans[: options.max_samples or None]
+    if ranks.is_main:
+        if options.device is None and device.type == "cpu":
+            warn("no CUDA device found; running on the CPU, which is many times slower.")
+        for note in table.notes:
+            warn(note)
+        print(
+            f"EfficientNetV2-{checkpoint.variant}, {checkpoint.n_slices} slices, on {hardware_name(device)}; "
+            f"{len(scans)} of {len(table.scans)} scans; {', '.join(options.methods)}",
+            flush=True,
+        )
+    window = {"n_slices": checkpoint.n_slices, "first_slice": options.first_slice}
+    atlas = read_atlas_for(options.atlas, options.atlas_names, _grids(scans, **window))
+    settings = Settings(
+        batch_size=options.batch_size or BATCH_SIZES[device.type],
+        n_steps=options.n_steps,
+        n_samples=options.n_samples,
+        noise_std=options.noise_std,
+        seed=options.seed,
+    )
+    load = partial(load_scan, **window, key_slices=options.key_slices)
+    return Request(device, checkpoint, target, settings, table.scans, scans, window, load, atlas)
+
+
+def _grids(scans: list[Scan], n_slices: int, first_slice: int) -> Iterable[Grid]:
+    """Yield the grids of the first readable scans."""
+    for scan in scans[:_TRIED_SCANS]:
+        try:
+            yield load_volume(scan.path, n_slices, first_slice).grid
+        except UserError:  # costs that scan alone, and is reported when it is explained
+            continue

@@ -1,0 +1,1 @@
+"""What surrounds the work: device, worker processes, torchrun's ranks, progress."""

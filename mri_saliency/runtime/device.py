@@ -1,0 +1,101 @@
+"""The device that runs the network, the cores, and how freed memory is reused."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from mri_saliency.errors import UserError
+from mri_saliency.runtime.ranks import Ranks
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+DEFAULT_DEVICE = "cuda:0"
+
+
+def usable_cores() -> int:
+    """Return the number of CPU cores this process may use: its share among torchrun's local ranks."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+def choose_device(name: str | None, ranks: Ranks | None = None) -> torch.device:
+    """Return the requested device, and prepare PyTorch for it (strict float32, memory, threads).
+
+    Parameters
+    ----------
+    name : str or None
+        ``cpu``, ``cuda``, ``cuda:1`` ...; None: this rank's GPU, or the CPU where there is none.
+    ranks : Ranks, optional
+        torchrun's processes, of which each takes its own GPU.
+
+    Raises
+    ------
+    UserError
+        No such device (the message names the available ones), or one device named for all ranks.
+    """
+    import torch
+
+    # devices are counted even where the driver is too old for them
+    n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    available = ["cpu", *(f"cuda:{index}" for index in range(n_gpus))]
+    gpu_of_rank = f"cuda:{ranks.local_rank}" if ranks else DEFAULT_DEVICE
+    is_shared = ranks is not None and ranks.size > 1
+    if is_shared and name not in (None, "cpu", "cuda"):
+        raise UserError(f"--device: with torchrun each rank takes its own GPU; leave {name!r} out.")
+    if name is None:
+        name = gpu_of_rank if n_gpus else "cpu"
+    name = gpu_of_rank if name == "cuda" else name
+    if name not in available:
+        raise UserError(f"--device: no device {name!r} here; there are {', '.join(available)}.")
+    # float32 as written: NVIDIA's convolutions otherwise round their inputs to 10 bits
+    torch.backends.cudnn.allow_tf32 = False
+    keep_freed_memory()
+    if name == "cpu" and is_shared:
+        torch.set_num_threads(usable_cores())  # torchrun leaves each rank a single one
+    return torch.device(name)
+
+
+def hardware_name(device: torch.device) -> str:
+    """Return the name of a device's hardware, such as ``NVIDIA H100``; ``cpu`` for any CPU."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type}"
+
+
+def move_to_device(network: nn.Module, device: torch.device) -> nn.Module:
+    """Return the network on a device.
+
+    Raises
+    ------
+    UserError
+        The device is full, or reserved for another process.
+    """
+    try:
+        return network.to(device)
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(
+            f"--device: {device} cannot be used now ({reason}). Free it, or name another."
+        ) from error
+
+
+def keep_freed_memory() -> None:
+    """Let glibc reuse freed blocks of up to 32 MiB instead of returning each to the system.
+
+    By default every activation's memory is mapped anew and its pages are cleared: a third of the time
+    of a pass. Whole batches of volumes are larger and still go back. A single heap serves all threads, so
+    that one can use what another freed.
+    """
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        m_trim_threshold, m_mmap_threshold, m_arena_max = -1, -3, -8  # malloc.h
+        libc.mallopt(m_arena_max, 1)
+        libc.mallopt(m_mmap_threshold, 2**25)  # the most that glibc before 2.35 accepts
+        libc.mallopt(m_trim_threshold, 2**31 - 1)

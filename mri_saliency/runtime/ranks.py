@@ -1,0 +1,65 @@
+"""torchrun's processes, which share the scans of a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Callable
+
+
+class Ranks:
+    """The processes that torchrun started; without torchrun, this process alone.
+
+    They communicate through torchrun's key-value store.
+
+    Attributes
+    ----------
+    rank, size : int
+        This process's number, from 0, and how many processes there are.
+    local_rank : int
+        Its number on this machine.
+    """
+
+    def __init__(self) -> None:
+        self.rank, self.size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        self.local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+        self._counts: Counter[str] = Counter()  # where there is no store
+        self._store = None
+        if self.size > 1:
+            from torch.distributed.rendezvous import rendezvous
+
+            self._store = next(rendezvous("env://"))[0]
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes the tables and the report."""
+        return self.rank == 0
+
+    def shard(self, items: list) -> list:
+        """Return this rank's part of a list."""
+        return items[self.rank :: self.size]
+
+    def add(self, name: str, amount: int = 1) -> int:
+        """Add to a count that all ranks share; returns its new value."""
+        if self._store is not None:
+            return self._store.add(name, amount)
+        self._counts[name] += amount
+        return self._counts[name]
+
+    def barrier(self, name: str, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Wait until all ranks are here, calling `meanwhile` five times a second."""
+        self.add(name)
+        while self.add(name, 0) < self.size:
+            meanwhile()
+            time.sleep(0.2)
+
+    def gather(self, content: dict, meanwhile: Callable[[], None] = lambda: None) -> list[dict]:
+        """Wait for all ranks; return the other ranks' contents on the main rank, [] on the others."""
+        if self._store is not None:
+            self._store.set(f"of rank {self.rank}", json.dumps(content))
+        self.barrier("gathered", meanwhile)
+        meanwhile()
+        others = range(1, self.size) if self.is_main else ()
+        return [json.loads(self._store.get(f"of rank {rank}")) for rank in others]

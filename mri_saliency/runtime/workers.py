@@ -1,0 +1,212 @@
+"""A pool of worker processes that survives the death of its processes, and a queue of writes."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+
+from mri_saliency.errors import UserError
+from mri_saliency.runtime.device import keep_freed_memory
+
+_SPAWN = get_context("spawn")
+
+
+class Workers:
+    """A pool of worker processes. With ``n=0``, jobs run at once, in this process.
+
+    Each process belongs to a thread of its own, which sends it jobs over a pipe that no other process shares:
+    a process that dies, at whatever moment, costs its own job alone. The job is repeated in a new process,
+    once. (In the pools of the standard library and of loky all processes share their queues' locks; killed
+    at the wrong moment, a process takes a lock with it, and the pool hangs.)
+
+    Parameters
+    ----------
+    n : int
+        How many processes; each starts with its first job.
+    """
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self._executor: Executor = ThreadPoolExecutor(n) if n else _SerialExecutor()
+        self._of_thread = threading.local()
+        self._processes: list[_WorkerProcess] = []  # alive, as far as is known
+        self._lock = threading.Lock()
+
+    def submit(self, function: Callable, /, *args: object, **keywords: object) -> Future:
+        """Start ``function(*args, **keywords)`` in a worker process; return its result to come.
+
+        The future raises what the function raised; UserError if two processes died of it.
+        """
+        call = partial(function, *args, **keywords)
+        return self._executor.submit(self._run, call) if self.n else self._executor.submit(call)
+
+    def pids(self) -> list[int]:
+        """Return the process identifiers of the worker processes."""
+        with self._lock:
+            return [process.pid for process in self._processes]
+
+    def __enter__(self) -> Workers:
+        """Return the pool."""
+        return self
+
+    def __exit__(self, error_type: type | None, *_: object) -> None:
+        """End the processes; after an error or interrupt, without the jobs that have not begun."""
+        self._executor.shutdown(cancel_futures=error_type is not None)
+        for process in self._processes:
+            process.end()
+
+    def _run(self, call: Callable) -> object:
+        """Run a job in this thread's process."""
+        for _ in range(2):
+            process = self._process()
+            try:
+                return process.run(call)
+            except _ProcessDied:
+                self._forget(process)
+        raise UserError(
+            "its worker process was killed, twice; often the machine is out of memory. Try fewer --workers."
+        )
+
+    def _process(self) -> _WorkerProcess:
+        if getattr(self._of_thread, "process", None) is None:
+            with self._lock:
+                self._of_thread.process = _WorkerProcess()
+                self._processes.append(self._of_thread.process)
+        return self._of_thread.process
+
+    def _forget(self, process: _WorkerProcess) -> None:
+        self._of_thread.process = None
+        with self._lock:
+            self._processes.remove(process)
+        process.end()
+
+
+class _ProcessDied(Exception):
+    """A worker process ended in the middle of a job."""
+
+
+class _WorkerProcess:
+    """A process that runs one job at a time, and the only pipe to it."""
+
+    def __init__(self) -> None:
+        self._pipe, pipe_of_process = _SPAWN.Pipe()
+        self._process: BaseProcess = _SPAWN.Process(target=_serve, args=(pipe_of_process,), daemon=True)
+        self._process.start()
+        pipe_of_process.close()  # now only the process holds it, and its death ends the pipe
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def run(self, call: Callable) -> object:
+        try:
+            self._pipe.send(call)
+            succeeded, result = self._pipe.recv()
+        except (EOFError, OSError) as error:
+            raise _ProcessDied from error
+        if succeeded:
+            return result
+        raise result
+
+    def end(self) -> None:
+        self._pipe.close()  # the process ends when it has nothing to wait for
+        self._process.join()
+
+
+def _serve(pipe: Connection) -> None:
+    """Run the jobs that come through the pipe, until the main process closes it or is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides
+    # a core for each worker: NumPy, not loaded yet, would start threads on all of them
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+    keep_freed_memory()
+    if hasattr(os, "nice"):
+        os.nice(19)  # on a CPU the network comes first
+    while True:
+        try:
+            job = pipe.recv_bytes()
+        except (EOFError, OSError):
+            return
+        try:
+            answer = (True, pickle.loads(job)())  # what this tool's own main process pickled
+        except Exception as error:
+            error.add_note(f"in a worker process:\n{traceback.format_exc()}")
+            answer = (False, _picklable(error))
+        pipe.send(answer)
+
+
+def _picklable(error: Exception) -> Exception:
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
+    return error
+
+
+class _SerialExecutor(Executor):
+    """Stands in for the pool: runs each job at once, in this process."""
+
+    def submit(self, function: Callable, /, *args: object, **keywords: object) -> Future:
+        future: Future = Future()
+        try:
+            future.set_result(function(*args, **keywords))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+class WriteQueue:
+    """Jobs whose results nobody waits for, of which few are pending: `put` blocks while there are more.
+
+    Parameters
+    ----------
+    workers : Workers
+    on_end : callable
+        Called with a job's label and its future when it is over, in the order of `put`.
+    """
+
+    PENDING_PER_WORKER = 2  # few, so that memory hardly grows with the cohort
+
+    def __init__(self, workers: Workers, on_end: Callable[[object, Future], None]) -> None:
+        self._workers, self._on_end = workers, on_end
+        self._pending: deque[tuple[object, Future]] = deque()
+
+    def __len__(self) -> int:
+        """Return the number of pending jobs."""
+        return len(self._pending)
+
+    def put(self, label: object, function: Callable, *args: object) -> None:
+        """Start a job, and wait until few are pending."""
+        self._pending.append((label, self._workers.submit(function, *args)))
+        self._end_jobs(self.PENDING_PER_WORKER * max(1, self._workers.n))
+
+    def put_failure(self, label: object, error: Exception) -> None:
+        """Report a job that could not be started, as if it had failed."""
+        future: Future = Future()
+        future.set_exception(error)
+        self._on_end(label, future)
+
+    def drain(self) -> None:
+        """Wait for all jobs."""
+        self._end_jobs(0)
+
+    def close(self) -> None:
+        """Drop the jobs that have not begun, and wait for the others, which still count."""
+        self._pending = deque(job for job in self._pending if not job[1].cancel())
+        while self._pending:
+            with suppress(UserError):  # the run has ended for its first reason
+                self._end_jobs(0)
+
+    def _end_jobs(self, most_pending: int) -> None:
+        while self._pending and (len(self._pending) > most_pending or self._pending[0][1].done()):
+            self._on_end(*self._pending.popleft())

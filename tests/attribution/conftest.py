@@ -1,0 +1,57 @@
+"""Scans of the tiny network, its prepared copy, and short calls of the explainer."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from mri_saliency.attribution.explainer import Explainer, Settings
+from mri_saliency.inputs.checkpoint import prepare_for_attribution
+
+from ..conftest import scan_inputs
+
+N_STEPS, N_SAMPLES, NOISE = 4, 2, 0.1
+
+
+@pytest.fixture(scope="session")
+def inputs():
+    """Network inputs of three scans, float32 (3, 9, 128, 128)."""
+    return scan_inputs(1, 2, 3) * torch.tensor([0.8, 0.9, 1.0])[:, None, None, None]
+
+
+@pytest.fixture(scope="session")
+def prepared(network):
+    """The tiny network as the explainer takes it."""
+    return prepare_for_attribution(copy.deepcopy(network))
+
+
+def explainer_of(network, batch_size=4, seed=0):
+    return Explainer(network, Settings(batch_size, N_STEPS, N_SAMPLES, NOISE, seed))
+
+
+def batch_of(explainer, inputs, ids="abc", baseline=None, targets=0):
+    baseline = torch.zeros_like(inputs[:1]) if baseline is None else baseline
+    return explainer.batch(inputs.numpy(), baseline.numpy(), list(ids), targets)
+
+
+def explain(network, inputs, method, *, batch_size=4, seed=0, **batch):
+    """Return the attributions of scans; `batch` as in `batch_of`."""
+    explainer = explainer_of(network, batch_size, seed)
+    return explainer.attribute(method, batch_of(explainer, inputs, **batch))
+
+
+def stacked(attributions):
+    return torch.from_numpy(np.stack([attribution.values for attribution in attributions]))
+
+
+def difference(found, expected):
+    """Return the largest difference of two maps (n_slices, 128, 128) over the maximum."""
+    return float((found - expected).abs().max() / expected.abs().max())
+
+
+def assert_same_maps(found, expected, tolerance=1e-5):
+    """Compare maps (n, ...); processors round differently for other batch sizes."""
+    assert len(found) == len(expected)
+    for number, (a, b) in enumerate(zip(found, expected, strict=True)):
+        assert difference(a, b) <= tolerance, number

@@ -1,0 +1,60 @@
+"""Random draws depend on the seed, the scan and the method, and on nothing else."""
+
+import numpy as np
+import pytest
+import torch
+
+from mri_saliency.attribution.draws import draw, seed_of
+from mri_saliency.attribution.methods import METHODS
+
+from .conftest import N_SAMPLES, NOISE, batch_of, difference, explain, explainer_of, stacked
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_seed_matters_to_stochastic_methods_alone(prepared, inputs, method):
+    first, second = (stacked(explain(prepared, inputs[:1], method, ids="a", seed=seed)) for seed in (0, 1))
+    if METHODS[method].stochastic:
+        assert difference(second, first) > 1e-3
+    else:
+        assert difference(second, first) <= 1e-5
+
+
+def test_draws_do_not_depend_on_the_grouping_or_on_other_scans(prepared, inputs):
+    explainer = explainer_of(prepared)
+    settings = explainer.settings
+    together = list(draw(batch_of(explainer, inputs), settings, "smooth_grad", 100))
+    assert len(together) == 1 and together[0].scans == [0, 0, 1, 1, 2, 2]
+    by_one = list(draw(batch_of(explainer, inputs), settings, "smooth_grad", 0))
+    assert [draws.scans for draws in by_one] == [[0], [0], [1], [1], [2], [2]]
+    alone = next(draw(batch_of(explainer, inputs[1:2], ids="b"), settings, "smooth_grad", 100))
+    for name in ("noise", "fractions"):
+        values = getattr(together[0], name)
+        assert torch.equal(values, torch.cat([getattr(draws, name) for draws in by_one]))
+        assert torch.equal(values[2:4], getattr(alone, name))
+
+
+def test_noise_and_places_have_the_distributions_asked_for(prepared, inputs):
+    explainer = explainer_of(prepared)
+    draws = next(draw(batch_of(explainer, inputs), explainer.settings, "gradient_shap", 100))
+    noise = draws.noise  # 6 x 147456 normal numbers: the bounds are 5 standard errors
+    assert noise.shape == (3 * N_SAMPLES, 128, 128, 9)
+    assert abs(float(noise.mean())) < 5 * NOISE / noise.numel() ** 0.5
+    assert float(noise.std()) == pytest.approx(NOISE, rel=5 / (2 * noise.numel()) ** 0.5)
+    parts = (draws.fractions * N_SAMPLES).long().tolist()
+    assert parts == [0, 1] * 3  # one place in each part of the path
+
+
+def test_seeds_differ_by_each_of_their_parts_and_stay_the_same():
+    reference = seed_of(0, "a", "smooth_grad")
+    others = {seed_of(1, "a", "smooth_grad"), seed_of(0, "b", "smooth_grad"), seed_of(0, "a", "saliency")}
+    assert reference not in others and len(others) == 3
+    assert all(0 <= seed < 2**63 for seed in {reference, *others})
+    assert reference == seed_of(0, "a", "smooth_grad")
+
+
+def test_global_generators_are_left_alone(prepared, inputs):
+    torch.manual_seed(5)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    explain(prepared, inputs[:1], "gradient_shap", ids="a")
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert (before[1] == np.random.get_state()[1]).all()

@@ -1,0 +1,191 @@
+"""Maps do not depend on how they were batched; passes fit the memory, and are shared."""
+
+import copy
+
+import captum.attr
+import numpy as np
+import pytest
+import torch
+
+from mri_saliency.attribution.explainer import Explainer, Settings
+from mri_saliency.attribution.methods import METHODS
+from mri_saliency.errors import UserError
+from mri_saliency.inputs.checkpoint import prepare_for_attribution
+
+from ..conftest import lively_network
+from .conftest import N_SAMPLES, N_STEPS, assert_same_maps, batch_of, explain, explainer_of, stacked
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_maps_do_not_depend_on_batch_size_order_or_company(prepared, inputs, method):
+    reference = stacked(explain(prepared, inputs, method, batch_size=3))
+    for batch_size in (1, 8):
+        assert_same_maps(stacked(explain(prepared, inputs, method, batch_size=batch_size)), reference)
+    turned = stacked(explain(prepared, inputs.flip(0), method, ids="cba"))
+    assert_same_maps(turned.flip(0), reference)
+    alone = stacked(explain(prepared, inputs[1:2], method, ids="b"))
+    assert_same_maps(alone, reference[1:2])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_selected_scans_have_the_maps_of_the_batch(prepared, inputs, method):
+    explainer = explainer_of(prepared)
+    batch = batch_of(explainer, inputs, baseline=0.5 * inputs.flip(0))
+    reference = stacked(explainer.attribute(method, batch))
+    selected = explainer.select(batch, [2, 0])
+    assert selected.scan_ids == ["c", "a"]
+    assert_same_maps(stacked(explainer.attribute(method, selected)), reference[[2, 0]])
+
+
+def test_selecting_all_scans_shares_the_batch(prepared, inputs):
+    explainer = explainer_of(prepared)
+    batch = batch_of(explainer, inputs)
+    assert explainer.select(batch, range(3)) is batch
+    assert explainer.select(batch, [0, 2, 1]) is not batch
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("batch_size", [2, 5])
+def test_no_pass_exceeds_the_batch_size(prepared, inputs, method, batch_size):
+    sizes = []
+    with prepared.features[1].register_forward_hook(lambda *a: sizes.append(len(a[1][0]))):
+        explainer = Explainer(prepared, Settings(batch_size, N_STEPS, N_SAMPLES))
+        explainer.attribute(method, batch_of(explainer, inputs))
+    assert max(sizes) <= batch_size
+
+
+def test_passes_of_integrated_gradients_are_of_equal_size(prepared, inputs):
+    sizes = []
+    explainer = Explainer(prepared, Settings(batch_size=5, n_steps=12))
+    batch = batch_of(explainer, inputs[:1], ids="a")
+    explainer.logits(batch), explainer.baseline_logits(batch)
+    with prepared.features[1].register_forward_hook(lambda *a: sizes.append(len(a[1][0]))):
+        explainer.attribute("integrated_gradients", batch)
+    assert sizes == [4, 4, 4]  # not 5, 5, 2
+
+
+def test_scans_at_a_time_fill_one_pass(prepared):
+    explainer = Explainer(prepared, Settings(batch_size=50, n_steps=20, n_samples=4))
+    expected = {
+        "integrated_gradients": 2,
+        "saliency": 50,
+        "gradient_shap": 12,
+        "input_x_gradient": 50,
+        "deep_lift": 25,
+        "noise_tunnel_ig": 1,  # 80 points a scan
+        "smooth_grad": 12,
+    }
+    assert {method: explainer.scans_at_a_time(method) for method in METHODS} == expected
+
+
+def test_the_pass_at_the_scans_is_shared(prepared, inputs):
+    passes = []
+    explainer = explainer_of(prepared)
+    with prepared.features[1].register_forward_hook(lambda *_: passes.append(1)):
+        batch = batch_of(explainer, inputs)
+        for method in ("saliency", "input_x_gradient"):
+            explainer.attribute(method, batch)
+        logits = explainer.logits(batch)
+    assert len(passes) == 1
+    with torch.no_grad():
+        torch.testing.assert_close(logits, prepared(inputs), rtol=1e-4, atol=1e-5)
+
+
+def test_a_shared_baseline_passes_the_network_once(prepared, inputs):
+    explainer = Explainer(prepared, Settings(N_STEPS, N_STEPS))
+    batch = batch_of(explainer, inputs)
+    predicted = []  # volumes of the passes without gradients
+
+    def note(_module, arguments, _output):
+        if not torch.is_grad_enabled():
+            predicted.append(len(arguments[0]))
+
+    with prepared.features[1].register_forward_hook(note):
+        for scan in range(len(inputs)):
+            explainer.attribute("integrated_gradients", explainer.select(batch, [scan]))
+    assert predicted == [len(inputs), 1]
+
+
+def test_logits_and_predictions_are_the_networks(prepared, inputs):
+    explainer = explainer_of(prepared, batch_size=2)
+    batch = batch_of(explainer, inputs)
+    attributions = explainer.attribute("deep_lift", batch)
+    with torch.no_grad():
+        expected = prepared(inputs)
+    for logits in (explainer.logits(batch), explainer.predict(inputs.permute(0, 2, 3, 1))):
+        torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
+    found = np.stack([attribution.logits for attribution in attributions])
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_waiting_map_keeps_no_other_in_memory(prepared, inputs):
+    for attribution in explain(prepared, inputs, "integrated_gradients"):
+        values = attribution.values
+        assert values.flags.c_contiguous and values.base.nbytes == values.nbytes
+
+
+@pytest.mark.filterwarnings("ignore:out of memory")
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("injected"), RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")]
+)
+def test_out_of_memory_halves_the_batch_and_repeats(prepared, inputs, error):
+    def too_much_for(limit):
+        def check(_module, arguments):
+            if len(arguments[0]) > limit:
+                raise error
+
+        return check
+
+    reference = stacked(explain(prepared, inputs, "gradient_shap"))
+    explainer = explainer_of(prepared, batch_size=8)
+    batch, layer = batch_of(explainer, inputs), prepared.features[1]
+    with layer.register_forward_pre_hook(too_much_for(2)), pytest.warns(match="--batch_size 2"):
+        found = stacked(explainer.attribute("gradient_shap", batch))
+    assert explainer.settings.batch_size == 2
+    assert_same_maps(found, reference)
+    with layer.register_forward_pre_hook(too_much_for(0)), pytest.warns():
+        with pytest.raises(UserError, match="one volume at a time"):
+            explainer.attribute("saliency", batch)
+
+
+def test_other_errors_of_the_device_are_not_taken_for_a_lack_of_memory(prepared, inputs):
+    def fail(*_):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    explainer = Explainer(prepared, Settings(8))
+    batch = batch_of(explainer, inputs)
+    with prepared.features[1].register_forward_pre_hook(fail), pytest.raises(RuntimeError, match="illegal"):
+        explainer.attribute("saliency", batch)
+    assert explainer.settings.batch_size == 8
+
+
+def test_a_message_gives_the_scans_that_the_device_cannot_hold(prepared, inputs, monkeypatch):
+    def full(_):
+        raise torch.OutOfMemoryError("injected")
+
+    monkeypatch.setattr("torch.from_numpy", full)
+    with pytest.raises(UserError, match="3 scans.*--batch_size"):
+        batch_of(Explainer(prepared, Settings(8)), inputs)
+
+
+def test_targets_choose_the_logit(inputs):
+    network = lively_network(n_logits=3)
+    prepared = prepare_for_attribution(copy.deepcopy(network))
+    with torch.no_grad():
+        predicted = network(inputs).argmax(dim=1).tolist()
+    assert predicted != [1] * 3
+    for asked, targets in ((1, [1] * 3), (None, predicted), ([2, 0, 1], [2, 0, 1])):
+        x = inputs.clone().requires_grad_()
+        reference = captum.attr.Saliency(network).attribute(x, target=targets)
+        found = explain(prepared, inputs, "saliency", targets=asked)
+        assert_same_maps(stacked(found), reference, 1e-4)
+        assert [attribution.target for attribution in found] == targets
+        assert all(attribution.logits.shape == (3,) for attribution in found)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("method", sorted(name for name in METHODS if not METHODS[name].stochastic))
+def test_gpu_agrees_with_the_cpu(prepared, inputs, method, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    on_gpu = explain(copy.deepcopy(prepared).cuda(), inputs, method)
+    assert_same_maps(stacked(on_gpu), stacked(explain(prepared, inputs, method)), 1e-3)

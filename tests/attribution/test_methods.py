@@ -1,0 +1,48 @@
+"""The registry is complete, and importing it is cheap."""
+
+import subprocess
+import sys
+
+import pytest
+
+from mri_saliency.attribution import explainer
+from mri_saliency.attribution.captum_methods import METHOD_FUNCTIONS
+from mri_saliency.attribution.methods import BASELINES, BATCH_SIZES, CHECKED_SCANS, DEFAULT_METHODS, METHODS
+
+
+def test_the_registry_and_the_dispatch_have_the_same_methods():
+    assert set(METHOD_FUNCTIONS) == set(METHODS)
+    assert all(name == method.name for name, method in METHODS.items())
+
+
+def test_the_explainer_runs_the_registrys_methods(prepared):
+    assert explainer.Explainer(prepared, explainer.Settings(1)).methods == set(METHODS)
+
+
+def test_the_defaults_are_the_contracts():
+    assert DEFAULT_METHODS == ("integrated_gradients", "saliency", "gradient_shap")
+    assert BASELINES == ("zero", "background", "hc_mean")
+    assert BATCH_SIZES == {"cpu": 25, "cuda": 50} and CHECKED_SCANS == 4
+
+
+def test_every_setting_of_a_method_is_an_explainers_or_the_baseline():
+    known = {"baseline", *vars(explainer.Settings(1))}
+    for method in METHODS.values():
+        assert set(method.settings) <= known, method.name
+        assert method.stochastic == ("n_samples" in method.settings), method.name
+        assert all((method.question, method.unit, method.reference, method.passes, method.paper))
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("methods", ("numpy", "torch", "pandas")),
+        ("result", ("torch", "pandas")),
+        ("baselines", ("torch",)),
+        ("sanity_verdicts", ("torch",)),
+    ],
+)
+def test_what_workers_and_the_parser_import_is_light(module, heavy):
+    program = f"import sys, mri_saliency.attribution.{module}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not set(heavy) & set(loaded.stdout.split())

@@ -1,0 +1,67 @@
+"""Sentences on what needs a look, and verdicts that hold for the maps that were checked."""
+
+from dataclasses import replace
+
+import pytest
+
+from mri_saliency.cohort.alarms import find_alarms, judge_sanity_checks
+from mri_saliency.output.files import write_table
+from mri_saliency.output.folder import OutputFolder
+from mri_saliency.output.record import Recipe
+
+from .conftest import COHORT_METHODS, made_record, passing_checks
+
+
+def test_checks_of_maps_with_another_recipe_are_no_verdict(tmp_path):
+    recipe = Recipe(maths=1, checkpoint="abc", first_slice=10, target=0, settings={"n_samples": 10})
+    record = made_record(method="smooth_grad", recipe=recipe)
+    folder = OutputFolder(tmp_path)
+    write_table(folder.checks, passing_checks().assign(fingerprint=recipe.digest()))
+    answers = judge_sanity_checks(folder, [record])["smooth_grad"]
+    assert answers["changes with the weights"] == "yes" and set(answers.values()) == {"yes"}
+    other = replace(record, recipe=replace(recipe, settings={"n_samples": 11}))
+    assert judge_sanity_checks(folder, [other]) == judge_sanity_checks(folder, []) == {}
+
+
+def test_a_folder_without_checks_has_no_verdicts(tmp_path):
+    folder = OutputFolder(tmp_path)
+    assert judge_sanity_checks(folder, [made_record()]) == {}
+    write_table(folder.checks, passing_checks())  # of a version that did not record the recipe
+    assert judge_sanity_checks(folder, [made_record(method="smooth_grad")]) == {}
+
+
+def test_alarms(cohort):
+    complete = dict(zip(COHORT_METHODS, ("integrated_gradients", "gradient_shap"), strict=True))
+    records = []
+    for record in cohort.records:
+        method = complete[record.method]
+        numbers = {"brain_share": 0.4, "completeness_verdict": "check", "method": method}
+        records.append(replace(record, method=method, statistics=replace(record.statistics, **numbers)))
+    alarms = find_alarms(records, {"saliency": {"finds the evidence": "NO"}})
+    text = " ".join(alarms)
+    assert "outside the brain" in text and "integrated_gradients: 7 of 7 maps do not add up" in text
+    assert "logit's change; raise --n_steps." in text and "logit's change; raise --n_samples." in text
+    assert alarms[-1] == "saliency: fails the check “finds the evidence”."
+    assert alarms[0].startswith("integrated_gradients: in 7 of 7 scans more than 50%") and len(alarms) == 5
+
+
+@pytest.mark.parametrize(("share", "n"), [(0.49, 1), (0.51, 0), (None, 0)])
+def test_a_map_is_outside_the_brain_if_most_of_it_is(share, n):
+    assert len(find_alarms([made_record(brain_share=share)], {})) == n
+
+
+def test_maps_of_zeros_and_failed_checks_are_reported():
+    zero = made_record(abs_mean=0.0, brain_share=None)
+    verdicts = {
+        "saliency": {"a": "NO", "b": "yes", "c": "NO", "d": "draws nothing"},
+        "deep_lift": {"a": "yes"},
+    }
+    assert find_alarms([zero, made_record("sub-B")], verdicts) == [
+        "saliency: 1 of 2 maps are zero everywhere.",
+        "saliency: fails the check “a”, “c”.",
+    ]
+
+
+def test_a_method_without_counts_has_no_remedy():
+    [alarm] = find_alarms([made_record(method="deep_lift", completeness_verdict="check")], {})
+    assert alarm == "deep_lift: 1 of 1 maps do not add up to the logit's change."

@@ -1,0 +1,95 @@
+"""The charts of a cohort are drawn for one scan and for many."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from mri_saliency.cohort.figures import check_figure, cohort_figure, region_figure
+
+
+def drawn(figure):
+    assert isinstance(figure, Figure)
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())
+
+
+@pytest.mark.parametrize(("n_subjects", "n_methods"), [(1, 1), (2, 3), (60, 7), (500, 7)])
+def test_cohort_figure_from_one_to_many(n_subjects, n_methods):
+    generator = np.random.default_rng(0)
+    methods = [f"method_{i}" for i in range(n_methods)]
+    rows = [
+        {
+            "subject_id": f"s{subject}",
+            "method": method,
+            "class": ("HC", "TLE")[subject % 2],
+            "abs_mean": generator.lognormal(),
+            "confidence": generator.uniform(0.5, 1),
+            "brain_share": generator.uniform(),
+        }
+        for subject in range(n_subjects)
+        for method in methods
+    ]
+    agreement = pd.DataFrame(np.eye(n_methods), index=methods, columns=methods)
+    profiles = {(method, name): np.full(115, 1 / 115) for method in methods for name in ("HC", "TLE")}
+    figure = cohort_figure(pd.DataFrame(rows), profiles, agreement, dict.fromkeys(methods, np.nan))
+    assert drawn(figure).shape == (950, 1500, 4)
+    title = figure.get_suptitle()
+    assert title == f"Attributions of {n_subjects} scans ({-(-n_subjects // 2)} HC, {n_subjects // 2} TLE)"
+
+
+def test_a_cohort_whose_maps_are_all_zero_is_drawn():
+    row = {"class": "HC", "abs_mean": 0.0, "confidence": 1.0, "brain_share": None}
+    table = pd.DataFrame([row | {"subject_id": name, "method": "saliency"} for name in "abc"])
+    agreement = pd.DataFrame([[np.nan]], index=["saliency"], columns=["saliency"])
+    figure = cohort_figure(table, {("saliency", "HC"): np.zeros(115)}, agreement, {"saliency": np.nan})
+    drawn(figure)
+    assert figure.axes[0].get_yscale() == "linear"
+
+
+def test_region_figure_has_a_panel_a_method_and_the_densest_region_on_top():
+    densest = {f"method_{i}": [f"Region {j}" for j in (3, 1, 2)] for i in range(4)}
+    table = pd.DataFrame(
+        {"method": method, "region": region, "diagnosis": diagnosis, "density": density}
+        for method, regions in densest.items()
+        for region in regions
+        for diagnosis in ("HC", "right")
+        for density in (0.5, 1.5, 2.5)
+    )
+    figure = region_figure(table, densest)
+    drawn(figure)
+    panels = [axes for axes in figure.axes if axes.get_title()]
+    assert [axes.get_title() for axes in panels] == ["method 0", "method 1", "method 2", "method 3"]
+    assert [label.get_text() for label in panels[0].get_yticklabels()] == ["Region 3", "Region 1", "Region 2"]
+    assert panels[0].yaxis_inverted()
+    assert [text.get_text() for text in panels[0].get_legend().get_texts()] == ["HC", "right"]
+
+
+def test_check_figure_has_curves_and_lines_of_every_method():
+    methods, steps = ["saliency", "gradient_shap"], ["classifier", "features.1"]
+    similarities = {
+        ("weights", method, step, measure): 0.3
+        for method in methods
+        for step in steps
+        for measure in ("signed", "absolute")
+    }
+    similarities |= {("noise", method, "", "absolute"): 0.9 for method in methods}
+    similarities["seed", "gradient_shap", "", "absolute"] = 0.8
+    means = pd.Series(similarities).rename_axis(["check", "method", "step", "measure"])
+    lines = pd.Series({(method, measure): 0.4 for method in methods for measure in ("signed", "absolute")})
+    lines = lines.rename_axis(["method", "measure"])
+    curve = pd.Series(np.linspace(1, 0, 11), index=np.arange(0, 101, 10))
+    curves = {
+        check: dict.fromkeys((*methods, "random", "intensity"), curve) for check in ("deletion", "insertion")
+    }
+    areas = {
+        method: {order: {"deletion": 0.1, "insertion": 0.2} for order in ("random", "intensity")}
+        for method in methods
+    }
+    figure = check_figure(means, lines, curves, areas)
+    drawn(figure)
+    cascade, _, repeats, deletion, _, bars = figure.axes
+    np.testing.assert_allclose(cascade.lines[0].get_ydata(), [1, 0.3, 0.3])
+    assert [label.get_text() for label in cascade.get_xticklabels()] == ["none", "classifier", "1"]
+    assert sorted(patch.get_height() for patch in repeats.patches) == [0.8, 0.9, 0.9]
+    assert len(deletion.lines) == 4 and len(bars.patches) == 8

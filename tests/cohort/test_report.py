@@ -1,0 +1,294 @@
+"""The report shows what the tables hold, keeps hostile names inert, and works in a browser."""
+
+import shutil
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import mri_saliency
+from mri_saliency.cohort.regions import densest
+from mri_saliency.cohort.report import Findings, Report, render, write_report
+from mri_saliency.output.files import relative_url, write_json, write_picture, write_table
+
+from .conftest import HOSTILE, REPORT_METHODS, made_record, report_records
+
+RUN = {
+    "command_line": f"generate {HOSTILE}",
+    "options": {"output_dir": "maps", "csv_path": "val.csv", "baseline": "zero"},
+    "settings": {"n_steps": 50, "seed": 0},
+    "checkpoint": {"network": "EfficientNetV2-S", "path": "best_model.pth", "sha256": "0" * 64},
+    "device": {"name": "cpu", "hardware": "cpu"},
+    "tool": {"name": "mri-saliency-maps", "version": "1"},
+    "versions": {"python": "3", "torch": "2"},
+    "started": "2026-01-01",  # and no "ended": a run that was killed
+}
+ANSWERS = {"finds the evidence": "NO", "same with another seed": "draws nothing"}
+
+
+def save_page(folder, records, **changes):
+    """Render a page into a folder; returns its text."""
+    picture = folder / "a b" / "summary#1.png"
+    if not picture.exists():
+        picture.parent.mkdir()
+        Image.fromarray(np.full((60, 200, 3), 120, np.uint8)).save(picture)
+    content = {
+        "run": RUN,
+        "records": records,
+        "alarms": ["something"],
+        "figures": {"summary": picture},
+        "group_figures": {method: {"HC": picture} for method in REPORT_METHODS},
+        "summaries": {(record.subject_id, record.method): picture for record in records},
+        "agreement": pd.DataFrame(),
+    } | changes
+    text = render(Report(**content), lambda path: relative_url(path, folder))
+    (folder / "report.html").write_text(text, encoding="utf-8")
+    return text
+
+
+def region_table():
+    """Rows of region_statistics.csv, with diagnoses: two methods and two regions."""
+    rows = [
+        {"subject_id": "sub-001", "method": method, "region": region, "diagnosis": "left"}
+        | {"mass": 1.0, "share": 0.5, "density": density, "asymmetry": -0.25}
+        for method in REPORT_METHODS
+        for region, density in (("Hippocampus <L>", 2.5), ("outside the brain", 0.1))
+    ]
+    return pd.DataFrame(rows)
+
+
+def agreement_table():
+    row = {"subject_id": "sub-001", "method_a": REPORT_METHODS[0], "method_b": REPORT_METHODS[1]}
+    return pd.DataFrame([row | {"rank_correlation": -0.12, "top_overlap": 0.34}])
+
+
+def test_names_cannot_become_markup_and_paths_become_urls(tmp_path):
+    page = save_page(tmp_path, report_records())
+    assert "<script>document.title" not in page and "&lt;script&gt;document.title" in page
+    assert 'src="a%20b/summary%231.png"' in page
+    assert "http:" not in page.replace("http://www.w3.org", "") and "https:" not in page
+
+
+def test_every_section_shows_its_numbers(tmp_path):
+    regions = region_table()
+    failures = [{"subject_id": f"sub-{i}", "method": "saliency"} for i in range(12)]
+    page = save_page(
+        tmp_path,
+        report_records(),
+        regions=regions,
+        densest=densest(regions),
+        figures={name: tmp_path / f"{name}.png" for name in ("summary", "regions", "checks")},
+        verdicts={"saliency": ANSWERS},
+        agreement=agreement_table(),
+        failures=failures,
+    )
+    for text in (
+        *("n_steps 50, seed 0; baseline zero", "python 3, torch 2", "EfficientNetV2-S, 6 scans"),
+        *("Hippocampus &lt;L&gt;", '<td class="n">2.50</td>', '<td class="n">−0.25</td>'),
+        *('<td class="bad">NO</td>', '<td class="soft">draws nothing</td>'),
+        *('src="checks.png"', 'src="regions.png"'),
+        *('<td class="n">−0.12</td>', '<td class="n">0.34</td>'),
+        *("12 maps failed (failures.csv)", "sub-9 saliency …</p>"),
+        *("check: off by 12.3%", "70% in brain", "<li>something</li>"),
+    ):
+        assert text in page, text
+    assert "sub-10" not in page  # of the failures, ten are listed
+    without_figure = save_page(tmp_path, report_records(), verdicts={"saliency": ANSWERS})
+    assert "Curves of the checks" not in without_figure and '<td class="bad">NO</td>' in without_figure
+
+
+def test_what_was_not_measured_has_no_section(tmp_path):
+    page = save_page(tmp_path, report_records(), alarms=[], group_figures={})
+    for section in ("groups", "regions", "checks", "agreement"):
+        assert f'id="{section}"' not in page and f'href="#{section}"' not in page
+    assert "Needs a look" not in page and "maps failed" not in page
+
+
+def test_table_and_badges_tell_one_prediction(tmp_path):
+    """Of three classes, HC is the most probable though TLE's two together reach 0.6."""
+    logits = np.log([0.4, 0.3, 0.3])
+    tle = made_record("sub-B", logits=logits, true_label=1, diagnosis="left")
+    page = save_page(tmp_path, [made_record("sub-A", logits=logits), tle])
+    assert '<th scope="row">HC</th><td class="n">1</td><td class="n">0</td>' in page
+    assert '<th scope="row">TLE</th><td class="n">1</td><td class="n">0</td>' in page
+    flat = " ".join(page.split())
+    assert flat.count("HC, correct") == flat.count("HC, wrong") == 1
+    assert "TLE, correct" not in flat and "TLE, wrong" not in flat
+    assert "confidence 40.0%" in flat and ">0.600<" in flat
+
+
+def findings_of(records, **changes):
+    nothing = {"agreement": pd.DataFrame(), "group_figures": {}, "regions": None}
+    return Findings(records, **nothing | {"verdicts": {}, "alarms": []} | changes)
+
+
+@pytest.fixture
+def described(cohort):
+    """A folder with the pictures that the report links."""
+    write_json(cohort.folder.run_record, RUN)
+    picture = np.full((4, 5, 4), 255, np.uint8)
+    paths = [cohort.folder.summary, cohort.folder.check_figure, cohort.folder.region_figure]
+    paths += [cohort.folder.summary_figure(record.method, record.subject_id) for record in cohort.records]
+    for method in ("saliency", "input_x_gradient"):
+        cohort.folder.open_groups(method)
+        paths += [cohort.folder.group_map(method, f"{name}.png") for name in ("HC", "TLE_minus_HC")]
+    for path in paths:
+        write_picture(path, picture)
+    return cohort
+
+
+def test_the_report_links_its_pictures_or_contains_them(described):
+    folder = described.folder
+    groups = {"saliency": {n: folder.group_map("saliency", f"{n}.png") for n in ("HC", "TLE_minus_HC")}}
+    findings = findings_of(
+        described.records,
+        group_figures=groups,
+        verdicts={"saliency": ANSWERS},
+        regions=region_table(),
+        alarms=["look"],
+    )
+    write_report(folder, findings, embed=False)
+    page = folder.report.read_text(encoding="utf-8")
+    for name in ("map_checks", "region_statistics", "attribution_summary"):
+        assert f'src="{name}.png"' in page
+    assert 'src="saliency/sub-A/sub-A_saliency_summary.png"' in page and "data:image" not in page
+    assert 'alt="saliency, TLE minus HC"' in page and 'alt="saliency, HC"' in page
+    write_report(folder, findings, embed=True)
+    page = folder.report.read_text(encoding="utf-8")
+    assert 'src="data:image/png;base64,' in page and 'src="saliency/' not in page
+
+
+def test_the_report_lists_failures_and_leaves_out_what_was_not_measured(described):
+    failures = pd.DataFrame([{"subject_id": "sub-Z", "method": "saliency", "file": "z", "reason": "gone"}])
+    write_table(described.folder.failures, failures)
+    empty = findings_of(described.records, regions=pd.DataFrame())
+    write_report(described.folder, empty, embed=False)
+    page = described.folder.report.read_text(encoding="utf-8")
+    assert "sub-Z saliency" in page and "map_checks" not in page and "region_statistics" not in page
+    assert page.index('data-id="sub-D"') < page.index('data-id="sub-A"')  # the wrong one first
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    webdriver = pytest.importorskip("selenium.webdriver")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("no chromium and chromedriver here (Debian: chromium, chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    profile = tmp_path_factory.mktemp("profile")
+    for flag in ("headless=new", "no-sandbox", "disable-gpu", "disable-background-networking"):
+        options.add_argument(f"--{flag}")
+    options.add_argument(f"--user-data-dir={profile}")
+    options.add_argument("--window-size=1300,900")
+    chrome = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    yield chrome
+    chrome.quit()
+
+
+def open_page(browser, folder, records):
+    save_page(folder, records)
+    browser.get((folder / "report.html").as_uri())
+
+
+def shown(browser):
+    """Names of the scans in the table, in the order shown."""
+    script = (
+        "return [...document.querySelectorAll('#subjects tbody tr:not([hidden])')].map(r => r.dataset.id)"
+    )
+    return browser.execute_script(script)
+
+
+def choose(browser, name, value):
+    script = """const control = document.getElementById("controls").elements[arguments[0]];
+        control.value = arguments[1]; control.dispatchEvent(new Event("input", {bubbles: true}))"""
+    browser.execute_script(script, name, value)
+
+
+def test_the_table_sorts_and_filters_in_a_browser(browser, tmp_path):
+    open_page(browser, tmp_path, report_records())
+    assert browser.title.startswith("Saliency report")  # the hostile name did not run
+    assert shown(browser)[0] == "sub-000" and len(shown(browser)) == 6  # the wrong one first
+    browser.find_element("css selector", "button[data-key=id]").click()
+    assert shown(browser)[-1] == "sub-004"
+    browser.find_element("css selector", "button[data-key=id]").click()
+    assert shown(browser)[0] == "sub-004"
+    browser.find_element("css selector", "button[data-key=probability]").click()
+    assert shown(browser)[0] == "sub-002"
+    choose(browser, "correct", "false")
+    assert shown(browser) == ["sub-000"]
+    choose(browser, "correct", "")
+    choose(browser, "diagnosis", "right")
+    assert shown(browser) == ["sub-003"]
+    choose(browser, "diagnosis", "")
+    choose(browser, "verdict", "check")
+    assert shown(browser) == ["sub-002"]
+    choose(browser, "verdict", "")
+    choose(browser, "method", "saliency")
+    maps = browser.find_elements("css selector", "#subjects .map")
+    assert sum(one.is_displayed() for one in maps) == 6
+    choose(browser, "search", "00")
+    assert len(shown(browser)) == 5
+
+
+def test_the_viewer_opens_and_steps_by_keyboard(browser, tmp_path):
+    from selenium.webdriver.common.keys import Keys
+
+    open_page(browser, tmp_path, report_records())
+    first = browser.find_element("css selector", "#subjects .map")
+    first.send_keys(Keys.ENTER)
+    viewer = browser.find_element("id", "viewer")
+    assert viewer.is_displayed() and "sub-000, integrated_gradients" in viewer.text
+    browser.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
+    assert "sub-000, saliency" in viewer.text
+    width = browser.execute_script("return document.querySelector('#viewer img').naturalWidth")
+    assert width == 200  # the picture is found
+    browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    assert not viewer.is_displayed()
+    browser.find_element("tag name", "body").send_keys("/")
+    assert browser.switch_to.active_element.get_attribute("name") == "search"
+
+
+def test_a_cohort_of_480_scans_opens_with_lazy_pictures(browser, tmp_path):
+    open_page(browser, tmp_path, report_records(480))
+    wait = pytest.importorskip("selenium.webdriver.support.wait").WebDriverWait(browser, 30)
+    wait.until(lambda _: browser.find_element("id", "count").text == "480 of 480 scans")
+    lazy = "return [...document.querySelectorAll('.map img')].filter(i => i.loading === 'lazy').length"
+    assert browser.execute_script(lazy) == 480 * len(REPORT_METHODS)
+
+
+def test_it_is_legible_dark_and_light(browser, tmp_path):
+    save_page(tmp_path, report_records())
+    colours = {}
+    for scheme in ("light", "dark"):
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+        browser.get((tmp_path / "report.html").as_uri())
+        style = "return ['backgroundColor', 'color'].map(k => getComputedStyle(document.body)[k])"
+        ground, text = (
+            np.array([int(v) for v in value[4:-1].split(",")]) for value in browser.execute_script(style)
+        )
+        colours[scheme] = ground.mean()
+        assert abs(ground.mean() - text.mean()) > 150
+    assert colours["dark"] < 50 < 200 < colours["light"]
+
+
+def test_the_templates_are_packaged():
+    package = Path(mri_saliency.__file__).parent
+    settings = tomllib.loads((package.parent / "pyproject.toml").read_text())["tool"]["setuptools"]
+    packaged = {
+        path
+        for name, patterns in settings["package-data"].items()
+        for pattern in patterns
+        for path in (package.parent / name.replace(".", "/")).glob(pattern)
+    }
+    templates = {package / "cohort" / "templates" / f"report.{kind}" for kind in ("html", "css", "js")}
+    assert templates <= packaged
+
+
+def test_templates_have_short_lines():
+    for path in (Path(mri_saliency.__file__).parent / "cohort" / "templates").iterdir():
+        assert max(map(len, path.read_text(encoding="utf-8").splitlines())) <= 110, path

@@ -1,0 +1,91 @@
+"""The report's numbers: the classifier, the scans in their order, the regions' means."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mri_saliency.cohort.report_data import classification, region_means, scan_entries
+
+from .conftest import made_record, report_records
+
+THREE_CLASSES = np.log([0.4, 0.3, 0.3])  # HC is the most probable class, yet TLE's together reach 0.6
+
+
+def statistics(n):
+    return [record.statistics for record in report_records(n)]
+
+
+def test_classification_against_counts_and_pairs():
+    rows = statistics(40)
+    found = classification(rows)
+    assert found.confusion == {"HC": {"HC": 19, "TLE": 1}, "TLE": {"HC": 0, "TLE": 20}}
+    assert (found.accuracy, found.sensitivity, found.specificity) == (39 / 40, 1.0, 19 / 20)
+    probabilities = {row.subject_id: (row.true_label, row.prediction) for row in rows}
+    hc, tle = (np.array([p for truth, p in probabilities.values() if truth == label]) for label in (0, 1))
+    pairs = (tle[:, None] > hc).mean() + (tle[:, None] == hc).mean() / 2
+    assert found.auc == pytest.approx(pairs)
+    x, y = np.array(found.roc).T
+    assert (np.diff(x) * (y[1:] + y[:-1]) / 2).sum() == pytest.approx(pairs)
+    only_hc = classification([row for row in rows if row.true_label == 0])
+    assert only_hc.auc is only_hc.sensitivity is None and only_hc.roc == []
+    only_tle = classification([row for row in rows if row.true_label == 1])
+    assert only_tle.auc is only_tle.specificity is None and only_tle.sensitivity == 1.0
+
+
+def test_ties_are_one_point_of_the_curve():
+    rows = [
+        made_record(f"sub-{i}", logits=[logit], true_label=label).statistics
+        for i, (label, logit) in enumerate([(0, 0.0), (1, 0.0), (1, 2.0), (0, -1.0)])
+    ]
+    assert classification(rows).roc == [(0.0, 0.0), (0.0, 0.5), (0.5, 1.0), (1.0, 1.0)]
+    assert classification(rows).auc == pytest.approx(0.875)
+
+
+def test_with_three_logits_the_most_probable_class_decides():
+    records = [
+        made_record("sub-A", logits=THREE_CLASSES),
+        made_record("sub-B", logits=THREE_CLASSES, true_label=1, diagnosis="left"),
+        made_record("sub-C", logits=np.log([0.3, 0.3, 0.4]), true_label=1, diagnosis="right"),
+    ]
+    assert records[0].statistics.prediction == pytest.approx(0.6)
+    found = classification([record.statistics for record in records])
+    assert found.confusion == {"HC": {"HC": 1, "TLE": 0}, "TLE": {"HC": 1, "TLE": 1}}
+    assert found.accuracy == pytest.approx(2 / 3)
+    assert found.auc == pytest.approx(0.75)  # by the probabilities 0.6; 0.6, 0.7
+    summaries = {(record.subject_id, "saliency"): Path("x.png") for record in records}
+    entries = {entry.subject_id: entry for entry in scan_entries(records, summaries)}
+    assert [(entries[s].predicted, entries[s].correct) for s in ("sub-A", "sub-B", "sub-C")] == [
+        ("HC", True), ("HC", False), ("TLE", True),
+    ]  # fmt: skip
+
+
+def test_wrong_predictions_come_first_then_the_least_confident():
+    records = report_records(6)
+    summaries = {(r.subject_id, r.method): Path(f"{r.subject_id}_{r.method}.png") for r in records}
+    entries = scan_entries(records, summaries)
+    assert [entry.correct for entry in entries] == [False] + 5 * [True]
+    assert entries[0].subject_id == "sub-000"
+    confidences = [entry.confidence for entry in entries[1:]]
+    assert confidences == sorted(confidences)
+    first, second = entries[0].maps
+    assert (first.method, first.figure) == (
+        "integrated_gradients", Path("sub-000_integrated_gradients.png"),
+    )  # fmt: skip
+    assert (first.verdict, first.error, second.verdict, second.error) == ("ok", 0.123, "", None)
+
+
+def test_region_means_by_diagnosis():
+    rows = [
+        ("saliency", "A", "HC", 1.0, None), ("saliency", "A", "HC", 3.0, 0.5),
+        ("saliency", "A", "left", 4.0, None), ("saliency", "B", "HC", None, None),
+        ("deep_lift", "A", "HC", 9.0, 0.1),
+    ]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["method", "region", "diagnosis", "density", "asymmetry"])
+    found = region_means(table, {"saliency": ["A"]})
+    assert list(found) == ["saliency"]
+    [row] = found["saliency"]
+    assert row["region"] == "A" and row["density"] == {"HC": 2.0, "left": 4.0}
+    assert row["asymmetry"]["HC"] == 0.5 and np.isnan(row["asymmetry"]["left"])
+    assert region_means(None, {}) == {}

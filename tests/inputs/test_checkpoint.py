@@ -1,0 +1,196 @@
+"""A checkpoint in any of its forms gives the same network; anything else a clear error."""
+
+import copy
+import hashlib
+import json
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mri_saliency.errors import UserError
+from mri_saliency.inputs.checkpoint import (
+    VARIANTS,
+    build_network,
+    load_checkpoint,
+    prepare_for_attribution,
+    read_parameters,
+)
+
+from ..conftest import N_SLICES, lively_network, save_checkpoint, scan_inputs
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    return scan_inputs(1, 2)
+
+
+@pytest.mark.parametrize("prefix", ["", "backbone.", "module.backbone.", "_orig_mod.module.backbone."])
+def test_any_nesting_of_prefixes_gives_the_same_logits(tmp_path, network, inputs, prefix):
+    save_checkpoint(tmp_path / "model.pth", network, prefix)
+    loaded = load_checkpoint(tmp_path / "model.pth")
+    assert (loaded.variant, loaded.n_slices, loaded.n_logits) == ("tiny", N_SLICES, 1)
+    assert not loaded.network.training
+    assert not any(p.requires_grad for p in loaded.network.parameters())
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.network(inputs), network(inputs), rtol=1e-4, atol=1e-5)
+
+
+def test_bare_state_dict_and_legacy_format(tmp_path, network, inputs):
+    torch.save(network.state_dict(), tmp_path / "new.pth")
+    torch.save(network.state_dict(), tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    with torch.no_grad():
+        new, old = (load_checkpoint(tmp_path / name).network(inputs) for name in ("new.pth", "old.pth"))
+    assert torch.equal(new, old)
+
+
+@pytest.mark.parametrize("variant", ["S", "M", "L"])
+def test_architecture_is_read_off_the_shapes(tmp_path, variant):
+    with torch.device("meta"):
+        network = build_network(variant, 21, 3)
+    network = network.to_empty(device="cpu")
+    for tensor in network.state_dict().values():
+        tensor.fill_(0.01)
+    assert len(network.state_dict()) == VARIANTS[variant].n_tensors
+    save_checkpoint(tmp_path / "model.pth", network)
+    loaded = load_checkpoint(tmp_path / "model.pth")
+    assert (loaded.variant, loaded.n_slices, loaded.n_logits) == (variant, 21, 3)
+
+
+def test_several_slices_and_logits(tmp_path):
+    save_checkpoint(tmp_path / "model.pth", lively_network(n_slices=7, n_logits=3))
+    loaded = load_checkpoint(tmp_path / "model.pth")
+    assert (loaded.n_slices, loaded.n_logits) == (7, 3)
+
+
+def test_the_file_is_identified_and_its_parameters_are_kept(tmp_path, network):
+    path, parameters_path = tmp_path / "model.pth", tmp_path / "parameters.json"
+    save_checkpoint(path, network)
+    parameters_path.write_text(json.dumps({"dropout_rate": 0.3, "test_csv": "a.csv"}))
+    loaded = load_checkpoint(path, parameters_path)
+    assert (loaded.path, loaded.sha256) == (path, hashlib.sha256(path.read_bytes()).hexdigest())
+    assert loaded.parameters == {"dropout_rate": 0.3, "test_csv": "a.csv"}
+    assert loaded.network.classifier[0].p == 0.3
+    assert load_checkpoint(path).parameters == {}
+
+
+def test_numpy_scalars_of_both_spellings_load(tmp_path, network):
+    save_checkpoint(tmp_path / "model.pth", network)
+    data = (tmp_path / "model.pth").read_bytes()
+    spelled = b"numpy._core.multiarray" if b"numpy._core.multiarray" in data else b"numpy.core.multiarray"
+    assert spelled in data
+    # in the legacy format the pickle is not checksummed, so the other spelling can be put in
+    content = {"model_state_dict": network.state_dict(), "metrics": np.float32(1)}
+    torch.save(content, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    data = (tmp_path / "old.pth").read_bytes()
+    for spelling in (b"numpy._core.multiarray", b"numpy.core.multiarray"):
+        (tmp_path / "old.pth").write_bytes(data.replace(spelled, spelling))
+        assert load_checkpoint(tmp_path / "old.pth").variant == "tiny"
+
+
+def test_merging_normalisation_leaves_function_and_gradient(network, inputs):
+    merged = prepare_for_attribution(copy.deepcopy(network))
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in merged.modules())
+    results = []
+    for candidate in (network, merged):
+        x = inputs.clone().requires_grad_()
+        logits = candidate(x)
+        results.append((logits.detach(), torch.autograd.grad(logits.sum(), x)[0]))
+    (logits, gradient), (merged_logits, merged_gradient) = results
+    torch.testing.assert_close(merged_logits, logits, rtol=1e-4, atol=1e-5)
+    assert (merged_gradient - gradient).abs().max() < 1e-4 * gradient.abs().max()
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="needs Linux's /proc")
+def test_the_optimizer_takes_no_memory(tmp_path, network):
+    def resident_bytes():
+        return int(Path("/proc/self/smaps_rollup").read_text().split("Rss:")[1].split()[0]) * 1024
+
+    state = {f"backbone.{k}": v for k, v in network.state_dict().items()}
+    ballast = torch.zeros(100_000_000)  # 0.4 GB
+    torch.save({"model_state_dict": state, "optimizer_state_dict": {"m": ballast}}, tmp_path / "model.pth")
+    before = resident_bytes()
+    load_checkpoint(tmp_path / "model.pth")
+    assert resident_bytes() - before < 100_000_000
+
+
+class Attack:
+    def __reduce__(self):
+        return os.system, ("touch attacked",)
+
+
+BAD_FILES = {
+    "missing": (None, "no such file"),
+    "text": (b"hello", "not a PyTorch file"),
+    "empty": (b"", "not a PyTorch file"),
+    "plain pickle": (pickle.dumps([1, 2]), "cannot be read|not a PyTorch checkpoint"),
+    "other dict": ({"weights": 3}, "found the keys 'weights'"),
+    "list": ([1, 2], "found a list"),
+    "other network": ({"layer.weight": torch.zeros(3)}, "EfficientNetV2"),
+    "attack": ({"model_state_dict": Attack()}, "could run code"),
+    "module": (torch.nn.Sequential(torch.nn.Linear(2, 2)), "re-save it"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_a_file_without_a_checkpoint_is_refused(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    content, message = BAD_FILES[name]
+    if isinstance(content, bytes):
+        Path("model.pth").write_bytes(content)
+    elif content is not None:
+        torch.save(content, "model.pth")
+    with pytest.raises(UserError, match=message):
+        load_checkpoint(Path("model.pth"))
+    assert not Path("attacked").exists()
+
+
+def set_tensor(name, value):
+    return lambda state: state.__setitem__(f"backbone.{name}", value)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda state: state.pop("backbone.features.1.0.block.0.0.weight"), "0.weight: missing"),
+        (set_tensor("classifier.1.bias", torch.zeros(2)), r"expected shape \(1,\), found \(2,\)"),
+        (set_tensor("features.0.1.bias", torch.full((8,), float("nan"))), "NaN or infinite"),
+        (set_tensor("extra.weight", torch.zeros(2)), "extra.weight: not part"),
+    ],
+)
+def test_bad_tensors_are_named(tmp_path, network, edit, message):
+    state = {f"backbone.{name}": tensor.clone() for name, tensor in network.state_dict().items()}
+    edit(state)
+    torch.save({"model_state_dict": state}, tmp_path / "model.pth")
+    with pytest.raises(UserError, match=message):
+        load_checkpoint(tmp_path / "model.pth")
+
+
+def test_a_truncated_file_is_refused(tmp_path, network):
+    save_checkpoint(tmp_path / "model.pth", network)
+    data = (tmp_path / "model.pth").read_bytes()
+    (tmp_path / "model.pth").write_bytes(data[: len(data) // 2])
+    with pytest.raises(UserError, match="truncated"):
+        load_checkpoint(tmp_path / "model.pth")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("{", "expected JSON"), ("[]", "object"), ('{"dropout_rate": "x"}', "dropout_rate")]
+)
+def test_bad_parameters(tmp_path, text, message):
+    (tmp_path / "parameters.json").write_text(text)
+    with pytest.raises(UserError, match=message):
+        read_parameters(tmp_path / "parameters.json")
+
+
+def test_missing_parameters_name_the_option(tmp_path):
+    with pytest.raises(UserError, match="--parameters_path"):
+        read_parameters(tmp_path / "parameters.json")
+
+
+def test_missing_dropout_is_no_error(tmp_path):
+    (tmp_path / "parameters.json").write_text("{}")
+    assert read_parameters(tmp_path / "parameters.json") == {}

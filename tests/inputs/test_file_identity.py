@@ -1,0 +1,61 @@
+"""A file is recognised by its content, or quickly by path, size and time."""
+
+import hashlib
+import json
+import os
+
+import numpy as np
+
+from mri_saliency.inputs.file_identity import FileIdentity, sha256_of_array, sha256_of_file
+
+
+def written(path, content):
+    path.write_bytes(content)
+    return path
+
+
+def test_hashes_are_those_of_sha256sum(tmp_path):
+    array = np.arange(12.0).reshape(3, 4)
+    path = written(tmp_path / "file", array.tobytes())
+    assert sha256_of_array(array) == sha256_of_file(path) == hashlib.sha256(array.tobytes()).hexdigest()
+    path.write_bytes(b"abc")
+    assert sha256_of_file(path).startswith("ba7816bf8f01cfea414140de5dae2223")
+
+
+def test_identity_goes_through_json_with_the_keys_of_finished_folders(tmp_path):
+    path = written(tmp_path / "a.nii", b"abc")
+    identity = FileIdentity.of(path)
+    assert identity.to_json() == {
+        "path": str(path),
+        "bytes": 3,
+        "modified_ns": path.stat().st_mtime_ns,
+        "sha256": hashlib.sha256(b"abc").hexdigest(),
+    }
+    read = FileIdentity.from_json(json.loads(json.dumps(identity.to_json())))
+    assert read == identity and hash(read) == hash(identity)
+
+
+def test_the_untouched_file_matches_without_being_read(tmp_path, monkeypatch):
+    identity = FileIdentity.of(path := written(tmp_path / "a", b"abc"))
+    monkeypatch.setattr("mri_saliency.inputs.file_identity.sha256_of_file", None)
+    assert identity.matches(path)
+
+
+def test_a_copied_or_touched_file_matches_by_its_content(tmp_path):
+    identity = FileIdentity.of(path := written(tmp_path / "a", b"abc"))
+    assert identity.matches(written(tmp_path / "b", b"abc"))
+    os.utime(path, ns=(0, 0))
+    assert identity.matches(path)
+
+
+def test_a_changed_file_does_not_match(tmp_path):
+    identity = FileIdentity.of(path := written(tmp_path / "a", b"abc"))
+    written(path, b"abd")
+    os.utime(path, ns=(0, 0))
+    assert not identity.matches(path)
+
+
+def test_a_file_out_of_reach_counts_as_unchanged(tmp_path):
+    identity = FileIdentity.of(path := written(tmp_path / "a", b"abc"))
+    path.unlink()
+    assert identity.matches(path)

@@ -1,0 +1,112 @@
+"""A grid is a value: equal, hashable, kept in JSON; it says where in the head the network's slices are."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mri_saliency.inputs.grid import Grid, difference_from_training_grid, orientation_to, upright
+
+from ..conftest import AFFINE, FLIPPED, REAL_SHAPE, SYNTHETIC_SHAPE
+
+REAL = Grid(REAL_SHAPE, AFFINE, 4, first_slice=10, n_slices=115)
+MIRRORED = Grid(REAL_SHAPE, FLIPPED, 4, first_slice=10, n_slices=115)
+SYNTHETIC = Grid(SYNTHETIC_SHAPE, None, 0, first_slice=9, n_slices=115)
+
+
+def test_equal_grids_are_one_key_of_a_dict():
+    same = Grid(list(REAL_SHAPE), AFFINE.tolist(), 4, 10, 115)
+    from_tuples = Grid(REAL_SHAPE, tuple(map(tuple, AFFINE)), 4, 10, 115)
+    assert len({REAL: 1, same: 2, from_tuples: 3, MIRRORED: 4, SYNTHETIC: 5}) == 3
+    assert REAL == same == from_tuples and REAL != MIRRORED
+
+
+@pytest.mark.parametrize("grid", [REAL, MIRRORED, SYNTHETIC])
+def test_json_gives_the_same_grid(grid):
+    assert Grid.from_json(json.loads(json.dumps(grid.to_json()))) == grid
+
+
+def test_json_has_the_keys_of_finished_folders():
+    assert SYNTHETIC.to_json() == {
+        "shape": [112, 136, 112],
+        "affine": None,
+        "space_code": 0,
+        "first_slice": 9,
+        "n_slices": 115,
+    }
+    assert REAL.to_json()["affine"] == AFFINE.tolist()
+
+
+def test_the_matrix_is_a_new_array_each_time():
+    REAL.matrix[0, 0] = 7
+    assert REAL.matrix.dtype == np.float64
+    np.testing.assert_array_equal(REAL.matrix, AFFINE)
+    assert SYNTHETIC.matrix is None
+
+
+def test_an_affine_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match=r"shape \(4, 4\), found \(3, 3\)"):
+        Grid(REAL_SHAPE, np.eye(3), 4, 10, 115)
+
+
+def test_differences_from_the_training_grid():
+    def found(shape, steps):
+        return difference_from_training_grid(Grid(shape, np.diag([*steps, 1.0]), 4, 10, 115))
+
+    assert found(REAL_SHAPE, (1.5, 1.5, 1.5)) is None and found(REAL_SHAPE, (-1.5, 1.5, 1.5)) is None
+    assert "voxels of 1 x 1 x 1 mm" in found((182, 218, 182), (1, 1, 1))
+    assert "backward" in found(REAL_SHAPE, (1.5, -1.5, 1.5))
+    assert "backward" in found(REAL_SHAPE, (1.5, 1.5, -1.5))
+    assert "shape (121, 145, 121)" in found((121, 145, 121), (1.5, 1.5, 1.5))
+    assert difference_from_training_grid(SYNTHETIC) is None
+
+
+def test_places_in_mm():
+    assert (REAL.slice_y_mm(40), REAL.slice_y_mm(60)) == (-45.0, -15.0)
+    assert REAL.extent == (-84.75, 84.75, -72.75, 96.75) == MIRRORED.extent
+    assert REAL.slice_titles([40, 74]) == ["slice 40, y = \N{MINUS SIGN}45.0 mm", "slice 74, y = 6.0 mm"]
+
+
+def test_without_affine_places_are_voxels():
+    assert SYNTHETIC.slice_y_mm(40) is None and SYNTHETIC.input_affine is None
+    assert SYNTHETIC.extent == (0, 112, 0, 112)
+    assert SYNTHETIC.slice_titles([40]) == ["slice 40"]
+
+
+def test_input_indices_in_mm_have_the_edges_of_the_scan():
+    """The outer edges of 112 pixels are those of 113 voxels."""
+    for grid in (REAL, MIRRORED):
+        corners = np.array([[0, -0.5, -0.5, 1], [0, 111.5, 111.5, 1]]) @ grid.input_affine.T
+        expected = np.array([[-0.5, 10, -0.5, 1], [112.5, 10, 112.5, 1]]) @ grid.matrix.T
+        np.testing.assert_allclose(corners, expected)
+
+
+def test_orientation_of_two_grids():
+    nearly = AFFINE + [[0, 0, 0, 0.5], [0] * 4, [0] * 4, [0] * 4]
+    shifted = AFFINE + [[0] * 4, [0, 0, 0, 3], [0] * 4, [0] * 4]
+    assert orientation_to(REAL, REAL) == "same"
+    assert orientation_to(Grid(REAL_SHAPE, nearly, 4, 10, 115), REAL) == "same"
+    assert orientation_to(MIRRORED, REAL) == orientation_to(REAL, MIRRORED) == "mirrored"
+    assert orientation_to(Grid(REAL_SHAPE, shifted, 4, 10, 115), REAL) is None
+    assert orientation_to(Grid(REAL_SHAPE, AFFINE, 4, 12, 115), REAL) is None
+
+
+def test_without_affine_orientation_is_judged_by_shape():
+    unknown = Grid((91, 130, 100), None, 0, 10, 115)
+    assert orientation_to(SYNTHETIC, REAL) == orientation_to(unknown, unknown) == "same"
+    assert orientation_to(unknown, REAL) is None and orientation_to(REAL, unknown) is None
+
+
+def test_the_patients_left_is_on_the_left_and_superior_up():
+    slices = np.zeros((1, 3, 4))
+    slices[0, 0, 3] = 1  # smallest x, largest z
+    backward_z = Grid(REAL_SHAPE, AFFINE * [1, 1, -1, 1], 4, 10, 115)
+    left_top, right_top, left_bottom = (0, 0), (0, 2), (3, 0)
+    for grid, pixel in (
+        (REAL, left_top),
+        (MIRRORED, right_top),
+        (SYNTHETIC, left_top),
+        (backward_z, left_bottom),
+    ):
+        shown = upright(slices, grid)
+        assert shown.shape == (1, 4, 3) and shown[0][pixel] == 1 and shown.base is slices

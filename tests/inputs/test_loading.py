@@ -1,0 +1,175 @@
+"""A scan is loaded with what its maps' files need; one bad file costs its own scan only."""
+
+import pickle
+import subprocess
+import sys
+from functools import partial
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from mri_saliency.errors import UserError
+from mri_saliency.inputs.file_identity import FileIdentity
+from mri_saliency.inputs.loading import LoadedScan, UnreadableScan, load_in_groups, load_scan, load_volume
+from mri_saliency.inputs.preprocessing import brain_mask, intensity_window, unpad
+from mri_saliency.inputs.scan_table import Scan
+from mri_saliency.runtime.workers import Workers
+
+from ..conftest import AFFINE, FLIPPED, REAL_SHAPE, SYNTHETIC_SHAPE, brain, save_scan
+from .test_preprocessing import reference_input
+
+
+def scored(voxels):
+    voxels = voxels.astype(np.float64)
+    return (voxels - voxels.mean()) / voxels.std()
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.mgz", "a.npy"])
+def test_a_real_scan_is_scored_cut_and_resized(tmp_path, name):
+    voxels = brain()
+    found = load_volume(save_scan(tmp_path / name, voxels), 115)
+    assert found.network_input.dtype == np.float32 and found.network_input.shape == (115, 128, 128)
+    np.testing.assert_allclose(found.network_input, reference_input(scored(voxels), 10, 115), atol=1e-4)
+    assert (found.grid.affine is None) == (name == "a.npy")
+    assert (found.grid.shape, found.grid.first_slice, found.grid.n_slices) == (REAL_SHAPE, 10, 115)
+
+
+def test_scaled_int16_is_prepared_from_its_scaled_values(tmp_path):
+    image = nib.Nifti1Image(brain(), AFFINE)
+    image.set_data_dtype(np.int16)
+    image.to_filename(tmp_path / "a.nii")
+    stored = nib.load(tmp_path / "a.nii").get_fdata()
+    found = load_volume(tmp_path / "a.nii", 115).network_input
+    np.testing.assert_allclose(found, reference_input(scored(stored), 10, 115), atol=1e-4)
+
+
+def test_a_synthetic_scan_is_not_scored_again_and_starts_one_slice_earlier(tmp_path):
+    voxels = 3 + 2 * np.random.default_rng(0).standard_normal(SYNTHETIC_SHAPE).astype(np.float32)
+    found = load_volume(save_scan(tmp_path / "12_1.pkl", voxels), 115)
+    np.testing.assert_allclose(found.network_input, reference_input(voxels, 9, 115), atol=1e-4)
+    assert found.grid.affine is None and found.grid.first_slice == 9
+
+
+def test_the_first_slice_can_be_chosen(tmp_path):
+    voxels = brain()
+    real, synthetic = (save_scan(tmp_path / name, voxels) for name in ("a.nii", "a.pkl"))
+    for first_slice in (0, 3):
+        found = load_volume(real, 9, first_slice)
+        np.testing.assert_allclose(
+            found.network_input, reference_input(scored(voxels), first_slice, 9), atol=1e-4
+        )
+    assert load_volume(synthetic, 9, 0).grid.first_slice == 0
+    assert load_volume(synthetic, 9, 3).grid.first_slice == 2
+
+
+@pytest.mark.parametrize(
+    ("voxels", "message"),
+    [(np.ones(REAL_SHAPE), "constant volume"), (np.random.rand(113, 100, 113), "has 100 coronal slices")],
+)
+def test_unusable_volumes_say_what_is_wrong(tmp_path, voxels, message):
+    path = save_scan(tmp_path / "scan.npy", voxels)
+    with pytest.raises(UserError, match=message) as caught:
+        load_volume(path, 115)
+    assert str(path) in str(caught.value)
+
+
+def test_a_loaded_scan_carries_what_its_files_need(tmp_path):
+    scan = Scan("a", save_scan(tmp_path / "a.nii", brain()), 0, "HC", 0)
+    loaded = load_scan(scan, n_slices=9, first_slice=60, key_slices=(2, 4))
+    volume = load_volume(scan.path, 9, 60)
+    np.testing.assert_array_equal(loaded.network_input, volume.network_input)
+    context = loaded.context
+    assert context.scan is scan and context.source == FileIdentity.of(scan.path)
+    assert context.grid == volume.grid
+    np.testing.assert_array_equal(context.brain, brain_mask(volume.network_input))
+    slices = unpad(volume.network_input)
+    np.testing.assert_array_equal(context.anatomy, slices[[2, 4]].transpose(0, 2, 1)[:, ::-1])
+    assert context.window == intensity_window(slices)
+    assert loaded.load_s >= 0
+
+
+def test_what_crosses_to_a_worker_holds_no_network_input(tmp_path):
+    scan = Scan("a", save_scan(tmp_path / "a.nii", brain()), 0, "HC", 0)
+    loaded = load_scan(scan, n_slices=115, first_slice=10, key_slices=[40])
+    assert len(pickle.dumps(loaded.context)) < loaded.network_input.nbytes / 2
+
+
+def test_a_spot_on_the_left_is_drawn_on_the_left(tmp_path):
+    """Superior up and the patient's left on the left, also where x runs the other way."""
+    voxels = brain(seed=4)
+    x, y, z = 30, 70, 80  # left of the middle (56), above it
+    voxels[x, y, z] = 9.0
+    for name, data, affine in (("a.nii", voxels, AFFINE), ("b.nii", voxels[::-1], FLIPPED)):
+        path = save_scan(tmp_path / name, np.ascontiguousarray(data), affine)
+        loaded = load_scan(Scan("a", path, 0, "HC", 0), n_slices=115, first_slice=10, key_slices=[60])
+        anatomy = loaded.context.anatomy[0]
+        row, column = np.unravel_index(anatomy.argmax(), anatomy.shape)
+        assert (row, column) == pytest.approx((112 * (113 - z - 0.5) / 113, 112 * (x + 0.5) / 113), abs=1)
+
+
+@pytest.fixture
+def five_scans(tmp_path):
+    """Five small scans; the file of the second is missing, that of the fourth is text."""
+    scans = []
+    for index in range(5):
+        path = tmp_path / f"{index}.nii"
+        if index == 3:
+            path.write_text("hello")
+        elif index != 1:
+            save_scan(path, brain((20, 24, 20), seed=index))
+        scans.append(Scan(str(index), path, 0, "HC", index))
+    return scans
+
+
+LOAD = partial(load_scan, n_slices=9, first_slice=6, key_slices=[4])
+
+
+@pytest.mark.parametrize(("group_size", "sizes"), [(1, [1, 1, 1, 1, 1]), (2, [2, 2, 1]), (5, [5]), (9, [5])])
+def test_groups_keep_the_order_and_an_error_costs_its_scan_only(five_scans, group_size, sizes):
+    with Workers(0) as workers:
+        groups = list(load_in_groups(five_scans, LOAD, workers, group_size))
+    assert [len(group) for group in groups] == sizes
+    found = [scan for group in groups for scan in group]
+    for index in (0, 2, 4):
+        assert isinstance(found[index], LoadedScan) and found[index].context.scan == five_scans[index]
+    for index, reason in ((1, "no such file"), (3, "cannot be read")):
+        assert isinstance(found[index], UnreadableScan) and found[index].scan == five_scans[index]
+        assert reason in found[index].reason
+
+
+def test_a_defect_costs_its_scan_only_and_keeps_its_traceback(five_scans, capsys):
+    def load(scan):
+        if scan.sample_idx == 1:
+            raise ZeroDivisionError("by chance")
+        return scan.subject_id
+
+    with Workers(0) as workers:
+        (group,) = load_in_groups(five_scans[:3], load, workers, 3)
+    assert (group[0], group[2]) == ("0", "2")
+    assert "unexpected ZeroDivisionError: by chance" in group[1].reason
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_few_scans_are_loaded_ahead(five_scans):
+    """At most two groups are in memory: the one in use and the next."""
+    loaded = []
+
+    def load(scan):
+        loaded.append(scan.subject_id)
+        return scan
+
+    with Workers(0) as workers:
+        for number, _ in enumerate(load_in_groups(five_scans, load, workers, 1), 1):
+            assert len(loaded) <= number + 1
+    assert loaded == ["0", "1", "2", "3", "4"]
+
+
+def test_no_scans_no_groups():
+    with Workers(0) as workers:
+        assert list(load_in_groups([], LOAD, workers, 4)) == []
+
+
+def test_a_worker_does_not_load_pytorch():
+    code = "import sys, mri_saliency.inputs.loading; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

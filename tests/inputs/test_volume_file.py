@@ -1,0 +1,151 @@
+"""Every kind of file is read as it was written; a damaged or hostile one costs a clear error."""
+
+import gzip
+import io
+import os
+import pickle
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from mri_saliency.errors import UserError
+from mri_saliency.inputs.volume_file import is_synthetic, read_volume
+
+from ..conftest import AFFINE, FLIPPED, REAL_SHAPE, brain, save_scan
+
+SHAPE = (11, 13, 12)
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "A.NII", "a.mgz", "a.npy", "a.pkl"])
+def test_voxels_and_affine_come_back(tmp_path, name):
+    voxels = brain(SHAPE)
+    save_scan(tmp_path / name.lower(), voxels, FLIPPED).rename(tmp_path / name)
+    found, affine, space_code = read_volume(tmp_path / name)
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found, voxels)
+    has_affine = name[-3:] not in ("npy", "pkl")
+    assert (affine is not None) == has_affine
+    if has_affine:
+        np.testing.assert_allclose(affine, FLIPPED)
+    assert space_code == (4 if name.lower().startswith("a.nii") else 0)
+
+
+def test_scaled_int16_is_read_with_its_scaling(tmp_path):
+    image = nib.Nifti1Image(brain(SHAPE), AFFINE)
+    image.set_data_dtype(np.int16)
+    image.to_filename(tmp_path / "a.nii")
+    found = read_volume(tmp_path / "a.nii")[0]
+    np.testing.assert_array_equal(found, nib.load(tmp_path / "a.nii").get_fdata())
+    np.testing.assert_allclose(found, brain(SHAPE), atol=1e-4)
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_synthetic_volumes_of_every_pickle_protocol(tmp_path, protocol):
+    voxels = np.random.default_rng(0).standard_normal(SHAPE).astype(np.float32)
+    path = tmp_path / "12_1.pkl"
+    path.write_bytes(pickle.dumps({"image": voxels, "label": np.int64(1)}, protocol))
+    assert is_synthetic(path)
+    np.testing.assert_array_equal(read_volume(path)[0], voxels)
+
+
+def test_a_space_that_nibabel_makes_up_is_none(tmp_path):
+    image = nib.Nifti1Image(brain(SHAPE), None)
+    image.to_filename(tmp_path / "a.nii")  # both codes 0: nibabel would guess, with x running to the left
+    assert read_volume(tmp_path / "a.nii")[1:] == (None, 0)
+
+
+class Attack:
+    def __init__(self, function, *args):
+        self.call = function, args
+
+    def __reduce__(self):
+        return self.call
+
+
+def npz():
+    file = io.BytesIO()
+    np.savez(file, np.zeros(3))
+    return file.getvalue()
+
+
+RECONSTRUCT = np.zeros(1).__reduce__()[0]  # NumPy moved it
+BAD_FILES = {
+    "missing.nii": (None, "no such file"),
+    "folder.nii": ("folder", "is a folder"),
+    "empty.nii": (b"", "cannot be read"),
+    "text.nii.gz": (b"hello", "cannot be read"),
+    "scan.jpg": (b"x", "unknown kind of file"),
+    "nan.npy": (np.where(brain() > 0.9, np.nan, 1), "NaN or infinite, the first at"),
+    "4d.npy": (np.zeros((113, 137, 113, 2)), "expected a 3-D volume, found 4-D"),
+    "complex.npy": (np.zeros(REAL_SHAPE, complex), "real numbers"),
+    "objects.npy": (
+        b"\x93NUMPY\x01\x00v\x00{'descr': '|O', 'fortran_order': False, 'shape': (1,)}",
+        "cannot",
+    ),
+    "archive.npy": (npz(), "an archive of arrays"),
+    "n" * 300 + ".nii": (None, "no such file"),
+    "list.pkl": (pickle.dumps([1]), "found a list"),
+    "keys.pkl": (pickle.dumps({"img": 1}), "the keys 'img'"),
+    "broken.pkl": (b"\x80\x04garbage", "cannot be read"),
+    "system.pkl": (pickle.dumps({"image": Attack(os.system, "touch attacked")}), "could run code"),
+    "eval.pkl": (pickle.dumps({"image": Attack(eval, "1+1")}), "could run code"),
+    "own.pkl": (pickle.dumps({"image": Attack(read_volume, "x")}), "could run code"),
+    "huge.pkl": (pickle.dumps({"image": Attack(RECONSTRUCT, np.ndarray, (10**11,), b"d")}), "claims memory"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_bad_files_say_what_is_wrong(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / name
+    content, message = BAD_FILES[name]
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif isinstance(content, np.ndarray):
+        np.save(path, content)
+    elif content == "folder":
+        path.mkdir()
+    with pytest.raises(UserError, match=message) as caught:
+        read_volume(path)
+    assert name in str(caught.value)
+    assert not (tmp_path / "attacked").exists()
+
+
+def test_a_truncated_image_is_refused(tmp_path):
+    path = save_scan(tmp_path / "a.nii.gz", brain())
+    path.write_bytes(path.read_bytes()[:100_000])
+    with pytest.raises(UserError, match="truncated"):
+        read_volume(path)
+
+
+@pytest.mark.parametrize(
+    ("affine", "message"),
+    [
+        (AFFINE[:, [0, 2, 1, 3]], "voxel axes run RSA"),
+        (AFFINE * [1, 0, 1, 1], "singular or not finite"),
+    ],
+)
+def test_wrong_axes_are_refused(tmp_path, affine, message):
+    image = nib.Nifti1Image(brain(SHAPE), None)
+    image.header.set_sform(affine, 4)
+    image.to_filename(tmp_path / "a.nii")
+    with pytest.raises(UserError, match=message):
+        read_volume(tmp_path / "a.nii")
+
+
+def test_a_claimed_size_takes_no_memory(tmp_path):
+    header = nib.Nifti1Header()
+    header.set_data_shape((30000, 30000, 30000))
+    header.set_sform(AFFINE, 4)
+    (tmp_path / "a.nii.gz").write_bytes(gzip.compress(header.binaryblock + bytes(4)))
+    with pytest.raises(UserError, match="claims the shape"):
+        read_volume(tmp_path / "a.nii.gz")
+    array_header = io.BytesIO()
+    claimed = {"descr": "<f8", "fortran_order": False, "shape": (400, 400, 400)}
+    np.lib.format.write_array_header_1_0(array_header, claimed)
+    with (tmp_path / "b.npy").open("wb") as file:
+        file.write(array_header.getvalue())
+        file.truncate(8 * 400**3 + len(array_header.getvalue()))  # a sparse file: 0 bytes on the disk
+    with pytest.raises(UserError, match="claims the shape"):
+        read_volume(tmp_path / "b.npy")

@@ -1,0 +1,188 @@
+"""Figures show the right pixels in the right place, on one scale, under the right words."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mri_saliency.attribution.result import Attribution
+from mri_saliency.inputs.loading import load_scan
+from mri_saliency.inputs.scan_table import Scan
+from mri_saliency.maps.figures import map_view, slice_figures, summary_figure
+from mri_saliency.maps.statistics import measure_map
+
+from ..conftest import N_SLICES, brain, save_scan
+from .views import made_up_view
+
+
+def panel(picture, index):
+    x = 56 + index * (336 + 24)
+    return picture[84 : 84 + 336, x : x + 336]
+
+
+def test_slice_panels_show_every_voxel_where_it_is():
+    values = np.zeros((2, 112, 112), np.float32)
+    values[1, 10, 20], values[1, 30, 40] = 2.0, -2.0
+    first, second = slice_figures(made_up_view(values=values))
+    assert first.shape == second.shape and first.dtype == np.uint8
+    attribution = panel(second, 1)
+    red, blue = attribution[3 * 10 + 1, 3 * 20 + 1], attribution[3 * 30 + 1, 3 * 40 + 1]
+    assert red[0] > red[2] + 50 and blue[2] > blue[0] + 50
+    elsewhere = attribution[3 * 60, 3 * 60]
+    assert np.ptp(elsewhere[:3]) < 4 and elsewhere[0] > 240
+    grey = panel(second, 0)[5, :, 0].astype(int)
+    assert (np.diff(grey) >= 0).all() and grey[0] == 0 and grey[-1] == 255
+    overlay = panel(second, 2)
+    np.testing.assert_array_equal(overlay[3 * 60], panel(second, 0)[3 * 60])  # transparent at zero
+    assert tuple(overlay[3 * 10 + 1, 3 * 20 + 1, :3]) == (255, 255, 0)  # opaque at the scale
+    np.testing.assert_array_equal(first[84:420], with_panels_of(first, second)[84:420])
+
+
+def with_panels_of(first, second):
+    """Return `second` with the panels of `first`: the rest of the two must be the same."""
+    mixed = second.copy()
+    for index in range(3):
+        panel(mixed, index)[:] = panel(first, index)
+    return mixed
+
+
+def test_drawing_does_not_depend_on_what_was_drawn_before():
+    values = np.random.default_rng(0).standard_normal((2, 112, 112)).astype(np.float32)
+    view = made_up_view(values=values)
+    before = list(slice_figures(view)), summary_figure(view)
+    list(slice_figures(made_up_view(values=values * 1e-9)))
+    summary_figure(made_up_view(values=values * 1e-9))
+    after = list(slice_figures(view)), summary_figure(view)
+    np.testing.assert_array_equal(before[0], after[0])
+    np.testing.assert_array_equal(before[1], after[1])
+
+
+def test_sides_are_marked_only_where_known():
+    known, unknown = (next(slice_figures(made_up_view(in_mm=mm))) for mm in (True, False))
+    corner = (slice(60, 84), slice(56, 72))  # above the first panel's left corner
+    assert (known[corner] < 128).any() and not (unknown[corner][..., :3] < 250).any()
+
+
+@pytest.mark.parametrize("n", [1, 7, 9])
+def test_summary_has_a_column_a_slice(n):
+    picture = summary_figure(made_up_view(n))
+    columns, blocks = min(n, 8), 1 + (n > 8)
+    assert picture.shape[1] == max(60 + columns * 230, 800)
+    assert picture.shape[0] == 62 + 68 + blocks * (44 + 2 * 230)
+    last = (n - 1) % 8 * 230 + 30
+    of_last = picture[62 + (blocks - 1) * 504 + 36 :, last : last + 224]
+    assert tuple(of_last[5, 0, :3]) == (0, 0, 0) and tuple(of_last[5, -1, :3]) == (255, 255, 255)
+
+
+def test_texts_are_where_they_belong():
+    plain = made_up_view(1, values=np.ones((1, 112, 112), np.float32))
+    changes = {
+        "title": replace(plain, title="another"),
+        "subtitle": replace(plain, subtitle="another"),
+        "slice title": replace(plain, slice_titles=["another"]),
+        "labels": replace(plain, unit="another"),
+    }
+    before = next(slice_figures(plain))
+    assert before.shape == (84 + 336 + 88, 56 + 3 * 360, 4)
+    boxes = {  # rows and columns that may change
+        "title": (4, 28, 56, 400),
+        "subtitle": (28, 54, 56, 400),
+        "slice title": (4, 28, 800, 1112),
+        "labels": (84 + 336 + 60, 84 + 336 + 84, 416, 1112),
+    }
+    for name, changed in changes.items():
+        rows, columns, _ = np.nonzero(next(slice_figures(changed)) != before)
+        top, bottom, left, right = boxes[name]
+        assert top <= rows.min() and rows.max() < bottom, name
+        assert left <= columns.min() and columns.max() < right, name
+
+
+def test_non_square_slices_keep_their_proportions():
+    tall = next(slice_figures(made_up_view(extent=(0, 100, 0, 150))))
+    square = next(slice_figures(made_up_view(extent=(0, 100, 0, 100))))
+    assert tall.shape[0] - square.shape[0] == 168
+
+
+# --- What a scan's map becomes ------------------------------------------------------------------
+
+
+def loaded_and_measured(path, *, logits=(2.0,), method="saliency", baseline=None):
+    """A scan, the map that equals its input, and that map's statistics."""
+    scan = Scan("a", path, 1, "left", 0)
+    loaded = load_scan(scan, n_slices=N_SLICES, first_slice=60, key_slices=[2, 7])
+    attribution = Attribution(loaded.network_input, 0.0, None, np.array(logits), 0, 1.0)
+    return loaded, measure_map(attribution, loaded.context, method, baseline)
+
+
+def view_of(loaded, statistics, n_logits=1):
+    return map_view(loaded.context, loaded.network_input, statistics, key_slices=[2, 7], n_logits=n_logits)
+
+
+def test_figures_show_a_map_as_they_show_its_scan(run_folder):
+    """A map equal to its scan is drawn the same way up, whatever the affine."""
+    for path in run_folder.scans:
+        view = view_of(*loaded_and_measured(path))
+        np.testing.assert_array_equal(view.attribution, view.anatomy)
+        assert view.attribution.any() and view.attribution.shape == (2, 112, 112)
+        assert view.in_mm == (path.suffix != ".pkl")
+        assert view.in_mm != ("no affine: sides unknown" in view.subtitle)
+        assert not view.signed and len(view.slice_titles) == 2
+
+
+@pytest.fixture(scope="module")
+def measured_scan(tmp_path_factory):
+    path = save_scan(tmp_path_factory.mktemp("scan") / "a.nii", brain(seed=1))
+    return loaded_and_measured(path, method="integrated_gradients", baseline="zero")
+
+
+def test_a_title_has_subject_method_and_baseline(measured_scan):
+    loaded, statistics = measured_scan
+    assert view_of(loaded, statistics).title == "a   integrated_gradients from zero"
+    assert view_of(loaded, replace(statistics, baseline=None)).title == "a   integrated_gradients"
+    long = view_of(loaded, replace(statistics, subject_id="b" * 20 + "c" * 20, baseline="d" * 30)).title
+    assert long == f"{'b' * 15}…{'c' * 15}   integrated_gradients from {'d' * 11}…{'d' * 11}"
+
+
+@pytest.mark.parametrize(
+    ("n_logits", "changes", "subtitle"),
+    [
+        (1, {}, "predicted TLE with 88.1% confidence; true diagnosis TLE (left)"),
+        # the label decides, not the probability of TLE
+        (
+            1,
+            {"prediction": 0.6, "predicted_label": 0, "confidence": 0.4, "true_label": 0},
+            "predicted HC with 40.0% confidence; true diagnosis HC",
+        ),
+        (
+            2,
+            {"target": 0},
+            "predicted TLE with 88.1% confidence; true diagnosis TLE (left); explains HC",
+        ),
+        (
+            3,
+            {"predicted_label": 2, "target": 1},
+            "predicted class 2 with 88.1% confidence; true diagnosis TLE (left); explains class 1",
+        ),
+    ],
+)
+def test_the_subtitle_has_the_predicted_label_in_words(measured_scan, n_logits, changes, subtitle):
+    loaded, statistics = measured_scan
+    assert view_of(loaded, replace(statistics, **changes), n_logits).subtitle == subtitle
+
+
+def test_one_scale_for_the_whole_map_and_none_of_the_pad(measured_scan):
+    loaded, statistics = measured_scan
+    values = np.full_like(loaded.network_input, 1000.0)
+    values[:, 8:-8, 8:-8] = 0.5
+    values[4] = 2.0  # a slice that is not drawn
+    view = map_view(loaded.context, values, statistics, key_slices=[2, 7], n_logits=1)
+    assert view.scale == pytest.approx(2.0) and view.signed and view.unit == "logit"
+    assert (view.attribution == 0.5).all()
+
+
+def test_workers_draw_without_torch():
+    code = "import sys, mri_saliency.maps.figures, mri_saliency.maps.image; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0

@@ -1,0 +1,190 @@
+"""Statistics of maps, against answers worked out by hand."""
+
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mri_saliency.attribution.result import Attribution
+from mri_saliency.errors import UserError
+from mri_saliency.inputs.grid import Grid
+from mri_saliency.inputs.loading import ScanContext
+from mri_saliency.inputs.scan_table import Scan
+from mri_saliency.maps import statistics
+from mri_saliency.maps.statistics import MapStatistics, measure_map
+
+from ..conftest import AFFINE
+
+COLUMNS = (  # of attribution_statistics.csv, a format that users' notebooks read
+    "method shape mean std min max abs_mean positive_ratio negative_ratio peak_slice brain_share subject_id "
+    "true_label diagnosis prediction predicted_label confidence target baseline sample_idx completeness_sum "
+    "completeness_expected completeness_error completeness_verdict seconds"
+).split()
+LOG_3 = 1.0986122886681098  # the logit of a probability of 0.75
+
+
+@pytest.fixture
+def known():
+    """A map with three voxels that are not zero, and a brain that is its middle slice."""
+    values = np.zeros((3, 4, 4), np.float32)
+    values[1, 0, 0], values[1, 1, 1], values[2, 3, 3] = 2, -3, 1
+    brain = np.zeros(values.shape, bool)
+    brain[1] = True
+    return values, brain
+
+
+def measured(values, brain, *, logits=(LOG_3,), expected_total=0.0, baseline="zero"):
+    scan = Scan("sub-A", Path("/scans/a.nii"), 1, "left", 5)
+    grid = Grid((4, 13, 4), AFFINE, 4, 10, 3)
+    context = ScanContext(scan, None, grid, brain, values[:1], (0.0, 1.0))
+    total = float(values.sum(dtype=np.float64))
+    attribution = Attribution(values, total, expected_total, np.array(logits), 0, 1.5)
+    return measure_map(attribution, context, "integrated_gradients", baseline)
+
+
+def test_statistics_of_a_known_map(known):
+    found = statistics.map_statistics(*known)
+    assert found["shape"] == "(3, 4, 4)"
+    assert (found["min"], found["max"], found["peak_slice"]) == (-3, 2, 1)
+    assert found["mean"] == 0 and found["abs_mean"] == pytest.approx(6 / 48)
+    assert found["std"] == pytest.approx(np.sqrt(14 / 48))
+    assert (found["positive_ratio"], found["negative_ratio"]) == (2 / 48, 1 / 48)
+    assert found["brain_share"] == pytest.approx(5 / 6)
+    np.testing.assert_allclose(statistics.slice_profile(known[0]), [0, 5 / 6, 1 / 6])
+
+
+def test_a_map_of_zeros_has_no_peak_and_no_shares():
+    zeros = np.zeros((3, 4, 4), np.float32)
+    found = statistics.map_statistics(zeros, zeros == 0)
+    assert found["peak_slice"] is None and found["brain_share"] is None
+    assert not statistics.slice_profile(zeros).any()
+
+
+def test_a_row_has_the_scan_the_map_and_the_prediction(known):
+    row = measured(*known)
+    assert [field.name for field in fields(MapStatistics)] == COLUMNS
+    assert (row.method, row.subject_id, row.true_label, row.diagnosis, row.sample_idx) == (
+        *("integrated_gradients", "sub-A", 1, "left", 5),
+    )
+    assert (row.min, row.max, row.peak_slice) == (-3, 2, 1) and row.brain_share == pytest.approx(5 / 6)
+    assert row.prediction == row.confidence == pytest.approx(0.75)
+    assert (row.predicted_label, row.target, row.baseline, row.seconds) == (1, 0, "zero", 1.5)
+    assert (row.completeness_sum, row.completeness_error, row.completeness_verdict) == (0, 0, "ok")
+    assert row.predicts_tle and row.is_tle
+    healthy = replace(row, true_label=0, predicted_label=0)
+    assert not healthy.predicts_tle and not healthy.is_tle
+
+
+def test_a_row_survives_json(known):
+    for row in (measured(*known), measured(known[0] * 0, known[1], expected_total=None, baseline=None)):
+        content = row.to_json()
+        assert list(content) == COLUMNS
+        assert all(type(value) in (str, int, float, type(None)) for value in content.values())
+        assert MapStatistics.from_json(json.loads(json.dumps(content))) == row
+
+
+def test_unknown_keys_of_a_row_are_ignored_and_missing_ones_are_not(known):
+    row = measured(*known)
+    content = row.to_json()
+    assert MapStatistics.from_json(content | {"later_column": 1}) == row
+    del content["confidence"]
+    with pytest.raises(KeyError, match="confidence"):
+        MapStatistics.from_json(content)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_map_that_is_not_finite_is_an_error_of_its_scan(known, bad):
+    values, brain = known
+    values[0, 0, 0] = bad
+    with pytest.raises(UserError, match="/scans/a.nii: the integrated_gradients map has NaN or infinite"):
+        measured(values, brain)
+
+
+@pytest.mark.parametrize(
+    ("total", "expected", "error", "verdict"),
+    [
+        (1.04, 1, 0.04, "ok"),
+        (-0.9, -1, 0.1, "check"),
+        (0, 0, 0, "ok"),
+        (1, 0, None, "check"),
+        (5e-5, 0, None, "ok"),  # the rounding of two logits
+    ],
+)
+def test_completeness(total, expected, error, verdict):
+    found = statistics.completeness(total, expected)
+    assert found["completeness_error"] == pytest.approx(error)
+    assert found["completeness_verdict"] == verdict
+    assert (found["completeness_sum"], found["completeness_expected"]) == (total, expected)
+
+
+def test_completeness_of_a_method_that_promises_no_sum():
+    found = statistics.completeness(1.0, None)
+    assert list(found) == list(statistics.completeness(1.0, 1.0))
+    assert set(found.values()) == {None}
+
+
+@pytest.mark.parametrize(
+    ("logits", "probability", "label", "confidence"),
+    [
+        ([0.0], 0.5, 0, 0.5),
+        ([np.log(3)], 0.75, 1, 0.75),
+        ([-1000.0], 0.0, 0, 1.0),
+        ([0.0, np.log(4)], 0.8, 1, 0.8),
+        ([np.log(2), 0.0, 0.0], 0.5, 0, 0.5),
+        (np.log([0.4, 0.3, 0.3]), 0.6, 0, 0.4),
+    ],
+)
+def test_prediction(logits, probability, label, confidence):
+    found = statistics.prediction(np.array(logits))
+    assert found["prediction"] == pytest.approx(probability)
+    assert found["predicted_label"] == label
+    assert found["confidence"] == pytest.approx(confidence)
+
+
+def test_the_predicted_class_is_the_label_not_the_probability_of_tle(known):
+    row = measured(*known, logits=np.log([0.4, 0.3, 0.3]))
+    assert row.prediction == pytest.approx(0.6)
+    assert row.predicted_label == 0 and not row.predicts_tle
+
+
+def test_agreement():
+    a = np.random.default_rng(0).uniform(1, 2, (10, 20, 20))
+    maps = {"a": a, "b": -np.exp(a), "c": 1 / a, "zero": np.zeros_like(a)}
+    rows = {(row["method_a"], row["method_b"]): row for row in statistics.agreement(maps)}
+    assert len(rows) == 6
+    assert rows["a", "b"]["rank_correlation"] == pytest.approx(1) and rows["a", "b"]["top_overlap"] == 1
+    assert rows["a", "c"]["rank_correlation"] == pytest.approx(-1) and rows["a", "c"]["top_overlap"] == 0
+    assert np.isnan(rows["a", "zero"]["rank_correlation"]) and np.isnan(rows["a", "zero"]["top_overlap"])
+    table = pd.DataFrame([{**row, "subject_id": "x"} for row in rows.values()])
+    matrix = statistics.agreement_matrix(table, list(maps), "top_overlap")
+    assert matrix.loc["b", "a"] == matrix.loc["a", "b"] == matrix.loc["c", "c"] == 1
+    assert statistics.agreement_matrix(pd.DataFrame(), ["a"], "top_overlap").loc["a", "a"] == 1
+
+
+def test_rank_correlation():
+    assert statistics.rank_correlation(np.arange(5), np.arange(5) ** 3) == pytest.approx(1)
+    assert statistics.rank_correlation(np.array([1, 2, 2, 3]), np.array([4, 3, 3, 1])) == pytest.approx(-1)
+    assert np.isnan(statistics.rank_correlation(np.arange(5), np.ones(5)))
+    assert np.isnan(statistics.rank_correlation(np.arange(2), np.arange(2)))
+
+
+def test_localisation():
+    brain = np.ones((4, 5, 5), bool)
+    region = np.zeros_like(brain)
+    region[0] = True
+    perfect = np.where(region, -2.0, 0.0)
+    found = statistics.localisation(perfect, region, brain)
+    assert found == {"enrichment": pytest.approx(4), "auc": 1.0}
+    assert statistics.localisation(np.ones(brain.shape), region, brain)["auc"] == 0.5
+    assert np.isnan(statistics.localisation(np.zeros(brain.shape), region, brain)["auc"])
+
+
+def test_area_under_the_roc_curve():
+    is_positive = np.array([True, False, True, False, False])
+    # pairs: 0.9 beats all three; 0.5 beats 0.1, ties 0.5, loses to 0.8
+    assert statistics.roc_auc(np.array([0.9, 0.5, 0.5, 0.1, 0.8]), is_positive) == pytest.approx(4.5 / 6)
+    assert np.isnan(statistics.roc_auc(np.arange(5), np.ones(5, bool)))
+    assert np.isnan(statistics.roc_auc(np.arange(5), np.zeros(5, bool)))

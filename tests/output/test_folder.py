@@ -1,0 +1,113 @@
+"""The folder's names are a format, and a map is finished once all its files are whole."""
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mri_saliency.errors import OutputError, UserError
+from mri_saliency.output.files import write_array, write_json
+from mri_saliency.output.folder import OutputFolder
+
+from .records import record
+
+
+def write_map(folder, subject_id="sub-A", method="saliency", checkpoint="abc"):
+    folder.open_map(method, subject_id, replace=True)
+    path = folder.array(method, subject_id)
+    write_array(path, np.arange(9 * 128 * 128, dtype=np.float32).reshape(9, 128, 128))
+    made = record(subject_id, method, files={path.name: path.stat().st_size})
+    made = replace(made, recipe=replace(made.recipe, checkpoint=checkpoint))
+    folder.write_record(made)
+    return made
+
+
+def test_names(tmp_path):
+    folder = OutputFolder(tmp_path)
+    name = ("saliency", "sub-1")
+    stem = os.path.join("saliency", "sub-1", "sub-1_saliency_")
+    found = [folder.array(*name), folder.nifti(*name), folder.sidecar(*name), folder.summary_figure(*name)]
+    endings = ["attributions.npy", "attributions.nii.gz", "attributions.json", "summary.png", "slice_40.png"]
+    found.append(folder.slice_figure(*name, 40))
+    assert [str(path.relative_to(tmp_path)) for path in found] == [stem + ending for ending in endings]
+    group = folder.group_map("saliency", "HC_mean.nii.gz").relative_to(tmp_path)
+    assert str(group) == os.path.join("group_maps", "saliency", "saliency_HC_mean.nii.gz")
+
+
+def test_a_finished_map_is_read_back(tmp_path):
+    folder = OutputFolder(tmp_path)
+    made = write_map(folder)
+    assert folder.read_record("saliency", "sub-A") == made
+    write_map(folder, "sub-B", checkpoint="other")
+    assert list(folder.all_records()) == [made, folder.read_record("saliency", "sub-B")]
+    assert folder.records("abc") == [made]
+    values = folder.load_map("saliency", "sub-A")
+    assert values.shape == (9, 112, 112) and values[0, 0, 0] == 8 * 128 + 8
+    assert not values.flags.writeable  # mapped from the file
+
+
+@pytest.mark.parametrize("damage", ["no sidecar", "half a sidecar", "half an array", "no array", "renamed"])
+def test_a_map_that_is_not_whole_is_not_finished(tmp_path, damage):
+    folder = OutputFolder(tmp_path)
+    write_map(folder)
+    array, sidecar = folder.array("saliency", "sub-A"), folder.sidecar("saliency", "sub-A")
+    if damage == "no sidecar":
+        sidecar.unlink()
+    elif damage == "half a sidecar":
+        os.truncate(sidecar, 300)
+    elif damage == "half an array":
+        os.truncate(array, 1000)
+    elif damage == "no array":
+        array.unlink()
+    else:
+        folder.open_map("saliency", "sub-X", replace=False)
+        array.rename(folder.array("saliency", "sub-X"))
+        sidecar.rename(folder.sidecar("saliency", "sub-X"))
+        assert folder.read_record("saliency", "sub-X") is None
+    assert folder.read_record("saliency", "sub-A") is None and list(folder.all_records()) == []
+
+
+def test_opening_a_map_removes_what_is_half_written_and_with_replace_the_previous_map(tmp_path):
+    folder = OutputFolder(tmp_path)
+    write_map(folder)
+    sidecar = folder.sidecar("saliency", "sub-A")
+    part = sidecar.with_name(".x.123.part")
+    part.write_bytes(b"half")
+    folder.open_map("saliency", "sub-A", replace=False)
+    assert not part.exists() and sidecar.exists()
+    folder.open_map("saliency", "sub-A", replace=True)
+    assert list(sidecar.parent.iterdir()) == []
+
+
+def test_a_folder_that_was_deleted_is_not_made_again(tmp_path):
+    folder = OutputFolder(tmp_path / "maps")
+    folder.create()
+    folder.root.rmdir()
+    with pytest.raises(OutputError, match="cannot be written"):
+        folder.open_map("saliency", "sub-A", replace=True)
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be written"):
+        OutputFolder(tmp_path / "file").create()
+
+
+def test_the_last_checkpoint(tmp_path):
+    folder = OutputFolder(tmp_path)
+    for content in (None, {"status": "done"}, {"checkpoint": 3}):
+        if content is not None:
+            write_json(folder.run_record, content)
+        with pytest.raises(UserError, match="no run.json of a run there"):
+            folder.last_checkpoint()
+    write_json(folder.run_record, {"checkpoint": {"sha256": "abc"}})
+    assert folder.last_checkpoint() == "abc"
+
+
+def test_group_folders_are_emptied(tmp_path):
+    folder = OutputFolder(tmp_path)
+    for _ in range(2):
+        folder.open_groups("saliency")
+        assert list(folder.group_map("saliency", "").parent.iterdir()) == []
+        folder.group_map("saliency", "HC.png").write_bytes(b"old")

@@ -1,0 +1,79 @@
+"""The demo tells the truth that was built into it."""
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+import run_saliency_generation as runner
+from mri_saliency.attribution.sanity_verdicts import verdicts
+from mri_saliency.cohort.permutation_test import SIGNIFICANT
+
+METHODS = ("integrated_gradients", "saliency")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """The demo's folder, with few steps and slices."""
+    folder = tmp_path_factory.mktemp("demo")
+    options = [
+        "--methods",
+        *METHODS,
+        "--n_steps",
+        "5",
+        "--key_slices",
+        "50",
+        "--no_nifti",
+        "--check_maps",
+        "2",
+    ]
+    assert runner.main(["--demo", str(folder), *options]) == 0
+    return folder
+
+
+@pytest.fixture
+def maps(demo):
+    return demo / "run/fold_1/saliency_maps_detailed"
+
+
+def test_the_hippocampus_comes_first_and_asymmetry_points_to_the_focus(maps):
+    statistics = pd.read_csv(maps / "attribution_statistics.csv")
+    diagnoses = statistics.drop_duplicates("subject_id").set_index("subject_id")["diagnosis"]
+    regions = pd.read_csv(maps / "region_statistics.csv")
+    regions["diagnosis"] = regions["subject_id"].map(diagnoses)
+    for method, side in ((m, s) for m in METHODS for s in ("left", "right")):
+        rows = regions[(regions["method"] == method) & (regions["diagnosis"] == side)]
+        density = rows.groupby("region")["density"].mean()
+        assert density.idxmax() == f"{side.capitalize()} hippocampus"
+        asymmetry = rows[rows["region"] == "Left hippocampus"]["asymmetry"].mean()
+        assert asymmetry > 0.2 if side == "left" else asymmetry < -0.1
+
+
+def test_groups_differ_in_the_hippocampi(demo, maps):
+    method = "integrated_gradients"
+    p = nib.load(maps / f"group_maps/{method}/{method}_TLE_minus_HC_p.nii.gz").get_fdata()
+    atlas = nib.load(demo / "atlas.nii.gz").get_fdata()
+    names = pd.read_csv(demo / "atlas.csv").set_index("name")["index"]
+    hippocampi = [atlas == names[f"{side} hippocampus"] for side in ("Left", "Right")]
+    significant = p <= SIGNIFICANT
+    assert all(significant[hippocampus].any() for hippocampus in hippocampi)
+    near = np.argwhere(hippocampi[0] | hippocampi[1])
+    far_mm = [1.5 * np.linalg.norm(near - voxel, axis=1).min() for voxel in np.argwhere(significant)]
+    # machines round differently, so each trains another network, and 5 % of them may err somewhere
+    assert np.mean(np.array(far_mm) > 10) < 0.1
+
+
+def test_the_methods_pass_the_checks(maps):
+    found = verdicts(pd.read_csv(maps / "map_checks.csv", keep_default_na=False))
+    assert set(found) == set(METHODS)
+    for verdict in found.values():
+        assert verdict.changes_with_weights and verdict.finds_evidence and verdict.steady_under_noise
+    page = (maps / "report.html").read_text()
+    assert "Left hippocampus" in page and "finds the evidence" in page
+    assert (maps / "map_checks.png").stat().st_size > 10_000
+
+
+def test_the_lesion_is_found(maps):
+    table = pd.read_csv(maps / "demo_localisation.csv").set_index("method")
+    assert table.loc["integrated_gradients", "enrichment"] > 10
+    assert table.loc["integrated_gradients", "auc"] > 0.9

@@ -1,0 +1,339 @@
+"""A run survives what happens to it: it loses nothing, and a fault costs what it must."""
+
+import errno
+import json
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import generate_saliency_maps as script
+from mri_saliency.attribution.explainer import Explainer
+from mri_saliency.errors import UserError
+from mri_saliency.maps import figures
+from mri_saliency.output.folder import OutputFolder
+
+from ..conftest import DIAGNOSIS_COLUMN, brain, save_scan
+from .outputs import QUICK, assert_same_output, file_names, run
+
+TINY_SCRIPT = Path(__file__).with_name("tiny_script.py")
+ONE_METHOD = ("--methods", "saliency", *QUICK)
+
+
+# --- a crash at every write ---
+
+
+class Crash(BaseException):
+    """The process is gone: nothing catches this."""
+
+
+def crash_after(n_replacements, options):
+    """Run until so many files have appeared under their names; return whether the run ended before."""
+    with pytest.MonkeyPatch.context() as patch:
+        left = n_replacements
+
+        def crashing(change):
+            def changed(path, *args, **keywords):
+                nonlocal left
+                if left == 0:
+                    raise Crash
+                left -= change is replace
+                return change(path, *args, **keywords)
+
+            return changed
+
+        replace = Path.replace
+        for name in ("replace", "unlink", "mkdir", "write_bytes"):
+            patch.setattr(Path, name, crashing(getattr(Path, name)))
+        try:
+            script.main(options)
+        except Crash:
+            return False
+    return True
+
+
+def assert_every_crash_is_recovered_from(options, output, expected):
+    """Crash at every replacement of a file in turn, each time resume, and compare; return how many."""
+    n = 0
+    while not crash_after(n, options):
+        assert script.main(options) == 0
+        assert_same_output(output, expected)
+        yield n
+        n += 1
+
+
+def test_a_crash_at_any_write_of_a_map_is_recovered_from(run_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(script, "describe_cohort", lambda *_: None)
+    monkeypatch.setattr("mri_saliency.cohort.report.write_report", lambda *_, **__: None)
+    options = run_folder.options(*ONE_METHOD, "--max_samples", "2", "--key_slices", "5")
+    expected = tmp_path / "undisturbed"
+    assert script.main(options) == 0
+    run_folder.output.rename(expected)
+    crashes = 0
+    for _ in assert_every_crash_is_recovered_from(options, run_folder.output, expected):
+        shutil.rmtree(run_folder.output)
+        crashes += 1
+    assert crashes >= 2 * 5 + 5  # five files a map, and run.json at each step, and the tables
+
+
+def test_a_crash_at_any_write_of_the_cohort_is_recovered_from(finished, tmp_path):
+    shutil.rmtree(finished.output / "gradient_shap")
+    options = ["--output_dir", str(finished.output), "--report_only", "--workers", "0", "--key_slices", "2"]
+    assert script.main(options) == 0
+    expected = tmp_path / "undisturbed"
+    shutil.copytree(finished.output, expected)
+    crashes = sum(1 for _ in assert_every_crash_is_recovered_from(options, finished.output, expected))
+    assert crashes >= 10
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_a_run_that_is_really_killed_ends_as_if_undisturbed(run_folder, tmp_path):
+    """Three SIGKILLs of the whole process group, at the first, second and third finished map."""
+    options = run_folder.options(*ONE_METHOD, "--key_slices", "5")
+    assert script.main(options) == 0
+    expected = tmp_path / "undisturbed"
+    run_folder.output.rename(expected)
+    for n_maps, workers in ((1, 0), (2, 1), (3, 0)):
+        command = [sys.executable, str(TINY_SCRIPT), *options, "--workers", str(workers)]
+        process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+        while len(list(run_folder.output.rglob("*_attributions.json"))) < n_maps:
+            assert process.poll() is None
+            time.sleep(0.005)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert script.main(options) == 0
+    assert_same_output(run_folder.output, expected)
+
+
+# --- interrupts ---
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_the_run_within_seconds(run_folder, number):
+    options = run_folder.options("--methods", "saliency", "smooth_grad", "--n_samples", "5000")
+    workers = str(int(number == signal.SIGTERM))
+    command = [sys.executable, str(TINY_SCRIPT), *options, "--batch_size", "1", "--workers", workers]
+    # where the tests themselves run in the background of a shell, SIGINT is ignored, and that is inherited
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
+    while not list(run_folder.output.rglob("*_attributions.json")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    began = time.monotonic()
+    process.send_signal(number)
+    error = process.communicate()[1]
+    assert time.monotonic() - began < 20
+    assert process.returncode == 130
+    assert "To continue: python" in error and "Traceback" not in error
+    table = pd.read_csv(run_folder.output / "attribution_statistics.csv")
+    n_maps = len(list(run_folder.output.rglob("*_attributions.json")))
+    assert len(table) == n_maps > 0
+    record = json.loads((run_folder.output / "run.json").read_text())
+    assert record["status"] == "interrupted" and record["counts"]["maps"] == n_maps
+    assert not list(run_folder.output.rglob("*.part"))
+
+
+def test_an_interrupt_keeps_what_is_written(run_folder, monkeypatch):
+    attribute = Explainer.attribute
+
+    def interrupted(self, method, batch):
+        if method == "input_x_gradient":
+            raise KeyboardInterrupt
+        return attribute(self, method, batch)
+
+    monkeypatch.setattr(Explainer, "attribute", interrupted)
+    assert script.main(run_folder.options("--methods", "saliency", "input_x_gradient")) == 130
+    assert len(list(run_folder.output.rglob("*.npy"))) == 3
+
+
+# --- the device and the checks ---
+
+
+def test_a_device_that_cannot_take_the_network_is_named(run_folder, monkeypatch, capsys):
+    def full(*_):
+        raise UserError("--device: cpu cannot be used now (out of memory). Free it, or name another.")
+
+    monkeypatch.setattr(script, "move_to_device", full)
+    assert run(run_folder) == 2
+    assert "error: --device: cpu cannot be used now (out of memory)" in capsys.readouterr().err
+
+
+def test_checks_that_fail_leave_the_report(run_folder, monkeypatch, capsys):
+    def fail(*_):
+        raise UserError("the device has too little memory")
+
+    monkeypatch.setattr("mri_saliency.cohort.checks.check_maps", fail)
+    assert run(run_folder, "--check_maps", "2") == 1
+    assert "error: --check_maps: the device has too little memory" in capsys.readouterr().err
+    assert (run_folder.output / "report.html").exists()
+    assert json.loads((run_folder.output / "run.json").read_text())["status"] == "interrupted"
+
+
+# --- the disk ---
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_full_disk_ends_the_run_with_one_error(run_folder, monkeypatch, capsys, workers):
+    if workers:  # a process of its own has a disk of its own: here the second map's folder cannot be made
+        blocked = run_folder.output / "gradient_shap"
+        run_folder.output.mkdir()
+        blocked.write_text("a file")
+        assert run(run_folder, "--workers", "1") == 1
+        blocked.unlink()
+    else:
+        fsync, n_synced = os.fsync, []
+
+        def full_disk(descriptor):
+            n_synced.append(descriptor)
+            if len(n_synced) > 7:  # two maps are whole by then
+                raise OSError(errno.ENOSPC, "No space left on device")
+            fsync(descriptor)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full_disk)
+            assert run(run_folder) == 1
+        assert len(list(run_folder.output.rglob("*_attributions.json"))) == 2
+    error = capsys.readouterr().err
+    assert error.count("cannot be written") == 1 and "Traceback" not in error
+    assert not list(run_folder.output.rglob("*.part"))
+    assert run(run_folder) == 0
+
+
+def test_a_folder_deleted_meanwhile_ends_the_run(run_folder, monkeypatch, capsys):
+    attribute = Explainer.attribute
+
+    def delete(self, method, batch):
+        shutil.rmtree(run_folder.output)
+        return attribute(self, method, batch)
+
+    monkeypatch.setattr(Explainer, "attribute", delete)
+    assert run(run_folder) == 1
+    assert "cannot be written" in capsys.readouterr().err
+    assert not run_folder.output.exists()
+
+
+def test_a_small_disk_is_warned_of(run_folder, monkeypatch, capsys):
+    monkeypatch.setattr(OutputFolder, "free_bytes", lambda _: 10_000_000)
+    assert run(run_folder) == 0
+    assert "the new maps need about 0.0 GB, and 0.0 GB are free" in capsys.readouterr().err
+
+
+# --- scans ---
+
+
+def spoil(path, fault):
+    content = path.read_bytes()
+    path.unlink()
+    if fault == "a folder":
+        path.mkdir()
+    elif fault == "truncated":
+        path.write_bytes(content[: len(content) // 2])
+    elif fault == "empty":
+        path.write_bytes(b"")
+    elif fault == "another shape":
+        save_scan(path, brain((60, 15, 60)))
+    elif fault == "not a number":
+        save_scan(path, np.full((113, 137, 113), np.nan, np.float32))
+    elif fault == "another kind of file":
+        path.write_bytes(pickle.dumps({"image": 1}))
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("missing", "no such file"),
+        ("a folder", "is a folder"),
+        ("truncated", "cannot be read"),
+        ("empty", "cannot be read"),
+        ("another shape", "coronal slices"),
+        ("not a number", "NaN"),
+        ("another kind of file", "cannot be read"),
+    ],
+)
+def test_a_bad_scan_costs_only_itself(run_folder, fault, reason, capsys):
+    spoil(run_folder.scans[1], fault)
+    assert script.main(run_folder.options(*ONE_METHOD, "--no_nifti")) == 1
+    failures = pd.read_csv(run_folder.output / "failures.csv")
+    assert failures["subject_id"].tolist() == ["sub-B"] and reason in failures["reason"][0]
+    table = pd.read_csv(run_folder.output / "attribution_statistics.csv")
+    assert table["subject_id"].tolist() == ["sub-A", "12"]
+    assert not list((run_folder.output / "saliency").rglob("*.nii.gz"))
+    assert "failed: sub-B" in capsys.readouterr().err
+
+
+def test_a_defect_in_drawing_costs_one_map_and_shows_its_traceback(run_folder, monkeypatch, capsys):
+    summary_figure = figures.summary_figure
+
+    def defect(view):
+        if view.title.startswith("sub-B"):
+            raise ZeroDivisionError("a defect")
+        return summary_figure(view)
+
+    monkeypatch.setattr(figures, "summary_figure", defect)
+    assert run(run_folder) == 1
+    assert len(pd.read_csv(run_folder.output / "failures.csv")) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_ten_failures_alike_stop_the_run(run_folder, capsys):
+    rows = [{"file": f"/absent/sub-{i:02}.nii", DIAGNOSIS_COLUMN: "HC"} for i in range(30)]
+    pd.DataFrame(rows).to_csv(run_folder.table, index=False)
+    assert run(run_folder) == 1
+    error = capsys.readouterr().err
+    assert "stopped: the first 10 scans all failed for the same reason" in error
+    assert error.count("failed: sub-") == 10
+
+
+def test_unusual_grids_are_pointed_out(run_folder, capsys):
+    save_scan(run_folder.scans[0], brain(seed=1), np.diag([1.6, 1.5, 1.5, 1.0]))
+    assert script.main(run_folder.options(*ONE_METHOD, "--no_nifti")) == 0
+    error = capsys.readouterr().err
+    assert error.count("voxels of 1.6 x 1.5 x 1.5 mm, not 1.5 mm") == 1
+    assert error.count("is not on the grid") == 1
+
+
+# --- hostile input ---
+
+
+class Attack:
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.marker}",)
+
+
+def test_hostile_files_and_names_reach_nothing_outside_the_folder(run_folder):
+    root = run_folder.output.parent
+    marker = root / "attacked"
+    hostile = root / "hostile"
+    names = ["=cmd|'!A0'_a.npy", "x" * 240 + ".npy", "..\\..\\b.npy", "new\nline_c.npy", "..npy", "-e_f.npy"]
+    rows = []
+    for index, name in enumerate(names):
+        path = save_scan(hostile / str(index) / name, brain(seed=index))
+        rows.append({"file": str(path), DIAGNOSIS_COLUMN: "left"})
+    attack = hostile / "attack.pkl"
+    attack.write_bytes(pickle.dumps({"image": Attack(marker), "label": 1}))
+    up = "../" * 30
+    rows += [{"file": name, DIAGNOSIS_COLUMN: "HC"} for name in (str(attack), f"{up}etc/passwd", "/dev/zero")]
+    pd.DataFrame(rows).to_csv(run_folder.table, index=False)
+    outside = file_names(root)
+    assert script.main(run_folder.options(*ONE_METHOD, "--no_nifti")) == 1
+    made = file_names(root) - outside
+    assert made and all(name.startswith("maps/") for name in made)
+    assert not marker.exists()
+    table = pd.read_csv(run_folder.output / "attribution_statistics.csv")
+    assert len(table) == len(names)
+    assert table["subject_id"].str.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}").all()
+    failures = pd.read_csv(run_folder.output / "failures.csv")
+    assert len(failures) == 3 and failures["reason"].str.contains("could run code|unknown kind|no such").all()

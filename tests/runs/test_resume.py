@@ -1,0 +1,218 @@
+"""The same command goes on where the last one stopped, and nothing is overwritten unasked."""
+
+import json
+import os
+import shutil
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import generate_saliency_maps as script
+from mri_saliency.attribution.explainer import Explainer
+
+from ..conftest import brain, lively_network, save_checkpoint, save_scan
+from .outputs import (
+    METHODS,
+    QUICK,
+    are_close,
+    array_path,
+    assert_same_maps,
+    assert_same_output,
+    contents,
+    file_names,
+    run,
+)
+
+FINISHED_RUN = Path(__file__).with_name("finished_run.tar.xz")  # by version 0.1.0
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """Fail the test if the network is passed."""
+
+    def refuse(*_):
+        raise AssertionError("the network was passed")
+
+    monkeypatch.setattr(Explainer, "attribute", refuse)
+    monkeypatch.setattr(Explainer, "logits", refuse)
+
+
+def test_the_same_command_again_costs_no_network_pass(finished, no_network, capsys):
+    before = contents(finished.output)
+    assert run(finished) == 0
+    assert contents(finished.output) == before
+    assert "0 maps in" in capsys.readouterr().out
+    record = json.loads((finished.output / "run.json").read_text())
+    assert record["counts"] == {"maps": 0, "kept": 6, "failures": 0}
+    assert [earlier["counts"]["maps"] for earlier in record["earlier_runs"]] == [6]
+
+
+@pytest.fixture
+def finished_before(tmp_path):
+    """A folder that an earlier version finished: two scans, Integrated Gradients, two slices."""
+    with tarfile.open(FINISHED_RUN) as archive:
+        archive.extractall(tmp_path, filter="data")
+    return tmp_path / "finished_run"
+
+
+def options_in(folder, *more):
+    paths = {"model": "best_model.pth", "parameters": "parameters.json", "csv": "val.csv"}
+    named = [part for name, path in paths.items() for part in (f"--{name}_path", str(folder / path))]
+    settings = ["--baseline", "background", "--n_steps", "4", "--methods", "integrated_gradients"]
+    where = ["--output_dir", str(folder / "maps"), "--device", "cpu", "--workers", "0"]
+    return [*named, *settings, *where, *more]
+
+
+def test_a_folder_of_an_earlier_version_is_resumed_without_a_pass(finished_before, no_network):
+    maps = finished_before / "maps"
+    before = {name: content for name, content in contents(maps).items() if "sub-" in name}
+    assert len(before) == 10 and FINISHED_RUN.stat().st_size < 300_000
+    assert script.main(options_in(finished_before, "--key_slices", "1")) == 0
+    after = contents(maps)
+    assert {name: after[name] for name in before} == before
+    record = json.loads((maps / "run.json").read_text())
+    assert record["counts"] == {"maps": 0, "kept": 2, "failures": 0}
+    assert [earlier["status"] for earlier in record["earlier_runs"]] == ["done"]
+    # other slices are drawn from its arrays, and its sidecars keep their form
+    assert script.main(options_in(finished_before, "--key_slices", "0")) == 0
+    name = "integrated_gradients/sub-B/sub-B_integrated_gradients_attributions.json"
+    old, new = json.loads(before[name]), json.loads((maps / name).read_text())
+    assert list(old) == list(new) and list(old["statistics"]) == list(new["statistics"])
+    assert set(new["files"]) - set(old["files"]) == {"sub-B_integrated_gradients_slice_0.png"}
+    unchanged = set(old) - {"files", "key_slices", "source", "Sources", "SpatialReference"}
+    assert {key: new[key] for key in unchanged} == {key: old[key] for key in unchanged}
+
+
+def test_maps_are_those_of_an_earlier_version(finished_before, tmp_path):
+    made = finished_before / "maps"
+    shutil.copytree(made, tmp_path / "expected")
+    assert script.main(options_in(finished_before, "--key_slices", "1", "--n_steps", "4", "--overwrite")) == 0
+    shutil.rmtree(made)
+    assert script.main(options_in(finished_before, "--key_slices", "1")) == 0
+    assert_same_maps(made, tmp_path / "expected")
+    for table in ("attribution_statistics.csv",):
+        found, expected = (pd.read_csv(folder / table) for folder in (made, tmp_path / "expected"))
+        assert list(found.columns) == list(expected.columns)
+
+
+def test_a_touched_or_moved_scan_is_the_same_scan(finished, no_network):
+    os.utime(finished.scans[0], ns=(0, 0))
+    moved = finished.scans[2].parent.parent / finished.scans[2].name
+    finished.scans[2].rename(moved)
+    finished.table.write_text(finished.table.read_text().replace("TLE/12_1.pkl", "12_1.pkl"))
+    assert run(finished) == 0
+
+
+def test_other_methods_run_alone_and_the_table_describes_all(run_folder, monkeypatch):
+    asked = []
+    attribute = Explainer.attribute
+    monkeypatch.setattr(Explainer, "attribute", lambda s, m, b: asked.append(m) or attribute(s, m, b))
+    for method in ("saliency", "input_x_gradient"):
+        assert script.main(run_folder.options("--methods", method, *QUICK)) == 0
+    assert script.main(run_folder.options("--methods", "saliency", "input_x_gradient", *QUICK)) == 0
+    assert asked == ["saliency"] * 3 + ["input_x_gradient"] * 3
+    table = pd.read_csv(run_folder.output / "attribution_statistics.csv")
+    assert table["method"].tolist() == ["saliency", "input_x_gradient"] * 3
+    assert table["sample_idx"].tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_other_slices_are_drawn_from_the_arrays(finished, no_network, monkeypatch, tmp_path):
+    before = contents(finished.output)
+    assert run(finished, "--key_slices", "3", "7", "--no_nifti") == 0
+    after = contents(finished.output)
+    slices = {name for name in after if "slice_" in name}
+    assert {int(name.split("slice_")[1].split(".")[0]) for name in slices} == {2, 3, 5, 7}
+    unchanged = [name for name in before if name.endswith((".npy", ".gz", "slice_2.png"))]
+    assert all(before[name] == after[name] for name in unchanged)
+    finished.output.rename(tmp_path / "redrawn")
+    monkeypatch.undo()
+    assert run(finished, "--key_slices", "3", "7") == 0
+    fresh = contents(finished.output)
+    pictures = [name for name in fresh if name.endswith(".png") and not name.startswith("group_maps")]
+    assert len(pictures) == 1 + 6 * 3
+    for name in pictures:  # the same shapes; pixels may differ where a rounding crosses a colour's edge
+        assert abs(len(fresh[name]) - len(after[name])) < 0.02 * len(fresh[name])
+
+
+def test_maps_made_in_another_way_are_not_overwritten_unasked(finished, capsys):
+    before = contents(finished.output)
+    assert run(finished, "--noise_std", "0.2", "--baseline", "hc_mean") == 2
+    error = capsys.readouterr().err
+    assert "holds 3 maps that were made in another way" in error
+    assert "noise_std was 0.1, now 0.2" in error and "--overwrite" in error
+    assert contents(finished.output) == before
+    assert run(finished, "--noise_std", "0.2", "--key_slices", "2", "--overwrite") == 0
+    after = contents(finished.output)
+    name = "gradient_shap/sub-A/sub-A_gradient_shap_attributions.npy"
+    assert after[name] != before[name]
+    # a picture of the earlier map must not stay beside the new one; the other method's may
+    assert not array_path(finished, "gradient_shap").with_name("sub-A_gradient_shap_slice_5.png").exists()
+    assert array_path(finished).with_name("sub-A_saliency_slice_5.png").exists()
+
+
+def test_another_scan_or_checkpoint_is_noticed(finished, capsys):
+    save_scan(finished.scans[0], brain(seed=9))
+    assert run(finished) == 2
+    assert "the scan's file has changed" in capsys.readouterr().err
+    save_checkpoint(finished.model, lively_network(seed=3))
+    assert run(finished) == 2
+    assert "checkpoint was" in capsys.readouterr().err
+
+
+def test_another_programs_maps_are_not_overwritten_unasked(run_folder, capsys):
+    path = array_path(run_folder)
+    path.parent.mkdir(parents=True)
+    np.save(path, np.ones(3))
+    assert run(run_folder) == 2
+    assert "another program made it" in capsys.readouterr().err
+    assert np.load(path).shape == (3,)
+    assert run(run_folder, "--overwrite") == 0
+
+
+@pytest.mark.parametrize("damage", ["no sidecar", "half a sidecar", "half an array", "no picture"])
+def test_a_map_that_is_not_whole_is_made_again(finished, finished_once, damage):
+    path = array_path(finished)
+    sidecar = path.with_suffix(".json")
+    if damage == "no sidecar":
+        sidecar.unlink()
+    elif damage == "half a sidecar":
+        os.truncate(sidecar, 300)
+    elif damage == "half an array":
+        os.truncate(path, 1000)
+    else:
+        path.with_name("sub-A_saliency_slice_2.png").unlink()
+    (path.parent / ".left.123.part").write_bytes(b"half")
+    assert run(finished) == 0
+    expected = finished_once / "maps"
+    assert file_names(finished.output) == file_names(expected)
+    assert_same_maps(finished.output, expected)
+
+
+def test_a_scans_map_is_the_same_however_it_is_run(finished):
+    """In other batches, another order, other company, with workers, and after an interruption."""
+    reference = finished.output
+
+    def made(name, *more, rows=slice(None)):
+        table = pd.read_csv(finished.table)
+        path = finished.table.with_name(f"{name}.csv")
+        table.iloc[rows].to_csv(path, index=False)
+        output = reference.with_name(name)
+        options = finished.options(*METHODS, *QUICK, *more)
+        options[options.index("--csv_path") + 1] = str(path)
+        options[options.index("--output_dir") + 1] = str(output)
+        assert script.main(options) == 0
+        return output
+
+    assert_same_maps(made("batches", "--batch_size", "7"), reference)
+    assert_same_maps(made("reversed", rows=slice(None, None, -1)), reference)
+    assert_same_output(made("workers", "--workers", "2"), reference)
+    output = made("alone", rows=slice(1, 2))
+    for method in ("saliency", "gradient_shap"):
+        alone = np.load(output / method / "sub-B" / f"sub-B_{method}_attributions.npy")
+        assert are_close(alone, np.load(array_path(finished, method, "sub-B")))
+    shutil.rmtree(output / "saliency")
+    output.rename(reference.with_name("again"))
+    assert_same_maps(made("again"), reference)

@@ -1,0 +1,283 @@
+"""The script, run as a user runs it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+import generate_saliency_maps as script
+import run_saliency_generation as runner
+from mri_saliency.attribution.explainer import Explainer
+from mri_saliency.attribution.methods import METHODS
+from mri_saliency.inputs.loading import load_volume
+from mri_saliency.inputs.preprocessing import air_input
+
+from ..conftest import AFFINE, DIAGNOSIS_COLUMN, FLIPPED, N_SLICES, lively_network, make_run
+from .outputs import array_path, file_names
+
+SEED_COLUMNS = (
+    "method shape mean std min max abs_mean positive_ratio negative_ratio "
+    "subject_id true_label prediction sample_idx"
+).split()
+QUICK = ("--n_steps", "4", "--n_samples", "2", "--key_slices", "2", "5")
+SUBJECTS = ("sub-A", "sub-B", "12")
+SCRIPT = Path(script.__file__)
+
+
+@pytest.fixture
+def maps_only(monkeypatch):
+    """Leave out the cohort's chapter, for tests of single maps."""
+    monkeypatch.setattr(script, "describe_cohort", lambda *_: None)
+    monkeypatch.setattr("mri_saliency.cohort.report.write_report", lambda *_, **__: None)
+
+
+def test_the_contracts_run_through_all_methods(run_folder):
+    run = run_folder
+    assert script.main(run.options("--methods", *METHODS, *QUICK, "--workers", "1")) == 0
+    expected = {"attribution_statistics.csv", "attribution_summary.png", "run.json", "report.html"}
+    expected |= {"method_agreement.csv", "dataset_description.json", "mean_scan.npy"}
+    files = ("attributions.npy", "attributions.nii.gz", "attributions.json")
+    for method in METHODS:
+        for subject in SUBJECTS:
+            stem = f"{method}/{subject}/{subject}_{method}_"
+            expected |= {stem + name for name in ("summary.png", "slice_2.png", "slice_5.png")}
+            expected |= {stem + name for name in files}
+    assert {name for name in file_names(run.output) if not name.startswith("group_maps/")} == expected
+
+    table = pd.read_csv(run.output / "attribution_statistics.csv")
+    assert len(table) == 21 and set(SEED_COLUMNS) <= set(table.columns)
+    by_subject = table.drop_duplicates("subject_id").set_index("subject_id")
+    assert by_subject["diagnosis"].to_dict() == {"sub-A": "HC", "sub-B": "left", "12": "right"}
+    assert by_subject["true_label"].to_dict() == {"sub-A": 0, "sub-B": 1, "12": 1}
+    complete = table[table["completeness_verdict"].notna()]["method"]
+    assert set(complete) == {name for name in METHODS if METHODS[name].completes}
+    assert (table[table["method"] == "deep_lift"]["completeness_error"] < 1e-3).all()
+
+    for subject, affine in zip(SUBJECTS, (AFFINE, FLIPPED, np.eye(4)), strict=True):
+        stem = run.output / "saliency" / subject / f"{subject}_saliency_attributions"
+        image = nib.load(f"{stem}.nii.gz")
+        np.testing.assert_array_equal(image.affine, affine)
+        assert image.shape == ((112, 136, 112) if subject == "12" else (113, 137, 113))
+        values = np.load(f"{stem}.npy")
+        assert values.shape == (N_SLICES, 128, 128) and values.dtype == np.float32
+        row = table[(table["subject_id"] == subject) & (table["method"] == "saliency")].iloc[0]
+        assert row["abs_mean"] == pytest.approx(np.abs(values).mean(), rel=1e-4)
+    for path in run.output.rglob("*.png"):
+        Image.open(path).verify()
+
+    record = json.loads((run.output / "run.json").read_text())
+    assert record["counts"] == {"maps": 21, "kept": 0, "failures": 0}
+    assert record["status"] == "done" and record["training_parameters"]["batch_size"] == 128
+    assert record["checkpoint"]["network"] == "EfficientNetV2-tiny"
+    assert len(record["checkpoint"]["sha256"]) == 64
+    assert set(record["work_s"]) == {"load", "draw", "write", "network"}
+    assert list(record["options"])[:3] == ["model_path", "parameters_path", "csv_path"]
+    assert record["options"]["methods"] == list(METHODS) and record["options"]["target"] == 0
+
+
+def test_the_laboratorys_network_goes_through_the_same_flow(tmp_path):
+    """EfficientNetV2-S with 115 slices; all else in these tests uses the tiny network."""
+    run = make_run(tmp_path, lively_network("S"))
+    options = run.options("--methods", "saliency", "--key_slices", "40", "60", "--max_samples", "1")
+    assert script.main(options) == 0
+    assert np.load(array_path(run)).shape == (115, 128, 128)
+    record = json.loads((run.output / "run.json").read_text())
+    assert record["checkpoint"]["network"] == "EfficientNetV2-S"
+    assert (array_path(run).parent / "sub-A_saliency_slice_60.png").exists()
+
+
+def test_all_scans_failing_is_reported_not_raised(run_folder):
+    for scan in run_folder.scans:
+        scan.unlink()
+    assert script.main(run_folder.options("--methods", "saliency", *QUICK)) == 1
+    assert len(pd.read_csv(run_folder.output / "failures.csv")) == 3
+
+
+def baseline_totals(network, run, baseline_of):
+    """Logit at each scan less the logit at its baseline, computed plainly."""
+    totals = {}
+    for subject, path in zip(SUBJECTS, run.scans, strict=True):
+        network_input = load_volume(path, N_SLICES).network_input
+        pair = torch.from_numpy(np.stack([network_input, baseline_of(network_input)]))
+        with torch.no_grad():
+            at_scan, at_baseline = network(pair)[:, 0].tolist()
+        totals[subject] = at_scan - at_baseline
+    return totals
+
+
+@pytest.mark.parametrize("baseline", ["zero", "background", "hc_mean", "file"])
+def test_baselines(maps_only, run_folder, network, baseline):
+    table = pd.read_csv(run_folder.table)
+    table.loc[1, DIAGNOSIS_COLUMN] = "HC"  # two of the three scans
+    table.to_csv(run_folder.table, index=False)
+    healthy = [load_volume(path, N_SLICES).network_input for path in run_folder.scans[:2]]
+    chosen = {
+        "zero": np.zeros_like,
+        "background": air_input,
+        "hc_mean": lambda _: (healthy[0] + healthy[1]) / 2,
+        "file": lambda _: healthy[0],
+    }
+    argument = run_folder.scans[0] if baseline == "file" else baseline
+    options = run_folder.options("--methods", "deep_lift", *QUICK, "--baseline", argument)
+    assert script.main([*options, "--max_samples", "0"]) == 0
+    table = pd.read_csv(run_folder.output / "attribution_statistics.csv").set_index("subject_id")
+    for subject, total in baseline_totals(network, run_folder, chosen[baseline]).items():
+        assert table.loc[subject, "completeness_expected"] == pytest.approx(total, rel=1e-3, abs=1e-4)
+        assert table.loc[subject, "completeness_verdict"] == "ok"
+    assert (table["baseline"] == Path(argument).name).all()
+    assert (run_folder.output / "baseline_hc_mean.npy").exists() == (baseline == "hc_mean")
+
+
+def test_a_scan_that_is_its_own_baseline_has_an_empty_map(run_folder):
+    options = run_folder.options("--methods", "deep_lift", *QUICK, "--baseline", run_folder.scans[0])
+    assert script.main([*options, "--max_samples", "1"]) == 0
+    row = pd.read_csv(run_folder.output / "attribution_statistics.csv").iloc[0]
+    assert row["abs_mean"] == 0 and row["completeness_verdict"] == "ok" and pd.isna(row["peak_slice"])
+
+
+def test_max_samples_keeps_the_tables_order_and_ids(maps_only, run_folder):
+    for n, expected in (("2", ["sub-A", "sub-B"]), ("0", ["sub-A", "sub-B", "12"])):
+        assert script.main(run_folder.options("--methods", "saliency", *QUICK, "--max_samples", n)) == 0
+        table = pd.read_csv(run_folder.output / "attribution_statistics.csv")
+        assert table["subject_id"].tolist() == expected
+
+
+def test_several_logits(tmp_path):
+    run = make_run(tmp_path, lively_network(n_logits=3))
+    assert script.main(run.options("--methods", "saliency", *QUICK)) == 0
+    by_default = np.load(array_path(run, subject="12"))
+    statistics = pd.read_csv(run.output / "attribution_statistics.csv").set_index("subject_id")
+    row = statistics.loc["12"]
+    assert row["target"] == row["predicted_label"]
+    maps = {}
+    for target in range(3):
+        options = run.options("--methods", "saliency", *QUICK, "--target", target, "--overwrite")
+        assert script.main([*options, "--max_samples", "0"]) == 0
+        maps[target] = np.load(array_path(run, subject="12"))
+    np.testing.assert_allclose(maps.pop(row["target"]), by_default, atol=1e-5 * by_default.max())
+    for other in maps.values():
+        assert np.abs(other - by_default).max() > 0.01 * by_default.max()
+
+
+def test_one_truth_about_the_prediction(tmp_path):
+    """Probabilities 0.4, 0.3, 0.3: the largest class is HC, though TLE's classes sum to 0.6."""
+    network = lively_network(n_logits=3)
+    with torch.no_grad():
+        network.classifier[1].weight.zero_()
+        network.classifier[1].bias.copy_(torch.tensor([0.4, 0.3, 0.3]).log())
+    run = make_run(tmp_path, network)
+    assert script.main(run.options("--methods", "saliency", *QUICK, "--target", "0")) == 0
+    table = pd.read_csv(run.output / "attribution_statistics.csv")
+    assert table["prediction"].tolist() == pytest.approx([0.6] * 3)
+    assert table["predicted_label"].tolist() == [0, 0, 0]
+    groups = {path.name for path in (run.output / "group_maps" / "saliency").glob("*.png")}
+    assert "saliency_TLE_wrong.png" in groups and "saliency_TLE_correct.png" not in groups
+    page = (run.output / "report.html").read_text()
+    assert (
+        page.count("HC, wrong") == 2
+        and page.count("HC, correct") == 1
+        and "TLE, " not in page.split("Every scan")[1]
+    )
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "method"),
+    [
+        ("--seed", 5, "gradient_shap"),
+        ("--n_samples", 3, "gradient_shap"),
+        ("--noise_std", 0.2, "gradient_shap"),
+        ("--n_steps", 3, "integrated_gradients"),
+        ("--first_slice", 8, "saliency"),
+    ],
+)
+def test_options_reach_the_maps(maps_only, run_folder, flag, value, method):
+    options = run_folder.options("--methods", method, *QUICK, "--max_samples", "1", "--no_nifti")
+    path = array_path(run_folder, method)
+    assert script.main(options) == 0
+    before = np.load(path)
+    assert script.main([*options, flag, str(value), "--overwrite"]) == 0
+    assert np.abs(np.load(path) - before).max() > 1e-3 * np.abs(before).max()
+    sidecar = json.loads(path.with_suffix(".json").read_text())
+    assert sidecar["fingerprint"][flag.removeprefix("--")] == value
+
+
+BAD_REQUESTS = {
+    "no default run": ([], "--demo"),
+    "no model": (["--model_path", "absent.pth"], "absent.pth: no such file"),
+    "no table": (["--csv_path", "absent.csv"], "absent.csv: no such file"),
+    "no parameters": (["--parameters_path", "absent.json"], "--parameters_path"),
+    "no such column": (["--path_column", "volume"], "no column 'volume'"),
+    "slice beyond": (["--key_slices", "9"], "slices 0 to 8"),
+    "no such device": (["--device", "cuda:77"], "there are cpu"),
+    "no such target": (["--target", "1"], "1 logit"),
+    "output is a file": (["--output_dir", __file__], "cannot be written"),
+    "no such atlas": (["--atlas", "absent.nii"], "cannot be read"),
+    "names that name nothing": (
+        ["--atlas", "atlas.nii.gz", "--atlas_names", "val.csv"],
+        "a column of labels",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_REQUESTS)
+def test_wrong_requests_end_with_2_and_leave_the_folder_alone(run_folder, monkeypatch, capsys, name):
+    monkeypatch.chdir(run_folder.output.parent)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    labels = np.zeros((60, 60, 60), np.int16)
+    labels[30:] = 1
+    nib.Nifti1Image(labels, AFFINE).to_filename("atlas.nii.gz")
+    extra, message = BAD_REQUESTS[name]
+    options = run_folder.options(*extra) if extra else []
+    assert script.main(options) == 2
+    error = capsys.readouterr().err
+    assert message in error and "Traceback" not in error
+    assert not run_folder.output.exists() or not file_names(run_folder.output)
+
+
+def test_scans_are_explained_in_small_groups(run_folder, monkeypatch, maps_only):
+    batch_of, sizes = Explainer.batch_of, []
+
+    def note(explainer, scans, *args):
+        sizes.append(len(scans))
+        return batch_of(explainer, scans, *args)
+
+    monkeypatch.setattr(Explainer, "batch_of", note)
+    monkeypatch.setattr(script, "GROUP_SIZE", 2)
+    assert script.main(run_folder.options("--methods", "saliency", "--key_slices", "5")) == 0
+    assert sizes == [2, 1]
+
+
+def test_without_cuda_the_cpu_serves_with_a_warning(run_folder, monkeypatch, capsys):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    options = [option for option in run_folder.options() if option not in ("--device", "cpu")]
+    assert script.main([*options, "--max_samples", "1", "--methods", "saliency", *QUICK]) == 0
+    assert "no CUDA device" in capsys.readouterr().err
+
+
+def test_help_needs_nothing_heavy(tmp_path):
+    code = (
+        "import sys, generate_saliency_maps\n"
+        "try: generate_saliency_maps.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "assert not {'torch', 'pandas', 'matplotlib', 'numpy'} & set(sys.modules), 'heavy import'"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=SCRIPT.parent)
+    assert done.returncode == 0, done.stderr
+    for word in (*METHODS, "examples:", "cuda:0", "30, 40, 50, 60, 70, 80, 90", "(default: zero)"):
+        assert word in done.stdout
+    elsewhere = subprocess.run([sys.executable, SCRIPT, "--version"], capture_output=True, cwd=tmp_path)
+    assert elsewhere.returncode == 0
+
+
+def test_the_runner_passes_options_on(monkeypatch):
+    calls = []
+    monkeypatch.setattr(script, "main", lambda args: calls.append(args) or 0)
+    assert runner.main(["--device", "cpu", "--methods", "saliency"]) == 0
+    assert calls == [["--max_samples", "20", "--device", "cpu", "--methods", "saliency"]]

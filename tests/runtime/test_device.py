@@ -1,0 +1,55 @@
+"""The device is the one asked for, or a clear error."""
+
+import os
+
+import pytest
+import torch
+
+from mri_saliency.errors import UserError
+from mri_saliency.runtime.device import choose_device, hardware_name, move_to_device, usable_cores
+from mri_saliency.runtime.ranks import Ranks
+
+
+def test_without_cuda_the_cpu_serves(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)  # the driver is too old for it
+    assert choose_device(None) == torch.device("cpu") and hardware_name(torch.device("cpu")) == "cpu"
+    with pytest.raises(UserError, match="no device 'cuda:0' here; there are cpu"):
+        choose_device("cuda:0")
+
+
+def test_each_rank_takes_its_gpu(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    ranks = Ranks()
+    ranks.size, ranks.local_rank = 4, 2
+    assert choose_device(None, ranks) == choose_device("cuda", ranks) == torch.device("cuda:2")
+    with pytest.raises(UserError, match="each rank takes its own GPU; leave 'cuda:1' out"):
+        choose_device("cuda:1", ranks)
+    assert choose_device("cuda:3") == torch.device("cuda:3") and choose_device(None) == torch.device("cuda:0")
+
+
+def test_convolutions_keep_float32(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    choose_device("cpu")
+    assert torch.backends.cudnn.allow_tf32 is False
+
+
+def test_a_device_that_cannot_take_the_network_is_named():
+    class Full(torch.nn.Module):
+        def to(self, _):
+            raise torch.OutOfMemoryError("out of memory\nand details")
+
+    with pytest.raises(UserError, match=r"--device: cpu cannot be used now \(out of memory\)"):
+        move_to_device(Full(), torch.device("cpu"))
+
+
+def test_ranks_of_a_machine_share_its_cores(monkeypatch):
+    if hasattr(os, "sched_getaffinity"):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert usable_cores() == 8
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    assert usable_cores() == 2
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "16")
+    assert usable_cores() == 1

@@ -1,0 +1,175 @@
+"""The pool returns results and errors, and survives processes that are killed at any moment."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from mri_saliency.errors import OutputError, UserError
+from mri_saliency.runtime.workers import Workers, WriteQueue
+
+from .jobs import describe_process, double, fail, fail_unpicklably, kill_worker, slowly_double
+
+needs_sigkill = pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+
+
+@pytest.mark.parametrize("n", [0, 2])
+def test_results_and_errors_come_back(n):
+    with Workers(n) as workers:
+        assert [future.result() for future in [workers.submit(double, x) for x in range(5)]] == [
+            0,
+            2,
+            4,
+            6,
+            8,
+        ]
+        with pytest.raises(ValueError, match="the message"):
+            workers.submit(fail, "the message").result()
+        assert workers.submit(double, x=3).result() == 6
+
+
+def test_an_error_of_a_process_keeps_its_traceback_even_if_it_cannot_be_pickled():
+    with Workers(1) as workers:
+        with pytest.raises(ValueError) as caught:
+            workers.submit(fail, "x").result()
+        assert "in a worker process" in caught.value.__notes__[0] and "jobs.py" in caught.value.__notes__[0]
+        with pytest.raises(RuntimeError, match="Local: of this function"):
+            workers.submit(fail_unpicklably).result()
+        with pytest.raises(Exception, match="[Pp]ickle"):
+            workers.submit(lambda: 1).result()
+        assert workers.submit(double, 2).result() == 4
+
+
+def test_processes_yield_to_the_main_one_and_use_a_core_each():
+    with Workers(1) as workers:
+        pid, niceness, n_threads = workers.submit(describe_process).result()
+        assert workers.pids() == [pid] != [os.getpid()] and niceness >= 19 and n_threads == "1"
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+@needs_sigkill
+def test_a_killed_process_is_replaced_and_its_job_repeated_once(tmp_path):
+    with Workers(2) as workers:
+        first = workers.submit(kill_worker, tmp_path / "once", always=False)
+        others = [workers.submit(double, i) for i in range(5)]
+        assert first.result() == "done"
+        assert [future.result() for future in others] == [0, 2, 4, 6, 8]
+        deadly = workers.submit(kill_worker, tmp_path / "always", always=True)
+        others = [workers.submit(double, i) for i in range(3)]
+        with pytest.raises(UserError, match="killed, twice"):
+            deadly.result()
+        assert [future.result() for future in others] == [0, 2, 4]
+        assert workers.submit(double, 21).result() == 42
+
+
+@needs_sigkill
+def test_processes_killed_at_random_moments_lose_no_job():
+    """Two hundred kills while jobs are submitted, at start, at work, between jobs and at the end."""
+    moments, n_kills = random.Random(0), 0
+    deadline = time.monotonic() + 60
+    while n_kills < 200 and time.monotonic() < deadline:
+        over = threading.Event()
+        with Workers(2) as workers:
+
+            def kill(workers=workers, over=over):
+                nonlocal n_kills
+                while not over.wait(moments.uniform(0, 0.3)):
+                    for pid in workers.pids()[: moments.randint(1, 2)]:
+                        try:
+                            os.kill(pid, signal.SIGKILL)
+                            n_kills += 1
+                        except ProcessLookupError:
+                            pass
+
+            killer = threading.Thread(target=kill)
+            killer.start()
+            futures = []
+            for job in range(40):
+                futures.append(workers.submit(slowly_double, job))
+                time.sleep(moments.uniform(0, 0.005))
+            over_at = time.monotonic() + moments.uniform(0, 0.5)
+            while time.monotonic() < over_at:
+                time.sleep(0.01)
+            over.set()
+            killer.join()
+            for job, future in enumerate(futures):
+                try:
+                    assert future.result(timeout=60) == 2 * job
+                except UserError as error:  # killed twice: said, not lost
+                    assert "killed, twice" in str(error)
+    print(f"{n_kills} kills")
+    assert n_kills >= 20
+
+
+@needs_sigkill
+def test_processes_end_when_the_main_one_is_killed():
+    code = (
+        "import os, signal\n"
+        "from mri_saliency.runtime.workers import Workers\n"
+        "from tests.runtime.jobs import describe_process\n"
+        "if __name__ == '__main__':\n"
+        "    print(Workers(1).submit(describe_process).result()[0], flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root)
+    pid = int(done.stdout)
+    deadline = time.monotonic() + 30
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{pid}").exists()
+
+
+# --- the queue of writes ---
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_the_queue_ends_jobs_in_order_and_few_are_pending(n):
+    ended = []
+    with Workers(n) as workers:
+        queue = WriteQueue(workers, lambda label, future: ended.append((label, future.result())))
+        for label in range(10):
+            queue.put(label, double, label)
+            assert len(queue) <= WriteQueue.PENDING_PER_WORKER * max(1, n)
+        queue.drain()
+    assert ended == [(label, 2 * label) for label in range(10)]
+
+
+def test_a_job_counts_as_soon_as_it_is_over():
+    ended = []
+    queue = WriteQueue(Workers(0), lambda label, _: ended.append(label))
+    for label in range(3):
+        queue.put(label, double, label)
+        assert ended == list(range(label + 1))
+
+
+def test_a_failure_before_the_job_is_reported_in_the_same_way():
+    ended = []
+    queue = WriteQueue(Workers(0), lambda label, future: ended.append((label, future.exception())))
+    error = ValueError("no memory")
+    queue.put_failure("a", error)
+    assert ended == [("a", error)]
+
+
+def test_a_closed_queue_counts_what_was_finished_and_drops_what_was_not_begun():
+    ended = []
+
+    def end(label, future):
+        ended.append(label)
+        future.result()
+        raise OutputError("the disk is full")
+
+    with Workers(1) as workers:
+        queue = WriteQueue(workers, end)
+        queue.PENDING_PER_WORKER = 100
+        for label in range(50):
+            queue._pending.append((label, workers.submit(slowly_double, label)))
+        queue.close()
+    assert len(queue) == 0 and ended == list(range(len(ended))) and len(ended) < 50

@@ -1,0 +1,88 @@
+"""The command line: what cannot be right is refused before anything heavy loads."""
+
+import pytest
+
+from mri_saliency.errors import UserError
+from mri_saliency.options import check_key_slices, choose_target, find_parameters, read_options
+
+
+def read(*args):
+    return read_options("", ["--report_only", *map(str, args)])
+
+
+def test_options_are_frozen_and_typed():
+    options = read("--methods", "saliency", "deep_lift", "saliency", "--key_slices", 5, 3, 5)
+    assert options.methods == ("saliency", "deep_lift") and options.key_slices == (5, 3)
+    assert options.atlas is options.device is options.batch_size is options.target is None
+    with pytest.raises(AttributeError):
+        options.seed = 3
+    assert options.to_json()["methods"] == ["saliency", "deep_lift"]
+    assert isinstance(options.to_json()["model_path"], str)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--key_slices", -3], "--key_slices: expected 0 or more, found -3"),
+        (["--batch_size", 0], "--batch_size: expected 1 or more, found 0"),
+        (["--n_steps", 0], "--n_steps: expected 1 or more"),
+        (["--seed", -1], "--seed: expected 0 or more"),
+        (["--noise_std", "nan"], "--noise_std: expected a positive number"),
+        (["--noise_std", "inf"], "--noise_std: expected a positive number"),
+        (["--atlas_names", "names.csv"], "none is given"),
+        (["--check_maps"], "--check_maps needs the network"),
+    ],
+)
+def test_values_that_cannot_be_right(args, message):
+    with pytest.raises(UserError, match=message):
+        read(*args)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ([], "no such file, and it is the default checkpoint.*--demo"),
+        (["--model_path", "a.pth"], "no such file, and it is the default cohort table"),
+        (["--model_path", "a", "--csv_path", "b", "--baseline", "mean"], "neither a file nor one of zero"),
+    ],
+)
+def test_paths_that_do_not_exist(tmp_path, monkeypatch, args, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=message):
+        read_options("", args)
+
+
+@pytest.mark.parametrize(
+    "args", [["--methods", "lime"], ["--unknown"], ["--max_samples", "many"], ["--meth", "x"]]
+)
+def test_mistyped_options_end_with_2(args, capsys):
+    with pytest.raises(SystemExit) as ended:
+        read_options("", args)
+    assert ended.value.code == 2 and "usage:" in capsys.readouterr().err
+
+
+def test_checks_on_the_maps_have_a_default_number(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").write_text("")
+    paths = ["--model_path", "a", "--csv_path", "a"]
+    assert read_options("", [*paths, "--check_maps"]).check_maps == 4
+    assert read_options("", [*paths, "--check_maps", "7"]).check_maps == 7
+    assert read_options("", paths).check_maps == 0
+
+
+def test_what_the_network_does_not_have():
+    check_key_slices((0, 8), 9)
+    with pytest.raises(UserError, match="slices 0 to 8; found 9, 12"):
+        check_key_slices((5, 9, 12), 9)
+    assert (choose_target(None, 1), choose_target(0, 1), choose_target(None, 3)) == (0, 0, None)
+    with pytest.raises(UserError, match=r"3 logit\(s\), counted from 0; found 3"):
+        choose_target(3, 3)
+
+
+def test_only_the_default_parameters_may_be_missing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    options = read()
+    assert (
+        find_parameters(options.parameters_path) is None and "going on without it" in capsys.readouterr().err
+    )
+    assert find_parameters(tmp_path / "absent.json") == tmp_path / "absent.json"
