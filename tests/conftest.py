@@ -171,6 +171,11 @@ def run_in(folder):
     )
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with whole runs, which last longest, so that parallel processes end together."""
+    items.sort(key=lambda item: ("test_demo_run" not in item.nodeid, "tests/runs" not in item.nodeid))
+
+
 @pytest.fixture(scope="session")
 def network():
     """The tiny network."""

@@ -86,13 +86,14 @@ def test_a_crash_at_any_write_of_a_map_is_recovered_from(run_folder, tmp_path, m
 
 
 def test_a_crash_at_any_write_of_the_cohort_is_recovered_from(finished, tmp_path):
-    shutil.rmtree(finished.output / "gradient_shap")
+    for maps_of_others in ("gradient_shap", "saliency/sub-B", "saliency/12"):
+        shutil.rmtree(finished.output / maps_of_others)
     options = ["--output_dir", str(finished.output), "--report_only", "--workers", "0", "--key_slices", "2"]
     assert script.main(options) == 0
     expected = tmp_path / "undisturbed"
     shutil.copytree(finished.output, expected)
     crashes = sum(1 for _ in assert_every_crash_is_recovered_from(options, finished.output, expected))
-    assert crashes >= 10
+    assert crashes >= 6
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")

@@ -149,7 +149,7 @@ def test_max_samples_keeps_the_tables_order_and_ids(maps_only, run_folder):
         assert table["subject_id"].tolist() == expected
 
 
-def test_several_logits(tmp_path):
+def test_several_logits(maps_only, tmp_path):
     run = make_run(tmp_path, lively_network(n_logits=3))
     assert script.main(run.options("--methods", "saliency", *QUICK)) == 0
     by_default = np.load(array_path(run, subject="12"))

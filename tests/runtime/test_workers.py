@@ -1,11 +1,8 @@
 """The pool returns results and errors, and survives processes that are killed at any moment."""
 
 import os
-import random
-import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -71,41 +68,11 @@ def test_a_killed_process_is_replaced_and_its_job_repeated_once(tmp_path):
 
 @needs_sigkill
 def test_processes_killed_at_random_moments_lose_no_job():
-    """Two hundred kills while jobs are submitted, at start, at work, between jobs and at the end."""
-    moments, n_kills = random.Random(0), 0
-    deadline = time.monotonic() + 60
-    while n_kills < 200 and time.monotonic() < deadline:
-        over = threading.Event()
-        with Workers(2) as workers:
-
-            def kill(workers=workers, over=over):
-                nonlocal n_kills
-                while not over.wait(moments.uniform(0, 0.3)):
-                    for pid in workers.pids()[: moments.randint(1, 2)]:
-                        try:
-                            os.kill(pid, signal.SIGKILL)
-                            n_kills += 1
-                        except ProcessLookupError:
-                            pass
-
-            killer = threading.Thread(target=kill)
-            killer.start()
-            futures = []
-            for job in range(40):
-                futures.append(workers.submit(slowly_double, job))
-                time.sleep(moments.uniform(0, 0.005))
-            over_at = time.monotonic() + moments.uniform(0, 0.5)
-            while time.monotonic() < over_at:
-                time.sleep(0.01)
-            over.set()
-            killer.join()
-            for job, future in enumerate(futures):
-                try:
-                    assert future.result(timeout=60) == 2 * job
-                except UserError as error:  # killed twice: said, not lost
-                    assert "killed, twice" in str(error)
-    print(f"{n_kills} kills")
-    assert n_kills >= 20
+    """Two hundred kills: while processes start and work, between jobs, and at the end."""
+    command = [sys.executable, str(Path(__file__).with_name("kill_processes.py")), "200", "40"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= 20  # 200 where the machine is not loaded
 
 
 @needs_sigkill
