@@ -4,6 +4,8 @@ import shutil
 
 import pytest
 
+import generate_saliency_maps as script
+
 from ..conftest import run_in
 from .outputs import run
 
@@ -22,3 +24,10 @@ def finished(tmp_path, finished_once):
     """A finished run in a folder of the test's own; its scans are recognised by their content."""
     shutil.copytree(finished_once, tmp_path / "run")
     return run_in(tmp_path / "run")
+
+
+@pytest.fixture
+def maps_only(monkeypatch):
+    """Leave out the cohort's chapter, for tests of single maps."""
+    monkeypatch.setattr(script, "describe_cohort", lambda *_: None)
+    monkeypatch.setattr("mri_saliency.cohort.report.write_report", lambda *_, **__: None)

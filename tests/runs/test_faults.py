@@ -71,9 +71,7 @@ def assert_every_crash_is_recovered_from(options, output, expected):
         n += 1
 
 
-def test_a_crash_at_any_write_of_a_map_is_recovered_from(run_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(script, "describe_cohort", lambda *_: None)
-    monkeypatch.setattr("mri_saliency.cohort.report.write_report", lambda *_, **__: None)
+def test_a_crash_at_any_write_of_a_map_is_recovered_from(maps_only, run_folder, tmp_path):
     options = run_folder.options(*ONE_METHOD, "--max_samples", "2", "--key_slices", "5")
     expected = tmp_path / "undisturbed"
     assert script.main(options) == 0
@@ -144,7 +142,7 @@ def test_signals_end_the_run_within_seconds(run_folder, number):
     assert not list(run_folder.output.rglob("*.part"))
 
 
-def test_an_interrupt_keeps_what_is_written(run_folder, monkeypatch):
+def test_an_interrupt_keeps_what_is_written(maps_only, run_folder, monkeypatch):
     attribute = Explainer.attribute
 
     def interrupted(self, method, batch):
@@ -184,7 +182,7 @@ def test_checks_that_fail_leave_the_report(run_folder, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_full_disk_ends_the_run_with_one_error(run_folder, monkeypatch, capsys, workers):
+def test_a_full_disk_ends_the_run_with_one_error(maps_only, run_folder, monkeypatch, capsys, workers):
     if workers:  # a process of its own has a disk of its own: here the second map's folder cannot be made
         blocked = run_folder.output / "gradient_shap"
         run_folder.output.mkdir()
@@ -210,7 +208,7 @@ def test_a_full_disk_ends_the_run_with_one_error(run_folder, monkeypatch, capsys
     assert run(run_folder) == 0
 
 
-def test_a_folder_deleted_meanwhile_ends_the_run(run_folder, monkeypatch, capsys):
+def test_a_folder_deleted_meanwhile_ends_the_run(maps_only, run_folder, monkeypatch, capsys):
     attribute = Explainer.attribute
 
     def delete(self, method, batch):
@@ -223,7 +221,7 @@ def test_a_folder_deleted_meanwhile_ends_the_run(run_folder, monkeypatch, capsys
     assert not run_folder.output.exists()
 
 
-def test_a_small_disk_is_warned_of(run_folder, monkeypatch, capsys):
+def test_a_small_disk_is_warned_of(maps_only, run_folder, monkeypatch, capsys):
     monkeypatch.setattr(OutputFolder, "free_bytes", lambda _: 10_000_000)
     assert run(run_folder) == 0
     assert "the new maps need about 0.0 GB, and 0.0 GB are free" in capsys.readouterr().err
@@ -261,7 +259,7 @@ def spoil(path, fault):
         ("another kind of file", "cannot be read"),
     ],
 )
-def test_a_bad_scan_costs_only_itself(run_folder, fault, reason, capsys):
+def test_a_bad_scan_costs_only_itself(maps_only, run_folder, fault, reason, capsys):
     spoil(run_folder.scans[1], fault)
     assert script.main(run_folder.options(*ONE_METHOD, "--no_nifti")) == 1
     failures = pd.read_csv(run_folder.output / "failures.csv")
@@ -272,7 +270,9 @@ def test_a_bad_scan_costs_only_itself(run_folder, fault, reason, capsys):
     assert "failed: sub-B" in capsys.readouterr().err
 
 
-def test_a_defect_in_drawing_costs_one_map_and_shows_its_traceback(run_folder, monkeypatch, capsys):
+def test_a_defect_in_drawing_costs_one_map_and_keeps_its_traceback(
+    maps_only, run_folder, monkeypatch, capsys
+):
     summary_figure = figures.summary_figure
 
     def defect(view):
@@ -295,7 +295,7 @@ def test_ten_failures_alike_stop_the_run(run_folder, capsys):
     assert error.count("failed: sub-") == 10
 
 
-def test_unusual_grids_are_pointed_out(run_folder, capsys):
+def test_unusual_grids_are_pointed_out(maps_only, run_folder, capsys):
     save_scan(run_folder.scans[0], brain(seed=1), np.diag([1.6, 1.5, 1.5, 1.0]))
     assert script.main(run_folder.options(*ONE_METHOD, "--no_nifti")) == 0
     error = capsys.readouterr().err
@@ -314,7 +314,7 @@ class Attack:
         return os.system, (f"touch {self.marker}",)
 
 
-def test_hostile_files_and_names_reach_nothing_outside_the_folder(run_folder):
+def test_hostile_files_and_names_reach_nothing_outside_the_folder(maps_only, run_folder):
     root = run_folder.output.parent
     marker = root / "attacked"
     hostile = root / "hostile"

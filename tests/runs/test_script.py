@@ -31,13 +31,6 @@ SUBJECTS = ("sub-A", "sub-B", "12")
 SCRIPT = Path(script.__file__)
 
 
-@pytest.fixture
-def maps_only(monkeypatch):
-    """Leave out the cohort's chapter, for tests of single maps."""
-    monkeypatch.setattr(script, "describe_cohort", lambda *_: None)
-    monkeypatch.setattr("mri_saliency.cohort.report.write_report", lambda *_, **__: None)
-
-
 def test_the_contracts_run_through_all_methods(run_folder):
     run = run_folder
     assert script.main(run.options("--methods", *METHODS, *QUICK, "--workers", "1")) == 0
@@ -82,7 +75,7 @@ def test_the_contracts_run_through_all_methods(run_folder):
     assert record["options"]["methods"] == list(METHODS) and record["options"]["target"] == 0
 
 
-def test_the_laboratorys_network_goes_through_the_same_flow(tmp_path):
+def test_the_laboratorys_network_goes_through_the_same_flow(maps_only, tmp_path):
     """EfficientNetV2-S with 115 slices; all else in these tests uses the tiny network."""
     run = make_run(tmp_path, lively_network("S"))
     options = run.options("--methods", "saliency", "--key_slices", "40", "60", "--max_samples", "1")
@@ -135,7 +128,7 @@ def test_baselines(maps_only, run_folder, network, baseline):
     assert (run_folder.output / "baseline_hc_mean.npy").exists() == (baseline == "hc_mean")
 
 
-def test_a_scan_that_is_its_own_baseline_has_an_empty_map(run_folder):
+def test_a_scan_that_is_its_own_baseline_has_an_empty_map(maps_only, run_folder):
     options = run_folder.options("--methods", "deep_lift", *QUICK, "--baseline", run_folder.scans[0])
     assert script.main([*options, "--max_samples", "1"]) == 0
     row = pd.read_csv(run_folder.output / "attribution_statistics.csv").iloc[0]
@@ -254,7 +247,7 @@ def test_scans_are_explained_in_small_groups(run_folder, monkeypatch, maps_only)
     assert sizes == [2, 1]
 
 
-def test_without_cuda_the_cpu_serves_with_a_warning(run_folder, monkeypatch, capsys):
+def test_without_cuda_the_cpu_serves_with_a_warning(maps_only, run_folder, monkeypatch, capsys):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     options = [option for option in run_folder.options() if option not in ("--device", "cpu")]
     assert script.main([*options, "--max_samples", "1", "--methods", "saliency", *QUICK]) == 0
