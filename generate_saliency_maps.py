@@ -24,7 +24,8 @@ from mri_saliency.runtime.device import move_to_device
 from mri_saliency.runtime.progress import Progress
 from mri_saliency.runtime.ranks import Ranks
 from mri_saliency.runtime.signals import sigterm_as_interrupt
-from mri_saliency.runtime.workers import Workers, WriteQueue
+from mri_saliency.runtime.workers import Workers
+from mri_saliency.runtime.write_queue import WriteQueue
 
 # What loads PyTorch, pandas or matplotlib is imported where it is used: --help and a mistyped option
 # answer at once, and no worker process loads PyTorch.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import nibabel as nib
@@ -24,27 +23,18 @@ from mri_saliency.attribution.methods import METHODS
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.checkpoint import build_network
 from mri_saliency.inputs.loading import load_volume
-from mri_saliency.inputs.preprocessing import brain_mask, to_network_input, z_scored
-from mri_saliency.maps.statistics import localisation
+from mri_saliency.inputs.preprocessing import brain_mask, to_network_input
+from mri_saliency.maps.comparison import localisation
 from mri_saliency.output.files import read_json, write_json, write_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.runtime.device import keep_freed_memory
+from mri_saliency.simulation import AFFINE, GRID_SHAPE, LEAST_GREY_MATTER, N_SLICES, Simulator
 
-GRID_SHAPE = (113, 137, 113)  # CAT12's
-AFFINE = np.array([[1.5, 0, 0, -84], [0, 1.5, 0, -120], [0, 0, 1.5, -72], [0, 0, 0, 1.0]])
 DIAGNOSES = ("HC", "left", "HC", "right")  # repeated over the cohort
 N_SCANS = 20
-N_SLICES = 115
 
-# The simulated lesion: grey matter within 6.5 mm of the hippocampus's axis, from head to tail.
-HIPPOCAMPUS_MM = {"right": ((23, -11, -21), (30, -38, -4)), "left": ((-23, -11, -21), (-30, -38, -4))}
-HIPPOCAMPUS_RADIUS_MM = 6.5
-LEAST_GREY_MATTER = 0.15
 CUBE_MM = 30  # edge of the regions of the demo's atlas other than the hippocampi
-LOSS = (0.75, 0.95)  # share of the lesion's grey matter that is lost
 
-# Brains differ smoothly (by a field with a grid of random values), in noise, and in brightness.
-FIELD_SHAPE, FIELD_STD, NOISE_STD, BRIGHTNESS = (8, 9, 8), 0.2, 0.15, (0.9, 1.1)
 
 TRAINING_STEPS, TRAINING_BATCH, LEARNING_RATE = 20, 16, 2e-3
 DROPOUT = 0.2
@@ -114,58 +104,6 @@ def make(folder: Path) -> None:
     print(f"the network is right on {accuracy:.0%} of {N_UNSEEN} unseen simulated scans", flush=True)
     write_run(folder / "run", network, optimizer, accuracy)
     write_json(stamp, {"simulated": True, "recipe": recipe, "accuracy": accuracy})
-
-
-class Simulator:
-    """Random grey-matter volumes of simulated brains, float32 (113, 137, 113), from 0 to 1.
-
-    Attributes
-    ----------
-    lesions : dict
-        Side -> bool mask on the same grid.
-    """
-
-    def __init__(self) -> None:
-        self.template = _grey_matter_template()
-        self.lesions = {
-            side: _near_segment_mm(*axis) & (self.template > LEAST_GREY_MATTER)
-            for side, axis in HIPPOCAMPUS_MM.items()
-        }
-        # every scan's noise is a window into one larger block, which costs a copy, not a draw
-        larger = tuple(n + 16 for n in GRID_SHAPE)
-        self._noise = np.random.default_rng(0).standard_normal(larger, np.float32)
-
-    def brain(self, generator: np.random.Generator) -> np.ndarray:
-        """Return a random healthy brain."""
-        field = generator.standard_normal(FIELD_SHAPE, np.float32)
-        for n in GRID_SHAPE:  # interpolate along the first axis, and put it last
-            field = np.tensordot(field, _interpolation(field.shape[0], n), axes=(0, 1))
-        corner = generator.integers(0, 16, 3)
-        noise = self._noise[tuple(slice(c, c + n) for c, n in zip(corner, GRID_SHAPE, strict=True))]
-        brain = field * np.float32(FIELD_STD)
-        brain += np.float32(NOISE_STD) * noise
-        brain += 1
-        brain *= self.template
-        brain *= np.float32(generator.uniform(*BRIGHTNESS))
-        return brain.clip(0, 1, out=brain)
-
-    def with_lesion(self, brain: np.ndarray, diagnosis: str, generator: np.random.Generator) -> np.ndarray:
-        """Return the brain with less grey matter in the diagnosis's hippocampus; for HC, the brain itself."""
-        if diagnosis == "HC":
-            return brain
-        loss = np.float32(generator.uniform(*LOSS))
-        return np.where(self.lesions[diagnosis], brain * (1 - loss), brain)
-
-    def inputs(self, n: int, generator: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return network inputs (n, 115, 128, 128) and labels (n,): each brain healthy and with TLE."""
-        pairs = [self._pair(index, child) for index, child in enumerate(generator.spawn(n // 2))]
-        inputs = torch.from_numpy(np.stack([array for pair in pairs for array in pair]))
-        return inputs.contiguous(memory_format=torch.channels_last), torch.tensor([0.0, 1.0] * (n // 2))
-
-    def _pair(self, index: int, generator: np.random.Generator) -> tuple[np.ndarray, ...]:
-        brain = self.brain(generator)
-        lesioned = self.with_lesion(brain, ("left", "right")[index % 2], generator)
-        return tuple(to_network_input(z_scored(voxels), N_SLICES) for voxels in (brain, lesioned))
 
 
 def train(simulator: Simulator) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -337,41 +275,6 @@ def _load_lesioned(folder: Path, subject_id: str) -> _Lesioned:
         to_network_input(lesion, N_SLICES) > 0.5,
         brain_mask(load_volume(path, N_SLICES).network_input),
     )
-
-
-def _grey_matter_template() -> np.ndarray:
-    try:
-        from nilearn.datasets import load_mni152_gm_template
-        from nilearn.image import resample_img
-    except ImportError as error:
-        raise UserError(
-            "the demo needs nilearn, whose grey-matter template it varies. Install it with: "
-            'pip install ".[demo]"'
-        ) from error
-    image = resample_img(
-        load_mni152_gm_template(resolution=2),
-        AFFINE,
-        GRID_SHAPE,
-        force_resample=True,
-        copy_header=True,
-    )
-    return np.asarray(image.dataobj, np.float32).clip(0, 1)
-
-
-@lru_cache
-def _interpolation(n_in: int, n_out: int) -> np.ndarray:
-    """Return the weights of a linear interpolation from end to end: float32 (n_out, n_in)."""
-    places = np.linspace(0, n_in - 1, n_out)[:, None]
-    return np.clip(1 - np.abs(places - np.arange(n_in)), 0, None).astype(np.float32)
-
-
-def _near_segment_mm(start: tuple, end: tuple) -> np.ndarray:
-    """Return the voxels within the hippocampus's radius of a line segment, bool on the grid."""
-    indices = np.stack(np.meshgrid(*map(np.arange, GRID_SHAPE), indexing="ij"), axis=-1)
-    from_start = nib.affines.apply_affine(AFFINE, indices) - start
-    axis = np.subtract(end, start)
-    along = np.clip(from_start @ axis / (axis @ axis), 0, 1)
-    return np.linalg.norm(from_start - along[..., None] * axis, axis=-1) < HIPPOCAMPUS_RADIUS_MM
 
 
 def _make_folder(folder: Path) -> None:

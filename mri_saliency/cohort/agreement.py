@@ -7,8 +7,8 @@ import pandas as pd
 
 from mri_saliency.attribution.methods import METHODS
 from mri_saliency.cohort.figures import cohort_figure
-from mri_saliency.maps.statistics import agreement as pairwise_agreement
-from mri_saliency.maps.statistics import agreement_matrix, rank_correlation
+from mri_saliency.maps.comparison import agreement as pairwise_agreement
+from mri_saliency.maps.comparison import agreement_matrix, rank_correlation
 from mri_saliency.output.files import write_figure, write_or_remove_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord, in_order, statistics_table
@@ -46,7 +46,7 @@ def compare_methods(folder: OutputFolder, records: list[MapRecord], workers: Wor
     -------
     DataFrame
         One row for each scan and pair of methods: ``subject_id`` and the keys of
-        `mri_saliency.maps.statistics.agreement`. Empty, and without a file, if no scan has two maps.
+        `mri_saliency.maps.comparison.agreement`. Empty, and without a file, if no scan has two maps.
     """
     methods_by_scan: dict[str, list[str]] = {}
     for record in records:

@@ -18,7 +18,7 @@ from mri_saliency.attribution.sanity_verdicts import (
     pass_lines,
     verdicts,
 )
-from mri_saliency.cohort.figures import check_figure
+from mri_saliency.cohort.check_figure import check_figure
 from mri_saliency.errors import warn
 from mri_saliency.inputs.loading import LoadedScan, UnreadableScan
 from mri_saliency.output.files import write_figure, write_table

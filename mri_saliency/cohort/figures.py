@@ -1,4 +1,4 @@
-"""The charts of a cohort, drawn by matplotlib: its summary, its regions, its sanity checks."""
+"""The charts of a cohort, drawn by matplotlib: its summary, its regions."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-_DPI = 100
+DPI = 100
 _CLASS_COLOURS = {"HC": "#3b6ea5", "TLE": "#c2452d"}
 _DIAGNOSIS_COLOURS = {"HC": _CLASS_COLOURS["HC"], "left": "#c2452d", "right": "#d9992b"}
-_PAIR_GREYS = ("0.45", "0.75")
 _MAX_JITTERED_POINTS = 80  # more points than this hide the box beneath
 _MAX_REGION_NAME = 40  # characters
 _MINUS = "\N{MINUS SIGN}"
@@ -47,7 +46,7 @@ def cohort_figure(
         15 x 9.5 inches, not attached to pyplot.
     """
     methods = list(agreement.columns)
-    figure = Figure(figsize=(15, 9.5), dpi=_DPI)
+    figure = Figure(figsize=(15, 9.5), dpi=DPI)
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, 3)
     # fixed margins: a layout engine would draw everything twice
@@ -82,7 +81,7 @@ def region_figure(regions: pd.DataFrame, densest: Mapping[str, Sequence[str]]) -
     methods = list(densest)
     columns = min(len(methods), 3)
     n_rows = math.ceil(len(methods) / columns)
-    figure = Figure(figsize=(6.4 * columns + 1, 5.4 * n_rows), dpi=_DPI, layout="constrained")
+    figure = Figure(figsize=(6.4 * columns + 1, 5.4 * n_rows), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle("Regions of the highest |attribution| a voxel, over the brain's", fontsize=14)
     panels = figure.subplots(n_rows, columns, squeeze=False).flat
@@ -92,60 +91,22 @@ def region_figure(regions: pd.DataFrame, densest: Mapping[str, Sequence[str]]) -
     return figure
 
 
-def check_figure(
-    means: pd.Series,
-    lines: pd.Series,
-    curves: Mapping[str, Mapping[str, pd.Series]],
-    areas: Mapping[str, Mapping[str, Mapping[str, float]]],
-) -> Figure:
-    """Draw the sanity checks, in six panels.
-
-    Parameters
-    ----------
-    means : Series
-        Means over scans of the similarities, indexed by check, method, step, measure.
-    lines : Series
-        Pass lines, indexed by method and measure.
-    curves : mapping
-        "deletion" and "insertion" -> {order's name: curve by percentage of voxels}.
-    areas : mapping
-        Method -> "random" and "intensity" -> {"deletion", "insertion": area between its curve and
-        that order's}.
-
-    Returns
-    -------
-    Figure
-        15 x 9.5 inches, not attached to pyplot.
-    """
-    methods = list(areas)
-    figure = Figure(figsize=(15, 9.5), dpi=_DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(2, 3)
-    for panel, measure, what in ((axes[0, 0], "signed", "values"), (axes[0, 1], "absolute", "magnitudes")):
-        _draw_cascade(panel, means.xs(measure, level="measure"), lines.xs(measure, level=1), methods)
-        panel.set_title(f"Weights shuffled: rank correlation of {what}")
-    _draw_repeats(axes[0, 2], means, lines, methods)
-    _draw_curves(axes[1, 0], curves["deletion"], methods)
-    axes[1, 0].set_title("Most attributed voxels replaced (low is good)")
-    _draw_curves(axes[1, 1], curves["insertion"], methods)
-    axes[1, 1].set_title("Most attributed voxels shown (high is good)")
-    _draw_areas(axes[1, 2], areas)
-    return figure
-
-
 # --- What the panels share ----------------------------------------------------------------------
 
 
-def _method_colour(index: int) -> str:
+def method_colour(index: int) -> str:
+    """Return the colour of a method by its place in a chart."""
     return f"C{index}"
 
 
-def _method_label(method: str) -> str:
+def method_label(method: str) -> str:
+    """Return a method's name as it stands on an axis."""
     return method.replace("integrated_gradients", "integrated\ngradients").replace("_", " ")
 
 
-def _set_method_ticks(axes: Axes, methods: Sequence[str]) -> None:
-    axes.set_xticks(range(len(methods)), [_method_label(method) for method in methods])
+def set_method_ticks(axes: Axes, methods: Sequence[str]) -> None:
+    """Write the methods' names on the x axis."""
+    axes.set_xticks(range(len(methods)), [method_label(method) for method in methods])
     axes.tick_params(axis="x", rotation=35 if len(methods) > 3 else 0, labelsize=9)
     axes.set_xlim(-0.5, len(methods) - 0.5)
 
@@ -171,8 +132,8 @@ def _draw_box(
 def _draw_box_per_method(axes: Axes, statistics: pd.DataFrame, methods: Sequence[str], column: str) -> None:
     for index, method in enumerate(methods):
         values = statistics.loc[statistics["method"] == method, column].to_numpy(float)
-        _draw_box(axes, values, index, 0.5, _method_colour(index))
-    _set_method_ticks(axes, methods)
+        _draw_box(axes, values, index, 0.5, method_colour(index))
+    set_method_ticks(axes, methods)
 
 
 def _relative_strength(rows: pd.DataFrame) -> np.ndarray:
@@ -205,7 +166,7 @@ def _draw_confidence(axes: Axes, statistics: pd.DataFrame, correlations: Mapping
         rho_text = f"ρ = {rho:+.2f}".replace("-", _MINUS) if np.isfinite(rho) else "ρ undefined"
         axes.scatter(
             rows["confidence"], _relative_strength(rows), s=max(6, 24 - len(rows) / 20), alpha=0.6,
-            linewidths=0, color=_method_colour(index), label=f"{method.replace('_', ' ')}: {rho_text}",
+            linewidths=0, color=method_colour(index), label=f"{method.replace('_', ' ')}: {rho_text}",
         )  # fmt: skip
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, 0), high + 0.09 * (len(correlations) + 1) * (high - min(low, 0)))
@@ -228,7 +189,7 @@ def _draw_classes(axes: Axes, statistics: pd.DataFrame, methods: Sequence[str]) 
     for name, colour in _CLASS_COLOURS.items():
         axes.scatter([], [], s=24, color=colour, label=name)
     axes.legend(fontsize=9)
-    _set_method_ticks(axes, methods)
+    set_method_ticks(axes, methods)
     axes.set_title("HC against TLE (true class)")
     axes.set_ylabel("mean |attribution| over its method's median")
 
@@ -238,12 +199,12 @@ def _draw_profiles(
 ) -> None:
     styles = {"HC": "--", "TLE": "-"}
     for (method, name), profile in profiles.items():
-        colour = _method_colour(methods.index(method))
+        colour = method_colour(methods.index(method))
         axes.plot(100 * profile, styles[name], color=colour, linewidth=1.3)
     for name, style in styles.items():
         axes.plot([], [], style, color="black", label=name)
     for index, method in enumerate(methods):
-        axes.plot([], [], color=_method_colour(index), label=method.replace("_", " "))
+        axes.plot([], [], color=method_colour(index), label=method.replace("_", " "))
     axes.legend(fontsize=8, ncols=2)
     axes.set_ylim(bottom=0)
     axes.set_title("Attribution along the slices (class means)")
@@ -259,8 +220,8 @@ def _draw_agreement(axes: Axes, agreement: pd.DataFrame) -> None:
         text = f"{value:.2f}".replace("-", _MINUS) if np.isfinite(value) else "–"
         colour = "white" if abs(value) > 0.65 else "black"
         axes.text(column, row, text, ha="center", va="center", fontsize=9, color=colour)
-    _set_method_ticks(axes, list(agreement.columns))
-    axes.set_yticks(range(len(agreement)), [_method_label(name) for name in agreement.index], fontsize=9)
+    set_method_ticks(axes, list(agreement.columns))
+    axes.set_yticks(range(len(agreement)), [method_label(name) for name in agreement.index], fontsize=9)
     axes.figure.colorbar(image, ax=axes, shrink=0.8)
     axes.set_title("Agreement of methods\n(mean rank correlation of |attribution|)", fontsize=11)
 
@@ -287,63 +248,3 @@ def _draw_regions(axes: Axes, rows: pd.DataFrame, names: Sequence[str]) -> None:
 
 
 # --- Panels of the sanity checks ----------------------------------------------------------------
-
-
-def _draw_cascade(axes: Axes, means: pd.Series, lines: pd.Series, methods: Sequence[str]) -> None:
-    """Draw similarities, indexed by check, method, step, after each shuffled block; `lines` by method."""
-    for index, method in enumerate(methods):
-        similarity = means.xs(("weights", method), level=("check", "method"))
-        colour, positions = _method_colour(index), np.arange(len(similarity) + 1)
-        label = method.replace("_", " ")
-        axes.plot(positions, [1, *similarity], "o-", color=colour, markersize=4, label=label)
-        axes.axhline(lines[method], color=colour, linestyle="--", linewidth=1)
-    axes.plot([], [], "--", color="black", label="different subjects (pass line)")
-    blocks = [step.replace("features.", "") for step in similarity.index]
-    axes.set_xticks(positions, ["none", *blocks], fontsize=8, rotation=45)
-    axes.set_xlabel("block shuffled last, from the head down")
-    axes.legend(fontsize=8)
-
-
-def _draw_repeats(axes: Axes, means: pd.Series, lines: pd.Series, methods: Sequence[str]) -> None:
-    measured = {(check, method) for check, method, *_ in means.index}
-    for offset, (check, name) in enumerate((("noise", "a little noise"), ("seed", "another seed"))):
-        indices = [index for index, method in enumerate(methods) if (check, method) in measured]
-        if indices:
-            positions = np.array(indices) + 0.36 * (offset - 0.5)
-            similarity = means.xs((check, "absolute"), level=("check", "measure")).droplevel("step")
-            heights = [similarity[methods[index]] for index in indices]
-            axes.bar(positions, heights, 0.34, label=name, color=_PAIR_GREYS[offset])
-    for index, method in enumerate(methods):
-        axes.hlines(lines[method, "absolute"], index - 0.4, index + 0.4, color="black", linestyle="--")
-    axes.plot([], [], "--", color="black", label="different subjects")
-    axes.set_ylim(0, 1.18)
-    axes.legend(fontsize=8, loc="upper center", ncols=3)
-    axes.set_title("The same scan again: rank correlation of magnitudes")
-    _set_method_ticks(axes, methods)
-
-
-def _draw_curves(axes: Axes, curves: Mapping[str, pd.Series], methods: Sequence[str]) -> None:
-    styles = {method: (_method_colour(index), "-") for index, method in enumerate(methods)}
-    styles |= {"random": ("black", ":"), "intensity": ("0.5", "--")}
-    for name, (colour, style) in styles.items():
-        curve, label = curves[name], name.replace("_", " ")
-        axes.plot(curve.index, curve, style, color=colour, label=label, linewidth=1.4)
-    axes.set_xlabel("voxels (%)")
-    axes.set_ylabel("logit, from baseline (0) to scan (1)")
-    axes.legend(fontsize=8)
-
-
-def _draw_areas(axes: Axes, areas: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
-    bars = [(order, check) for order in ("random", "intensity") for check in ("deletion", "insertion")]
-    for index, (order, check) in enumerate(bars):
-        positions = np.arange(len(areas)) + 0.2 * (index - 1.5)
-        heights = [method_areas[order][check] for method_areas in areas.values()]
-        colour = _PAIR_GREYS[check == "insertion"]
-        axes.bar(
-            positions, heights, 0.17, label=f"{check}, {order}", edgecolor=colour,
-            facecolor=colour if order == "random" else "white",
-        )  # fmt: skip
-    axes.axhline(0, color="black", linewidth=0.8)
-    axes.set_title("Area to another order (above 0: better)")
-    axes.legend(fontsize=8)
-    _set_method_ticks(axes, list(areas))

@@ -15,7 +15,7 @@ from mri_saliency.cohort.group_maps import DIFFERENCE, DIFFERENCE_TITLE
 from mri_saliency.cohort.groups import GROUPS
 from mri_saliency.cohort.regions import densest
 from mri_saliency.cohort.report_data import classification, region_means, scan_entries
-from mri_saliency.maps.statistics import agreement_matrix
+from mri_saliency.maps.comparison import agreement_matrix
 from mri_saliency.output.files import data_url, read_table, relative_url, write_text
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord, in_order

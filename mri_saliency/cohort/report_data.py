@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mri_saliency.maps.statistics import MapStatistics, roc_auc
+from mri_saliency.maps.comparison import roc_auc
+from mri_saliency.maps.statistics import MapStatistics
 from mri_saliency.output.record import MapRecord
 
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from mri_saliency.cohort.agreement import comparable, compare_methods, draw_summary
-from mri_saliency.maps.statistics import agreement
+from mri_saliency.maps.comparison import agreement
 from mri_saliency.output.record import in_order
 
 from .conftest import COHORT_METHODS, SCANS

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from mri_saliency.cohort.figures import check_figure, cohort_figure, region_figure
+from mri_saliency.cohort.check_figure import check_figure
+from mri_saliency.cohort.figures import cohort_figure, region_figure
 
 
 def drawn(figure):
