@@ -7,6 +7,38 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+if TYPE_CHECKING:
+    from torch.distributed import Store
+
+_POLL_S = 0.05
+
+
+def agree_on_attempt(store: Store, rank: int, size: int) -> str:
+    """Return a name that the ranks of this attempt share, and no rank of another attempt.
+
+    torchrun starts all ranks again when one has died, and its store keeps the keys of the attempts before: a
+    barrier that counted in them would let ranks through that the others have not reached.
+    """
+    own = uuid4().hex
+    if rank:
+        store.set(f"rank {rank} asks", own)
+        while not store.check([f"answer to {own}"]):  # only the living main rank gives it
+            time.sleep(_POLL_S)
+        attempt = store.get(f"answer to {own}").decode()
+        store.set(f"{attempt}: rank {rank} has joined", "")
+        return attempt
+    missing = set(range(1, size))
+    while missing:
+        for other in sorted(missing):
+            if store.check([f"rank {other} asks"]):
+                store.set(f"answer to {store.get(f'rank {other} asks').decode()}", own)
+            if store.check([f"{own}: rank {other} has joined"]):
+                missing.remove(other)
+        time.sleep(_POLL_S)
+    return own
 
 
 class Ranks:
@@ -26,11 +58,13 @@ class Ranks:
         self.rank, self.size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
         self.local_rank = int(os.environ.get("LOCAL_RANK", "0"))
         self._counts: Counter[str] = Counter()  # where there is no store
-        self._store = None
+        self._store: Store | None = None
         if self.size > 1:
+            from torch.distributed import PrefixStore
             from torch.distributed.rendezvous import rendezvous
 
-            self._store = next(rendezvous("env://"))[0]
+            store = next(rendezvous("env://"))[0]
+            self._store = PrefixStore(agree_on_attempt(store, self.rank, self.size), store)
 
     @property
     def is_main(self) -> bool:

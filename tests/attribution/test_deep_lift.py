@@ -4,6 +4,7 @@ import copy
 import warnings
 
 import captum.attr
+import numpy as np
 import pytest
 import torch
 from captum.attr._core import deep_lift as captum_deep_lift
@@ -30,10 +31,12 @@ def test_deep_lift_is_complete_and_captums_is_not(variant):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         captums = captum.attr.DeepLift(plain.requires_grad_(False)).attribute(inputs, baseline)
-    for attribution, change, captums_total in zip(found, changes, captums.sum((1, 2, 3)), strict=True):
+    for attribution, change in zip(found, changes, strict=True):
         assert attribution.expected_total == pytest.approx(change, rel=1e-2, abs=1e-4)
         assert abs(attribution.total - attribution.expected_total) < 1e-3 * abs(attribution.expected_total)
-        assert abs(captums_total - change) > 0.05 * abs(change)
+    # on an untrained network one scan's sum may be right by chance, but not both
+    misses = np.abs(captums.sum((1, 2, 3)).detach().numpy() - changes)
+    assert misses.sum() > 0.05 * np.abs(changes).sum()
 
 
 def test_rules_leave_the_outputs_and_the_original_network_unchanged(prepared, inputs):
