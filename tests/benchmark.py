@@ -5,6 +5,7 @@
 makes its own cohort and checkpoint, and runs in turn, each in a process of its own:
 
 tool    generate_saliency_maps.py, as a user runs it;
+previous  with --previous, the script of another version, in the same way;
 plain   a Captum call for a scan and a matplotlib figure for a slice, as their tutorials show;
 floor   the forward-backward passes that the methods need, on the prepared network, and nothing else.
 
@@ -43,6 +44,8 @@ CONTESTANTS = ("tool", "plain", "floor")
 def main() -> None:
     """Make the inputs, run the contestants in turn, and print the tables."""
     options = _get_parser().parse_args()
+    if options.previous:
+        options.contestants = [*options.contestants, "previous"]
     if options.contestant:
         {"plain": run_plain, "floor": run_floor}[options.contestant](options)
         return
@@ -72,7 +75,7 @@ def _get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--contestants", default=CONTESTANTS, nargs="+", choices=CONTESTANTS)
     parser.add_argument("--scratch", type=Path, help="folder for the files made (default: the system's)")
     parser.add_argument("--tool_options", default="", help="further options of the tool, in one string")
-    parser.add_argument("--script", default=SCRIPT, type=Path, help="the tool (default: this repository's)")
+    parser.add_argument("--previous", type=Path, help="another version's script, to run in turn as well")
     parser.add_argument("--contestant", choices=CONTESTANTS[1:], help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--output_dir", type=Path, help=argparse.SUPPRESS)
@@ -107,8 +110,9 @@ def time_contestant(contestant: str, n_scans: int, folder: Path, options: argpar
     with tempfile.TemporaryDirectory(dir=folder) as output_dir:
         shared = ["--device", options.device, "--output_dir", output_dir, "--methods", *options.methods]
         shared += ["--key_slices", *map(str, options.key_slices)]
-        if contestant == "tool":
-            command = [sys.executable, str(options.script), *shared]
+        if contestant in ("tool", "previous"):
+            script = options.previous if contestant == "previous" else SCRIPT
+            command = [sys.executable, str(script), *shared]
             command += ["--model_path", str(folder / "best_model.pth")]
             command += ["--parameters_path", str(folder / "parameters.json")]
             command += ["--csv_path", str(folder / "val.csv"), "--max_samples", str(n_scans)]
@@ -125,7 +129,7 @@ def time_contestant(contestant: str, n_scans: int, folder: Path, options: argpar
         if process.returncode:
             raise SystemExit(f"{contestant} failed with exit code {process.returncode}")
         detail = {}
-        if contestant == "tool":
+        if contestant in ("tool", "previous"):
             detail = json.loads((Path(output_dir) / "run.json").read_text())["work_s"]
         else:
             detail = json.loads(printed.splitlines()[-1])
@@ -357,10 +361,29 @@ def print_report(runs: list[Run], options: argparse.Namespace) -> None:
                 f"{of[0].n_figures / s:.1f}" if of[0].n_figures else "",
             ]
             print("| " + " | ".join(cells) + " |")
+    if options.previous:
+        _print_against_previous(runs, options.scans)
     for name in options.contestants:
         last = [run for run in runs if run.contestant == name][-1]
         parts = ", ".join(f"{key} {value:.1f}" for key, value in last.detail.items())
         print(f"\n{name}'s last run, seconds of work: {parts}; {last.n_figures} figures")
+
+
+def _print_against_previous(runs: list[Run], sizes: list[int]) -> None:
+    """Print the tool's time and memory over the other version's: the median of the pairs run in turn."""
+    for n_scans in sizes:
+        tool, previous = (
+            [run for run in runs if (run.contestant, run.n_scans) == (name, n_scans)]
+            for name in ("tool", "previous")
+        )
+        pairs = list(zip(tool, previous, strict=True))
+        times = sorted(a.seconds / b.seconds for a, b in pairs)
+        memory = statistics.median(a.peak_gib / b.peak_gib for a, b in pairs)
+        shown = ", ".join(f"{ratio:.3f}" for ratio in times)
+        print(
+            f"\n{n_scans} scans: {statistics.median(times):.3f} of the previous version's time ({shown}), "
+            f"{memory:.3f} of its memory"
+        )
 
 
 if __name__ == "__main__":

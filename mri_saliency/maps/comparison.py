@@ -101,12 +101,11 @@ def roc_auc(scores: np.ndarray, is_positive: np.ndarray) -> float:
 
     Ties count half; NaN if one class is absent.
     """
-    from scipy.stats import mannwhitneyu  # a slow import, which few callers need
-
-    scores, is_positive = np.asarray(scores), np.asarray(is_positive, bool)
-    positive, negative = scores[is_positive], scores[~is_positive]
-    if not len(positive) or not len(negative):
+    is_positive = np.asarray(is_positive, bool)
+    n_positive, n_negative = int(is_positive.sum()), int((~is_positive).sum())
+    if not n_positive or not n_negative:
         return float("nan")
-    # "asymptotic" concerns the p-value alone, whose exact computation could take minutes
-    test = mannwhitneyu(positive, negative, method="asymptotic")
-    return float(test.statistic / (len(positive) * len(negative)))
+    # Mann and Whitney's U; pandas ranks, because importing scipy.stats takes 0.7 s
+    ranks = pd.Series(np.asarray(scores)).rank().to_numpy()
+    u = ranks[is_positive].sum() - n_positive * (n_positive + 1) / 2
+    return float(u / (n_positive * n_negative))

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
+from importlib import import_module
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -31,15 +32,21 @@ class Workers:
     Parameters
     ----------
     n : int
-        How many processes; each starts with its first job.
+        How many processes.
+    preload : tuple of str
+        Modules that each process imports at once, while the main process is still busy; without them, a
+        process starts with its first job.
     """
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, n: int, preload: tuple[str, ...] = ()) -> None:
         self.n = n
         self._executor: Executor = ThreadPoolExecutor(n) if n else _SerialExecutor()
         self._of_thread = threading.local()
         self._processes: list[_WorkerProcess] = []  # alive, as far as is known
         self._lock = threading.Lock()
+        if n and preload:
+            for _ in range(n):
+                self.submit(_import, preload)
 
     def submit(self, function: Callable, /, *args: object, **keywords: object) -> Future:
         """Start ``function(*args, **keywords)`` in a worker process; return its result to come.
@@ -62,7 +69,9 @@ class Workers:
         """End the processes; after an error or interrupt, without the jobs that have not begun."""
         self._executor.shutdown(cancel_futures=error_type is not None)
         for process in self._processes:
-            process.end()
+            process.close()
+        for process in self._processes:
+            process.join()
 
     def _run(self, call: Callable) -> object:
         """Run a job in this thread's process."""
@@ -87,7 +96,8 @@ class Workers:
         self._of_thread.process = None
         with self._lock:
             self._processes.remove(process)
-        process.end()
+        process.close()
+        process.join()
 
 
 class _ProcessDied(Exception):
@@ -117,9 +127,16 @@ class _WorkerProcess:
             return result
         raise result
 
-    def end(self) -> None:
+    def close(self) -> None:
         self._pipe.close()  # the process ends when it has nothing to wait for
+
+    def join(self) -> None:
         self._process.join()
+
+
+def _import(modules: tuple[str, ...]) -> None:
+    for module in modules:
+        import_module(module)
 
 
 def _serve(pipe: Connection) -> None:
