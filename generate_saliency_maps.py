@@ -19,7 +19,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mri_saliency.attribution.methods import METHODS
-from mri_saliency.errors import UserError, failure_message, warn
+from mri_saliency.errors import UserError, failure_message
+from mri_saliency.inputs.labels import DEFAULT_LABELS
 from mri_saliency.options import Options, check_key_slices, read_options
 from mri_saliency.runtime.device import move_to_device
 from mri_saliency.runtime.progress import Progress
@@ -36,10 +37,7 @@ if TYPE_CHECKING:
     from mri_saliency.attribution.baselines import Baseline
     from mri_saliency.attribution.explainer import Explainer
     from mri_saliency.attribution.result import Attribution
-    from mri_saliency.cohort.atlas import Atlas
-    from mri_saliency.cohort.report import Findings
     from mri_saliency.inputs.loading import LoadedScan, ScanContext
-    from mri_saliency.output.folder import OutputFolder
     from mri_saliency.output.record import MapRecord, Recipe
     from mri_saliency.output.resume import MapFiles, Plan
 
@@ -68,7 +66,11 @@ def generate(options: Options, command_line: str) -> int:
 
     Longer than a screen, because it is the run, told in order.
     """
+    from mri_saliency.inputs.scan_table import TableColumns, read_scan_table
+
     started, ranks = datetime.now().astimezone(), Ranks()
+    columns = TableColumns(options.path_column, options.diagnosis_column, options.subject_column)
+    table = read_scan_table(options.csv_path, columns, DEFAULT_LABELS | dict(options.labels))
     with Workers(options.workers, WORKER_MODULES) as workers:  # they start while this process imports
         gc.disable()  # PyTorch makes a million objects, all to stay: 0.7 s less for a run's start
         from mri_saliency.attribution.baselines import make_baseline
@@ -78,13 +80,14 @@ def generate(options: Options, command_line: str) -> int:
         from mri_saliency.output.folder import OutputFolder
         from mri_saliency.output.outcome import Outcome
         from mri_saliency.output.provenance import RunRecord, prepare_folder, print_summary, write_tables
-        from mri_saliency.output.resume import Action, MapFiles, make_plan
+        from mri_saliency.output.resume import Action, MapFiles, keep_names, make_plan
         from mri_saliency.request import read_request
 
         gc.enable()
         # What goes in: the network, the scans, and what they are compared with.
-        request = read_request(options, ranks)
         folder = OutputFolder(options.output_dir)
+        table = replace(table, scans=keep_names(table.scans, list(folder.all_records())))
+        request = read_request(options, table, ranks)
         explainer = Explainer(move_to_device(request.checkpoint.network, request.device), request.settings)
         group_size = min(GROUP_SIZE, request.settings.batch_size)
         in_groups = partial(load_in_groups, load=request.load, workers=workers, group_size=group_size)
@@ -92,6 +95,7 @@ def generate(options: Options, command_line: str) -> int:
 
         # What is finished already.
         files = MapFiles(folder, options.key_slices, options.nifti, request.checkpoint.n_logits)
+        files = replace(files, class_names=request.class_names, source_folder=options.csv_path.parent)
         recipes = request.recipes(options.methods, baseline)
         plan = make_plan(request.scans, recipes, files, overwrite=options.overwrite)
         folder.create()
@@ -134,9 +138,11 @@ def generate(options: Options, command_line: str) -> int:
                 except Exception as error:  # the cohort is described all the same
                     stopped = UserError(f"--check_maps: {failure_message(error)}")
             if records and not isinstance(stopped, KeyboardInterrupt):
+                from mri_saliency.cohort.description import Description, describe_cohort
                 from mri_saliency.cohort.report import write_report
 
-                findings = describe_cohort(folder, records, options.key_slices, request.atlas, workers)
+                description = Description(options.key_slices, request.class_names, request.atlas)
+                findings = describe_cohort(folder, records, description, workers)
                 write_report(folder, findings, embed=options.report_embed)
             run_record.write("interrupted" if stopped else "done", outcome)
         except (UserError, KeyboardInterrupt) as reason:
@@ -206,13 +212,14 @@ def write_map(
     """Write a map's figures, array, image and, last, its record; return processor seconds by kind of work."""
     from mri_saliency.inputs.preprocessing import unpad
     from mri_saliency.maps.figures import map_view, slice_figures, summary_figure
-    from mri_saliency.maps.image import to_nifti
+    from mri_saliency.maps.image import estimate, to_nifti
     from mri_saliency.output.files import write_array, write_nifti, write_picture
 
     began_s = time.process_time()
     folder, name = files.folder, (record.method, record.subject_id)
-    key_slices, n_logits = files.key_slices, files.n_logits
-    view = map_view(context, values, record.statistics, key_slices=key_slices, n_logits=n_logits)
+    key_slices = files.key_slices
+    words = {"n_logits": files.n_logits, "class_names": files.class_names}
+    view = map_view(context, values, record.statistics, key_slices=key_slices, **words)
     pictures = {folder.summary_figure(*name): summary_figure(view)}
     for index, picture in zip(key_slices, slice_figures(view), strict=True):
         pictures[folder.slice_figure(*name, index)] = picture
@@ -224,51 +231,24 @@ def write_map(
         write_array(folder.array(*name), values)
         written.append(folder.array(*name))
     if files.nifti:
-        image = to_nifti(unpad(values), context.grid, f"{record.method}, {METHODS[record.method].unit}")
+        method = METHODS[record.method]
+        meaning = estimate(method.unit, view.scale, signed=method.signed)
+        image = to_nifti(unpad(values), context.grid, f"{method.name}, {method.unit}", meaning)
         write_nifti(folder.nifti(*name), image, durably=True)
         written.append(folder.nifti(*name))
     for path, picture in pictures.items():
         write_picture(path, picture)
     sizes = {path.name: path.stat().st_size for path in (*written, *pictures)}
-    folder.write_record(replace(record, key_slices=key_slices, files=sizes))
+    folder.write_record(replace(record, key_slices=key_slices, files=sizes), files.source_folder)
     return Counter(draw=drawn_s - began_s, write=time.process_time() - drawn_s)
-
-
-def describe_cohort(
-    folder: OutputFolder,
-    records: list[MapRecord],
-    key_slices: tuple[int, ...],
-    atlas: Atlas | None,
-    workers: Workers,
-) -> Findings:
-    """Find what the maps in the folder show together, without the network; write its tables and figures."""
-    from mri_saliency.cohort.agreement import comparable, compare_methods, draw_summary
-    from mri_saliency.cohort.alarms import find_alarms, judge_sanity_checks
-    from mri_saliency.cohort.common_space import find_common_space
-    from mri_saliency.cohort.group_maps import map_groups
-    from mri_saliency.cohort.regions import measure_regions
-    from mri_saliency.cohort.report import Findings
-
-    records, notes = comparable(records)
-    agreement = compare_methods(folder, records, workers)
-    summary = workers.submit(draw_summary, folder, records, agreement)
-    space, space_notes = find_common_space(folder, records, workers)
-    group_figures = map_groups(folder, records, space, key_slices, workers)
-    regions = measure_regions(folder, records, atlas, workers) if atlas else None
-    if atlas is None and folder.regions.exists():
-        notes.append(f"{folder.regions} is from an earlier run; --atlas updates it.")
-    summary.result()
-    verdicts = judge_sanity_checks(folder, records)
-    alarms = find_alarms(records, verdicts)
-    for message in (*notes, *space_notes, *alarms):
-        warn(message)
-    return Findings(records, agreement, group_figures, regions, verdicts, alarms)
 
 
 def report_again(options: Options) -> int:
     """Describe the maps that are in the folder, without making any; return the exit code."""
     from mri_saliency.cohort.atlas import read_atlas_for
+    from mri_saliency.cohort.description import Description, describe_cohort
     from mri_saliency.cohort.report import write_report
+    from mri_saliency.inputs.scan_table import ClassNames
     from mri_saliency.output.folder import OutputFolder
 
     folder = OutputFolder(options.output_dir)
@@ -279,7 +259,8 @@ def report_again(options: Options) -> int:
     grids = (record.grid for record in records)
     atlas = read_atlas_for(options.atlas, options.atlas_names, grids)
     with Workers(options.workers) as workers:
-        findings = describe_cohort(folder, records, options.key_slices, atlas, workers)
+        description = Description(options.key_slices, ClassNames(*options.class_names), atlas)
+        findings = describe_cohort(folder, records, description, workers)
     write_report(folder, findings, embed=options.report_embed)
     print(f"{len(records)} maps described: {folder.report}")
     return DONE

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import generate_saliency_maps
 from mri_saliency.errors import UserError
+from mri_saliency.options import get_parser
 
 N_SAMPLES = 20
 
@@ -35,6 +36,7 @@ def main(args: list[str] | None = None) -> int:
     if options.demo is None:
         return generate_saliency_maps.main(defaults + passed_on)
 
+    get_parser().parse_args(passed_on)  # a mistyped option ends here, before the demo trains
     from mri_saliency import demo
 
     try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from mri_saliency import __version__
 from mri_saliency.attribution.methods import BASELINES, BATCH_SIZES, CHECKED_SCANS, DEFAULT_METHODS, METHODS
 from mri_saliency.errors import UserError, warn
+from mri_saliency.inputs.labels import DEFAULT_LABELS, GROUPS
 from mri_saliency.runtime.device import DEFAULT_DEVICE, usable_cores
 
 RUN_FOLDER = Path("new_runs/runs_syn/syn_2723")
@@ -38,6 +39,8 @@ class Options:
     csv_path: Path
     path_column: str
     diagnosis_column: str
+    labels: tuple[tuple[str, str], ...]
+    class_names: tuple[str, str]
     output_dir: Path
     max_samples: int
     first_slice: int
@@ -54,6 +57,7 @@ class Options:
     workers: int
     check_maps: int
     nifti: bool = True
+    subject_column: str | None = None
     target: int | None = None
     atlas: Path | None = None
     atlas_names: Path | None = None
@@ -63,9 +67,10 @@ class Options:
     def to_json(self) -> dict:
         """Return the values as run.json has them."""
         plain = {Path: str, tuple: list}
+        values = vars(self) | {"labels": [f"{value}={group}" for value, group in self.labels]}
         return {
             key: next((to(value) for kind, to in plain.items() if isinstance(value, kind)), value)
-            for key, value in vars(self).items()
+            for key, value in values.items()
         }
 
 
@@ -80,8 +85,9 @@ def read_options(description: str, args: list[str] | None = None) -> Options:
         argparse refused the command line (code 2), or ``--help`` or ``--version`` was answered.
     """
     values = vars(get_parser(description).parse_args(args))
-    for name in ("methods", "key_slices"):
+    for name in ("methods", "key_slices", "labels"):
         values[name] = tuple(dict.fromkeys(values[name]))
+    values["class_names"] = tuple(values["class_names"])
     options = Options(**values)
     _check_numbers(options)
     if options.atlas_names is not None and options.atlas is None:
@@ -150,6 +156,28 @@ def _check_paths(options: Options) -> None:
         raise UserError(
             f"--baseline: {options.baseline!r} is neither a file nor one of {', '.join(BASELINES)}."
         )
+    for name in ("model_path", "csv_path", "atlas", "atlas_names"):
+        path = getattr(options, name)
+        if path is not None and not os.path.isfile(path):
+            what = "is a folder" if os.path.isdir(path) else "no such file, or no permission to look"
+            raise UserError(f"{path}: {what}. Name another with --{name}.")
+
+
+def _label(text: str) -> tuple[str, str]:
+    value, sign, group = text.rpartition("=")
+    if not (sign and value and group in GROUPS):
+        raise argparse.ArgumentTypeError(
+            f"expected VALUE=GROUP, and as GROUP one of {', '.join(GROUPS)}; found {text!r}"
+        )
+    return value, group
+
+
+def _method(text: str) -> str:
+    if "," in text:
+        raise argparse.ArgumentTypeError(
+            f"separate methods by blanks, not commas: --methods {text.replace(',', ' ')}"
+        )
+    return text
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -190,7 +218,28 @@ def _add_inputs(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--diagnosis_column",
         default="HC_vs_LTLE_vs_RTLE_string",
-        help="column with the diagnoses HC, left and right; other rows are skipped",
+        help="column with the diagnoses; rows with a value that --labels does not name are skipped",
+    )
+    group.add_argument(
+        "--labels",
+        nargs="+",
+        type=_label,
+        metavar="VALUE=GROUP",
+        default=list(DEFAULT_LABELS.items()),
+        help="what the diagnoses mean: GROUP is HC, left, right (the side of the focus), or TLE (a patient "
+        "without a side), such as CN=HC AD=TLE (default: HC=HC left=left right=right)",
+    )
+    group.add_argument(
+        "--class_names",
+        nargs=2,
+        metavar=("HC", "TLE"),
+        default=["HC", "TLE"],
+        help="words for the two classes in figures and the report (default: HC TLE)",
+    )
+    group.add_argument(
+        "--subject_column",
+        default=argparse.SUPPRESS,
+        help="column that names the person of each scan (default: sbj_nme where the table has it)",
     )
     group.add_argument("--output_dir", type=Path, default=OUTPUT_DIR, help="folder for everything written")
     group.add_argument(
@@ -208,6 +257,7 @@ def _add_methods(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--methods",
         nargs="+",
+        type=_method,
         choices=METHODS,
         metavar="METHOD",
         default=list(DEFAULT_METHODS),

@@ -17,7 +17,7 @@ from mri_saliency.errors import UserError, warn
 from mri_saliency.inputs.checkpoint import Checkpoint, load_checkpoint
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.inputs.loading import LoadedScan, load_scan, load_volume
-from mri_saliency.inputs.scan_table import Scan, read_scan_table
+from mri_saliency.inputs.scan_table import ClassNames, Scan, ScanTable
 from mri_saliency.options import Options, check_key_slices, choose_target, find_parameters
 from mri_saliency.output.record import Recipe
 from mri_saliency.output.resume import make_recipes
@@ -41,10 +41,12 @@ class Request:
     target : int or None
         The logit to explain; None: each scan's predicted class.
     settings : Settings
-    cohort : list of Scan
-        All scans of the table.
+    table : ScanTable
+        All scans of the table, and the rows that are none.
     scans : list of Scan
         Those to explain.
+    class_names : ClassNames
+        The words for the two classes.
     window : dict
         ``n_slices`` and ``first_slice``: the coronal slices that the network sees.
     load : callable
@@ -56,8 +58,9 @@ class Request:
     checkpoint: Checkpoint
     target: int | None
     settings: Settings
-    cohort: list[Scan]
+    table: ScanTable
     scans: list[Scan]
+    class_names: ClassNames
     window: dict[str, int]
     load: Callable[[Scan], LoadedScan]
     atlas: Atlas | None
@@ -65,7 +68,7 @@ class Request:
     @property
     def healthy(self) -> list[Scan]:
         """The table's HC scans."""
-        return [scan for scan in self.cohort if scan.label == 0]
+        return [scan for scan in self.table.scans if scan.label == 0]
 
     def recipes(self, methods: Iterable[str], baseline: Baseline) -> dict[str, Recipe]:
         """Return how each method's maps are made."""
@@ -88,13 +91,14 @@ class Request:
                 "n_slices": checkpoint.n_slices,
                 "n_logits": checkpoint.n_logits,
             },
+            "skipped_rows": [asdict(row) for row in self.table.skipped],
             "training_parameters": checkpoint.parameters,
             "device": {"name": str(self.device), "hardware": hardware_name(self.device)},
         }
 
 
-def read_request(options: Options, ranks: Ranks) -> Request:
-    """Read the network and the table, and check that the options fit them.
+def read_request(options: Options, table: ScanTable, ranks: Ranks) -> Request:
+    """Read the network, and check that the options fit it and the table.
 
     Raises
     ------
@@ -105,7 +109,6 @@ def read_request(options: Options, ranks: Ranks) -> Request:
     checkpoint = load_checkpoint(options.model_path, find_parameters(options.parameters_path))
     check_key_slices(options.key_slices, checkpoint.n_slices)
     target = choose_target(options.target, checkpoint.n_logits)
-    table = read_scan_table(options.csv_path, options.path_column, options.diagnosis_column)
     scans = table.scans[: options.max_samples or None]
     if ranks.is_main:
         if options.device is None and device.type == "cpu":
@@ -127,7 +130,8 @@ def read_request(options: Options, ranks: Ranks) -> Request:
         seed=options.seed,
     )
     load = partial(load_scan, **window, key_slices=options.key_slices)
-    return Request(device, checkpoint, target, settings, table.scans, scans, window, load, atlas)
+    names = ClassNames(*options.class_names)
+    return Request(device, checkpoint, target, settings, table, scans, names, window, load, atlas)
 
 
 def _grids(scans: list[Scan], n_slices: int, first_slice: int) -> Iterable[Grid]:

@@ -29,6 +29,7 @@ def test_defaults_are_in_the_manual():
     of_the_machine = {
         "workers": "one for each core",
         "check_maps": "no",
+        "labels": "HC=HC left=left right=right",
         "batch_size": "{cpu} on a CPU, {cuda} on a GPU".format(**BATCH_SIZES),
     }
     for action in ACTIONS:

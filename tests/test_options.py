@@ -44,6 +44,9 @@ def test_values_that_cannot_be_right(args, message):
         ([], "no such file, and it is the default checkpoint.*--demo"),
         (["--model_path", "a.pth"], "no such file, and it is the default cohort table"),
         (["--model_path", "a", "--csv_path", "b", "--baseline", "mean"], "neither a file nor one of zero"),
+        (["--model_path", "a", "--csv_path", "b"], "a: no such file.*--model_path"),
+        (["--model_path", __file__, "--csv_path", "b"], "b: no such file.*--csv_path"),
+        (["--model_path", __file__, "--csv_path", __file__, "--atlas", "c"], "c: no such file.*--atlas"),
     ],
 )
 def test_paths_that_do_not_exist(tmp_path, monkeypatch, args, message):
@@ -59,6 +62,28 @@ def test_mistyped_options_end_with_2(args, capsys):
     with pytest.raises(SystemExit) as ended:
         read_options("", args)
     assert ended.value.code == 2 and "usage:" in capsys.readouterr().err
+
+
+def test_labels_and_class_names():
+    options = read("--labels", "CN=HC", "a=b=left", "--class_names", "Controls", "Patients")
+    assert options.labels == (("CN", "HC"), ("a=b", "left"))
+    assert options.class_names == ("Controls", "Patients")
+    assert options.to_json()["labels"] == ["CN=HC", "a=b=left"]
+    assert read().subject_column is None
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--labels", "CN"], "expected VALUE=GROUP"),
+        (["--labels", "AD=patient"], "one of HC, left, right, TLE"),
+        (["--methods", "saliency,deep_lift"], "--methods saliency deep_lift"),
+    ],
+)
+def test_values_of_another_form_say_which_is_expected(args, message, capsys):
+    with pytest.raises(SystemExit):
+        read(*args)
+    assert message in capsys.readouterr().err
 
 
 def test_checks_on_the_maps_have_a_default_number(tmp_path, monkeypatch):

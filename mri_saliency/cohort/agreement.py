@@ -1,4 +1,4 @@
-"""A scan's maps by different methods -> how far they agree, and the cohort's summary figure."""
+"""The maps that can be compared -> how far methods agree, and the cohort's summary figure."""
 
 from __future__ import annotations
 
@@ -7,19 +7,25 @@ import pandas as pd
 
 from mri_saliency.attribution.methods import METHODS
 from mri_saliency.cohort.figures import cohort_figure
+from mri_saliency.inputs.grid import mixed_directions
+from mri_saliency.inputs.scan_table import ClassNames
 from mri_saliency.maps.comparison import agreement as pairwise_agreement
 from mri_saliency.maps.comparison import agreement_matrix, rank_correlation
+from mri_saliency.maps.figures import DEFAULT_CLASS_NAMES
 from mri_saliency.output.files import write_figure, write_or_remove_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord, in_order, statistics_table
 from mri_saliency.runtime.workers import Workers
 
+_NAMED_DUPLICATES = 5  # in the note about them
+
 
 def comparable(records: list[MapRecord]) -> tuple[list[MapRecord], list[str]]:
-    """Return, for each method, the maps of its most frequent recipe, and a note for each method with others.
+    """Return, for each method, the maps that describe the cohort, and notes about the others.
 
-    A folder that is filled in several runs can hold maps of one method made with different settings; these
-    measure different things, so no mean is taken over them.
+    They are the maps of the method's most frequent recipe: a folder that is filled in several runs can hold
+    maps made with different settings, which measure different things, so no mean is taken over them. And of
+    scans whose files are equal, byte by byte, they are the maps of the first.
     """
     by_recipe: dict[str, dict[str, list[MapRecord]]] = {}  # method -> digest of the recipe -> records
     for record in records:
@@ -36,7 +42,34 @@ def comparable(records: list[MapRecord]) -> tuple[list[MapRecord], list[str]]:
                 f"{method}: {n - len(most_frequent)} of {n} maps in the folder were made with other settings "
                 "than most (see fingerprint in their sidecars); what describes the cohort leaves them out."
             )
-    return in_order(kept), notes
+    kept, more_notes = _without_duplicates(kept)
+    return kept, notes + more_notes
+
+
+def _without_duplicates(records: list[MapRecord]) -> tuple[list[MapRecord], list[str]]:
+    """Return each method's maps of different files, in order, and a note about the others."""
+    first: dict[tuple[str, str], MapRecord] = {}  # by method and content of the scan's file
+    duplicates: dict[str, str] = {}  # subject -> the one with the same file
+    kept = []
+    for record in in_order(records):
+        original = first.setdefault((record.method, record.source.sha256), record)
+        if original is record:
+            kept.append(record)
+        else:
+            duplicates[record.subject_id] = original.subject_id
+    pairs = [f"{copy} (as {original})" for copy, original in duplicates.items()]
+    more = f" and {len(pairs) - _NAMED_DUPLICATES} more" if len(pairs) > _NAMED_DUPLICATES else ""
+    note = (
+        f"{len(pairs)} scans have the same file as another and are not counted again: "
+        f"{', '.join(pairs[:_NAMED_DUPLICATES])}{more}."
+    )
+    return kept, [note] if pairs else []
+
+
+def mixed_direction_notes(records: list[MapRecord]) -> list[str]:
+    """Return a warning if scans differ in the direction of their x axis, else nothing."""
+    warning, _ = mixed_directions({record.subject_id: record.grid for record in records})
+    return [warning] if warning else []
 
 
 def compare_methods(folder: OutputFolder, records: list[MapRecord], workers: Workers) -> pd.DataFrame:
@@ -68,7 +101,12 @@ def _compare_maps(folder: OutputFolder, subject_id: str, methods: list[str]) -> 
     return pairwise_agreement({method: folder.load_map(method, subject_id) for method in methods})
 
 
-def draw_summary(folder: OutputFolder, records: list[MapRecord], agreement: pd.DataFrame) -> None:
+def draw_summary(
+    folder: OutputFolder,
+    records: list[MapRecord],
+    agreement: pd.DataFrame,
+    class_names: ClassNames = DEFAULT_CLASS_NAMES,
+) -> None:
     """Draw and write the cohort's summary figure; `agreement` as `compare_methods` returns it."""
     statistics = statistics_table(records)
     statistics["class"] = np.where(statistics["true_label"] == 0, "HC", "TLE")
@@ -78,7 +116,8 @@ def draw_summary(folder: OutputFolder, records: list[MapRecord], agreement: pd.D
     for method in methods:
         rows = statistics[statistics["method"] == method]
         strength_with_confidence[method] = rank_correlation(rows["confidence"], rows["abs_mean"])
-    figure = cohort_figure(statistics, _mean_profiles(records), matrix, strength_with_confidence)
+    profiles = _mean_profiles(records)
+    figure = cohort_figure(statistics, profiles, matrix, strength_with_confidence, class_names)
     write_figure(folder.summary, figure)
 
 

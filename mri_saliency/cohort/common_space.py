@@ -12,6 +12,8 @@ from mri_saliency.errors import UserError
 from mri_saliency.inputs.grid import INPUT_SIZE, Grid, orientation_to
 from mri_saliency.inputs.loading import load_volume
 from mri_saliency.inputs.preprocessing import brain_mask, unpad
+from mri_saliency.inputs.scan_table import ClassNames
+from mri_saliency.maps.figures import DEFAULT_CLASS_NAMES
 from mri_saliency.output.files import read_array, write_array
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
@@ -22,7 +24,7 @@ BACKGROUND_SCANS = 20  # at most; their mean is drawn under group maps
 
 @dataclass(frozen=True, eq=False)
 class CommonSpace:
-    """The grid on which a cohort's maps are averaged, and the anatomy on it.
+    """What a cohort's group maps share: their grid, the anatomy on it, and the classes' words.
 
     Attributes
     ----------
@@ -33,16 +35,21 @@ class CommonSpace:
         float32 (n_slices, 112, 112): the mean network input of some scans; zero if none can be read.
     brain : ndarray or None
         bool, the same shape; None if no scan can be read.
+    class_names : ClassNames
     """
 
     grid: Grid
     mirrored: dict[str, bool]
     mean_scan: np.ndarray
     brain: np.ndarray | None
+    class_names: ClassNames = DEFAULT_CLASS_NAMES
 
 
 def find_common_space(
-    folder: OutputFolder, records: list[MapRecord], workers: Workers
+    folder: OutputFolder,
+    records: list[MapRecord],
+    workers: Workers,
+    class_names: ClassNames = DEFAULT_CLASS_NAMES,
 ) -> tuple[CommonSpace, list[str]]:
     """Return the grid that most scans share, with the mean of some scans on it, and notes for the user.
 
@@ -70,11 +77,12 @@ def find_common_space(
         mean_scan = read_array(folder.mean_scan, shape)
     if mean_scan is None:
         notes.append(
-            "no scan can be read any more: group maps have no anatomy under them, and TLE is not tested "
-            "against HC, for which the brain must be known."
+            f"no scan can be read any more: group maps have no anatomy under them, and {class_names.tle} is "
+            f"not tested against {class_names.hc}, for which the brain must be known."
         )
-        return CommonSpace(common, mirrored, unpad(np.zeros(shape, np.float32)), None), notes
-    return CommonSpace(common, mirrored, unpad(mean_scan), unpad(brain_mask(mean_scan))), notes
+        return CommonSpace(common, mirrored, unpad(np.zeros(shape, np.float32)), None, class_names), notes
+    brain = unpad(brain_mask(mean_scan))
+    return CommonSpace(common, mirrored, unpad(mean_scan), brain, class_names), notes
 
 
 def _mean_input(scans: list[tuple[MapRecord, bool]], workers: Workers) -> np.ndarray | None:

@@ -12,9 +12,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from mri_saliency.cohort.groups import class_words, diagnosis_words
+from mri_saliency.inputs.scan_table import ClassNames
+
 DPI = 100
 _CLASS_COLOURS = {"HC": "#3b6ea5", "TLE": "#c2452d"}
-_DIAGNOSIS_COLOURS = {"HC": _CLASS_COLOURS["HC"], "left": "#c2452d", "right": "#d9992b"}
+_DIAGNOSIS_COLOURS = {"HC": _CLASS_COLOURS["HC"], "left": "#c2452d", "right": "#d9992b", "TLE": "#7a4f9a"}
 _MAX_JITTERED_POINTS = 80  # more points than this hide the box beneath
 _MAX_REGION_NAME = 40  # characters
 _MINUS = "\N{MINUS SIGN}"
@@ -25,6 +28,7 @@ def cohort_figure(
     profiles: Mapping[tuple[str, str], np.ndarray],
     agreement: pd.DataFrame,
     correlations: Mapping[str, float],
+    class_names: ClassNames,
 ) -> Figure:
     """Draw what a cohort's maps show, in six panels.
 
@@ -39,31 +43,34 @@ def cohort_figure(
         Methods by methods: mean rank correlation of their maps of a scan.
     correlations : mapping
         Method -> rank correlation of `confidence` and `abs_mean`; NaN where undefined.
+    class_names : ClassNames
 
     Returns
     -------
     Figure
         15 x 9.5 inches, not attached to pyplot.
     """
-    methods = list(agreement.columns)
+    methods, words = list(agreement.columns), class_words(class_names)
     figure = Figure(figsize=(15, 9.5), dpi=DPI)
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, 3)
     # fixed margins: a layout engine would draw everything twice
     figure.subplots_adjust(left=0.06, right=0.98, bottom=0.09, top=0.9, wspace=0.34, hspace=0.38)
     counts = statistics.drop_duplicates("subject_id")["class"].value_counts()
-    parts = [f"{counts.get(name, 0)} {name}" for name in _CLASS_COLOURS]
+    parts = [f"{counts.get(name, 0)} {word}" for name, word in words.items()]
     figure.suptitle(f"Attributions of {counts.sum()} scans ({', '.join(parts)})", fontsize=14)
     _draw_strength(axes[0, 0], statistics, methods)
     _draw_confidence(axes[0, 1], statistics, correlations)
-    _draw_classes(axes[0, 2], statistics, methods)
-    _draw_profiles(axes[1, 0], profiles, methods)
+    _draw_classes(axes[0, 2], statistics, methods, words)
+    _draw_profiles(axes[1, 0], profiles, methods, words)
     _draw_agreement(axes[1, 1], agreement)
     _draw_brain_share(axes[1, 2], statistics, methods)
     return figure
 
 
-def region_figure(regions: pd.DataFrame, densest: Mapping[str, Sequence[str]]) -> Figure:
+def region_figure(
+    regions: pd.DataFrame, densest: Mapping[str, Sequence[str]], class_names: ClassNames
+) -> Figure:
     """Draw the density of the densest regions by diagnosis, a panel a method.
 
     Parameters
@@ -72,6 +79,7 @@ def region_figure(regions: pd.DataFrame, densest: Mapping[str, Sequence[str]]) -
         A row a scan, method and region, with `method`, `region`, `diagnosis`, `density`.
     densest : mapping
         Method -> the regions to draw, from the top down.
+    class_names : ClassNames
 
     Returns
     -------
@@ -86,7 +94,8 @@ def region_figure(regions: pd.DataFrame, densest: Mapping[str, Sequence[str]]) -
     figure.suptitle("Regions of the highest |attribution| a voxel, over the brain's", fontsize=14)
     panels = figure.subplots(n_rows, columns, squeeze=False).flat
     for axes, method in zip(panels, methods, strict=False):  # the last row may be incomplete
-        _draw_regions(axes, regions[regions["method"] == method], densest[method])
+        rows = regions[regions["method"] == method]
+        _draw_regions(axes, rows, densest[method], diagnosis_words(set(rows["diagnosis"]), class_names))
         axes.set_title(method.replace("_", " "))
     return figure
 
@@ -180,29 +189,34 @@ def _draw_confidence(axes: Axes, statistics: pd.DataFrame, correlations: Mapping
     axes.set_ylabel("mean |attribution| over its method's median")
 
 
-def _draw_classes(axes: Axes, statistics: pd.DataFrame, methods: Sequence[str]) -> None:
+def _draw_classes(
+    axes: Axes, statistics: pd.DataFrame, methods: Sequence[str], words: Mapping[str, str]
+) -> None:
     for index, method in enumerate(methods):
         rows = statistics[statistics["method"] == method]
         strength = _relative_strength(rows)
         for offset, (name, colour) in zip((-0.2, 0.2), _CLASS_COLOURS.items(), strict=True):
             _draw_box(axes, strength[(rows["class"] == name).to_numpy()], index + offset, 0.32, colour)
     for name, colour in _CLASS_COLOURS.items():
-        axes.scatter([], [], s=24, color=colour, label=name)
+        axes.scatter([], [], s=24, color=colour, label=words[name])
     axes.legend(fontsize=9)
     set_method_ticks(axes, methods)
-    axes.set_title("HC against TLE (true class)")
+    axes.set_title(f"{words['HC']} against {words['TLE']} (true class)")
     axes.set_ylabel("mean |attribution| over its method's median")
 
 
 def _draw_profiles(
-    axes: Axes, profiles: Mapping[tuple[str, str], np.ndarray], methods: Sequence[str]
+    axes: Axes,
+    profiles: Mapping[tuple[str, str], np.ndarray],
+    methods: Sequence[str],
+    words: Mapping[str, str],
 ) -> None:
     styles = {"HC": "--", "TLE": "-"}
     for (method, name), profile in profiles.items():
         colour = method_colour(methods.index(method))
         axes.plot(100 * profile, styles[name], color=colour, linewidth=1.3)
     for name, style in styles.items():
-        axes.plot([], [], style, color="black", label=name)
+        axes.plot([], [], style, color="black", label=words[name])
     for index, method in enumerate(methods):
         axes.plot([], [], color=method_colour(index), label=method.replace("_", " "))
     axes.legend(fontsize=8, ncols=2)
@@ -229,17 +243,16 @@ def _draw_agreement(axes: Axes, agreement: pd.DataFrame) -> None:
 # --- Panels of regions --------------------------------------------------------------------------
 
 
-def _draw_regions(axes: Axes, rows: pd.DataFrame, names: Sequence[str]) -> None:
-    """Draw one method's regions from the top down, a box for each diagnosis."""
-    diagnoses = [name for name in _DIAGNOSIS_COLOURS if (rows["diagnosis"] == name).any()]
+def _draw_regions(axes: Axes, rows: pd.DataFrame, names: Sequence[str], diagnoses: Mapping[str, str]) -> None:
+    """Draw one method's regions from the top down, a box for each diagnosis; `diagnoses` has its word."""
     for position, region in enumerate(names):
         for index, name in enumerate(diagnoses):
             density = rows[(rows["region"] == region) & (rows["diagnosis"] == name)]["density"]
             offset = 0.26 * (index - (len(diagnoses) - 1) / 2)
             colour = _DIAGNOSIS_COLOURS[name]
             _draw_box(axes, density.to_numpy(float), position + offset, 0.2, colour, vertical=False)
-    for name in diagnoses:
-        axes.scatter([], [], s=24, color=_DIAGNOSIS_COLOURS[name], label=name)
+    for name, word in diagnoses.items():
+        axes.scatter([], [], s=24, color=_DIAGNOSIS_COLOURS[name], label=word)
     axes.axvline(1, color="0.5", linewidth=1, linestyle=":")
     axes.set_yticks(range(len(names)), [name[:_MAX_REGION_NAME] for name in names], fontsize=9)
     axes.set_ylim(len(names) - 0.4, -0.6)

@@ -44,7 +44,7 @@ def group_figure(view: MapView, magnitude: np.ndarray, magnitude_scale: float) -
 
 
 def difference_figure(
-    view: MapView, score: np.ndarray, p: np.ndarray, threshold: float, significant: float
+    view: MapView, score: np.ndarray, outlined: np.ndarray, threshold: float, score_unit: str
 ) -> np.ndarray:
     """Draw the difference of two groups at the key slices, faded where it is not significant.
 
@@ -55,10 +55,13 @@ def difference_figure(
     ----------
     view : MapView
         `attribution` is the difference of the means.
-    score, p : ndarray
-        As `view.attribution`: the test's statistic, and its corrected p-value.
-    threshold, significant : float
-        The score and the p from which a difference is significant.
+    score : ndarray
+        As `view.attribution`: the test's statistic.
+    outlined : ndarray
+        bool, the same shape: where it is significant.
+    threshold : float
+        The score from which a difference is significant.
+    score_unit : str
 
     Returns
     -------
@@ -71,12 +74,12 @@ def difference_figure(
         "mean scan": [anatomy for anatomy, _ in colours],
         "difference": [difference for _, difference in colours],
         "score": [
-            highlighted(anatomy, slice_score / score_scale, _SCORE_SCALE, slice_p <= significant)
-            for (anatomy, _), slice_score, slice_p in zip(colours, score, p, strict=True)
+            highlighted(anatomy, slice_score / score_scale, _SCORE_SCALE, slice_outlined)
+            for (anatomy, _), slice_score, slice_outlined in zip(colours, score, outlined, strict=True)
         ],
     }
     bars = [
         Bar("difference", "signed", view.scale, view.unit),
-        Bar("score", "signed", score_scale, f"standard errors of HC; significant from {threshold:.1f}"),
+        Bar("score", "signed", score_scale, f"{score_unit}; significant from {threshold:.1f}"),
     ]
     return montage(view, rows, bars)

@@ -12,7 +12,7 @@ import numpy as np
 from mri_saliency.attribution.methods import METHODS, Method
 from mri_saliency.cohort.common_space import CommonSpace
 from mri_saliency.cohort.group_figures import difference_figure, group_figure
-from mri_saliency.cohort.groups import GROUPS, group_means
+from mri_saliency.cohort.groups import DIFFERENCE, GROUPS, group_means, group_titles
 from mri_saliency.cohort.permutation_test import (
     MIN_MAPS,
     N_PERMUTATIONS,
@@ -24,15 +24,13 @@ from mri_saliency.inputs.grid import upright
 from mri_saliency.inputs.preprocessing import intensity_window
 from mri_saliency.maps.colours import colour_scale
 from mri_saliency.maps.figures import MapView
-from mri_saliency.maps.image import to_nifti
+from mri_saliency.maps.image import Meaning, estimate, neg_log10_p, p_value, t_score, to_nifti
 from mri_saliency.maps.statistics import MapStatistics
 from mri_saliency.output.files import write_nifti, write_picture
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
 from mri_saliency.runtime.workers import Workers
 
-DIFFERENCE = "TLE_minus_HC"
-DIFFERENCE_TITLE = "TLE minus HC"
 _RELATIVE = "times the mean magnitude"  # unit of the difference
 
 
@@ -95,12 +93,9 @@ class _MethodMaps:
         """Open a scan's map in units of its mean magnitude: its distribution, without its strength."""
         return self.open_map(scan) / np.float32(scan.abs_mean or 1)
 
-    def write_image(
-        self, name: str, values: np.ndarray, description: str, *, nearest: bool = False, fill: float = 0.0
-    ) -> None:
+    def write_image(self, name: str, values: np.ndarray, description: str, meaning: Meaning) -> None:
         """Write a map of a group as NIfTI image on the common grid."""
-        description = f"{self.method.name}, {description}"
-        image = to_nifti(values, self.space.grid, description, nearest=nearest, fill=fill)
+        image = to_nifti(values, self.space.grid, f"{self.method.name}, {description}", meaning)
         write_nifti(self.folder.group_map(self.method.name, f"{name}.nii.gz"), image)
 
     def write_figure(self, name: str, picture: np.ndarray) -> Path:
@@ -140,11 +135,15 @@ def _write_means(maps: _MethodMaps) -> dict[str, Path]:
     scale = max(colour_scale(mean.signed) for mean in means.values())
     magnitude_scale = max(colour_scale(mean.magnitude) for mean in means.values())
     unit = maps.method.unit
+    signed = estimate(unit, scale, signed=maps.method.signed)
+    magnitude = estimate(unit, magnitude_scale, signed=False)
+    titles = group_titles(maps.space.class_names)
     figures = {}
     for name, mean in means.items():
-        maps.write_image(f"{name}_mean", mean.signed, f"mean of {mean.n} {name}, {unit}{caveat}")
-        maps.write_image(f"{name}_magnitude", mean.magnitude, f"mean magnitude of {mean.n} {name}, {unit}")
-        title = f"{GROUPS[name].title}: mean of {mean.n} scan{'s' if mean.n > 1 else ''}"
+        of_group = f"of {mean.n} {name}, {unit}"
+        maps.write_image(f"{name}_mean", mean.signed, f"mean {of_group}{caveat}", signed)
+        maps.write_image(f"{name}_magnitude", mean.magnitude, f"mean magnitude {of_group}", magnitude)
+        title = f"{titles[name]}: mean of {mean.n} scan{'s' if mean.n > 1 else ''}"
         view = maps.view(mean.signed, title, f"all groups of a method share one scale{caveat}", scale)
         picture = group_figure(view, maps.shown(mean.magnitude), magnitude_scale)
         figures[name] = maps.write_figure(name, picture)
@@ -161,10 +160,22 @@ def _write_difference(maps: _MethodMaps) -> dict[str, Path]:
     means = group_means(openers, {"HC": ~is_tle, "TLE": is_tle})
     difference = means["TLE"].signed - means["HC"].signed
     test = compare_groups(openers, is_tle, maps.space.brain)
-    maps.write_image(f"{DIFFERENCE}_difference", difference, f"TLE less HC, {_RELATIVE}")
-    maps.write_image(f"{DIFFERENCE}_score", test.score, "TLE less HC, standard errors", nearest=True)
-    maps.write_image(f"{DIFFERENCE}_p", test.p, "p, family-wise corrected", nearest=True, fill=1.0)
+    _write_test(maps, difference, test)
     return {DIFFERENCE: maps.write_figure(DIFFERENCE, _draw_difference(maps, difference, test))}
+
+
+def _write_test(maps: _MethodMaps, difference: np.ndarray, test: Comparison) -> None:
+    """Write the difference and its test as images: the score, p, and -log10 p, which is 0 in air."""
+    relative = estimate("mean magnitudes", colour_scale(difference), signed=True)
+    maps.write_image(f"{DIFFERENCE}_difference", difference, f"TLE less HC, {_RELATIVE}", relative)
+    score = t_score(colour_scale(test.score), degrees_of_freedom=test.n_controls - 1)
+    maps.write_image(f"{DIFFERENCE}_score", test.score, "TLE less HC, standard errors", score)
+    maps.write_image(f"{DIFFERENCE}_p", test.p, "p, family-wise corrected", p_value(SIGNIFICANT))
+    smallest = 1 / (N_PERMUTATIONS + 1)  # of a score that no relabelling reaches
+    log_p = neg_log10_p(SIGNIFICANT, smallest)
+    maps.write_image(
+        f"{DIFFERENCE}_neg_log10_p", np.log10(1 / test.p), "-log10 p, family-wise corrected", log_p
+    )
 
 
 def _draw_difference(maps: _MethodMaps, difference: np.ndarray, test: Comparison) -> np.ndarray:
@@ -175,7 +186,9 @@ def _draw_difference(maps: _MethodMaps, difference: np.ndarray, test: Comparison
         f"significant {where}: opaque and outlined "
         f"(p ≤ {SIGNIFICANT} family-wise, {N_PERMUTATIONS} permutations)"
     )
-    title = f"{DIFFERENCE_TITLE}: {test.n_cases} and {test.n_controls} scans"
+    names = maps.space.class_names
+    title = f"{group_titles(names)[DIFFERENCE]}: {test.n_cases} and {test.n_controls} scans"
     view = maps.view(difference, title, subtitle, colour_scale(difference))
     view = replace(view, signed=True, unit=_RELATIVE)
-    return difference_figure(view, maps.shown(test.score), maps.shown(test.p), test.threshold, SIGNIFICANT)
+    outlined, score_unit = maps.shown(test.p) <= SIGNIFICANT, f"standard errors of {names.hc}"
+    return difference_figure(view, maps.shown(test.score), outlined, test.threshold, score_unit)

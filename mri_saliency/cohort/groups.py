@@ -2,31 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mri_saliency.cohort.permutation_test import OpenMap
+from mri_saliency.inputs.scan_table import ClassNames
 from mri_saliency.maps.statistics import MapStatistics
 
 
 @dataclass(frozen=True)
 class Group:
-    """A group of a cohort's scans: its title in figures, and which scans belong to it."""
+    """A group of a cohort's scans: its title, with places for the classes' words, and its members."""
 
     title: str
     has_member: Callable[[MapStatistics], bool]
 
 
 GROUPS: dict[str, Group] = {  # by their names in file names
-    "HC": Group("HC", lambda scan: not scan.is_tle),
-    "TLE": Group("TLE", lambda scan: scan.is_tle),
-    "left": Group("TLE, focus on the left", lambda scan: scan.diagnosis == "left"),
-    "right": Group("TLE, focus on the right", lambda scan: scan.diagnosis == "right"),
-    "TLE_correct": Group("TLE, predicted TLE", lambda scan: scan.is_tle and scan.predicts_tle),
-    "TLE_wrong": Group("TLE, predicted HC", lambda scan: scan.is_tle and not scan.predicts_tle),
+    "HC": Group("{hc}", lambda scan: not scan.is_tle),
+    "TLE": Group("{tle}", lambda scan: scan.is_tle),  # all patients, those without a side too
+    "left": Group("{tle}, focus on the left", lambda scan: scan.diagnosis == "left"),
+    "right": Group("{tle}, focus on the right", lambda scan: scan.diagnosis == "right"),
+    "TLE_correct": Group("{tle}, predicted {tle}", lambda scan: scan.is_tle and scan.predicts_tle),
+    "TLE_wrong": Group("{tle}, predicted {hc}", lambda scan: scan.is_tle and not scan.predicts_tle),
 }
+DIFFERENCE = "TLE_minus_HC"  # its name in file names
+
+
+def group_titles(names: ClassNames) -> dict[str, str]:
+    """Return the titles of the groups and of `DIFFERENCE`, in figures and the report."""
+    templates = {name: group.title for name, group in GROUPS.items()} | {DIFFERENCE: "{tle} minus {hc}"}
+    return {name: template.format(hc=names.hc, tle=names.tle) for name, template in templates.items()}
+
+
+def class_words(names: ClassNames) -> dict[str, str]:
+    """Return what the classes HC and TLE are called."""
+    return {"HC": names.hc, "TLE": names.tle}
+
+
+def diagnosis_words(diagnoses: Collection[str], names: ClassNames) -> dict[str, str]:
+    """Return what those diagnoses that occur are called, in the order in which they are shown."""
+    has_sides = "left" in diagnoses or "right" in diagnoses
+    without_side = f"{names.tle}, side unknown" if has_sides else names.tle
+    words = {"HC": names.hc, "left": "left", "right": "right", "TLE": without_side}
+    return {diagnosis: word for diagnosis, word in words.items() if diagnosis in diagnoses}
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,8 @@ import pandas as pd
 from mri_saliency.cohort.atlas import Atlas
 from mri_saliency.cohort.figures import region_figure
 from mri_saliency.inputs.grid import INPUT_SIZE
+from mri_saliency.inputs.scan_table import ClassNames
+from mri_saliency.maps.figures import DEFAULT_CLASS_NAMES
 from mri_saliency.output.files import write_figure, write_or_remove_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
@@ -24,7 +26,11 @@ _GRIDS_AT_A_TIME = 4  # whose labels a worker keeps
 
 
 def measure_regions(
-    folder: OutputFolder, records: list[MapRecord], atlas: Atlas, workers: Workers
+    folder: OutputFolder,
+    records: list[MapRecord],
+    atlas: Atlas,
+    workers: Workers,
+    class_names: ClassNames = DEFAULT_CLASS_NAMES,
 ) -> pd.DataFrame:
     """Divide every map among an atlas's regions; write the table and its figure.
 
@@ -45,7 +51,7 @@ def measure_regions(
     table = pd.DataFrame([row for job in work for row in job.result()])
     write_or_remove_table(folder.regions, table.drop(columns="diagnosis", errors="ignore"))
     if len(table):
-        write_figure(folder.region_figure, region_figure(table, densest(table)))
+        write_figure(folder.region_figure, region_figure(table, densest(table), class_names))
     return table
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,11 +12,20 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mri_saliency.cohort.group_maps import DIFFERENCE, DIFFERENCE_TITLE
-from mri_saliency.cohort.groups import GROUPS
+from mri_saliency.cohort.groups import DIFFERENCE, class_words, diagnosis_words, group_titles
 from mri_saliency.cohort.regions import densest
-from mri_saliency.cohort.report_data import classification, region_means, scan_entries
+from mri_saliency.cohort.report_data import (
+    Classification,
+    classification,
+    failure_entries,
+    input_warnings,
+    region_means,
+    scan_entries,
+)
+from mri_saliency.inputs.scan_table import ClassNames
 from mri_saliency.maps.comparison import agreement_matrix
+from mri_saliency.maps.figures import DEFAULT_CLASS_NAMES
+from mri_saliency.maps.statistics import MapStatistics
 from mri_saliency.output.files import data_url, read_table, relative_url, write_text
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord, in_order
@@ -39,6 +49,9 @@ class Findings:
         From `mri_saliency.cohort.alarms.judge_sanity_checks`.
     alarms : list of str
         From `mri_saliency.cohort.alarms.find_alarms`.
+    notes : list of str
+        Which maps and scans are left out, and why, in sentences.
+    class_names : ClassNames
     """
 
     records: list[MapRecord]
@@ -47,6 +60,8 @@ class Findings:
     regions: pd.DataFrame | None
     verdicts: dict[str, dict[str, str]]
     alarms: list[str]
+    notes: list[str] = field(default_factory=list)
+    class_names: ClassNames = DEFAULT_CLASS_NAMES
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +71,13 @@ class Report:
     Attributes
     ----------
     run : dict
-        The content of run.json.
+        The content of run.json; its ``skipped_rows`` may be missing.
     records : sequence of MapRecord
         The maps, in the order of `mri_saliency.output.record.in_order`.
     alarms : list of str
         What needs a look, in sentences.
+    notes : list of str
+        Which maps and scans are left out, and why, in sentences.
     figures : dict
         "summary" (the cohort's) and, if they exist, "regions" and "checks" -> path of a PNG.
     group_figures : dict
@@ -79,6 +96,7 @@ class Report:
         The rows of failures.csv.
     embedded : bool
         Whether the page contains its pictures, so that they are not links.
+    class_names : ClassNames
     """
 
     run: dict
@@ -92,7 +110,9 @@ class Report:
     densest: Mapping[str, Sequence[str]] = field(default_factory=dict)
     verdicts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     failures: list[dict] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     embedded: bool = False
+    class_names: ClassNames = DEFAULT_CLASS_NAMES
 
 
 def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> None:
@@ -104,7 +124,7 @@ def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> No
         figures["regions"] = folder.region_figure
     if findings.verdicts and folder.check_figure.exists():
         figures["checks"] = folder.check_figure
-    titles = {name: group.title for name, group in GROUPS.items()} | {DIFFERENCE: DIFFERENCE_TITLE}
+    titles = group_titles(findings.class_names)
     failures = read_table(folder.failures)
     report = Report(
         run=folder.last_run(),
@@ -124,7 +144,9 @@ def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> No
         densest=densest(findings.regions) if has_regions else {},
         verdicts=findings.verdicts,
         failures=[] if failures is None else failures.to_dict("records"),
+        notes=findings.notes,
         embedded=embed,
+        class_names=findings.class_names,
     )
     link = data_url if embed else partial(relative_url, folder=folder.root)
     write_text(folder.report, render(report, link))
@@ -149,11 +171,18 @@ def render(report: Report, link: Callable[[Path], str]) -> str:
     environment.filters |= {"number": _number, "percent": _percent}
     environment.globals["link"] = link
     methods = list(dict.fromkeys(record.method for record in report.records))
+    statistics = [record.statistics for record in report.records]
     return environment.get_template("report.html").render(
         report=report,
         methods=methods,
         scans=scan_entries(report.records, report.summaries),
-        classifier=classification([record.statistics for record in report.records]),
+        classifiers=_classifiers(statistics),
+        warnings=Counter(input_warnings(statistics).values()).most_common(),
+        skipped=report.run.get("skipped_rows", []),
+        failures=failure_entries(report.failures),
+        words=class_words(report.class_names),
+        difference=group_titles(report.class_names)[DIFFERENCE],
+        diagnoses=diagnosis_words({row.diagnosis for row in statistics}, report.class_names),
         agreement={
             measure: agreement_matrix(report.agreement, methods, measure)
             for measure in ("rank_correlation", "top_overlap")
@@ -161,6 +190,15 @@ def render(report: Report, link: Callable[[Path], str]) -> str:
         },
         regions=region_means(report.regions, report.densest),
     )
+
+
+def _classifiers(statistics: list[MapStatistics]) -> dict[str, Classification]:
+    """Return how the classifier did on all scans and, if there are such, on those with an input warning."""
+    with_warning = input_warnings(statistics)
+    parts = {"all scans": statistics}
+    if with_warning:
+        parts["with input warning"] = [row for row in statistics if row.subject_id in with_warning]
+    return {title: classification(rows) for title, rows in parts.items()}
 
 
 def _number(value: float | None, digits: int = 2) -> str:

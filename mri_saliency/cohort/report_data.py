@@ -69,6 +69,15 @@ def classification(statistics: Sequence[MapStatistics]) -> Classification:
     )
 
 
+def input_warnings(statistics: Sequence[MapStatistics]) -> dict[str, str]:
+    """Return the scans with an input warning -> the warning; maps of earlier versions have none."""
+    warnings: dict[str, str] = {}
+    for row in statistics:
+        if row.input_warning:
+            warnings.setdefault(row.subject_id, row.input_warning)
+    return warnings
+
+
 def _roc_points(scores: np.ndarray, is_positive: np.ndarray) -> list[tuple[float, float]]:
     """Return the ROC curve's points (false positive rate, true positive rate), one for each score."""
     order = np.argsort(-scores, kind="stable")
@@ -100,6 +109,7 @@ class ScanEntry:
     predicted: str  # "HC" or "TLE"
     confidence: float
     correct: bool
+    warning: str  # about its input; empty if there is none
     maps: list[MapEntry]
 
 
@@ -115,6 +125,7 @@ def scan_entries(records: Sequence[MapRecord], summaries: Mapping[tuple[str, str
     by_scan: dict[str, list[MapStatistics]] = {}
     for record in records:
         by_scan.setdefault(record.subject_id, []).append(record.statistics)
+    warnings = input_warnings([record.statistics for record in records])
     entries = []
     for subject_id, maps in by_scan.items():
         scan = maps[0]
@@ -126,6 +137,7 @@ def scan_entries(records: Sequence[MapRecord], summaries: Mapping[tuple[str, str
                 predicted="TLE" if scan.predicts_tle else "HC",
                 confidence=scan.confidence,
                 correct=scan.predicts_tle == scan.is_tle,
+                warning=warnings.get(subject_id, ""),
                 maps=[
                     MapEntry(
                         method=row.method,
@@ -139,6 +151,23 @@ def scan_entries(records: Sequence[MapRecord], summaries: Mapping[tuple[str, str
             )
         )
     return sorted(entries, key=lambda entry: (entry.correct, entry.confidence))
+
+
+@dataclass(frozen=True)
+class FailureEntry:
+    """A row of the report's table of failures: a scan's maps that failed for one reason."""
+
+    subject_id: str
+    methods: list[str]
+    reason: str
+
+
+def failure_entries(failures: Sequence[Mapping[str, str]]) -> list[FailureEntry]:
+    """Return an entry for each scan and reason; `failures` are the rows of failures.csv."""
+    methods: dict[tuple[str, str], list[str]] = {}
+    for row in failures:
+        methods.setdefault((row["subject_id"], row["reason"]), []).append(row["method"])
+    return [FailureEntry(subject_id, names, reason) for (subject_id, reason), names in methods.items()]
 
 
 def region_means(regions: pd.DataFrame, densest: Mapping[str, Sequence[str]]) -> dict[str, list[dict]]:

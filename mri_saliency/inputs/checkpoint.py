@@ -14,7 +14,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.file_identity import sha256_of_file
-from mri_saliency.inputs.weights_file import read_weights
+from mri_saliency.inputs.weights_file import STEM, read_weights
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ VARIANTS = {
     "M": Variant(torchvision.models.efficientnet_v2_m, 1120),
     "L": Variant(torchvision.models.efficientnet_v2_l, 1548),
 }
-_STEM, _HEAD = "features.0.0.weight", "classifier.1.weight"
+_HEAD = "classifier.1.weight"
+_PICTURE_CHANNELS = {1: "grey pictures", 3: "colour pictures, such as ImageNet's"}
 _DEFAULT_DROPOUT = 0.5
 _MAX_LISTED_PROBLEMS = 4  # tensors that an error lists before "and N more"
 
@@ -82,19 +83,21 @@ def load_checkpoint(path: Path, parameters_path: Path | None = None) -> Checkpoi
     ------
     UserError
         The file is missing, truncated, not PyTorch's, a pickled module, not an EfficientNetV2,
-        or has missing, misshapen or non-finite tensors.
+        takes pictures of 1 or 3 channels, or has missing, misshapen or non-finite tensors.
     """
     parameters = read_parameters(parameters_path) if parameters_path else {}
     state = read_weights(path)
     dropout = parameters.get("dropout_rate", _DEFAULT_DROPOUT)
     variant, network = _match_architecture(state, dropout, path)
     _check_tensors(state, network.state_dict(), variant, path)
+    n_slices = state[STEM].shape[1]
+    _check_channels(n_slices, path)
     weights = {name: tensor.float() for name, tensor in state.items()}
     network.load_state_dict(weights, strict=False, assign=True)
     return Checkpoint(
         network=prepare_for_attribution(network),
         variant=variant,
-        n_slices=state[_STEM].shape[1],
+        n_slices=n_slices,
         n_logits=state[_HEAD].shape[0],
         parameters=parameters,
         path=path,
@@ -164,7 +167,7 @@ def _match_architecture(state: Mapping[str, Tensor], dropout: float, path: Path)
     """Return the variant with the most tensors of equal name and shape, and its network without weights."""
     n_slices, n_logits = (
         state[name].shape[axis] if name in state and state[name].ndim > axis else 1
-        for name, axis in ((_STEM, 1), (_HEAD, 0))
+        for name, axis in ((STEM, 1), (_HEAD, 0))
     )
     best, best_share = None, 0.0
     # building one takes half a second, so the most probable is first
@@ -213,4 +216,14 @@ def _check_tensors(
         raise UserError(
             f"{path}: the weights do not make an EfficientNetV2-{variant}: {listed}"
             + (f"; and {more} more." if more > 0 else ".")
+        )
+
+
+def _check_channels(n_channels: int, path: Path) -> None:
+    """Raise UserError for a network of pictures, whose input channels are no slices."""
+    if n_channels in _PICTURE_CHANNELS:
+        raise UserError(
+            f"{path}: the network has {n_channels} input channel(s), as one for "
+            f"{_PICTURE_CHANNELS[n_channels]}; expected one that was trained on scans, with the coronal "
+            "slices as input channels, such as 115. Name its checkpoint with --model_path."
         )

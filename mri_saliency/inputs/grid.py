@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -15,6 +16,8 @@ FIRST_SLICE = 10  # first coronal slice of a real scan that the laboratory's net
 
 TRAINED_SHAPES = ((113, 137, 113), (112, 136, 112))  # CAT12's grid; the synthetic volumes'
 TRAINED_VOXEL_SIZE_MM = 1.5
+_MAX_OFF_DIAGONAL_COSINE = 0.01  # between a voxel axis and another axis in mm: 0.6 degrees
+_MAX_NAMED_SCANS = 3
 
 Affine = tuple[tuple[float, ...], ...]  # four rows of four
 
@@ -124,11 +127,48 @@ def difference_from_training_grid(grid: Grid) -> str | None:
         if np.abs(voxel_size_mm / TRAINED_VOXEL_SIZE_MM - 1).max() > 0.01:
             found = " x ".join(f"{size:.3g}" for size in voxel_size_mm)
             return f"voxels of {found} mm, not {TRAINED_VOXEL_SIZE_MM} mm"
+        cosines = np.abs(steps / voxel_size_mm)
+        largest = cosines[~np.eye(3, dtype=bool)].max()
+        if largest > _MAX_OFF_DIAGONAL_COSINE:
+            degrees = np.degrees(np.arcsin(min(largest, 1)))
+            return f"its voxel axes are rotated by {degrees:.1f} degrees against the axes in mm"
         if (np.diag(steps)[1:] < 0).any():
             return "its y or z axis runs backward, toward posterior or inferior"
     if grid.shape not in TRAINED_SHAPES:
         return f"shape {grid.shape}, not {' or '.join(map(str, TRAINED_SHAPES))}"
     return None
+
+
+def mixed_directions(grids: Mapping[str, Grid]) -> tuple[str | None, set[str]]:
+    """Find the scans whose x axis runs the other way than that of most scans.
+
+    Parameters
+    ----------
+    grids : mapping
+        subject_id -> grid. Those without affine do not count.
+
+    Returns
+    -------
+    warning : str or None
+        None if all x axes run one way.
+    fewer : set of str
+        The subject_ids of the scans on the smaller side; of equal sides, those that run to the left.
+    """
+    to_right = [name for name, grid in grids.items() if grid.affine is not None and grid.affine[0][0] > 0]
+    to_left = [name for name, grid in grids.items() if grid.affine is not None and grid.affine[0][0] <= 0]
+    if not to_right or not to_left:
+        return None, set()
+    fewer = min(to_left, to_right, key=len)
+    named = ", ".join(fewer[:_MAX_NAMED_SCANS])
+    if len(fewer) > _MAX_NAMED_SCANS:
+        named += f" and {len(fewer) - _MAX_NAMED_SCANS} more"
+    warning = (
+        f"the x axis runs to the right in {len(to_right)} of the scans and to the left in {len(to_left)}. "
+        f"The network sees voxels in the file's order, so left and right are exchanged for it in {named}, "
+        "and these maps cannot be compared side by side with the others'. Bring all files to the "
+        "direction of the training data."
+    )
+    return warning, set(fewer)
 
 
 def orientation_to(grid: Grid, common: Grid) -> Literal["same", "mirrored"] | None:

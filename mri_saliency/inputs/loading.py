@@ -15,7 +15,7 @@ import numpy as np
 
 from mri_saliency.errors import UserError, failure_message
 from mri_saliency.inputs.file_identity import FileIdentity
-from mri_saliency.inputs.grid import FIRST_SLICE, Grid, upright
+from mri_saliency.inputs.grid import FIRST_SLICE, Grid, difference_from_training_grid, upright
 from mri_saliency.inputs.preprocessing import (
     brain_mask,
     intensity_window,
@@ -24,7 +24,7 @@ from mri_saliency.inputs.preprocessing import (
     z_scored,
 )
 from mri_saliency.inputs.scan_table import Scan
-from mri_saliency.inputs.volume_file import is_synthetic, read_volume
+from mri_saliency.inputs.volume_file import is_synthetic, read_volume, zero_missing
 
 if TYPE_CHECKING:
     from mri_saliency.runtime.workers import Workers
@@ -42,10 +42,13 @@ class Volume:
         float32 (n_slices, 128, 128): coronal slices x (left-right) x (inferior-superior), in
         the scan's voxel order.
     grid : Grid
+    warning : str or None
+        What was unusual about the voxels.
     """
 
     network_input: np.ndarray
     grid: Grid
+    warning: str | None = None
 
 
 def load_volume(path: Path, n_slices: int, first_slice: int = FIRST_SLICE) -> Volume:
@@ -54,7 +57,7 @@ def load_volume(path: Path, n_slices: int, first_slice: int = FIRST_SLICE) -> Vo
     A real scan (``.nii``, ``.nii.gz``, ``.mgz``, ``.npy``) is z-scored over the whole volume; a
     synthetic one (``.pkl``) is normalised already, and its slice 0 is a real scan's slice 1. Then
     coronal slices `first_slice` onward (of a real scan), bilinear to 112 x 112, zero-padded to
-    128 x 128.
+    128 x 128. A real scan's NaN voxels outside the brain count as 0, with a warning.
 
     Raises
     ------
@@ -62,7 +65,7 @@ def load_volume(path: Path, n_slices: int, first_slice: int = FIRST_SLICE) -> Vo
         The file cannot be read, is not one 3-D volume of finite and varying numbers, its axes
         are not (left-right, posterior-anterior, inferior-superior), or it has too few slices.
     """
-    voxels, affine, space_code = read_volume(path)
+    voxels, affine, space_code = read_volume(path, nan_allowed=not is_synthetic(path))
     if is_synthetic(path):
         first_slice = max(first_slice - _SYNTHETIC_CROP, 0)
     if voxels.shape[1] < first_slice + n_slices:
@@ -70,12 +73,13 @@ def load_volume(path: Path, n_slices: int, first_slice: int = FIRST_SLICE) -> Vo
             f"{path}: has {voxels.shape[1]} coronal slices (shape {voxels.shape}); the network takes "
             f"{n_slices}, from slice {first_slice} to {first_slice + n_slices - 1}."
         )
+    voxels, warning = zero_missing(voxels, path)
     if voxels.min() == voxels.max():
         raise UserError(f"{path}: every voxel is {voxels.flat[0]:g}; a constant volume has no brain in it.")
     if not is_synthetic(path):
         voxels = z_scored(voxels)
     grid = Grid(voxels.shape, affine, space_code, first_slice, n_slices)
-    return Volume(to_network_input(voxels, n_slices, first_slice), grid)
+    return Volume(to_network_input(voxels, n_slices, first_slice), grid, warning)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +98,8 @@ class ScanContext:
         float32 (key slices, height, width): the key slices, upright, without pad.
     window : tuple of float
         Intensities drawn black and white.
+    input_warning : str or None
+        How the scan differs from the training data, and what was unusual about its voxels.
     """
 
     scan: Scan
@@ -102,6 +108,7 @@ class ScanContext:
     brain: np.ndarray
     anatomy: np.ndarray
     window: tuple[float, float]
+    input_warning: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +148,7 @@ def load_scan(scan: Scan, *, n_slices: int, first_slice: int, key_slices: Sequen
     start_s = time.process_time()
     volume = load_volume(scan.path, n_slices, first_slice)
     slices = unpad(volume.network_input)
+    warnings = (difference_from_training_grid(volume.grid), volume.warning)
     context = ScanContext(
         scan=scan,
         source=FileIdentity.of(scan.path),
@@ -148,6 +156,7 @@ def load_scan(scan: Scan, *, n_slices: int, first_slice: int, key_slices: Sequen
         brain=brain_mask(volume.network_input),
         anatomy=upright(slices[list(key_slices)], volume.grid),
         window=intensity_window(slices),
+        input_warning="; ".join(filter(None, warnings)) or None,
     )
     return LoadedScan(context, volume.network_input, time.process_time() - start_s)
 

@@ -9,6 +9,7 @@ import numpy as np
 from mri_saliency.inputs.grid import FIRST_SLICE, PAD, RESIZED
 
 _TISSUE_FRACTION = 0.1  # of the way from air to the brightest pixels
+_BRIGHT_PERCENTILE = 99.9  # of a scan's intensities: its brightest pixels, less outliers
 _WHITE_PERCENTILE = 99.8  # of a scan's intensities: drawn white
 
 
@@ -68,14 +69,37 @@ def brain_mask(network_input: np.ndarray) -> np.ndarray:
     """
     slices = unpad(network_input)
     air = _air(network_input)
-    bright = np.percentile(slices[::2, ::2, ::2], 99.9)
-    tissue = slices > air + _TISSUE_FRACTION * (bright - air)
+    bright = np.percentile(slices[::2, ::2, ::2], _BRIGHT_PERCENTILE)
+    return pad(_surrounded(slices > air + _TISSUE_FRACTION * (bright - air), axes=(1, 2)))
+
+
+def missing_inside_brain(voxels: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    """Return which missing voxels of a grey-matter image lie inside the brain: bool (x, y, z).
+
+    A voxel is inside if tissue, brighter than a tenth of the 99.9th percentile, lies on both its
+    sides along all three axes. In a volume without tissue, all are inside.
+
+    Parameters
+    ----------
+    voxels : ndarray
+        float (x, y, z), 0 where voxels are missing.
+    missing : ndarray
+        bool (x, y, z).
+    """
+    tissue = voxels > _TISSUE_FRACTION * max(np.percentile(voxels, _BRIGHT_PERCENTILE), 0)
+    return missing & _surrounded(tissue, axes=(0, 1, 2)) if tissue.any() else missing
+
+
+def _surrounded(tissue: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    """Return which voxels are tissue or have it on both sides, along each of `axes`: bool."""
     inside = np.ones_like(tissue)
-    for axis, index in ((1, np.arange(RESIZED)[:, None]), (2, np.arange(RESIZED))):
+    for axis in axes:
+        n = tissue.shape[axis]
+        index = np.arange(n).reshape([n if other == axis else 1 for other in range(tissue.ndim)])
         first = tissue.argmax(axis, keepdims=True)  # 0 also for a line without tissue
-        last = RESIZED - 1 - np.flip(tissue, axis).argmax(axis, keepdims=True)
+        last = n - 1 - np.flip(tissue, axis).argmax(axis, keepdims=True)
         inside &= (index >= first) & (index <= last) & tissue.any(axis, keepdims=True)
-    return pad(inside)
+    return inside
 
 
 def intensity_window(slices: np.ndarray) -> tuple[float, float]:

@@ -1,20 +1,21 @@
-"""The table of scans (val.csv) -> the scans with their ids, labels and diagnoses."""
+"""The table of scans (val.csv) -> the scans with their ids, labels, diagnoses and subjects."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from mri_saliency.errors import UserError
+from mri_saliency.inputs.labels import DEFAULT_LABELS, GROUPS, check_groups, suggest_labels
 from mri_saliency.inputs.subject_ids import subject_ids
+from mri_saliency.inputs.table_file import read_table
 
-LABELS = {"HC": 0, "left": 1, "right": 1}  # diagnosis -> label; 1 is TLE
-PATH_COLUMN = "file"
-DIAGNOSIS_COLUMN = "HC_vs_LTLE_vs_RTLE_string"
+SUBJECT_COLUMN = "sbj_nme"  # read where the table has it and no other is named
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,11 @@ class Scan:
     label : int
         0: HC, 1: TLE.
     diagnosis : str
-        "HC", "left" or "right" (the side of the seizure focus).
+        "HC", "left" or "right" (the side of the seizure focus), or "TLE" (a patient without a side).
     sample_idx : int
         Position among the table's scans, from 0.
+    subject : str
+        The person, who may have several scans; without one, the scan's own id.
     """
 
     subject_id: str
@@ -40,6 +43,47 @@ class Scan:
     label: int
     diagnosis: str
     sample_idx: int
+    subject: str = ""
+
+    def __post_init__(self) -> None:
+        """Make a scan without a subject its own subject."""
+        object.__setattr__(self, "subject", self.subject or self.subject_id)
+
+
+@dataclass(frozen=True)
+class ClassNames:
+    """The words for labels 0 and 1 in figures and the report."""
+
+    hc: str = "HC"
+    tle: str = "TLE"
+
+
+@dataclass(frozen=True)
+class TableColumns:
+    """The columns that are read.
+
+    Attributes
+    ----------
+    path : str
+        The volumes' files.
+    diagnosis : str
+        The values that `labels` translate.
+    subject : str or None
+        The persons. None: `SUBJECT_COLUMN` if the table has it; else each scan is its own subject.
+    """
+
+    path: str = "file"
+    diagnosis: str = "HC_vs_LTLE_vs_RTLE_string"
+    subject: str | None = None
+
+
+@dataclass(frozen=True)
+class SkippedRow:
+    """A row that is no scan of the cohort: its cells of path and diagnosis ("" if empty), and the reason."""
+
+    file: str
+    value: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -52,81 +96,118 @@ class ScanTable:
         In the table's order.
     notes : list of str
         Warnings for the user: a sentence for each kind of row that was left out.
+    skipped : list of SkippedRow
+        The rows that were left out, in the table's order.
     """
 
     scans: list[Scan]
     notes: list[str]
+    skipped: list[SkippedRow]
+
+
+DEFAULT_COLUMNS = TableColumns()
 
 
 def read_scan_table(
-    csv_path: Path, path_column: str = PATH_COLUMN, diagnosis_column: str = DIAGNOSIS_COLUMN
+    csv_path: Path, columns: TableColumns = DEFAULT_COLUMNS, labels: Mapping[str, str] = DEFAULT_LABELS
 ) -> ScanTable:
     """Read the table of scans.
 
-    Rows whose diagnosis is not HC, left or right are left out, as in training; so are rows without
+    Rows whose diagnosis is none of the labels are left out, as in training; so are rows without
     a path, and repeated rows. Relative paths are relative to the table's folder.
+
+    Parameters
+    ----------
+    csv_path : Path
+        Columns are separated by commas, semicolons or tabs.
+    columns : TableColumns
+    labels : mapping
+        Value of the diagnosis column -> "HC", "left", "right" or "TLE".
 
     Raises
     ------
     UserError
-        The table cannot be read, lacks a column, has two diagnoses for one file, or has no scan.
+        The table cannot be read, lacks a column, has two diagnoses for one file, or has no scan; or
+        a label stands for another group.
     """
-    rows = _select_columns(_read_csv(csv_path), csv_path, path_column, diagnosis_column)
-    notes = []
-
-    is_known = rows["diagnosis"].isin(LABELS)
-    if not is_known.all():
-        notes.append(
-            f"{csv_path}: left out {(~is_known).sum()} of {len(rows)} rows whose {diagnosis_column} is "
-            f"none of {', '.join(LABELS)} ({_most_common(rows.loc[~is_known, 'diagnosis'])})."
-        )
-    rows = rows[is_known]
-
-    has_file = rows["file"].notna()
-    if not has_file.all():
-        notes.append(f"{csv_path}: left out {(~has_file).sum()} rows without a {path_column}.")
-    rows = rows[has_file]
-
+    check_groups(labels)
+    wanted = (columns.path, columns.diagnosis, columns.subject or SUBJECT_COLUMN)
+    rows = _select_columns(read_table(csv_path, wanted), csv_path, columns)
+    rows["diagnosis"] = [labels.get(value) for value in rows["value"]]
     folder = csv_path.parent.absolute()
-    rows = rows.assign(path=[os.path.normpath(folder / file) for file in rows["file"]])
-    is_repeated = rows.duplicated(["path", "diagnosis"])
-    if is_repeated.any():
-        first = rows.loc[is_repeated, "file"].iloc[0]
-        notes.append(f"{csv_path}: left out {is_repeated.sum()} repeated rows, the first for {first}.")
-    rows = rows[~is_repeated]
+    rows["path"] = [os.path.normpath(folder / file) if file else None for file in rows["file"]]
 
-    _check_one_diagnosis(rows, csv_path)
-    if rows.empty:
+    rows["reason"], sentences = _reasons_to_skip(rows, columns, labels)
+    notes = [f"{csv_path}: left out {sentence}" for sentence in sentences]
+    kept = rows[rows["reason"] == ""]
+    _check_one_diagnosis(kept, csv_path)
+    if kept.empty:
         raise UserError(
-            f"{csv_path}: no scan to explain; expected rows with a {path_column} and one of "
-            f"{', '.join(LABELS)} in {diagnosis_column}. " + " ".join(notes)
+            f"{csv_path}: no scan to explain; expected rows with a {columns.path} and one of "
+            f"{', '.join(labels)} in {columns.diagnosis}. " + " ".join(notes)
         )
-    return ScanTable(_scans(rows), notes)
+    skipped = rows.loc[rows["reason"] != "", ["file", "value", "reason"]]
+    return ScanTable(_scans(kept), notes, [SkippedRow(*row) for row in skipped.itertuples(index=False)])
 
 
-def _select_columns(
-    table: pd.DataFrame, csv_path: Path, path_column: str, diagnosis_column: str
-) -> pd.DataFrame:
-    """Return the table's columns of paths and diagnoses, as "file" and "diagnosis"."""
-    for column, flag in ((path_column, "--path_column"), (diagnosis_column, "--diagnosis_column")):
-        if column not in table.columns:
+def _select_columns(table: pd.DataFrame, csv_path: Path, columns: TableColumns) -> pd.DataFrame:
+    """Return the cells of paths, diagnoses and subjects as "file", "value" and "subject"; "" if empty."""
+    flags = {"path": "--path_column", "diagnosis": "--diagnosis_column", "subject": "--subject_column"}
+    for kind, flag in flags.items():
+        column = getattr(columns, kind)
+        if column is not None and column not in table.columns:
             found = ", ".join(repr(name) for name in table.columns[:20])
             raise UserError(f"{csv_path}: no column {column!r}; found {found}. Name it with {flag}.")
-    return pd.DataFrame({"file": table[path_column], "diagnosis": table[diagnosis_column]})
+    table = table.fillna("")
+    subject_column = SUBJECT_COLUMN if columns.subject is None else columns.subject
+    has_subjects = subject_column in table.columns
+    return pd.DataFrame(
+        {
+            "file": table[columns.path],
+            "value": table[columns.diagnosis],
+            "subject": table[subject_column].str.strip() if has_subjects else "",
+        }
+    )
+
+
+def _reasons_to_skip(
+    rows: pd.DataFrame, columns: TableColumns, labels: Mapping[str, str]
+) -> tuple[pd.Series, list[str]]:
+    """Return for each row why it is left out, "" for the scans; and a sentence for each reason."""
+    reasons, notes = pd.Series("", rows.index), []
+    unknown = rows["diagnosis"].isna()
+    if unknown.any():
+        reasons[unknown] = f"{columns.diagnosis} is none of {', '.join(labels)}"
+        values = rows.loc[unknown, "value"]
+        option = suggest_labels(values.unique(), labels)
+        notes.append(
+            f"{len(values)} of {len(rows)} rows whose {columns.diagnosis} is none of {', '.join(labels)} "
+            f"({_most_common(values)})."
+            + (f" If they belong to the cohort, name their groups: {option}" if option else "")
+        )
+    without_path = ~unknown & (rows["file"] == "")
+    if without_path.any():
+        reasons[without_path] = f"no {columns.path}"
+        notes.append(f"{without_path.sum()} rows without a {columns.path}.")
+    candidates = rows[reasons == ""]
+    repeated = candidates[candidates.duplicated(["path", "diagnosis"])]
+    if len(repeated):
+        reasons[repeated.index] = "repeated row"
+        notes.append(f"{len(repeated)} repeated rows, the first for {repeated['file'].iloc[0]}.")
+    return reasons, notes
 
 
 def _scans(rows: pd.DataFrame) -> list[Scan]:
     paths = [Path(path) for path in rows["path"]]
+    cells = zip(subject_ids(paths), paths, rows["diagnosis"], rows["subject"], strict=True)
     return [
-        Scan(subject_id, path, LABELS[diagnosis], diagnosis, index)
-        for index, (subject_id, path, diagnosis) in enumerate(
-            zip(subject_ids(paths), paths, rows["diagnosis"], strict=True)
-        )
+        Scan(subject_id, path, GROUPS[diagnosis], diagnosis, index, subject)
+        for index, (subject_id, path, diagnosis, subject) in enumerate(cells)
     ]
 
 
-def _most_common(diagnoses: pd.Series) -> str:
-    counts = Counter("(empty)" if pd.isna(value) else value for value in diagnoses)
+def _most_common(values: pd.Series) -> str:
+    counts = Counter(value or "(empty)" for value in values)
     return ", ".join(f"{value!r}: {count}" for value, count in counts.most_common(5))
 
 
@@ -137,27 +218,5 @@ def _check_one_diagnosis(rows: pd.DataFrame, csv_path: Path) -> None:
         first = disputed[disputed["path"] == disputed["path"].iloc[0]]
         raise UserError(
             f"{csv_path}: {first['file'].iloc[0]} has the diagnoses "
-            f"{' and '.join(first['diagnosis'])}; expected one. Correct the table."
+            f"{' and '.join(first['value'])}; expected one. Correct the table."
         )
-
-
-def _read_csv(csv_path: Path) -> pd.DataFrame:
-    if not os.path.isfile(csv_path):  # unlike Path.is_file, never raises
-        found = "is a folder" if os.path.isdir(csv_path) else "no such file, or no permission to look"
-        raise UserError(f"{csv_path}: {found}; expected the cohort's table. Name it with --csv_path.")
-    try:
-        return pd.read_csv(
-            csv_path,
-            dtype=str,  # cells stay as they are written
-            keep_default_na=False,  # only an empty cell is missing
-            na_values=[""],
-            index_col=False,  # a comma at the end of each row makes no index
-            encoding="utf-8-sig",
-        )
-    except OSError as error:
-        raise UserError(f"{csv_path}: cannot read the table ({error.strerror}).") from error
-    except (ValueError, pd.errors.ParserError) as error:
-        raise UserError(
-            f"{csv_path}: expected a comma-separated table in UTF-8 with a header row; "
-            f"could not read it ({error})."
-        ) from error

@@ -19,7 +19,7 @@ def subject_ids(paths: Sequence[Path]) -> list[str]:
     folder's name before it, and so on upward. Ids are unique even where upper and lower case are the
     same, and hold only letters, digits, ``.``, ``_`` and ``-``.
     """
-    candidates = [list(_candidate_ids(path)) for path in paths]
+    candidates = [list(candidate_ids(path)) for path in paths]
     level = [0] * len(paths)
     while True:
         ids = [names[i] for names, i in zip(candidates, level, strict=True)]
@@ -31,7 +31,7 @@ def subject_ids(paths: Sequence[Path]) -> list[str]:
             level[i] = min(level[i] + 1, len(candidates[i]) - 1)
 
 
-def _candidate_ids(path: Path) -> Iterator[str]:
+def candidate_ids(path: Path) -> Iterator[str]:
     """Yield ids of increasing length; the last ends in a hash of the whole path and so is unique."""
     stem = re.sub(r"\.(nii\.gz|nii|mgz|npy|pkl)$", "", path.name, flags=re.IGNORECASE)
     stem = stem.removeprefix(_CAT12_PREFIX)

@@ -12,20 +12,23 @@ import nibabel as nib
 import numpy as np
 
 from mri_saliency.errors import UserError
+from mri_saliency.inputs.preprocessing import missing_inside_brain
 
 IMAGE_SUFFIXES = (".nii", ".nii.gz", ".mgz")
 ARRAY_SUFFIX, SYNTHETIC_SUFFIX = ".npy", ".pkl"
 _MAX_VOXELS = 320**3  # a file that claims more is refused before memory is allocated
 
 
-def read_volume(path: Path) -> tuple[np.ndarray, np.ndarray | None, int]:
-    """Read a 3-D volume of finite numbers.
+def read_volume(path: Path, *, nan_allowed: bool = False) -> tuple[np.ndarray, np.ndarray | None, int]:
+    """Read a 3-D volume of finite numbers. Axes of length 1 behind the third do not count.
 
     Parameters
     ----------
     path : Path
         ``.nii``, ``.nii.gz``, ``.mgz``: an image, read with its header's scaling; ``.npy``: an
         array; ``.pkl``: a dict whose ``image`` is an array, unpickled without running code.
+    nan_allowed : bool
+        Return NaN voxels as they are; `zero_missing` judges them. Otherwise they are an error.
 
     Returns
     -------
@@ -56,10 +59,47 @@ def read_volume(path: Path) -> tuple[np.ndarray, np.ndarray | None, int]:
         ) from error
     if voxels.dtype.kind not in "fiub":
         raise UserError(f"{path}: expected a volume of real numbers, found dtype {voxels.dtype}.")
-    _check_shape(voxels.shape, path)
-    voxels = voxels.astype(np.float64)
-    _check_finite(voxels, path)
+    voxels = voxels.reshape(_volume_shape(voxels.shape, path)).astype(np.float64)
+    bad = np.isinf(voxels) if nan_allowed else ~np.isfinite(voxels)
+    if bad.any():
+        raise UserError(f"{path}: {bad.sum()} voxels are NaN or infinite, the first at {_first_of(bad)}.")
     return voxels, affine, space_code
+
+
+def zero_missing(voxels: np.ndarray, path: Path) -> tuple[np.ndarray, str | None]:
+    """Set NaN voxels to 0, as SPM's family means them: not measured, because outside the brain.
+
+    Parameters
+    ----------
+    voxels : ndarray
+        float64 (x, y, z), a real scan's.
+    path : Path
+        The scan's file, for the error.
+
+    Returns
+    -------
+    voxels : ndarray
+        The same array if nothing is NaN.
+    warning : str or None
+        None if nothing is NaN.
+
+    Raises
+    ------
+    UserError
+        NaN voxels lie inside the brain, or nothing but them is there.
+    """
+    missing = np.isnan(voxels)
+    if not missing.any():
+        return voxels, None
+    voxels = np.array(voxels)  # in the same order in memory, on which the mean's last digits depend
+    voxels[missing] = 0
+    inside = missing_inside_brain(voxels, missing)
+    if inside.any():
+        raise UserError(
+            f"{path}: {inside.sum()} voxels inside the brain are NaN or infinite, the first at "
+            f"{_first_of(inside)}."
+        )
+    return voxels, "its NaN voxels, all outside the brain, count as 0"
 
 
 def is_synthetic(path: Path) -> bool:
@@ -83,7 +123,7 @@ def _read_any(path: Path) -> tuple[np.ndarray, np.ndarray | None, int]:
 
 def _read_image(path: Path) -> tuple[np.ndarray, np.ndarray | None, int]:
     image = nib.load(path)
-    _check_shape(image.shape, path)  # of the header, before the voxels are read
+    _volume_shape(image.shape, path)  # of the header, before the voxels are read
     affine, space_code = np.asarray(image.affine, np.float64), 0
     if not isinstance(image, nib.MGHImage):
         space_code = int(image.header["sform_code"]) or int(image.header["qform_code"])
@@ -98,7 +138,7 @@ def _read_array(path: Path) -> np.ndarray:
     array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a claimed shape takes no memory
     if not isinstance(array, np.ndarray):
         raise UserError(f"{path}: expected a NumPy array (.npy), found an archive of arrays (.npz).")
-    _check_shape(array.shape, path)
+    _volume_shape(array.shape, path)
     return np.asarray(array)
 
 
@@ -120,11 +160,15 @@ def _read_synthetic(path: Path) -> np.ndarray:
     raise UserError(f"{path}: expected a dict whose 'image' is an array, found {found}.")
 
 
-def _check_shape(shape: tuple[int, ...], path: Path) -> None:
+def _volume_shape(shape: tuple[int, ...], path: Path) -> tuple[int, int, int]:
+    """Return a volume's shape without axes of length 1 behind the third; raise UserError if not 3-D."""
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
     if len(shape) != 3:
         raise UserError(f"{path}: expected a 3-D volume, found {len(shape)}-D (shape {tuple(shape)}).")
     if not 0 < math.prod(shape) <= _MAX_VOXELS:
         raise UserError(f"{path}: claims the shape {tuple(shape)}; expected 1 to {_MAX_VOXELS} voxels.")
+    return shape
 
 
 def _check_axes(affine: np.ndarray, path: Path) -> None:
@@ -141,11 +185,8 @@ def _check_axes(affine: np.ndarray, path: Path) -> None:
         )
 
 
-def _check_finite(voxels: np.ndarray, path: Path) -> None:
-    bad = ~np.isfinite(voxels)
-    if bad.any():
-        first = tuple(int(index) for index in np.argwhere(bad)[0])
-        raise UserError(f"{path}: {bad.sum()} voxels are NaN or infinite, the first at {first}.")
+def _first_of(flagged: np.ndarray) -> tuple[int, ...]:
+    return tuple(int(index) for index in np.argwhere(flagged)[0])
 
 
 class _ArrayUnpickler(pickle.Unpickler):

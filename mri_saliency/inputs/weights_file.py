@@ -13,14 +13,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mri_saliency.errors import UserError
+from mri_saliency.errors import UserError, warn
 
 _STATE_DICT_KEYS = ("model_state_dict", "state_dict")
-_WRAPPER_PREFIXES = ("backbone.", "module.", "_orig_mod.")
+STEM = "features.0.0.weight"  # the first layer's weights, by whose name the network is found
+_MAX_LISTED_TENSORS = 4
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a network's tensors, memory-mapped, by their names without the prefixes of wrappers.
+    """Read a network's tensors, memory-mapped, by their names without the prefix of what held it.
+
+    The prefix, such as ``backbone.`` or ``module.model.``, is what stands before the first layer's
+    name. Tensors without it, such as a loss's, are left out with a warning.
 
     Parameters
     ----------
@@ -31,9 +35,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises
     ------
     UserError
-        The file is missing, truncated, not PyTorch's, a pickled module, or has no state dict.
+        The file is missing, truncated, not PyTorch's, a pickled module, has no state dict, or has
+        several networks.
     """
-    return _without_prefixes(_find_state_dict(_load_safely(path), path))
+    return _find_network(_find_state_dict(_load_safely(path), path), path)
 
 
 def _load_safely(path: Path) -> object:
@@ -111,9 +116,21 @@ def _find_state_dict(content: object, path: Path) -> Mapping[str, Tensor]:
     raise UserError(f"{path}: expected a dict with 'model_state_dict', or a bare state dict; found {found}.")
 
 
-def _without_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors without those prefixes of wrappers that every name has, in any nesting."""
-    names = list(state)
-    while prefix := next((p for p in _WRAPPER_PREFIXES if all(name.startswith(p) for name in names)), None):
-        names = [name.removeprefix(prefix) for name in names]
-    return dict(zip(names, state.values(), strict=True))
+def _find_network(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Return the tensors under the prefix of the first layer, without it; all of them if there is none."""
+    prefixes = [name.removesuffix(STEM) for name in state if f".{name}".endswith(f".{STEM}")]
+    if len(prefixes) > 1:
+        raise UserError(
+            f"{path}: holds {len(prefixes)} networks, under {', '.join(map(repr, prefixes))}; expected one. "
+            "Save the model_state_dict of the one to explain alone."
+        )
+    prefix = prefixes[0] if prefixes else ""
+    others = [name for name in state if not name.startswith(prefix)]
+    if others:
+        listed = ", ".join(others[:_MAX_LISTED_TENSORS])
+        more = len(others) - _MAX_LISTED_TENSORS
+        warn(
+            f"{path}: holds {len(others)} tensor(s) that are not the network's, which is under "
+            f"{prefix!r}; left out: {listed}" + (f" and {more} more." if more > 0 else ".")
+        )
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}

@@ -11,15 +11,20 @@ import numpy as np
 from mri_saliency.attribution.methods import METHODS
 from mri_saliency.inputs.grid import upright
 from mri_saliency.inputs.preprocessing import unpad
+from mri_saliency.inputs.scan_table import ClassNames
 from mri_saliency.maps.colours import DIVERGING, GREY, SEQUENTIAL, colour_scale, lookup, overlay
 from mri_saliency.maps.layouts import montage_sheet, slice_sheet
 from mri_saliency.maps.sheet import scale_labels, window_labels
 from mri_saliency.maps.statistics import MapStatistics
+from mri_saliency.maps.text import fitted
 
 if TYPE_CHECKING:
     from mri_saliency.inputs.loading import ScanContext
 
+DEFAULT_CLASS_NAMES = ClassNames()
 _MAX_SUBJECT_ID, _MAX_BASELINE = 32, 24  # characters in a title
+_TITLE_PX, _SUBTITLE_PX = 18, 15  # as `mri_saliency.maps.layouts` writes them
+_SLICE_MARGINS_PX, _MONTAGE_MARGINS_PX = 56 + 24, 2 * 30  # left and right of the texts
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +38,8 @@ class MapView:
     slice_titles : sequence of str
         One for each key slice, such as ``slice 50, y = -30.0 mm``.
     title, subtitle : str
-        Subject and method; prediction and truth.
+        Subject and method; prediction, truth and what is unusual about the scan. Figures cut what
+        does not fit.
     extent : tuple of float
         Edges (left, right, bottom, top) of a slice.
     in_mm : bool
@@ -78,7 +84,8 @@ def map_view(
     *,
     key_slices: Sequence[int],
     n_logits: int,
-) -> MapView:
+    class_names: ClassNames = DEFAULT_CLASS_NAMES,
+) -> MapView:  # six parameters: a map's three parts, and what decides how it is drawn
     """Return what the figures of a scan's map show.
 
     Parameters
@@ -92,7 +99,9 @@ def map_view(
     key_slices : sequence of int
         The slices to draw.
     n_logits : int
-        The network's number of logits, which decides how classes are called.
+        The network's number of logits; classes of three or more are numbered.
+    class_names : ClassNames
+        What the classes of one or two logits are called.
     """
     grid, method = context.grid, METHODS[statistics.method]
     values = unpad(values)
@@ -103,7 +112,7 @@ def map_view(
         attribution=upright(values[list(key_slices)], grid),
         slice_titles=grid.slice_titles(list(key_slices)),
         title=f"{_shortened(statistics.subject_id, _MAX_SUBJECT_ID)}   {method.name}{reference}",
-        subtitle=_prediction_in_words(statistics, n_logits) + ("" if in_mm else "; no affine: sides unknown"),
+        subtitle=_prediction_in_words(statistics, n_logits, class_names) + _caveats(statistics, in_mm),
         extent=grid.extent,
         in_mm=in_mm,
         signed=method.signed,
@@ -122,8 +131,9 @@ def slice_figures(view: MapView) -> Iterator[np.ndarray]:
         uint8 (height, width, 4), RGBA.
     """
     sheet = slice_sheet(view.extent, view.in_mm, view.signed)
+    subtitle = fitted(view.subtitle, sheet.width - _SLICE_MARGINS_PX, _SUBTITLE_PX)
     background = sheet.draw(
-        {"title": view.title, "subtitle": view.subtitle}
+        {"title": view.title, "subtitle": subtitle}
         | window_labels("intensity", view.window)
         | scale_labels("attribution", view.scale, view.unit, signed=view.signed)
         | scale_labels("magnitude", view.scale, view.unit, signed=False)
@@ -170,7 +180,11 @@ def montage(view: MapView, rows: dict[str, list[np.ndarray]], bars: Sequence[Bar
     """
     kinds = tuple((bar.name, bar.kind) for bar in bars)
     sheet = montage_sheet(tuple(view.slice_titles), view.extent, view.in_mm, tuple(rows), kinds)
-    texts = {"title": view.title, "subtitle": view.subtitle}
+    width = sheet.width - _MONTAGE_MARGINS_PX
+    texts = {
+        "title": fitted(view.title, width, _TITLE_PX, bold=True),
+        "subtitle": fitted(view.subtitle, width, _SUBTITLE_PX),
+    }
     for bar in bars:
         texts |= scale_labels(bar.name, bar.scale, bar.unit, signed=bar.kind == "signed")
     picture = sheet.draw(texts)
@@ -194,14 +208,24 @@ def map_kind(view: MapView) -> str:
     return "signed" if view.signed else "unsigned"
 
 
-def _prediction_in_words(statistics: MapStatistics, n_logits: int) -> str:
+def _prediction_in_words(statistics: MapStatistics, n_logits: int, class_names: ClassNames) -> str:
     """Describe prediction, truth and, with several logits, the explained class."""
-    names = ("HC", "TLE") if n_logits <= 2 else [f"class {index}" for index in range(n_logits)]
-    truth = f"TLE ({statistics.diagnosis})" if statistics.is_tle else "HC"
+    hc, tle = class_names.hc, class_names.tle
+    names = (hc, tle) if n_logits <= 2 else [f"class {index}" for index in range(n_logits)]
+    side = f" ({statistics.diagnosis})" if statistics.diagnosis in ("left", "right") else ""
+    truth = tle + side if statistics.is_tle else hc
     return (
         f"predicted {names[statistics.predicted_label]} with {statistics.confidence:.1%} confidence; "
         f"true diagnosis {truth}" + (f"; explains {names[statistics.target]}" if n_logits > 1 else "")
     )
+
+
+def _caveats(statistics: MapStatistics, in_mm: bool) -> str:
+    """Describe what is unusual about the scan, as the end of a subtitle; the longest comes last."""
+    caveats = [] if in_mm else ["no affine: sides unknown"]
+    if statistics.input_warning:
+        caveats.append(f"warning: {' '.join(statistics.input_warning.split())}")
+    return "".join(f"; {caveat}" for caveat in caveats)
 
 
 def _shortened(text: str, length: int) -> str:

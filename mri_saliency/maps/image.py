@@ -2,18 +2,81 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
 import nibabel as nib
 import numpy as np
 
 from mri_saliency.inputs.grid import RESIZED, Grid
-from mri_saliency.inputs.preprocessing import resize
 
-_ALIGNED = 1  # NIfTI's space code where the scan gives none
+_ALIGNED = 1  # NIfTI's space code where the scan gives an affine, but no space
 _DESCRIPTION_BYTES = 79  # of the header's field, less its closing zero
+_NAME_BYTES = 15
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What an image's values are: how they are resampled, and what the header states of them.
+
+    Attributes
+    ----------
+    intent : str
+        The header's intent code, by nibabel's name for it.
+    name : str
+        The header's intent_name; for an estimate the unit. 15 characters at most.
+    window : tuple of float
+        Values of the map that a viewer shows in its first and last colour (cal_min, cal_max); (0, 0) if
+        not known.
+    parameters : tuple of float
+        The intent's parameters, such as a t-score's degrees of freedom.
+    nearest : bool
+        Whether values must not be mixed when they are resampled.
+    fill : float
+        Value of the slices that the network did not see.
+    """
+
+    intent: str = "none"
+    name: str = ""
+    window: tuple[float, float] = (0.0, 0.0)
+    parameters: tuple[float, ...] = ()
+    nearest: bool = False
+    fill: float = 0.0
+
+
+def estimate(unit: str, scale: float, *, signed: bool) -> Meaning:
+    """Return the meaning of a map or of a mean of maps, shown with the colour scale of its figure."""
+    return Meaning("estimate", unit.replace(" per unit of ", "/"), (-scale if signed else 0.0, scale))
+
+
+def t_score(scale: float, degrees_of_freedom: int) -> Meaning:
+    """Return the meaning of a difference in standard errors, which follows a t-distribution by chance."""
+    return Meaning("t test", "score", (-scale, scale), (degrees_of_freedom,), nearest=True)
+
+
+def p_value(significant: float) -> Meaning:
+    """Return the meaning of corrected p-values, shown from 0 to the largest significant one."""
+    return Meaning("p value", "corrected p", (0.0, significant), nearest=True, fill=1.0)
+
+
+def neg_log10_p(significant: float, smallest: float) -> Meaning:
+    """Return the meaning of -log10 of corrected p-values, shown from `significant` to the `smallest` p.
+
+    The NIfTI standard has one code for both signs of log10(p): a program should compute p from the
+    magnitude (nifti1.h, NIFTI_INTENT_LOG10PVAL).
+    """
+    window = (-math.log10(significant), -math.log10(smallest))
+    return Meaning("log10 p value", "-log10 p", window, nearest=True)
 
 
 def to_scan_grid(values: np.ndarray, grid: Grid, *, nearest: bool = False, fill: float = 0.0) -> np.ndarray:
-    """Resample a map to the scan's voxels.
+    """Resample a map to the scan's voxels, keeping its sum.
+
+    Each pixel's value is divided among the scan's pixels of the same coronal slice, in proportion to the
+    area that they share. So the sum over any region is that of the map. Where the scan has more pixels
+    than the map, values are smaller by the ratio of the numbers. The sum of magnitudes is smaller than the
+    map's where neighbours of opposite sign share a pixel of the scan.
 
     Parameters
     ----------
@@ -22,16 +85,14 @@ def to_scan_grid(values: np.ndarray, grid: Grid, *, nearest: bool = False, fill:
     grid : Grid
         The scan's grid.
     nearest : bool
-        Copy the nearest pixel's value, for values that must not be mixed; else interpolate
-        bilinearly within a coronal slice.
+        Copy the nearest pixel's value instead, for values that must not be mixed or divided.
     fill : float
         Value of the slices that the network did not see.
 
     Returns
     -------
     ndarray
-        float32, the scan's shape, sign kept. A sum over voxels differs from the array's by the ratio
-        of the pixel counts.
+        float32, the scan's shape.
     """
     nx, _, nz = grid.shape
     volume = np.full(grid.shape, fill, np.float32, order="F")  # as a NIfTI file is
@@ -39,26 +100,53 @@ def to_scan_grid(values: np.ndarray, grid: Grid, *, nearest: bool = False, fill:
         rows, columns = (((np.arange(n) + 0.5) * RESIZED / n).astype(int) for n in (nx, nz))
         resized = values[:, rows[:, None], columns]
     else:
-        resized = resize(values.astype(np.float32), nx, nz)  # (n_slices, nx, nz)
+        resized = _shares(nx) @ values.astype(np.float32) @ _shares(nz).T  # (n_slices, nx, nz)
     volume[:, grid.first_slice : grid.first_slice + grid.n_slices, :] = resized.transpose(1, 0, 2)
     return volume
 
 
 def to_nifti(
-    values: np.ndarray, grid: Grid, description: str, *, nearest: bool = False, fill: float = 0.0
+    values: np.ndarray, grid: Grid, description: str, meaning: Meaning | None = None
 ) -> nib.Nifti1Image:
     """Make a float32 NIfTI image of a map (n_slices, 112, 112) on the scan's grid and affine.
 
-    A scan without an affine gets the identity (voxel indices), and the header's description begins
-    with "index grid". `nearest` and `fill` are those of `to_scan_grid`.
+    A scan without an affine gets an image without (sform and qform code 0: voxel indices), and the
+    header's description begins with "index grid".
+
+    Parameters
+    ----------
+    values : ndarray
+    grid : Grid
+    description : str
+        For the header; cut to 79 characters.
+    meaning : Meaning
+        What the values are; by default unknown.
     """
+    meaning = meaning or Meaning()
     affine, code = grid.matrix, grid.space_code or _ALIGNED
+    volume = to_scan_grid(values, grid, nearest=meaning.nearest, fill=meaning.fill)
+    image = nib.Nifti1Image(volume, affine)
     if affine is None:
-        affine, code = np.eye(4), _ALIGNED
         description = f"index grid (scan has no affine), {description}"
-    image = nib.Nifti1Image(to_scan_grid(values, grid, nearest=nearest, fill=fill), affine)
-    image.set_sform(affine, code)
-    image.set_qform(affine, code)
-    image.header.set_xyzt_units("mm")
+    else:
+        image.set_sform(affine, code)
+        image.set_qform(affine, code)
+        image.header.set_xyzt_units("mm")
+    nx, _, nz = grid.shape
+    mass = 1.0 if meaning.nearest else RESIZED**2 / (nx * nz)  # of the map's value, in a voxel
+    image.header["cal_min"], image.header["cal_max"] = (mass * end for end in meaning.window)
+    image.header.set_intent(meaning.intent, meaning.parameters, meaning.name[:_NAME_BYTES])
     image.header["descrip"] = description[:_DESCRIPTION_BYTES].encode("ascii", "replace")
     return image
+
+
+@lru_cache
+def _shares(n: int) -> np.ndarray:
+    """Return how a line of 112 pixels is divided among n of the same extent: float32 (n, 112).
+
+    Row i, column j: the share of pixel j that lies in pixel i. Columns sum to 1.
+    """
+    edges = np.linspace(0, n, RESIZED + 1)
+    places = np.arange(n)[:, None]
+    overlaps = np.minimum(edges[1:], places + 1) - np.maximum(edges[:-1], places)
+    return (np.clip(overlaps, 0, None) * (RESIZED / n)).astype(np.float32)

@@ -53,6 +53,10 @@ class MapStatistics:
         As `completeness` returns them; None for a method that promises no sum.
     seconds : float
         Time the network took for the map.
+    input_warning : str or None
+        Why the scan's input looks unlike those that the network was trained on; None if it does not.
+    subject : str or None
+        The person; None in the records of earlier versions.
     """
 
     method: str
@@ -80,6 +84,8 @@ class MapStatistics:
     completeness_error: float | None
     completeness_verdict: str | None
     seconds: float
+    input_warning: str | None = None
+    subject: str | None = None
 
     @property
     def predicts_tle(self) -> bool:
@@ -144,6 +150,8 @@ def measure_map(
         sample_idx=scan.sample_idx,
         **completeness(attribution.total, attribution.expected_total),
         seconds=attribution.seconds,
+        input_warning=context.input_warning,
+        subject=scan.subject,
     )
 
 

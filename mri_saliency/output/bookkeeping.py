@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 
 from mri_saliency.errors import OutputError, UserError, failure_message
-from mri_saliency.inputs.grid import difference_from_training_grid
 from mri_saliency.inputs.loading import LoadedScan, UnreadableScan
 from mri_saliency.inputs.scan_table import Scan
 from mri_saliency.output.outcome import STOP_AFTER, Outcome
@@ -28,7 +27,7 @@ class Bookkeeping:
 
     def __init__(self, plan: Plan, outcome: Outcome, progress: Progress) -> None:
         self._plan, self._outcome, self._progress = plan, outcome, progress
-        self._differences: set[str] = set()  # of grids, already warned of
+        self._warnings: set[str] = set()  # already printed
 
     def readable(self, groups: Iterable[list[LoadedScan | UnreadableScan]]) -> Iterator[list[LoadedScan]]:
         """Yield the loaded scans of each group; record the others as failed, and warn of unusual grids."""
@@ -39,7 +38,7 @@ class Bookkeeping:
                     self.fail(scan.scan, self._plan.open_methods(scan.scan), UserError(scan.reason))
             for scan in loaded:
                 self._outcome.work_s["load"] += scan.load_s
-                self._warn_of_grid(scan)
+                self._warn_of_input(scan)
             del group
             yield loaded
 
@@ -77,12 +76,12 @@ class Bookkeeping:
         if common := self._outcome.common_failure():
             raise UserError(f"stopped: the first {STOP_AFTER} scans all failed for the same reason: {common}")
 
-    def _warn_of_grid(self, scan: LoadedScan) -> None:
-        subject_id = scan.context.scan.subject_id
-        difference = difference_from_training_grid(scan.context.grid)
-        if difference and difference not in self._differences:
-            self._differences.add(difference)
+    def _warn_of_input(self, scan: LoadedScan) -> None:
+        warning = scan.context.input_warning
+        self._outcome.input_warnings.update([warning] if warning else [])
+        if warning and warning not in self._warnings:
+            self._warnings.add(warning)
             self._progress.print(
-                f"warning: {subject_id} (at least) is not on the grid that the laboratory's "
-                f"networks were trained on: {difference}. The network sees another part of the head."
+                f"warning: {scan.context.scan.subject_id} (at least): {warning}. The network may see "
+                "something else than in training; the column input_warning names all scans."
             )

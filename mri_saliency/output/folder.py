@@ -108,9 +108,10 @@ class OutputFolder:
         except OSError as error:
             raise cannot_write(sidecar.parent, error) from error
 
-    def write_record(self, record: MapRecord) -> None:
-        """Write a map's sidecar; the map is finished then."""
-        write_json(self.sidecar(record.method, record.subject_id), record.to_json(), durably=True)
+    def write_record(self, record: MapRecord, source_folder: Path | None = None) -> None:
+        """Write a map's sidecar, its BIDS URIs from `source_folder`; the map is finished then."""
+        content = record.to_json(source_folder)
+        write_json(self.sidecar(record.method, record.subject_id), content, durably=True)
 
     def read_record(self, method: str, subject_id: str) -> MapRecord | None:
         """Read a map's sidecar; None if the map is not finished, or a file of it is not whole."""

@@ -34,6 +34,8 @@ class Outcome:
     n_kept, n_written : int
         Maps that an earlier run finished; maps that this one wrote.
     failures : list of Failure
+    input_warnings : Counter
+        How many scans that were read in this run have each warning.
     work_s : Counter
         Seconds by kind of work: the workers' processor time, the network's wall-clock time.
     """
@@ -41,6 +43,7 @@ class Outcome:
     n_kept: int = 0
     n_written: int = 0
     failures: list[Failure] = field(default_factory=list)
+    input_warnings: Counter[str] = field(default_factory=Counter)
     work_s: Counter[str] = field(default_factory=Counter)
 
     def add_failures(self, scan: Scan, methods: list[str], reason: str) -> None:
@@ -62,7 +65,8 @@ class Outcome:
     def to_json(self) -> dict:
         """Return the outcome as JSON can hold it, for another rank's `merge`."""
         failures = [asdict(failure) for failure in self.failures]
-        return {"n_written": self.n_written, "failures": failures, "work_s": dict(self.work_s)}
+        counters = {"work_s": dict(self.work_s), "input_warnings": dict(self.input_warnings)}
+        return {"n_written": self.n_written, "failures": failures, **counters}
 
     def merge(self, others: list[dict]) -> None:
         """Add other ranks' outcomes, as `to_json` returned them; kept maps are counted once."""
@@ -70,3 +74,4 @@ class Outcome:
             self.n_written += other["n_written"]
             self.failures += [Failure(**failure) for failure in other["failures"]]
             self.work_s.update(other["work_s"])
+            self.input_warnings.update(other["input_warnings"])

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mri_saliency import __version__
+from mri_saliency.output.bids import TOOL, describe_dataset
 from mri_saliency.output.files import write_array, write_json, write_or_remove_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.outcome import Outcome
@@ -20,7 +21,6 @@ from mri_saliency.output.record import MapRecord, statistics_table
 if TYPE_CHECKING:
     from mri_saliency.attribution.baselines import Baseline
 
-_TOOL = "mri-saliency-maps"
 _RECORDED_PACKAGES = ("torch", "torchvision", "captum", "numpy", "pandas", "matplotlib", "nibabel")
 _SHOWN_FAILURES = 10
 
@@ -46,7 +46,7 @@ class RunRecord:
         """Write run.json; it keeps the runs before this one under ``earlier_runs``."""
         started = _iso(self.started)
         content = {
-            "tool": {"name": _TOOL, "version": __version__},
+            "tool": {"name": TOOL, "version": __version__},
             "status": status,
             **self.request,
             "platform": platform.platform(),
@@ -59,6 +59,7 @@ class RunRecord:
                 "ended": _iso(datetime.now().astimezone()),
                 "work_s": {kind: round(seconds, 2) for kind, seconds in outcome.work_s.items()},
                 "counts": outcome.counts(),
+                "input_warnings": dict(outcome.input_warnings),
             }
         last = self.folder.last_run() or {}
         earlier = last.pop("earlier_runs", [])
@@ -70,19 +71,12 @@ class RunRecord:
 def prepare_folder(folder: OutputFolder, baseline: Baseline, source_folder: Path) -> None:
     """Remove half-written tables, and write what does not depend on the maps.
 
-    That is dataset_description.json, which states to BIDS tools what the folder is, and the mean control.
+    That is what describes the folder to other people and tools, and the mean control.
     """
     folder.remove_parts()
     if baseline.is_mean:
         write_array(folder.hc_mean, baseline.values)
-    content = {
-        "Name": "Attribution maps of an MRI classifier",
-        "BIDSVersion": "1.10.0",
-        "DatasetType": "derivative",
-        "GeneratedBy": [{"Name": _TOOL, "Version": __version__}],
-        "SourceDatasets": [{"URL": source_folder.absolute().as_uri()}],
-    }
-    write_json(folder.dataset_description, content)
+    describe_dataset(folder, source_folder)
 
 
 def write_tables(folder: OutputFolder, records: list[MapRecord], outcome: Outcome) -> None:

@@ -12,6 +12,7 @@ from mri_saliency.attribution.methods import METHODS
 from mri_saliency.inputs.file_identity import FileIdentity
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.maps.statistics import MapStatistics, measure_map, slice_profile
+from mri_saliency.output.bids import scan_uri
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,15 +114,21 @@ class MapRecord:
     key_slices: tuple[int, ...] = ()
     files: dict[str, int] = field(default_factory=dict)
 
-    def to_json(self) -> dict:
-        """Return the sidecar's content; ``Sources``, ``SpatialReference``, ``SkullStripped`` are BIDS's."""
-        scan_uri = Path(self.source.path).absolute().as_uri()
+    def to_json(self, source_folder: Path | None = None) -> dict:
+        """Return the sidecar's content; ``Sources``, ``SpatialReference``, ``SkullStripped`` are BIDS's.
+
+        Parameters
+        ----------
+        source_folder : Path or None
+            The folder that the scan's BIDS URI starts from; None: the scan's own.
+        """
+        uri = scan_uri(Path(self.source.path), source_folder)
         return {
             "subject_id": self.subject_id,
             "method": self.method,
             "source": self.source.to_json(),
-            "Sources": [scan_uri],
-            "SpatialReference": scan_uri,
+            "Sources": [uri],
+            "SpatialReference": uri,
             "SkullStripped": True,
             "grid": self.grid.to_json(),
             "brain_voxels": self.brain_voxels,

@@ -10,7 +10,8 @@ from pathlib import Path
 from mri_saliency.attribution.methods import METHODS
 from mri_saliency.errors import UserError, warn
 from mri_saliency.inputs.grid import INPUT_SIZE
-from mri_saliency.inputs.scan_table import Scan
+from mri_saliency.inputs.scan_table import ClassNames, Scan
+from mri_saliency.inputs.subject_ids import candidate_ids
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord, Recipe
 
@@ -31,12 +32,18 @@ class MapFiles:
         Whether an image in the scan's space is written.
     n_logits : int
         Outputs of the network, which decide how a figure words the prediction.
+    class_names : ClassNames
+        The words for the two classes in figures.
+    source_folder : Path or None
+        The table's folder, which the sidecars' BIDS URIs start from.
     """
 
     folder: OutputFolder
     key_slices: tuple[int, ...]
     nifti: bool
     n_logits: int
+    class_names: ClassNames = ClassNames()
+    source_folder: Path | None = None
 
     def are_drawn(self, record: MapRecord) -> bool:
         """Return whether a finished map has all these files."""
@@ -100,6 +107,33 @@ class Plan:
     def indices(self, action: Action, method: str, scans: Iterable[Scan]) -> list[int]:
         """Return the positions of the scans whose map by a method has this action."""
         return [i for i, scan in enumerate(scans) if self.actions[scan.subject_id, method] == action]
+
+
+def keep_names(scans: Iterable[Scan], records: Iterable[MapRecord]) -> list[Scan]:
+    """Return the scans under the names that their files' maps have in the folder.
+
+    A scan's name depends on the other rows of the table (`subject_ids`); a finished map is found by its
+    file all the same, so that one file never has maps under two names. A scan that is new to the folder
+    gets a name that no other file's maps have there.
+    """
+    records = list(records)
+    by_path = {record.source.path: record.subject_id for record in records}
+    sources = {record.subject_id: record.source for record in records}
+    named = []
+    for scan in scans:
+        name = by_path.get(str(scan.path))
+        if name is None and scan.subject_id in sources and sources[scan.subject_id].matches(scan.path):
+            name = scan.subject_id  # the same file, elsewhere
+        named.append((scan, name))
+    taken = {name.casefold() for name in sources} | {name.casefold() for _, name in named if name}
+    kept = []
+    for scan, name in named:
+        if name is None:
+            candidates = [scan.subject_id, *candidate_ids(scan.path)]
+            name = next(candidate for candidate in candidates if candidate.casefold() not in taken)
+            taken.add(name.casefold())
+        kept.append(replace(scan, subject_id=name))
+    return kept
 
 
 def make_recipes(

@@ -9,6 +9,7 @@ import pytest
 from mri_saliency.cohort.common_space import find_common_space
 from mri_saliency.inputs.loading import load_volume
 from mri_saliency.inputs.preprocessing import brain_mask, unpad
+from mri_saliency.inputs.scan_table import ClassNames
 
 from .conftest import GRID, N_SLICES
 
@@ -44,7 +45,16 @@ def test_the_mean_scan_is_kept_for_when_the_scans_are_gone(cohort, no_workers):
     cohort.folder.mean_scan.unlink()
     space, notes = find_common_space(cohort.folder, unreachable(cohort.records), no_workers)
     assert space.brain is None and not space.mean_scan.any() and space.mean_scan.shape == (N_SLICES, 112, 112)
-    assert "TLE is not tested" in notes[1] and not cohort.folder.mean_scan.exists()
+    assert "TLE is not tested against HC" in notes[1] and not cohort.folder.mean_scan.exists()
+
+
+def test_the_space_has_the_classes_words(cohort, no_workers):
+    names = ClassNames("CN", "AD")
+    space, _ = find_common_space(cohort.folder, cohort.records, no_workers, names)
+    assert space.class_names == names
+    cohort.folder.mean_scan.unlink()
+    space, notes = find_common_space(cohort.folder, unreachable(cohort.records), no_workers, names)
+    assert space.class_names == names and "AD is not tested against CN" in notes[1]
 
 
 @pytest.mark.parametrize(("n", "n_loaded"), [(20, 20), (21, 11), (60, 20)])

@@ -7,6 +7,13 @@ from matplotlib.figure import Figure
 
 from mri_saliency.cohort.check_figure import check_figure
 from mri_saliency.cohort.figures import cohort_figure, region_figure
+from mri_saliency.inputs.scan_table import ClassNames
+
+NAMES = ClassNames("CN", "AD")
+
+
+def legend_of(axes):
+    return [text.get_text() for text in axes.get_legend().get_texts()]
 
 
 def drawn(figure):
@@ -33,19 +40,25 @@ def test_cohort_figure_from_one_to_many(n_subjects, n_methods):
     ]
     agreement = pd.DataFrame(np.eye(n_methods), index=methods, columns=methods)
     profiles = {(method, name): np.full(115, 1 / 115) for method in methods for name in ("HC", "TLE")}
-    figure = cohort_figure(pd.DataFrame(rows), profiles, agreement, dict.fromkeys(methods, np.nan))
+    correlations = dict.fromkeys(methods, np.nan)
+    figure = cohort_figure(pd.DataFrame(rows), profiles, agreement, correlations, ClassNames())
     assert drawn(figure).shape == (950, 1500, 4)
     title = figure.get_suptitle()
     assert title == f"Attributions of {n_subjects} scans ({-(-n_subjects // 2)} HC, {n_subjects // 2} TLE)"
+    assert figure.axes[2].get_title() == "HC against TLE (true class)"
 
 
 def test_a_cohort_whose_maps_are_all_zero_is_drawn():
     row = {"class": "HC", "abs_mean": 0.0, "confidence": 1.0, "brain_share": None}
     table = pd.DataFrame([row | {"subject_id": name, "method": "saliency"} for name in "abc"])
     agreement = pd.DataFrame([[np.nan]], index=["saliency"], columns=["saliency"])
-    figure = cohort_figure(table, {("saliency", "HC"): np.zeros(115)}, agreement, {"saliency": np.nan})
+    profiles, correlations = {("saliency", "HC"): np.zeros(115)}, {"saliency": np.nan}
+    figure = cohort_figure(table, profiles, agreement, correlations, NAMES)
     drawn(figure)
     assert figure.axes[0].get_yscale() == "linear"
+    assert figure.get_suptitle() == "Attributions of 3 scans (3 CN, 0 AD)"
+    assert figure.axes[2].get_title() == "CN against AD (true class)"
+    assert legend_of(figure.axes[2]) == ["CN", "AD"] and legend_of(figure.axes[3])[:2] == ["CN", "AD"]
 
 
 def test_region_figure_has_a_panel_a_method_and_the_densest_region_on_top():
@@ -57,13 +70,29 @@ def test_region_figure_has_a_panel_a_method_and_the_densest_region_on_top():
         for diagnosis in ("HC", "right")
         for density in (0.5, 1.5, 2.5)
     )
-    figure = region_figure(table, densest)
+    figure = region_figure(table, densest, ClassNames())
     drawn(figure)
     panels = [axes for axes in figure.axes if axes.get_title()]
     assert [axes.get_title() for axes in panels] == ["method 0", "method 1", "method 2", "method 3"]
     assert [label.get_text() for label in panels[0].get_yticklabels()] == ["Region 3", "Region 1", "Region 2"]
     assert panels[0].yaxis_inverted()
-    assert [text.get_text() for text in panels[0].get_legend().get_texts()] == ["HC", "right"]
+    assert legend_of(panels[0]) == ["HC", "right"]
+
+
+def test_patients_without_a_side_have_a_box_in_the_classes_words():
+    rows = [("HC", 1.0), ("HC", 2.0), ("TLE", 3.0), ("TLE", 4.0)]
+    table = pd.DataFrame(rows, columns=["diagnosis", "density"]).assign(method="saliency", region="A")
+    figure = region_figure(table, {"saliency": ["A"]}, NAMES)
+    drawn(figure)
+    [panel] = figure.axes
+    assert legend_of(panel) == ["CN", "AD"]
+    points = np.concatenate([points.get_offsets()[:, 0] for points in panel.collections])
+    assert {3.0, 4.0} <= set(points)
+    sides = pd.concat([table, table.assign(diagnosis=["left", "left", "right", "right"])])
+    figure = region_figure(sides, {"saliency": ["A"]}, NAMES)
+    assert legend_of(figure.axes[0]) == ["CN", "left", "right", "AD, side unknown"]
+    colours = [tuple(points.get_facecolor()[0]) for points in figure.axes[0].collections[-4:]]
+    assert len(set(colours)) == 4
 
 
 def test_check_figure_has_curves_and_lines_of_every_method():

@@ -22,7 +22,7 @@ def test_a_difference_fades_where_it_is_not_significant_and_is_outlined_where_it
     score[0, 20:40, 20:40], p[0, 20:40, 20:40] = 4.0, 0.01
     score[0, 70:90, 20:40], p[0, 70:90, 20:40] = 1.0, 0.5  # half the threshold: a quarter opaque
     view = replace(made_up_view(1, values=score), anatomy=np.full((1, 112, 112), 0.5, np.float32))
-    picture = difference_figure(view, score, p, threshold=2.0, significant=0.05)
+    picture = difference_figure(view, score, p <= 0.05, threshold=2.0, score_unit="standard errors of HC")
     shown = panel(picture, row=2)
     assert tuple(shown[2 * 20, 2 * 30]) == (255, 225, 0)  # the line
     significant, faded, nothing = (shown[2 * y, 2 * x] for y, x in ((30, 30), (80, 30), (60, 80)))

@@ -53,10 +53,40 @@ def test_the_difference_is_tested_and_p_is_one_where_nothing_was(cohort, drawn):
     p = image_of(cohort, "saliency", "TLE_minus_HC_p").get_fdata()
     assert p.min() >= 1 / (N_PERMUTATIONS + 1) - 1e-6 and (p[:, :10] == 1).all() and p[0, 0, 0] == 1
     assert p.min() < 1
+    log_p = image_of(cohort, "saliency", "TLE_minus_HC_neg_log10_p").get_fdata()
+    np.testing.assert_allclose(log_p, -np.log10(p), atol=1e-6)
+    assert log_p[0, 0, 0] == 0 and not np.signbit(log_p).any()
     names = ("HC", "TLE", "left", "right", "TLE_minus_HC", "TLE_correct", "TLE_wrong")
     folder = cohort.folder.group_map("saliency", "").parent
     assert {path.name for path in folder.glob("*.png")} == {f"saliency_{name}.png" for name in names}
     assert {*drawn["saliency"]} == {*names} and all(path.exists() for path in drawn["saliency"].values())
+
+
+def test_images_open_with_the_figures_scale_and_state_what_they_hold(cohort, drawn):
+    """All groups of a method share a scale; a viewer takes the score for a t-value, as which it was made."""
+    shown = {
+        name: image_of(cohort, "input_x_gradient", name).header
+        for name in ("HC_mean", "TLE_mean", "HC_magnitude", "TLE_minus_HC_difference", "TLE_minus_HC_score")
+    }
+    windows = {name: (float(header["cal_min"]), float(header["cal_max"])) for name, header in shown.items()}
+    assert windows["HC_mean"] == windows["TLE_mean"] and windows["HC_magnitude"][0] == 0
+    for name in ("HC_mean", "TLE_minus_HC_difference", "TLE_minus_HC_score"):
+        assert windows[name][1] == -windows[name][0] > 0
+    units = {name: header["intent_name"].item().decode() for name, header in shown.items()}
+    assert units["HC_mean"] == "logit" and units["TLE_minus_HC_difference"] == "mean magnitudes"
+    code, degrees_of_freedom, _ = shown["TLE_minus_HC_score"].get_intent()
+    assert (code, degrees_of_freedom) == ("t test", (2,))  # three controls
+    image = image_of(cohort, "saliency", "TLE_minus_HC_neg_log10_p")
+    assert (image.header["cal_min"], image.header["cal_max"]) == pytest.approx((1.301, 3.0004), abs=1e-3)
+    assert int(image.header["intent_code"]) == 24
+    assert image_of(cohort, "saliency", "TLE_minus_HC_p").header["cal_max"] == pytest.approx(0.05)
+
+
+def test_means_keep_the_maps_sum(cohort, drawn):
+    maps = [cohort.load("input_x_gradient", subject) for subject in ("sub-A", "sub-D", "sub-E")]
+    found = image_of(cohort, "input_x_gradient", "HC_mean").get_fdata().sum()
+    expected, mass = (part.sum(dtype=np.float64) / 3 for part in (np.array(maps), np.abs(maps)))
+    assert found == pytest.approx(expected, abs=1e-6 * mass)
 
 
 def test_the_difference_is_that_of_maps_in_units_of_their_mean(cohort, drawn):
@@ -82,12 +112,14 @@ def test_predicted_groups_follow_the_predicted_label(cohort, no_workers):
 
 
 def test_without_a_brain_tle_is_not_tested_and_old_maps_are_removed(cohort, drawn, no_workers):
-    tested = cohort.folder.group_map("saliency", "TLE_minus_HC_p.nii.gz")
-    assert tested.exists()
+    tested = [
+        cohort.folder.group_map("saliency", f"TLE_minus_HC_{name}.nii.gz") for name in ("p", "neg_log10_p")
+    ]
+    assert all(path.exists() for path in tested)
     cohort.folder.mean_scan.unlink()
     figures = draw(cohort.folder, unreachable(cohort.records), no_workers)
     assert "TLE_minus_HC" not in figures["saliency"] and "TLE" in figures["saliency"]
-    assert not tested.exists()
+    assert not any(path.exists() for path in tested)
 
 
 def test_maps_of_different_classes_are_not_compared(cohort, no_workers):

@@ -5,7 +5,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from mri_saliency.cohort.groups import GROUPS, group_means
+from mri_saliency.cohort.groups import DIFFERENCE, GROUPS, diagnosis_words, group_means, group_titles
+from mri_saliency.inputs.scan_table import ClassNames
 
 from .conftest import made_record
 
@@ -23,6 +24,7 @@ def groups_of(logits, diagnosis):
         ([1.0], "HC", {"HC"}),
         ([1.0], "left", {"TLE", "left", "TLE_correct"}),
         ([-1.0], "right", {"TLE", "right", "TLE_wrong"}),
+        ([1.0], "TLE", {"TLE", "TLE_correct"}),  # a patient without a side
     ],
 )
 def test_groups_follow_diagnosis_and_prediction(logits, diagnosis, expected):
@@ -33,6 +35,27 @@ def test_with_three_logits_the_most_probable_class_decides():
     """HC has 0.4, the two TLE classes 0.3 each: the probability of TLE is 0.6, and HC is predicted."""
     assert "TLE_wrong" in groups_of(np.log([0.4, 0.3, 0.3]), "left")
     assert "TLE_correct" in groups_of(np.log([0.3, 0.3, 0.4]), "left")
+
+
+def test_titles_have_the_classes_words():
+    titles = group_titles(ClassNames())
+    assert titles == {
+        **{"HC": "HC", "TLE": "TLE", "left": "TLE, focus on the left", "right": "TLE, focus on the right"},
+        **{"TLE_correct": "TLE, predicted TLE", "TLE_wrong": "TLE, predicted HC"},
+        DIFFERENCE: "TLE minus HC",
+    }
+    assert list(titles) == [*GROUPS, "TLE_minus_HC"]
+    renamed = group_titles(ClassNames("CN {x}", "AD"))
+    assert renamed["TLE_wrong"] == "AD, predicted CN {x}" and renamed[DIFFERENCE] == "AD minus CN {x}"
+
+
+def test_diagnoses_that_occur_have_words_in_order():
+    names = ClassNames("CN", "AD")
+    assert diagnosis_words({"TLE", "HC"}, names) == {"HC": "CN", "TLE": "AD"}
+    found = diagnosis_words({"right", "TLE", "left", "HC"}, names)
+    assert list(found.items()) == [
+        *(("HC", "CN"), ("left", "left"), ("right", "right"), ("TLE", "AD, side unknown"))
+    ]
 
 
 def test_group_means_are_plain_means():

@@ -11,6 +11,7 @@ from PIL import Image
 from mri_saliency.cohort.atlas import Atlas, read_atlas
 from mri_saliency.cohort.regions import OUTSIDE, BrainMass, densest, measure_regions, region_rows
 from mri_saliency.inputs.grid import Grid
+from mri_saliency.inputs.scan_table import ClassNames
 from mri_saliency.output.record import in_order
 from mri_saliency.runtime.workers import Workers
 
@@ -95,6 +96,19 @@ def test_regions_divide_the_maps(cohort, no_workers, halves):
         assert rows.loc["Left Half", "asymmetry"] == pytest.approx((left - right) / (left + right), abs=0.03)
         assert rows.loc[OUTSIDE, "share"] == pytest.approx(1 - shares[subject, "saliency"])
     assert np.asarray(Image.open(cohort.folder.region_figure)).std() > 10
+
+
+def test_the_figure_has_the_classes_words(cohort, no_workers, halves, monkeypatch):
+    legends = []
+
+    def write(_, figure):
+        legends.append([text.get_text() for text in figure.axes[0].get_legend().get_texts()])
+
+    monkeypatch.setattr("mri_saliency.cohort.regions.write_figure", write)
+    records = [record for record in in_order(cohort.records) if record.method == "saliency"]
+    measure_regions(cohort.folder, records, halves, no_workers, ClassNames("CN", "AD"))
+    measure_regions(cohort.folder, records, halves, no_workers)
+    assert legends == [["CN", "left", "right"], ["HC", "left", "right"]]
 
 
 def test_worker_processes_give_the_same_table(cohort, no_workers, halves):

@@ -1,7 +1,9 @@
 """The report shows what the tables hold, keeps hostile names inert, and works in a browser."""
 
+import re
 import shutil
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from PIL import Image
 import mri_saliency
 from mri_saliency.cohort.regions import densest
 from mri_saliency.cohort.report import Findings, Report, render, write_report
+from mri_saliency.inputs.scan_table import ClassNames
 from mri_saliency.output.files import relative_url, write_json, write_picture, write_table
 
 from .conftest import HOSTILE, REPORT_METHODS, made_record, report_records
@@ -74,7 +77,11 @@ def test_names_cannot_become_markup_and_paths_become_urls(tmp_path):
 
 def test_every_section_shows_its_numbers(tmp_path):
     regions = region_table()
-    failures = [{"subject_id": f"sub-{i}", "method": "saliency"} for i in range(12)]
+    failures = [
+        {"subject_id": f"sub-{i}", "method": method, "file": f"{i}.nii", "reason": f"{i}.nii: is a folder"}
+        for i in range(12)
+        for method in REPORT_METHODS
+    ]
     page = save_page(
         tmp_path,
         report_records(),
@@ -91,20 +98,21 @@ def test_every_section_shows_its_numbers(tmp_path):
         *('<td class="bad">NO</td>', '<td class="soft">draws nothing</td>'),
         *('src="checks.png"', 'src="regions.png"'),
         *('<td class="n">−0.12</td>', '<td class="n">0.34</td>'),
-        *("12 maps failed (failures.csv)", "sub-9 saliency …</p>"),
+        *("24 maps failed (failures.csv)", "integrated_gradients, saliency</td>"),
         *("check: off by 12.3%", "70% in brain", "<li>something</li>"),
     ):
         assert text in page, text
-    assert "sub-10" not in page  # of the failures, ten are listed
+    assert all(f"<td>{i}.nii: is a folder</td>" in page for i in range(12))
     without_figure = save_page(tmp_path, report_records(), verdicts={"saliency": ANSWERS})
     assert "Curves of the checks" not in without_figure and '<td class="bad">NO</td>' in without_figure
 
 
 def test_what_was_not_measured_has_no_section(tmp_path):
     page = save_page(tmp_path, report_records(), alarms=[], group_figures={})
-    for section in ("groups", "regions", "checks", "agreement"):
+    for section in ("inputs", "groups", "regions", "checks", "agreement"):
         assert f'id="{section}"' not in page and f'href="#{section}"' not in page
     assert "Needs a look" not in page and "maps failed" not in page
+    assert "<caption>" not in page and 'class="badge"' not in page and "were skipped" not in page
 
 
 def test_table_and_badges_tell_one_prediction(tmp_path):
@@ -118,6 +126,91 @@ def test_table_and_badges_tell_one_prediction(tmp_path):
     assert flat.count("HC, correct") == flat.count("HC, wrong") == 1
     assert "TLE, correct" not in flat and "TLE, wrong" not in flat
     assert "confidence 40.0%" in flat and ">0.600<" in flat
+
+
+WARNING = "its voxels are of <2> mm"
+
+
+def warned_records():
+    """Six scans, three of them with an input warning: sub-000, which is wrong, sub-001 and sub-002."""
+    warnings = {"sub-000": WARNING, "sub-001": WARNING, "sub-002": "its axes are rotated"}
+    records = []
+    for record in report_records():
+        # the other method's maps are of a version that looked for no warning
+        warning = warnings.get(record.subject_id) if record.method == "saliency" else None
+        records.append(replace(record, statistics=replace(record.statistics, input_warning=warning)))
+    return records
+
+
+def test_input_warnings_are_counted_marked_and_classified_apart(tmp_path):
+    page = " ".join(save_page(tmp_path, warned_records()).split())
+    assert "3 of 6 scans have an input warning" in page
+    assert '<td class="n">2</td><td>its voxels are of &lt;2&gt; mm</td>' in page
+    assert '<td class="n">1</td><td>its axes are rotated</td>' in page
+    assert '<th scope="row">sub-001 <br><span class="badge">warning: its voxels are of &lt;2&gt; mm' in page
+    assert page.count('class="badge"') == page.count('data-warned="true"') == 3
+    every, warned = page.split("<caption>")[1:3]
+    assert every.startswith("all scans") and warned.startswith("with input warning")
+    for part, hc, accuracy in ((every, (2, 1), "83.3%"), (warned, (1, 1), "66.7%")):
+        assert f'<th scope="row">HC</th><td class="n">{hc[0]}</td><td class="n">{hc[1]}</td>' in part
+        assert f"<dt>accuracy</dt><dd>{accuracy}</dd>" in part
+
+
+def test_skipped_rows_are_in_the_report_with_their_reasons(tmp_path):
+    skipped = [
+        {"file": f"{i}.nii", "value": "<other>", "reason": "diagnosis is none of HC"} for i in range(30)
+    ]
+    skipped.append({"file": "", "value": None, "reason": "no file"})
+    page = save_page(tmp_path, report_records(), run=RUN | {"skipped_rows": skipped})
+    assert "31 rows of the table were skipped" in page
+    assert page.count("<td>&lt;other&gt;</td><td>diagnosis is none of HC</td>") == 30
+    assert "<td>(empty)</td><td>(empty)</td><td>no file</td>" in page
+    assert page.index('href="#inputs"') < page.index('id="inputs"') < page.index("31 rows")
+
+
+def test_notes_tell_which_maps_are_left_out(tmp_path):
+    page = save_page(tmp_path, report_records(), notes=["sub-B (as sub-A)"])
+    assert "<li>sub-B (as sub-A)</li>" in page and 'id="inputs"' in page
+
+
+def without_sides(records):
+    return [
+        replace(r, statistics=replace(r.statistics, diagnosis="TLE" if r.statistics.is_tle else "HC"))
+        for r in records
+    ]
+
+
+def test_patients_without_a_side_have_their_own_columns_and_filter(tmp_path):
+    regions = region_table().assign(diagnosis="TLE")
+    changes = {"regions": regions, "densest": densest(regions)}
+    page = save_page(tmp_path, without_sides(report_records()), **changes)
+    assert '<option value="TLE">TLE</option>' in page and "density, TLE" in page
+    assert "density, left" not in page and 'value="left"' not in page
+    mixed = [*report_records(), *without_sides([made_record("sub-x", true_label=1)])]
+    page = save_page(tmp_path, mixed, **changes)
+    for name, word in (("HC", "HC"), ("left", "left"), ("right", "right"), ("TLE", "TLE, side unknown")):
+        assert f'<option value="{name}">{word}</option>' in page and f"density, {word}</th>" in page
+
+
+def test_the_classes_words_replace_hc_and_tle(tmp_path):
+    regions = region_table().assign(diagnosis="TLE")
+    page = save_page(
+        tmp_path,
+        without_sides(warned_records()),
+        class_names=ClassNames("CN", "<AD>"),
+        regions=regions,
+        densest=densest(regions),
+        group_figures={"saliency": {"CN": tmp_path / "HC.png"}},
+    )
+    flat = " ".join(page.split())
+    for text in (
+        *("specificity (CN found)", "sensitivity (&lt;AD&gt; found)", "CN called &lt;AD&gt;"),
+        *("P(&lt;AD&gt;)", "<i>&lt;AD&gt; minus CN</i>", "&lt;AD&gt;, correct", "CN, correct"),
+        *("density, &lt;AD&gt;", '<option value="TLE">&lt;AD&gt;</option>', "<td>CN</td>"),
+    ):
+        assert text in flat, text
+    shown_text = re.sub(r"<[^>]*>|<script>.*?</script>", " ", flat)
+    assert not re.search(r"\b(HC|TLE)\b", shown_text)
 
 
 def findings_of(records, **changes):
@@ -156,6 +249,11 @@ def test_the_report_links_its_pictures_or_contains_them(described):
         assert f'src="{name}.png"' in page
     assert 'src="saliency/sub-A/sub-A_saliency_summary.png"' in page and "data:image" not in page
     assert 'alt="saliency, TLE minus HC"' in page and 'alt="saliency, HC"' in page
+    renamed = replace(findings, class_names=ClassNames("CN", "AD"), notes=["some maps are left out"])
+    write_report(folder, renamed, embed=False)
+    page = folder.report.read_text(encoding="utf-8")
+    assert 'alt="saliency, AD minus CN"' in page and 'alt="saliency, CN"' in page and "P(AD)" in page
+    assert "<li>some maps are left out</li>" in page
     write_report(folder, findings, embed=True)
     page = folder.report.read_text(encoding="utf-8")
     assert 'src="data:image/png;base64,' in page and 'src="saliency/' not in page
@@ -167,7 +265,8 @@ def test_the_report_lists_failures_and_leaves_out_what_was_not_measured(describe
     empty = findings_of(described.records, regions=pd.DataFrame())
     write_report(described.folder, empty, embed=False)
     page = described.folder.report.read_text(encoding="utf-8")
-    assert "sub-Z saliency" in page and "map_checks" not in page and "region_statistics" not in page
+    assert '<th scope="row">sub-Z</th><td>saliency</td>' in page and "<td>gone</td>" in page
+    assert "map_checks" not in page and "region_statistics" not in page
     assert page.index('data-id="sub-D"') < page.index('data-id="sub-A"')  # the wrong one first
 
 
@@ -227,11 +326,38 @@ def test_the_table_sorts_and_filters_in_a_browser(browser, tmp_path):
     choose(browser, "verdict", "check")
     assert shown(browser) == ["sub-002"]
     choose(browser, "verdict", "")
+    choose(browser, "warned", "true")
+    assert shown(browser) == []
+    choose(browser, "warned", "")
     choose(browser, "method", "saliency")
     maps = browser.find_elements("css selector", "#subjects .map")
     assert sum(one.is_displayed() for one in maps) == 6
     choose(browser, "search", "00")
     assert len(shown(browser)) == 5
+
+
+def test_scans_are_filtered_by_input_warning_in_a_browser(browser, tmp_path):
+    open_page(browser, tmp_path, warned_records())
+    choose(browser, "warned", "true")
+    assert sorted(shown(browser)) == ["sub-000", "sub-001", "sub-002"]
+    badges = browser.find_elements("css selector", "#subjects .badge")
+    assert [badge.is_displayed() for badge in badges] == [True] * 3
+    choose(browser, "warned", "false")
+    assert len(shown(browser)) == 3 and "sub-001" not in shown(browser)
+    choose(browser, "warned", "")
+    assert len(shown(browser)) == 6
+
+
+def test_lists_of_what_did_not_go_in_are_collapsed_in_a_browser(browser, tmp_path):
+    failure = {"subject_id": "sub-Z", "method": "saliency", "file": "z.nii", "reason": "gone"}
+    run = RUN | {"skipped_rows": [{"file": "y.nii", "value": "other", "reason": "none of HC"}]}
+    save_page(tmp_path, report_records(), run=run, failures=[failure])
+    browser.get((tmp_path / "report.html").as_uri())
+    for cell in ("y.nii", "gone"):
+        found = browser.find_element("xpath", f"//td[normalize-space()='{cell}']")
+        assert not found.is_displayed()
+        found.find_element("xpath", "ancestor::details/summary").click()
+        assert found.is_displayed()
 
 
 def test_the_viewer_opens_and_steps_by_keyboard(browser, tmp_path):

@@ -6,7 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mri_saliency.cohort.report_data import classification, region_means, scan_entries
+from mri_saliency.cohort.report_data import (
+    classification,
+    failure_entries,
+    input_warnings,
+    region_means,
+    scan_entries,
+)
 
 from .conftest import made_record, report_records
 
@@ -74,6 +80,30 @@ def test_wrong_predictions_come_first_then_the_least_confident():
         "integrated_gradients", Path("sub-000_integrated_gradients.png"),
     )  # fmt: skip
     assert (first.verdict, first.error, second.verdict, second.error) == ("ok", 0.123, "", None)
+
+
+def test_a_scans_warning_is_that_of_any_of_its_maps():
+    records = [
+        made_record("sub-A"),
+        made_record("sub-A", "deep_lift", input_warning="rotated"),
+        made_record("sub-B", input_warning=""),
+        made_record("sub-C"),
+    ]
+    assert input_warnings([record.statistics for record in records]) == {"sub-A": "rotated"}
+    summaries = {(record.subject_id, record.method): Path("x.png") for record in records}
+    entries = {entry.subject_id: entry.warning for entry in scan_entries(records, summaries)}
+    assert entries == {"sub-A": "rotated", "sub-B": "", "sub-C": ""}
+
+
+def test_failures_of_a_scan_for_one_reason_are_one_entry():
+    rows = [("a", "saliency", "gone"), ("b", "saliency", "gone"), ("a", "deep_lift", "gone")]
+    rows.append(("a", "smooth_grad", "out of memory"))
+    found = failure_entries([dict(zip(("subject_id", "method", "reason"), row, strict=True)) for row in rows])
+    assert [(entry.subject_id, entry.methods, entry.reason) for entry in found] == [
+        ("a", ["saliency", "deep_lift"], "gone"),
+        ("b", ["saliency"], "gone"),
+        ("a", ["smooth_grad"], "out of memory"),
+    ]
 
 
 def test_region_means_by_diagnosis():

@@ -28,7 +28,18 @@ def inputs():
     return scan_inputs(1, 2)
 
 
-@pytest.mark.parametrize("prefix", ["", "backbone.", "module.backbone.", "_orig_mod.module.backbone."])
+PREFIXES = (
+    "",
+    "backbone.",
+    "module.backbone.",
+    "_orig_mod.module.backbone.",
+    "net.",
+    "model.",
+    "model.net_2.",
+)
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
 def test_any_nesting_of_prefixes_gives_the_same_logits(tmp_path, network, inputs, prefix):
     save_checkpoint(tmp_path / "model.pth", network, prefix)
     loaded = load_checkpoint(tmp_path / "model.pth")
@@ -37,6 +48,40 @@ def test_any_nesting_of_prefixes_gives_the_same_logits(tmp_path, network, inputs
     assert not any(p.requires_grad for p in loaded.network.parameters())
     with torch.no_grad():
         torch.testing.assert_close(loaded.network(inputs), network(inputs), rtol=1e-4, atol=1e-5)
+
+
+def test_what_else_is_in_the_file_is_named_and_left_out(tmp_path, network, inputs, capsys):
+    state = {f"model.{name}": tensor for name, tensor in network.state_dict().items()}
+    others = {"criterion.weight": torch.ones(2)} | {f"auroc.{i}": torch.zeros(1) for i in range(5)}
+    torch.save({"state_dict": others | state, "epoch": 3}, tmp_path / "model.ckpt")
+    loaded = load_checkpoint(tmp_path / "model.ckpt")
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.network(inputs), network(inputs), rtol=1e-4, atol=1e-5)
+    warning = capsys.readouterr().err
+    assert warning.startswith("warning: ") and "holds 6 tensor(s) that are not the network's" in warning
+    assert "under 'model.'; left out: criterion.weight, auroc.0" in warning and "and 2 more" in warning
+
+
+def test_a_file_that_holds_the_network_alone_gives_no_warning(tmp_path, network, capsys):
+    save_checkpoint(tmp_path / "model.pth", network, "model.backbone.")
+    load_checkpoint(tmp_path / "model.pth")
+    assert capsys.readouterr().err == ""
+
+
+def test_two_networks_in_one_file_are_refused(tmp_path, network):
+    state = {
+        f"{prefix}{k}": v for prefix in ("student.", "teacher.") for k, v in network.state_dict().items()
+    }
+    torch.save({"model_state_dict": state}, tmp_path / "model.pth")
+    with pytest.raises(UserError, match="holds 2 networks, under 'student.', 'teacher.'; expected one"):
+        load_checkpoint(tmp_path / "model.pth")
+
+
+@pytest.mark.parametrize(("n_channels", "kind"), [(1, "grey pictures"), (3, "colour pictures.*ImageNet")])
+def test_a_network_for_pictures_is_refused(tmp_path, n_channels, kind):
+    save_checkpoint(tmp_path / "model.pth", build_network("tiny", n_channels, 1000))
+    with pytest.raises(UserError, match=rf"{n_channels} input channel.*{kind}.*coronal slices.*such as 115"):
+        load_checkpoint(tmp_path / "model.pth")
 
 
 def test_bare_state_dict_and_legacy_format(tmp_path, network, inputs):

@@ -5,7 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from mri_saliency.inputs.grid import Grid, difference_from_training_grid, orientation_to, upright
+from mri_saliency.inputs.grid import (
+    Grid,
+    difference_from_training_grid,
+    mixed_directions,
+    orientation_to,
+    upright,
+)
 
 from ..conftest import AFFINE, FLIPPED, REAL_SHAPE, SYNTHETIC_SHAPE
 
@@ -59,6 +65,36 @@ def test_differences_from_the_training_grid():
     assert "backward" in found(REAL_SHAPE, (1.5, 1.5, -1.5))
     assert "shape (121, 145, 121)" in found((121, 145, 121), (1.5, 1.5, 1.5))
     assert difference_from_training_grid(SYNTHETIC) is None
+
+
+def turned(degrees, x_step=1.5):
+    """An affine of 1.5 mm, turned about z."""
+    cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    rotation = np.array([[cosine, -sine, 0, 0], [sine, cosine, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    return rotation @ np.diag([x_step, 1.5, 1.5, 1])
+
+
+@pytest.mark.parametrize("x_step", [1.5, -1.5])
+def test_a_rotated_affine_differs_from_the_training_grid(x_step):
+    def found(degrees):
+        return difference_from_training_grid(Grid(REAL_SHAPE, turned(degrees, x_step), 4, 10, 115))
+
+    assert found(0) is None and found(0.5) is None
+    assert "rotated by 0.7 degrees" in found(0.7)
+    assert "rotated by 12.0 degrees" in found(12) and "rotated by 12.0 degrees" in found(-12)
+
+
+def test_scans_whose_x_axis_runs_against_the_others():
+    grids = {f"r{i}": REAL for i in range(7)} | {"s": SYNTHETIC}
+    assert mixed_directions(grids) == mixed_directions({}) == (None, set())
+    assert mixed_directions({"a": MIRRORED, "s": SYNTHETIC}) == (None, set())
+    warning, fewer = mixed_directions(grids | {"l0": MIRRORED, "l1": MIRRORED})
+    assert fewer == {"l0", "l1"}
+    assert "to the right in 7 of the scans and to the left in 2." in warning
+    assert "exchanged for it in l0, l1, and these maps" in warning
+    warning, fewer = mixed_directions(grids | {f"l{i}": MIRRORED for i in range(10)})
+    assert fewer == {f"r{i}" for i in range(7)} and "in r0, r1, r2 and 4 more" in warning
+    assert mixed_directions({"r": REAL, "l": MIRRORED})[1] == {"l"}
 
 
 def test_places_in_mm():

@@ -74,6 +74,55 @@ def test_unusable_volumes_say_what_is_wrong(tmp_path, voxels, message):
     assert str(path) in str(caught.value)
 
 
+def with_nan_air(seed=0):
+    """A brain as SPM masks it: NaN wherever there is no brain."""
+    voxels = brain(seed=seed)
+    return np.where(voxels > 0, voxels, np.nan).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.npy"])
+def test_nan_outside_the_brain_counts_as_zero_with_a_warning(tmp_path, name):
+    found = load_volume(save_scan(tmp_path / name, with_nan_air()), 9)
+    expected = load_volume(save_scan(tmp_path / f"0_{name}", brain()), 9)
+    np.testing.assert_array_equal(found.network_input, expected.network_input)
+    assert found.warning == "its NaN voxels, all outside the brain, count as 0"
+    assert expected.warning is None
+
+
+def test_nan_inside_the_brain_and_infinity_anywhere_are_errors(tmp_path):
+    hole, infinite, empty = with_nan_air(), with_nan_air(), np.full(REAL_SHAPE, np.nan, np.float32)
+    hole[50:52, 60, 56] = np.nan
+    infinite[0, 0, 0] = np.inf
+    for voxels, message in (
+        (hole, r"2 voxels inside the brain are NaN or infinite, the first at \(50, 60, 56\)"),
+        (infinite, r"1 voxels are NaN or infinite, the first at \(0, 0, 0\)"),
+        (empty, "NaN"),
+    ):
+        with pytest.raises(UserError, match=message):
+            load_volume(save_scan(tmp_path / "a.nii", voxels), 9)
+
+
+def test_nan_in_a_synthetic_scan_is_an_error_wherever_it_is(tmp_path):
+    with pytest.raises(UserError, match="NaN or infinite, the first at"):
+        load_volume(save_scan(tmp_path / "1.pkl", with_nan_air()), 9)
+
+
+def test_a_scans_warnings_are_joined(tmp_path):
+    larger = np.diag([1.6, 1.5, 1.5, 1])
+    grid_warning, nan_warning = "voxels of 1.6 x 1.5 x 1.5 mm, not 1.5 mm", "its NaN voxels"
+    for voxels, affine, expected in (
+        (brain(), AFFINE, []),
+        (brain(), larger, [grid_warning]),
+        (with_nan_air(), AFFINE, [nan_warning]),
+        (with_nan_air(), larger, [grid_warning, nan_warning]),
+    ):
+        scan = Scan("a", save_scan(tmp_path / "a.nii", voxels, affine), 0, "HC", 0)
+        found = load_scan(scan, n_slices=9, first_slice=60, key_slices=[4]).context.input_warning
+        parts = found.split("; ") if found else []
+        assert len(parts) == len(expected)
+        assert all(part.startswith(start) for part, start in zip(parts, expected, strict=True))
+
+
 def test_a_loaded_scan_carries_what_its_files_need(tmp_path):
     scan = Scan("a", save_scan(tmp_path / "a.nii", brain()), 0, "HC", 0)
     loaded = load_scan(scan, n_slices=9, first_slice=60, key_slices=(2, 4))

@@ -76,6 +76,18 @@ def test_brain_includes_what_tissue_surrounds_and_not_the_air_outside():
     assert mask[:, 30:80, 40:90].all() and mask.sum() == 9 * 50 * 50
 
 
+def test_a_missing_voxel_is_inside_if_tissue_surrounds_it_along_all_axes():
+    voxels = np.zeros((20, 20, 20))
+    voxels[5:15, 5:15, 5:15] = 1
+    missing = np.zeros(voxels.shape, bool)
+    ventricle, surface, notch = (10, 10, 10), (4, 10, 10), (10, 10, 14)
+    for voxel in (ventricle, surface, notch, (0, 0, 0)):
+        missing[voxel], voxels[voxel] = True, 0
+    inside = preprocessing.missing_inside_brain(voxels, missing)
+    assert np.argwhere(inside).tolist() == [list(ventricle)]  # nothing is above the notch
+    assert preprocessing.missing_inside_brain(np.zeros_like(voxels), missing).sum() == 4
+
+
 def test_window_runs_from_the_darkest_pixel_to_nearly_the_brightest():
     slices = np.random.default_rng(0).permutation(115 * 112 * 112).reshape(115, 112, 112).astype(np.float32)
     black, white = preprocessing.intensity_window(slices)

@@ -55,6 +55,26 @@ def test_a_space_that_nibabel_makes_up_is_none(tmp_path):
     assert read_volume(tmp_path / "a.nii")[1:] == (None, 0)
 
 
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.npy"])
+@pytest.mark.parametrize("n_axes", [4, 5])
+def test_a_last_axis_of_one_does_not_count(tmp_path, name, n_axes):
+    voxels = brain(SHAPE)
+    path = save_scan(tmp_path / name, voxels.reshape(*SHAPE, *[1] * (n_axes - 3)))
+    np.testing.assert_array_equal(read_volume(path)[0], voxels)
+
+
+def test_nan_passes_only_where_it_is_allowed_and_infinity_nowhere(tmp_path):
+    voxels = brain(SHAPE)
+    voxels[0, 0, 0] = np.nan
+    path = save_scan(tmp_path / "a.nii", voxels)
+    np.testing.assert_array_equal(read_volume(path, nan_allowed=True)[0], voxels)
+    with pytest.raises(UserError, match="1 voxels are NaN or infinite"):
+        read_volume(path)
+    voxels[1, 2, 3] = -np.inf
+    with pytest.raises(UserError, match=r"1 voxels are NaN or infinite, the first at \(1, 2, 3\)"):
+        read_volume(save_scan(path, voxels), nan_allowed=True)
+
+
 class Attack:
     def __init__(self, function, *args):
         self.call = function, args
@@ -78,6 +98,8 @@ BAD_FILES = {
     "scan.jpg": (b"x", "unknown kind of file"),
     "nan.npy": (np.where(brain() > 0.9, np.nan, 1), "NaN or infinite, the first at"),
     "4d.npy": (np.zeros((113, 137, 113, 2)), "expected a 3-D volume, found 4-D"),
+    "first axis of one.npy": (np.zeros((1, 113, 137, 113)), "expected a 3-D volume, found 4-D"),
+    "2d.npy": (np.zeros((113, 137)), "expected a 3-D volume, found 2-D"),
     "complex.npy": (np.zeros(REAL_SHAPE, complex), "real numbers"),
     "objects.npy": (
         b"\x93NUMPY\x01\x00v\x00{'descr': '|O', 'fortran_order': False, 'shape': (1,)}",

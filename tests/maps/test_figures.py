@@ -10,7 +10,7 @@ import pytest
 
 from mri_saliency.attribution.result import Attribution
 from mri_saliency.inputs.loading import load_scan
-from mri_saliency.inputs.scan_table import Scan
+from mri_saliency.inputs.scan_table import ClassNames, Scan
 from mri_saliency.maps.figures import map_view, slice_figures, summary_figure
 from mri_saliency.maps.statistics import measure_map
 
@@ -117,8 +117,9 @@ def loaded_and_measured(path, *, logits=(2.0,), method="saliency", baseline=None
     return loaded, measure_map(attribution, loaded.context, method, baseline)
 
 
-def view_of(loaded, statistics, n_logits=1):
-    return map_view(loaded.context, loaded.network_input, statistics, key_slices=[2, 7], n_logits=n_logits)
+def view_of(loaded, statistics, n_logits=1, **more):
+    values = loaded.network_input
+    return map_view(loaded.context, values, statistics, key_slices=[2, 7], n_logits=n_logits, **more)
 
 
 def test_figures_show_a_map_as_they_show_its_scan(run_folder):
@@ -166,11 +167,54 @@ def test_a_title_has_subject_method_and_baseline(measured_scan):
             {"predicted_label": 2, "target": 1},
             "predicted class 2 with 88.1% confidence; true diagnosis TLE (left); explains class 1",
         ),
+        # a patient without a side
+        (1, {"diagnosis": "TLE"}, "predicted TLE with 88.1% confidence; true diagnosis TLE"),
+        (
+            1,
+            {"input_warning": "its voxels\nare of 2 mm"},
+            "predicted TLE with 88.1% confidence; true diagnosis TLE (left); warning: its voxels are of 2 mm",
+        ),
     ],
 )
 def test_the_subtitle_has_the_predicted_label_in_words(measured_scan, n_logits, changes, subtitle):
     loaded, statistics = measured_scan
     assert view_of(loaded, replace(statistics, **changes), n_logits).subtitle == subtitle
+
+
+def test_the_subtitle_has_the_classes_words(measured_scan):
+    loaded, statistics = measured_scan
+    names = ClassNames("control", "AD")
+    healthy = replace(statistics, true_label=0, diagnosis="HC")
+    without_side = replace(statistics, diagnosis="TLE")
+    assert view_of(loaded, healthy, class_names=names).subtitle.endswith("true diagnosis control")
+    assert view_of(loaded, without_side, class_names=names).subtitle == (
+        "predicted AD with 88.1% confidence; true diagnosis AD"
+    )
+    view = view_of(loaded, statistics, 2, class_names=names)
+    assert view.subtitle.endswith("true diagnosis AD (left); explains control")
+    assert "AD" not in view_of(loaded, healthy, 3, class_names=names).subtitle  # classes are numbered
+
+
+def ink_beyond(picture, rows, column):
+    """Whether something is drawn in the rows from a column on."""
+    return bool((picture[rows[0] : rows[1], column:, :3] < 250).any())
+
+
+def test_a_long_warning_is_cut_at_the_figures_edge():
+    plain = made_up_view()
+    warned = replace(plain, subtitle=f"{plain.subtitle}; warning: {'its voxels are of 2 mm, ' * 20}")
+    for draw, right_px in ((lambda view: next(slice_figures(view)), 24), (summary_figure, 30)):
+        before, after = draw(plain), draw(warned)
+        edge = after.shape[1] - right_px
+        assert not ink_beyond(after, (30, 54), edge)
+        assert ink_beyond(after, (30, 54), edge - 40)  # and not far before it
+        np.testing.assert_array_equal(after[:30], before[:30])
+        np.testing.assert_array_equal(after[60:], before[60:])
+
+
+def test_a_long_title_of_a_montage_is_cut():
+    picture = summary_figure(replace(made_up_view(1), title="of people with a long name " * 10))
+    assert not ink_beyond(picture, (4, 30), picture.shape[1] - 30)
 
 
 def test_one_scale_for_the_whole_map_and_none_of_the_pad(measured_scan):

@@ -20,7 +20,8 @@ from ..conftest import AFFINE
 COLUMNS = (  # of attribution_statistics.csv, a format that users' notebooks read
     "method shape mean std min max abs_mean positive_ratio negative_ratio peak_slice brain_share subject_id "
     "true_label diagnosis prediction predicted_label confidence target baseline sample_idx completeness_sum "
-    "completeness_expected completeness_error completeness_verdict seconds"
+    "completeness_expected completeness_error completeness_verdict seconds "
+    "input_warning subject"
 ).split()
 LOG_3 = 1.0986122886681098  # the logit of a probability of 0.75
 
@@ -35,10 +36,12 @@ def known():
     return values, brain
 
 
-def measured(values, brain, *, logits=(LOG_3,), expected_total=0.0, baseline="zero"):
-    scan = Scan("sub-A", Path("/scans/a.nii"), 1, "left", 5)
+def measured(
+    values, brain, *, logits=(LOG_3,), expected_total=0.0, baseline="zero", warning=None, subject=""
+):
+    scan = Scan("sub-A", Path("/scans/a.nii"), 1, "left", 5, subject)
     grid = Grid((4, 13, 4), AFFINE, 4, 10, 3)
-    context = ScanContext(scan, None, grid, brain, values[:1], (0.0, 1.0))
+    context = ScanContext(scan, None, grid, brain, values[:1], (0.0, 1.0), warning)
     total = float(values.sum(dtype=np.float64))
     attribution = Attribution(values, total, expected_total, np.array(logits), 0, 1.5)
     return measure_map(attribution, context, "integrated_gradients", baseline)
@@ -92,6 +95,20 @@ def test_unknown_keys_of_a_row_are_ignored_and_missing_ones_are_not(known):
     del content["confidence"]
     with pytest.raises(KeyError, match="confidence"):
         MapStatistics.from_json(content)
+
+
+def test_a_row_has_the_inputs_warning_and_the_person(known):
+    row = measured(*known, warning="its voxels are of 2 mm", subject="person 7")
+    assert (row.input_warning, row.subject) == ("its voxels are of 2 mm", "person 7")
+    plain = measured(*known)
+    assert (plain.input_warning, plain.subject) == (None, "sub-A")  # each scan its own person
+
+
+def test_rows_of_earlier_versions_have_neither_warning_nor_person(known):
+    row = measured(*known, warning="its voxels are of 2 mm")
+    content = row.to_json()
+    del content["input_warning"], content["subject"]
+    assert MapStatistics.from_json(content) == replace(row, input_warning=None, subject=None)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

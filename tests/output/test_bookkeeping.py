@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mri_saliency.errors import OutputError, UserError
+from mri_saliency.inputs.grid import difference_from_training_grid
 from mri_saliency.inputs.loading import LoadedScan, ScanContext, UnreadableScan
 from mri_saliency.inputs.scan_table import Scan
 from mri_saliency.output.bookkeeping import Bookkeeping
@@ -45,7 +46,8 @@ def over(result=None, error=None):
 
 
 def loaded(index, grid):
-    context = ScanContext(scan(index), None, grid, None, None, (0.0, 1.0))
+    warning = difference_from_training_grid(grid)
+    context = ScanContext(scan(index), None, grid, None, None, (0.0, 1.0), warning)
     return LoadedScan(context, None, load_s=0.5)
 
 
@@ -83,7 +85,7 @@ def test_unreadable_scans_fail_for_the_methods_that_are_not_finished(books, outc
     ]
     assert outcome.work_s["load"] == 1.5
     error = capsys.readouterr().err
-    assert error.count("is not on the grid") == 1 and "sub-02 (at least)" in error
+    assert error.count("The network may see") == 1 and "sub-02 (at least)" in error
     assert "voxels of 1 x 1 x 1 mm" in error
 
 

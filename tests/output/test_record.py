@@ -20,7 +20,7 @@ def test_the_sidecars_keys_are_the_format_of_finished_folders():
         *("subject_id", "method", "source", "Sources", "SpatialReference", "SkullStripped", "grid"),
         *("brain_voxels", "fingerprint", "statistics", "slice_profile", "files", "key_slices"),
     ]
-    assert content["Sources"] == [content["SpatialReference"]] == ["file:///data/sub-A.nii"]
+    assert content["Sources"] == [content["SpatialReference"]] == ["bids:source:sub-A.nii"]
     assert content["SkullStripped"] is True
 
 

@@ -4,8 +4,6 @@ import shutil
 
 import pytest
 
-import generate_saliency_maps as script
-
 from ..conftest import run_in
 from .outputs import run
 
@@ -29,5 +27,5 @@ def finished(tmp_path, finished_once):
 @pytest.fixture
 def maps_only(monkeypatch):
     """Leave out the cohort's chapter, for tests of single maps."""
-    monkeypatch.setattr(script, "describe_cohort", lambda *_: None)
+    monkeypatch.setattr("mri_saliency.cohort.description.describe_cohort", lambda *_: None)
     monkeypatch.setattr("mri_saliency.cohort.report.write_report", lambda *_, **__: None)

@@ -300,7 +300,13 @@ def test_unusual_grids_are_pointed_out(maps_only, run_folder, capsys):
     assert script.main(run_folder.options(*ONE_METHOD, "--no_nifti")) == 0
     error = capsys.readouterr().err
     assert error.count("voxels of 1.6 x 1.5 x 1.5 mm, not 1.5 mm") == 1
-    assert error.count("is not on the grid") == 1
+    assert error.count("The network may see something else than in training") == 1
+    table = pd.read_csv(run_folder.output / "attribution_statistics.csv").set_index("subject_id")
+    assert table.loc["sub-A", "input_warning"] == "voxels of 1.6 x 1.5 x 1.5 mm, not 1.5 mm"
+    assert table["input_warning"].isna().tolist() == [False, True, True]
+    record = json.loads((run_folder.output / "run.json").read_text())
+    assert record["input_warnings"] == {"voxels of 1.6 x 1.5 x 1.5 mm, not 1.5 mm": 1}
+    assert record["skipped_rows"][0]["value"] == "other"
 
 
 # --- hostile input ---

@@ -79,7 +79,9 @@ def test_a_folder_of_an_earlier_version_is_resumed_without_a_pass(finished_befor
     assert script.main(options_in(finished_before, "--key_slices", "0")) == 0
     name = "integrated_gradients/sub-B/sub-B_integrated_gradients_attributions.json"
     old, new = json.loads(before[name]), json.loads((maps / name).read_text())
-    assert list(old) == list(new) and list(old["statistics"]) == list(new["statistics"])
+    assert list(old) == list(new)
+    assert [*old["statistics"], "input_warning", "subject"] == list(new["statistics"])
+    new["statistics"] = {key: new["statistics"][key] for key in old["statistics"]}
     assert set(new["files"]) - set(old["files"]) == {"sub-B_integrated_gradients_slice_0.png"}
     unchanged = set(old) - {"files", "key_slices", "source", "Sources", "SpatialReference"}
     assert {key: new[key] for key in unchanged} == {key: old[key] for key in unchanged}
@@ -94,7 +96,7 @@ def test_maps_are_those_of_an_earlier_version(maps_only, finished_before, tmp_pa
     assert_same_maps(made, tmp_path / "expected")
     for table in ("attribution_statistics.csv",):
         found, expected = (pd.read_csv(folder / table) for folder in (made, tmp_path / "expected"))
-        assert list(found.columns) == list(expected.columns)
+        assert list(found.columns) == [*expected.columns, "input_warning", "subject"]
 
 
 def test_a_touched_or_moved_scan_is_the_same_scan(maps_only, finished, no_network):
@@ -152,12 +154,13 @@ def test_maps_made_in_another_way_are_not_overwritten_unasked(maps_only, finishe
     assert array_path(finished).with_name("sub-A_saliency_slice_5.png").exists()
 
 
-def test_another_scan_or_checkpoint_is_noticed(finished, capsys):
-    save_scan(finished.scans[0], brain(seed=9))
-    assert run(finished) == 2
+def test_another_scan_or_checkpoint_is_noticed(maps_only, run_folder, capsys):
+    assert run(run_folder) == 0
+    save_scan(run_folder.scans[0], brain(seed=9))
+    assert run(run_folder) == 2
     assert "the scan's file has changed" in capsys.readouterr().err
-    save_checkpoint(finished.model, lively_network(seed=3))
-    assert run(finished) == 2
+    save_checkpoint(run_folder.model, lively_network(seed=3))
+    assert run(run_folder) == 2
     assert "checkpoint was" in capsys.readouterr().err
 
 
@@ -215,3 +218,32 @@ def test_a_scans_map_is_the_same_however_it_is_run(maps_only, finished):
     shutil.rmtree(output / "saliency")
     output.rename(reference.with_name("again"))
     assert_same_maps(made("again"), reference)
+
+
+def rows_of(*names, diagnosis="left"):
+    return "file,HC_vs_LTLE_vs_RTLE_string\n" + "".join(f"scans/{name},{diagnosis}\n" for name in names)
+
+
+def test_a_file_has_one_map_whatever_else_the_table_holds(maps_only, run_folder):
+    """One session of a subject, then both: names would change with the rows of the table."""
+    scans = run_folder.table.parent / "scans"
+    first, second = "mwp1sub-P_ses-01_T1w.nii", "mwp1sub-P_ses-02_T1w.nii"
+    save_scan(scans / first, brain(seed=5))
+    save_scan(scans / second, brain(seed=6))
+    options = run_folder.options("--methods", "saliency")
+
+    def names():
+        table = pd.read_csv(run_folder.output / "attribution_statistics.csv")
+        assert sorted(path.name for path in (run_folder.output / "saliency").iterdir()) == sorted(
+            table["subject_id"]
+        )
+        return table["subject_id"].tolist()
+
+    run_folder.table.write_text(rows_of(first))
+    assert script.main(options) == 0 and names() == ["sub-P"]
+    run_folder.table.write_text(rows_of(first, second))
+    assert script.main(options) == 0 and names() == ["sub-P", "sub-P_ses-02_T1w"]
+    run_folder.table.write_text(rows_of(second))  # alone, it would be called sub-P
+    assert script.main(options) == 0 and sorted(names()) == ["sub-P", "sub-P_ses-02_T1w"]
+    record = json.loads((run_folder.output / "run.json").read_text())
+    assert record["counts"] == {"maps": 0, "kept": 1, "failures": 0}

@@ -16,6 +16,7 @@ function filter() {
     }
     row.hidden = !some || (wanted.correct && row.dataset.correct !== wanted.correct)
       || (wanted.diagnosis && row.dataset.diagnosis !== wanted.diagnosis)
+      || (wanted.warned && row.dataset.warned !== wanted.warned)
       || !row.dataset.id.toLowerCase().includes(search);
     shown += !row.hidden;
   }

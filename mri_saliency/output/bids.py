@@ -1,0 +1,99 @@
+"""What tells other people and BIDS tools what the output folder is, following BIDS 1.10."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from mri_saliency import __version__
+from mri_saliency.attribution.methods import METHODS
+from mri_saliency.output.files import write_json, write_text
+
+if TYPE_CHECKING:
+    from mri_saliency.output.folder import OutputFolder
+
+TOOL = "mri-saliency-maps"
+_SOURCE = "source"  # the scans' dataset in BIDS URIs: the folder of the cohort's table
+_MARK = f"# Made by {TOOL}"  # begins the files that a later run may replace
+
+# BIDS has a folder for each subject, not for each method, and no name for an attribution map.
+_IGNORED = (
+    *(f"/{method}" for method in METHODS),
+    "/group_maps",
+    *(f"/*.{ending}" for ending in ("csv", "html", "json", "npy", "png")),
+    "!/dataset_description.json",
+)
+
+_README = f"""\
+{_MARK} {__version__}: attribution maps of an MRI classifier
+
+They show what moved the logit of one trained network. They do not show that the network is right,
+nor where the disease is. Read report.html first.
+
+METHOD/SUBJECT/SUBJECT_METHOD_...
+    attributions.npy      the map: float32 (slices, 128, 128), coronal slice, x, z, with padding
+    attributions.nii.gz   the same on the scan's grid; the sum is kept
+    attributions.json     how it was made, and its numbers
+    slice_K.png, summary.png
+group_maps/METHOD/METHOD_...
+    GROUP_mean.nii.gz, GROUP_magnitude.nii.gz, GROUP.png
+                          means of the maps and of their magnitudes over a group
+    TLE_minus_HC_difference.nii.gz, ..._score, ..._p, ..._neg_log10_p, TLE_minus_HC.png
+                          where the groups differ: corrected p, and -log10 p, which is 0 in air
+report.html               all results
+NAME.csv, NAME.json       a table, and what its columns are
+NAME.png, NAME.npy        figures, mean scans
+run.json                  command, settings, versions, and the runs before
+
+dataset_description.json describes the folder to BIDS tools; .bidsignore lists what has no name in
+BIDS. In sidecars, bids:{_SOURCE}:PATH is a file below the folder of the cohort's table, which
+DatasetLinks in dataset_description.json gives relative to this folder: after moving one of them,
+correct it there.
+"""
+
+
+def describe_dataset(folder: OutputFolder, source_folder: Path) -> None:
+    """Write dataset_description.json, README and .bidsignore, without absolute paths.
+
+    A README or .bidsignore of the user's own is kept.
+
+    Parameters
+    ----------
+    folder : OutputFolder
+    source_folder : Path
+        The folder of the cohort's table, which BIDS URIs of scans start from.
+    """
+    # links are followed: ".." of a linked folder is elsewhere
+    link = quote(Path(os.path.relpath(source_folder.resolve(), folder.root.resolve())).as_posix())
+    content = {
+        "Name": "Attribution maps of an MRI classifier",
+        "BIDSVersion": "1.10.0",
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": TOOL, "Version": __version__}],
+        "SourceDatasets": [{"URL": f"bids:{_SOURCE}:"}],
+        "DatasetLinks": {_SOURCE: link},
+    }
+    write_json(folder.dataset_description, content)
+    _write_own(folder.root / "README", _README)
+    _write_own(folder.root / ".bidsignore", "\n".join((f"{_MARK}: what has no name in BIDS", *_IGNORED, "")))
+
+
+def scan_uri(scan: Path, source_folder: Path | None) -> str:
+    """Return a scan's BIDS URI, such as ``bids:source:scans/sub-01.nii``.
+
+    Parameters
+    ----------
+    scan : Path
+    source_folder : Path or None
+        As `describe_dataset` got it; None: the scan's own folder.
+    """
+    relative = os.path.relpath(scan, source_folder or scan.parent)
+    return f"bids:{_SOURCE}:{quote(Path(relative).as_posix())}"
+
+
+def _write_own(path: Path, text: str) -> None:
+    """Write a file unless another program or the user made the one that is there."""
+    if not path.exists() or path.read_bytes().startswith(_MARK.encode()):
+        write_text(path, text)

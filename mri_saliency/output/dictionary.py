@@ -1,0 +1,192 @@
+"""The columns of all tables: what they mean, in words, units and levels; BIDS's data dictionaries.
+
+Data, and two ways to write it down. The manual's lists of columns are `markdown`'s.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mri_saliency.attribution.methods import METHODS
+from mri_saliency.output.files import write_json
+
+if TYPE_CHECKING:
+    from mri_saliency.output.folder import OutputFolder
+
+_MANUAL_WIDTH = 118
+_OF_METHOD = "the method's unit"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A table's column.
+
+    Attributes
+    ----------
+    description : str
+    units : str or None
+        None for a number without a unit, and for text.
+    long_name : str or None
+        The column's name in words, where columns share a description.
+    levels : mapping
+        A value -> what it means, for a column with few values.
+    """
+
+    description: str
+    units: str | None = None
+    long_name: str | None = None
+    levels: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, object]:
+        """Return the column as BIDS describes one."""
+        parts = {
+            "LongName": self.long_name,
+            "Description": self.description,
+            "Units": self.units,
+            "Levels": dict(self.levels),
+        }
+        return {key: value for key, value in parts.items() if value}
+
+    def words(self) -> str:
+        """Return what columns of this kind are, for the manual, which lists the methods elsewhere."""
+        levels = [f"`{level}` {meaning}" for level, meaning in self.levels.items() if level not in METHODS]
+        units = f" ({self.units})" if self.units else ""
+        return f"{units}: {'; '.join((self.description, *levels))}"
+
+
+def _of_array(long_name: str) -> Column:
+    return Column("over all values of the array", _OF_METHOD, long_name)
+
+
+_METHODS = {name: f"{method.question}; in {method.unit}" for name, method in METHODS.items()}
+_SCAN = Column("the scan's name, as in file names")
+_METHOD = Column("attribution method", levels=_METHODS)
+_COMPARED = Column("the two methods compared", levels=_METHODS)
+_SIGN = "share of the values with this sign"
+
+TABLES: dict[str, dict[str, Column]] = {  # name of the table -> column -> what it is
+    "attribution_statistics": {
+        "method": _METHOD,
+        "shape": Column("of the array, with padding: slices, height, width"),
+        "mean": _of_array("mean"),
+        "std": _of_array("standard deviation"),
+        "min": _of_array("smallest value"),
+        "max": _of_array("largest value"),
+        "abs_mean": _of_array("mean magnitude"),
+        "positive_ratio": Column(_SIGN, long_name="share above zero"),
+        "negative_ratio": Column(_SIGN, long_name="share below zero"),
+        "peak_slice": Column("slice with the largest summed magnitude; empty for a map of zeros"),
+        "brain_share": Column(
+            "share of the magnitude in pixels with tissue on both sides along both axes of the slice; "
+            "empty for a map of zeros"
+        ),
+        "subject_id": _SCAN,
+        "true_label": Column("true class", levels={"0": "HC", "1": "TLE"}),
+        "diagnosis": Column(
+            "true group",
+            levels={
+                "HC": "healthy",
+                "left": "TLE, focus on the left",
+                "right": "TLE, focus on the right",
+                "TLE": "side unknown",
+            },
+        ),
+        "prediction": Column("probability of TLE: sigmoid; with several logits, 1 minus softmax of class 0"),
+        "predicted_label": Column(
+            "1 if `prediction` is above 0.5, else 0; with several logits, the largest's"
+        ),
+        "confidence": Column("probability of the predicted label"),
+        "target": Column("index of the explained logit"),
+        "baseline": Column("what the scan was compared with; empty if the method uses none"),
+        "sample_idx": Column("the scan's place in the cohort, from 0"),
+        "completeness_sum": Column("of the map; empty, as what follows, if none is promised", "logit"),
+        "completeness_expected": Column("the logit's change, which the sum should equal", "logit"),
+        "completeness_error": Column("their difference over the change; empty if only the change is zero"),
+        "completeness_verdict": Column(
+            "how far the sum misses the change",
+            levels={"ok": "up to 5% of it, or 0.0001 logits", "check": "more"},
+        ),
+        "seconds": Column("the network's time; a pass that methods share counts for the first", "s"),
+        "input_warning": Column("what is unusual about the scan; empty if nothing is"),
+        "subject": Column("the person, who may have several scans; empty in maps of earlier versions"),
+    },
+    "region_statistics": {
+        "subject_id": _SCAN,
+        "method": _METHOD,
+        "region": Column(
+            "the atlas's name",
+            levels={"outside the brain": "what `brain_share` leaves"},
+        ),
+        "mass": Column("summed magnitude in the region", _OF_METHOD),
+        "share": Column("share of the whole map's mass"),
+        "density": Column("mass per voxel over the brain's; 1: as everywhere"),
+        "asymmetry": Column("(L - R) / (L + R) of the two sides' mass, in both rows; empty without sides"),
+    },
+    "method_agreement": {
+        "subject_id": _SCAN,
+        "method_a": _COMPARED,
+        "method_b": _COMPARED,
+        "rank_correlation": Column("Spearman's, of the two maps' magnitudes"),
+        "top_overlap": Column("share of their top 1% of voxels in common; 0.01: chance"),
+    },
+    "map_checks": {
+        "fingerprint": Column("12 digits that differ between settings of the checked maps"),
+        "check": Column(
+            "what was done",
+            levels={
+                "subjects": "maps of two scans compared",
+                "weights": "map compared with that of shuffled weights",
+                "noise": "with that of a noisy scan",
+                "seed": "with that of another seed",
+                "deletion": "voxels replaced by the baseline's",
+                "insertion": "voxels shown on the baseline",
+            },
+        ),
+        "method": Column(
+            "method, or order of voxels that it is compared with",
+            levels={**_METHODS, "random": "any", "intensity": "brightest first"},
+        ),
+        "subject_id": Column("the scan, or two scans joined by `and`"),
+        "step": Column(
+            "last block that was shuffled (from the head), or percentage of voxels replaced",
+            levels={"whole": "not in steps"},
+        ),
+        "measure": Column(
+            "kind of `value`",
+            levels={
+                "signed": "Spearman's correlation in the brain",
+                "absolute": "the same of magnitudes",
+                "logit": "logit less the baseline's, toward the scan's",
+            },
+        ),
+        "value": Column("the number"),
+    },
+    "failures": {
+        "subject_id": _SCAN,
+        "method": _METHOD,
+        "file": Column("the scan's file"),
+        "reason": Column("why there is no map"),
+    },
+}
+
+
+def write_dictionary(folder: OutputFolder, name: str) -> None:
+    """Write a table's data dictionary next to it, ``NAME.json``; remove it if there is no table."""
+    path = folder.root / f"{name}.json"
+    if path.with_suffix(".csv").exists():
+        write_json(path, {column: about.to_json() for column, about in TABLES[name].items()})
+    else:
+        path.unlink(missing_ok=True)
+
+
+def markdown(name: str) -> str:
+    """Return the manual's list of a table's columns; those that are alike share an item."""
+    items: dict[str, list[str]] = {}  # what columns are -> their names
+    for column, about in TABLES[name].items():
+        items.setdefault(about.words(), []).append(f"`{column}`")
+    lines = [f"- {', '.join(columns)}{words}" for words, columns in items.items()]
+    wrap = textwrap.TextWrapper(_MANUAL_WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    return "\n".join(map(wrap.fill, lines)) + "\n"

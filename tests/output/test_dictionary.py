@@ -1,0 +1,115 @@
+"""The data dictionaries describe every column of the tables that a run writes, and no other."""
+
+import json
+import re
+import shutil
+from dataclasses import fields
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+import generate_saliency_maps as script
+from mri_saliency.attribution.methods import METHODS
+from mri_saliency.maps.comparison import TOP_SHARE
+from mri_saliency.maps.statistics import COMPLETENESS_TOLERANCE, LOGIT_ROUNDING, MapStatistics
+from mri_saliency.output.dictionary import TABLES, markdown, write_dictionary
+from mri_saliency.output.folder import OutputFolder
+from mri_saliency.output.outcome import Failure
+
+from ..conftest import run_in
+
+RUN = ("--n_steps", "2", "--n_samples", "2", "--key_slices", "2", "--no_nifti", "--check_maps", "3")
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory, made_run):
+    """All tables of a run on three scans and one that is gone, with an atlas and checks."""
+    root = tmp_path_factory.mktemp("tables")
+    shutil.copytree(made_run, root / "run")
+    run = run_in(root / "run")
+    run.table.write_text(run.table.read_text() + "scans/gone.nii,HC,sub-Z\n")
+    labels = np.zeros((61, 73, 61), np.int16)
+    labels[:, :15] = 1  # where the tiny network looks
+    nib.Nifti1Image(labels, nib.affines.from_matvec(3 * np.eye(3), (-90, -126, -72))).to_filename(
+        root / "atlas.nii"
+    )
+    (root / "names.csv").write_text("index,name\n1,Everywhere\n")
+    named = ("--atlas", root / "atlas.nii", "--atlas_names", root / "names.csv")
+    assert script.main(run.options("--methods", "saliency", "gradient_shap", *RUN, *named)) == 1
+    return {name: pd.read_csv(run.output / f"{name}.csv", dtype=str) for name in TABLES}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_dictionary_has_the_tables_columns_in_their_order(tables, name):
+    assert list(TABLES[name]) == list(tables[name].columns)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_levels_are_the_tables_values(tables, name):
+    for column, about in TABLES[name].items():
+        values = set(tables[name][column].dropna())
+        if column == "region":
+            assert values - set(about.levels) == {"Everywhere"}
+        elif column == "step":
+            assert all(re.match(r"[\d.]+$|classifier|features", step) for step in values - set(about.levels))
+        elif about.levels:
+            assert values <= set(about.levels), column
+
+
+def test_all_checks_and_measures_have_a_level(tables):
+    for column in ("check", "measure"):
+        assert set(tables["map_checks"][column]) == set(TABLES["map_checks"][column].levels)
+
+
+def test_dataclasses_are_described():
+    assert list(TABLES["attribution_statistics"]) == [field.name for field in fields(MapStatistics)]
+    assert list(TABLES["failures"]) == [field.name for field in fields(Failure)]
+
+
+def test_numbers_in_descriptions_are_the_programs():
+    ok = TABLES["attribution_statistics"]["completeness_verdict"].levels["ok"]
+    assert f"{COMPLETENESS_TOLERANCE:.0%}" in ok and f"{LOGIT_ROUNDING:g} logits" in ok
+    overlap = TABLES["method_agreement"]["top_overlap"].description
+    assert f"{TOP_SHARE:.0%}" in overlap and f"{TOP_SHARE:g}: chance" in overlap
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_dictionary_is_in_bids_form_and_goes_with_its_table(tmp_path, name):
+    folder = OutputFolder(tmp_path)
+    (tmp_path / f"{name}.csv").write_text("a table")
+    write_dictionary(folder, name)
+    content = json.loads((tmp_path / f"{name}.json").read_text())
+    assert list(content) == list(TABLES[name])
+    for about in content.values():
+        assert about["Description"] and set(about) <= {"LongName", "Description", "Units", "Levels"}
+        assert all(isinstance(level, str) for level in about.get("Levels", {}).values())
+    (tmp_path / f"{name}.csv").unlink()
+    write_dictionary(folder, name)
+    assert not (tmp_path / f"{name}.json").exists()
+    write_dictionary(folder, name)
+
+
+def test_methods_have_their_question_and_unit():
+    levels = TABLES["attribution_statistics"]["method"].levels
+    assert list(levels) == list(METHODS)
+    assert levels["saliency"].endswith("; in logit per unit of intensity")
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_manuals_list_has_each_column_once_in_the_same_words(name):
+    text = markdown(name)
+    assert max(map(len, text.splitlines())) <= 118
+    unwrapped = text.replace("\n  ", " ")
+    for column, about in TABLES[name].items():
+        assert sum(f"`{column}`" in line.split(":")[0] for line in unwrapped.splitlines()) == 1
+        assert about.description in unwrapped and (about.units or "") in unwrapped
+        for level, meaning in about.levels.items():
+            assert level in METHODS or f"`{level}` {meaning}" in unwrapped
+
+
+def test_alike_columns_share_an_item():
+    assert "- `mean`, `std`, `min`, `max`, `abs_mean` (the method's unit): " in markdown(
+        "attribution_statistics"
+    )
