@@ -51,26 +51,24 @@ class Column:
         return {key: value for key, value in parts.items() if value}
 
     def words(self) -> str:
-        """Return what columns of this kind are, for the manual, which lists the methods elsewhere."""
-        levels = [f"`{level}` {meaning}" for level, meaning in self.levels.items() if level not in METHODS]
-        units = f" ({self.units})" if self.units else ""
-        return f"{units}: {'; '.join((self.description, *levels))}"
+        """Return what columns of this kind are, for the manual; the dictionaries have the levels too."""
+        return f"{self.description} ({self.units})" if self.units else self.description
 
 
 def _of_array(long_name: str) -> Column:
-    return Column("over all values of the array", _OF_METHOD, long_name)
+    return Column("over the array", _OF_METHOD, long_name)
 
 
 _METHODS = {name: f"{method.question}; in {method.unit}" for name, method in METHODS.items()}
-_SCAN = Column("the scan's name, as in file names")
+_SCAN = Column("the scan's name")
 _METHOD = Column("attribution method", levels=_METHODS)
 _COMPARED = Column("the two methods compared", levels=_METHODS)
-_SIGN = "share of the values with this sign"
+_SIGN = "shares above and below zero"
 
 TABLES: dict[str, dict[str, Column]] = {  # name of the table -> column -> what it is
     "attribution_statistics": {
         "method": _METHOD,
-        "shape": Column("of the array, with padding: slices, height, width"),
+        "shape": Column("of the array, with padding"),
         "mean": _of_array("mean"),
         "std": _of_array("standard deviation"),
         "min": _of_array("smallest value"),
@@ -80,13 +78,12 @@ TABLES: dict[str, dict[str, Column]] = {  # name of the table -> column -> what 
         "negative_ratio": Column(_SIGN, long_name="share below zero"),
         "peak_slice": Column("slice with the largest summed magnitude; empty for a map of zeros"),
         "brain_share": Column(
-            "share of the magnitude in pixels with tissue on both sides along both axes of the slice; "
-            "empty for a map of zeros"
+            "share of the magnitude in pixels with tissue on both sides along both axes of the slice"
         ),
         "subject_id": _SCAN,
-        "true_label": Column("true class", levels={"0": "HC", "1": "TLE"}),
+        "true_label": Column("0 HC, 1 TLE", levels={"0": "HC", "1": "TLE"}),
         "diagnosis": Column(
-            "true group",
+            "HC, left, right, or TLE (side unknown)",
             levels={
                 "HC": "healthy",
                 "left": "TLE, focus on the left",
@@ -94,46 +91,44 @@ TABLES: dict[str, dict[str, Column]] = {  # name of the table -> column -> what 
                 "TLE": "side unknown",
             },
         ),
-        "prediction": Column("probability of TLE: sigmoid; with several logits, 1 minus softmax of class 0"),
-        "predicted_label": Column(
-            "1 if `prediction` is above 0.5, else 0; with several logits, the largest's"
-        ),
-        "confidence": Column("probability of the predicted label"),
+        "prediction": Column("probability of TLE (several logits: 1 minus softmax of class 0)"),
+        "predicted_label": Column("1 if `prediction` is above 0.5 (several logits: index of the largest)"),
+        "confidence": Column("its probability"),
         "target": Column("index of the explained logit"),
-        "baseline": Column("what the scan was compared with; empty if the method uses none"),
-        "sample_idx": Column("the scan's place in the cohort, from 0"),
-        "completeness_sum": Column("of the map; empty, as what follows, if none is promised", "logit"),
-        "completeness_expected": Column("the logit's change, which the sum should equal", "logit"),
-        "completeness_error": Column("their difference over the change; empty if only the change is zero"),
+        "baseline": Column("what the scan was compared with"),
+        "sample_idx": Column("place in the cohort, from 0"),
+        "completeness_sum": Column("sum of the map, if it must be complete", "logit"),
+        "completeness_expected": Column("the change that it should equal", "logit"),
+        "completeness_error": Column("their difference over the change"),
         "completeness_verdict": Column(
-            "how far the sum misses the change",
+            "`ok` or `check`",
             levels={"ok": "up to 5% of it, or 0.0001 logits", "check": "more"},
         ),
-        "seconds": Column("the network's time; a pass that methods share counts for the first", "s"),
-        "input_warning": Column("what is unusual about the scan; empty if nothing is"),
-        "subject": Column("the person, who may have several scans; empty in maps of earlier versions"),
+        "seconds": Column("of the network; a shared pass counts for the first method", "s"),
+        "input_warning": Column("how the scan differs from the training data"),
+        "subject": Column("the person"),
     },
     "region_statistics": {
         "subject_id": _SCAN,
         "method": _METHOD,
         "region": Column(
-            "the atlas's name",
+            "its name; `outside the brain` is the rest of `brain_share`",
             levels={"outside the brain": "what `brain_share` leaves"},
         ),
         "mass": Column("summed magnitude in the region", _OF_METHOD),
         "share": Column("share of the whole map's mass"),
         "density": Column("mass per voxel over the brain's; 1: as everywhere"),
-        "asymmetry": Column("(L - R) / (L + R) of the two sides' mass, in both rows; empty without sides"),
+        "asymmetry": Column("(L - R) / (L + R) of the two sides' mass, in both rows"),
     },
     "method_agreement": {
         "subject_id": _SCAN,
         "method_a": _COMPARED,
         "method_b": _COMPARED,
-        "rank_correlation": Column("Spearman's, of the two maps' magnitudes"),
-        "top_overlap": Column("share of their top 1% of voxels in common; 0.01: chance"),
+        "rank_correlation": Column("Spearman's, of magnitudes"),
+        "top_overlap": Column("of the top 1% of voxels; 0.01 is chance"),
     },
     "map_checks": {
-        "fingerprint": Column("12 digits that differ between settings of the checked maps"),
+        "fingerprint": Column("of the checked settings"),
         "check": Column(
             "what was done",
             levels={
@@ -146,16 +141,16 @@ TABLES: dict[str, dict[str, Column]] = {  # name of the table -> column -> what 
             },
         ),
         "method": Column(
-            "method, or order of voxels that it is compared with",
+            "or an order of voxels",
             levels={**_METHODS, "random": "any", "intensity": "brightest first"},
         ),
-        "subject_id": Column("the scan, or two scans joined by `and`"),
+        "subject_id": Column("the scan, or two"),
         "step": Column(
-            "last block that was shuffled (from the head), or percentage of voxels replaced",
+            "block shuffled last, or percentage of voxels",
             levels={"whole": "not in steps"},
         ),
         "measure": Column(
-            "kind of `value`",
+            "what `value` is",
             levels={
                 "signed": "Spearman's correlation in the brain",
                 "absolute": "the same of magnitudes",
@@ -187,6 +182,6 @@ def markdown(name: str) -> str:
     items: dict[str, list[str]] = {}  # what columns are -> their names
     for column, about in TABLES[name].items():
         items.setdefault(about.words(), []).append(f"`{column}`")
-    lines = [f"- {', '.join(columns)}{words}" for words, columns in items.items()]
+    lines = [f"- {', '.join(columns)}: {words}" for words, columns in items.items()]
     wrap = textwrap.TextWrapper(_MANUAL_WIDTH, subsequent_indent="  ", break_on_hyphens=False)
     return "\n".join(map(wrap.fill, lines)) + "\n"
