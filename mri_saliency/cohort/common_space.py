@@ -20,6 +20,7 @@ from mri_saliency.output.record import MapRecord
 from mri_saliency.runtime.workers import Workers
 
 BACKGROUND_SCANS = 20  # at most; their mean is drawn under group maps
+_NAMED_SCANS = 5  # in the note about scans on another grid
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +66,11 @@ def find_common_space(
         if orientation is not None:
             mirrored[subject_id] = orientation == "mirrored"
     notes = []
-    if len(mirrored) < len(first):
+    elsewhere = [subject_id for subject_id in first if subject_id not in mirrored]
+    if elsewhere:
+        named = ", ".join(elsewhere[:_NAMED_SCANS]) + (" …" if len(elsewhere) > _NAMED_SCANS else "")
         notes.append(
-            f"{len(first) - len(mirrored)} scans lie on another grid than most; group maps leave them out."
+            f"{len(elsewhere)} scans lie on another grid than most; group maps leave them out: {named}."
         )
     shape = (common.n_slices, INPUT_SIZE, INPUT_SIZE)
     mean_scan = _mean_input([(first[subject_id], mirrored[subject_id]) for subject_id in mirrored], workers)

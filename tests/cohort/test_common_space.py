@@ -25,7 +25,9 @@ def test_most_scans_share_the_grid_and_mirrored_ones_are_turned(cohort, no_worke
     assert space.mirrored == {
         "sub-A": False, "sub-B": True, "12": False, "sub-D": False, "sub-E": False, "sub-F": False,
     }  # fmt: skip
-    assert len(notes) == 1 and notes[0].startswith("1 scans lie on another grid than most")
+    assert len(notes) == 1 and notes[0].startswith(
+        "1 scans lie on another grid than most; group maps leave them out: "
+    )
     inputs = []
     for record in cohort.records:
         if record.method == "saliency" and record.subject_id != "sub-G":
