@@ -141,7 +141,8 @@ def generate(options: Options, command_line: str) -> int:
                 from mri_saliency.cohort.description import Description, describe_cohort
                 from mri_saliency.cohort.report import write_report
 
-                description = Description(options.key_slices, request.class_names, request.atlas)
+                how = (options.key_slices, request.class_names, request.atlas, options.smooth_mm)
+                description = Description(*how, request.covariates)
                 findings = describe_cohort(folder, records, description, workers)
                 write_report(folder, findings, embed=options.report_embed)
             run_record.write("interrupted" if stopped else "done", outcome)
@@ -248,6 +249,7 @@ def report_again(options: Options) -> int:
     from mri_saliency.cohort.atlas import read_atlas_for
     from mri_saliency.cohort.description import Description, describe_cohort
     from mri_saliency.cohort.report import write_report
+    from mri_saliency.inputs.covariates import read_covariates
     from mri_saliency.inputs.scan_table import ClassNames
     from mri_saliency.output.folder import OutputFolder
 
@@ -258,8 +260,12 @@ def report_again(options: Options) -> int:
     check_key_slices(options.key_slices, records[0].grid.n_slices)
     grids = (record.grid for record in records)
     atlas = read_atlas_for(options.atlas, options.atlas_names, grids)
+    covariates = None
+    if options.covariates:
+        covariates = read_covariates(options.csv_path, options.path_column, options.covariates)
     with Workers(options.workers) as workers:
-        description = Description(options.key_slices, ClassNames(*options.class_names), atlas)
+        how = (options.key_slices, ClassNames(*options.class_names), atlas, options.smooth_mm)
+        description = Description(*how, covariates)
         findings = describe_cohort(folder, records, description, workers)
     write_report(folder, findings, embed=options.report_embed)
     print(f"{len(records)} maps described: {folder.report}")

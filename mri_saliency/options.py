@@ -56,6 +56,8 @@ class Options:
     report_embed: bool
     workers: int
     check_maps: int
+    smooth_mm: float
+    covariates: tuple[str, ...] = ()
     nifti: bool = True
     subject_column: str | None = None
     target: int | None = None
@@ -85,8 +87,8 @@ def read_options(description: str, args: list[str] | None = None) -> Options:
         argparse refused the command line (code 2), or ``--help`` or ``--version`` was answered.
     """
     values = vars(get_parser(description).parse_args(args))
-    for name in ("methods", "key_slices", "labels"):
-        values[name] = tuple(dict.fromkeys(values[name]))
+    for name in ("methods", "key_slices", "labels", "covariates"):
+        values[name] = tuple(dict.fromkeys(values.get(name, ())))
     values["class_names"] = tuple(values["class_names"])
     options = Options(**values)
     _check_numbers(options)
@@ -138,6 +140,8 @@ def _check_numbers(options: Options) -> None:
             raise UserError(f"--{name}: expected {smallest} or more, found {value}.")
     if not 0 < options.noise_std < math.inf:
         raise UserError(f"--noise_std: expected a positive number, found {options.noise_std}.")
+    if not 0 <= options.smooth_mm < math.inf:
+        raise UserError(f"--smooth_mm: expected 0 or more, found {options.smooth_mm}.")
     if min(options.key_slices) < 0:
         raise UserError(f"--key_slices: expected 0 or more, found {min(options.key_slices)}.")
 
@@ -323,6 +327,20 @@ def _add_cohort(group: argparse._ArgumentGroup) -> None:
         type=Path,
         default=argparse.SUPPRESS,
         help="its table of labels and names, CSV or TSV (default: none)",
+    )
+    group.add_argument(
+        "--smooth_mm",
+        type=float,
+        default=6.0,
+        help="smoothing of the maps before groups are compared: full width at half maximum, in mm; 0: none",
+    )
+    group.add_argument(
+        "--covariates",
+        nargs="+",
+        metavar="COLUMN",
+        default=argparse.SUPPRESS,
+        help="columns of the table that the comparison of groups accounts for, such as age sex site: numbers "
+        "as they are, words as categories (default: none)",
     )
     group.add_argument(
         "--check_maps",

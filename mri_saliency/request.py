@@ -15,6 +15,7 @@ from mri_saliency.attribution.methods import BATCH_SIZES
 from mri_saliency.cohort.atlas import Atlas, read_atlas_for
 from mri_saliency.errors import UserError, warn
 from mri_saliency.inputs.checkpoint import Checkpoint, load_checkpoint
+from mri_saliency.inputs.covariates import check_covariates, read_covariates
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.inputs.loading import LoadedScan, load_scan, load_volume
 from mri_saliency.inputs.scan_table import ClassNames, Scan, ScanTable
@@ -25,6 +26,7 @@ from mri_saliency.runtime.device import choose_device, hardware_name
 from mri_saliency.runtime.ranks import Ranks
 
 if TYPE_CHECKING:
+    import pandas as pd
     import torch
 
 _TRIED_SCANS = 10  # of which the first readable one shows whether the atlas fits
@@ -52,6 +54,8 @@ class Request:
     load : callable
         Loads one scan for this network.
     atlas : Atlas or None
+    covariates : DataFrame or None
+        From `read_covariates`.
     """
 
     device: torch.device
@@ -64,6 +68,7 @@ class Request:
     window: dict[str, int]
     load: Callable[[Scan], LoadedScan]
     atlas: Atlas | None
+    covariates: pd.DataFrame | None
 
     @property
     def healthy(self) -> list[Scan]:
@@ -131,7 +136,11 @@ def read_request(options: Options, table: ScanTable, ranks: Ranks) -> Request:
     )
     load = partial(load_scan, **window, key_slices=options.key_slices)
     names = ClassNames(*options.class_names)
-    return Request(device, checkpoint, target, settings, table, scans, names, window, load, atlas)
+    covariates = None
+    if options.covariates:
+        covariates = read_covariates(options.csv_path, options.path_column, options.covariates)
+        check_covariates(covariates, scans, options.csv_path)
+    return Request(device, checkpoint, target, settings, table, scans, names, window, load, atlas, covariates)
 
 
 def _grids(scans: list[Scan], n_slices: int, first_slice: int) -> Iterable[Grid]:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pandas as pd
+
 from mri_saliency.cohort.agreement import comparable, compare_methods, draw_summary, mixed_direction_notes
 from mri_saliency.cohort.alarms import find_alarms, judge_sanity_checks
 from mri_saliency.cohort.atlas import Atlas
-from mri_saliency.cohort.common_space import find_common_space
-from mri_saliency.cohort.group_maps import map_groups
+from mri_saliency.cohort.common_space import CommonSpace, find_common_space
+from mri_saliency.cohort.group_maps import write_means
+from mri_saliency.cohort.group_test import ComparisonSettings, GroupComparison, compare_groups
+from mri_saliency.cohort.method_maps import find_method_maps
 from mri_saliency.cohort.regions import measure_regions
 from mri_saliency.cohort.report import Findings
 from mri_saliency.errors import warn
 from mri_saliency.inputs.scan_table import ClassNames
 from mri_saliency.output.dictionary import TABLES, write_dictionary
+from mri_saliency.output.files import write_or_remove_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
 from mri_saliency.runtime.workers import Workers
@@ -21,11 +26,25 @@ from mri_saliency.runtime.workers import Workers
 
 @dataclass(frozen=True, eq=False)
 class Description:
-    """How a cohort is described: the slices of group figures, the words for the classes, the atlas."""
+    """How a cohort is described.
+
+    Attributes
+    ----------
+    key_slices : tuple of int
+        The slices of group figures.
+    class_names : ClassNames
+    atlas : Atlas or None
+    smooth_mm : float
+        Smoothing before groups are compared.
+    covariates : DataFrame or None
+        From `mri_saliency.inputs.covariates.read_covariates`.
+    """
 
     key_slices: tuple[int, ...]
     class_names: ClassNames
     atlas: Atlas | None
+    smooth_mm: float
+    covariates: pd.DataFrame | None = None
 
 
 def describe_cohort(
@@ -37,7 +56,7 @@ def describe_cohort(
     agreement = compare_methods(folder, records, workers)
     summary = workers.submit(draw_summary, folder, records, agreement, how.class_names)
     space, space_notes = find_common_space(folder, records, workers, how.class_names)
-    group_figures = map_groups(folder, records, space, how.key_slices, workers)
+    groups = _describe_groups(folder, records, space, how, workers)
     regions = None
     if how.atlas is not None:
         regions = measure_regions(folder, records, how.atlas, workers, how.class_names)
@@ -46,9 +65,36 @@ def describe_cohort(
     summary.result()
     verdicts = judge_sanity_checks(folder, records)
     alarms = find_alarms(records, verdicts)
-    notes += space_notes
+    notes += space_notes + groups.notes
     for message in (*notes, *alarms):
         warn(message)
     for table in TABLES:
         write_dictionary(folder, table)
-    return Findings(records, agreement, group_figures, regions, verdicts, alarms, notes, how.class_names)
+    return Findings(records, agreement, groups, regions, verdicts, alarms, notes, how.class_names)
+
+
+def _describe_groups(
+    folder: OutputFolder, records: list[MapRecord], space: CommonSpace, how: Description, workers: Workers
+) -> GroupComparison:
+    """Write the means of all methods' groups, and compare the groups."""
+    covariates = None if how.covariates is None else _by_scan(how.covariates, records)
+    settings = ComparisonSettings(how.smooth_mm, covariates, how.atlas)
+    maps = find_method_maps(folder, records, space, how.key_slices)
+    for method_maps in maps:
+        folder.open_groups(method_maps.method.name)
+    means = [workers.submit(write_means, method_maps) for method_maps in maps]
+    comparisons = [workers.submit(compare_groups, method_maps, settings) for method_maps in maps]
+    groups = GroupComparison()
+    for method_maps, figures, comparison in zip(maps, means, comparisons, strict=True):
+        groups.figures[method_maps.method.name] = figures.result()
+        groups.add(comparison.result())
+    write_or_remove_table(folder.group_clusters, pd.DataFrame(groups.clusters))
+    return groups
+
+
+def _by_scan(covariates: pd.DataFrame, records: list[MapRecord]) -> pd.DataFrame:
+    """Return the covariates of the recorded scans, indexed by their names; only complete rows."""
+    paths = {record.subject_id: record.source.path for record in records}
+    rows = covariates.reindex(paths.values())
+    rows.index = list(paths)
+    return rows.dropna()

@@ -1,13 +1,15 @@
-"""The figures of groups of scans: mean maps, and the difference of two groups."""
+"""The figures of groups of scans: mean maps, and contrasts of groups."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from mri_saliency.maps.colours import highlighted, overlay
 from mri_saliency.maps.figures import Bar, MapView, map_kind, montage, slice_colours
 
-_SCORE_SCALE = 2.0  # a test's colours saturate at this multiple of its threshold
+_T_SCALE = 2.0  # a test's colours saturate at this multiple of its threshold
 
 
 def group_figure(view: MapView, magnitude: np.ndarray, magnitude_scale: float) -> np.ndarray:
@@ -43,25 +45,39 @@ def group_figure(view: MapView, magnitude: np.ndarray, magnitude_scale: float) -
     return montage(view, rows, bars)
 
 
-def difference_figure(
-    view: MapView, score: np.ndarray, outlined: np.ndarray, threshold: float, score_unit: str
-) -> np.ndarray:
-    """Draw the difference of two groups at the key slices, faded where it is not significant.
+@dataclass(frozen=True, eq=False)
+class ContrastSlices:
+    """The test of a contrast at the key slices; the arrays are like `MapView.attribution`.
 
-    Opacity grows with the square of the score and is full where that is significant; a line surrounds
-    what is significant (Taylor et al. 2023, Highlight results, don't hide them, NeuroImage).
+    Attributes
+    ----------
+    t : ndarray
+        The statistic.
+    significant : ndarray
+        bool: where a line surrounds it.
+    threshold : float
+        Magnitude of t that is significant; infinite if none can be.
+    is_log2 : bool
+        Whether the view's map is the logarithm of a ratio, base 2; else it is a difference.
+    """
+
+    t: np.ndarray
+    significant: np.ndarray
+    threshold: float
+    is_log2: bool
+
+
+def contrast_figure(view: MapView, test: ContrastSlices) -> np.ndarray:
+    """Draw a contrast of groups at the key slices, faded where it is not significant.
+
+    Opacity grows with the square of t and is full where that is significant; a line surrounds what is
+    significant (Taylor et al. 2023, Highlight results, don't hide them, NeuroImage).
 
     Parameters
     ----------
     view : MapView
-        `attribution` is the difference of the means.
-    score : ndarray
-        As `view.attribution`: the test's statistic.
-    outlined : ndarray
-        bool, the same shape: where it is significant.
-    threshold : float
-        The score from which a difference is significant.
-    score_unit : str
+        `attribution` is the contrast's estimate.
+    test : ContrastSlices
 
     Returns
     -------
@@ -69,17 +85,19 @@ def difference_figure(
         uint8 (height, width, 4), RGBA.
     """
     colours = [slice_colours(view, index) for index in range(len(view.slice_titles))]
-    score_scale = _SCORE_SCALE * threshold
+    limit = test.threshold if np.isfinite(test.threshold) else float(np.abs(test.t).max()) or 1.0
+    t_scale, effect = _T_SCALE * limit, "ratio" if test.is_log2 else "difference"
     rows = {
         "mean scan": [anatomy for anatomy, _ in colours],
-        "difference": [difference for _, difference in colours],
-        "score": [
-            highlighted(anatomy, slice_score / score_scale, _SCORE_SCALE, slice_outlined)
-            for (anatomy, _), slice_score, slice_outlined in zip(colours, score, outlined, strict=True)
+        effect: [estimate for _, estimate in colours],
+        "t": [
+            highlighted(anatomy, slice_t / t_scale, _T_SCALE, outlined)
+            for (anatomy, _), slice_t, outlined in zip(colours, test.t, test.significant, strict=True)
         ],
     }
+    reach = f"significant from {limit:.1f}" if np.isfinite(test.threshold) else "none is significant"
     bars = [
-        Bar("difference", "signed", view.scale, view.unit),
-        Bar("score", "signed", score_scale, f"{score_unit}; significant from {threshold:.1f}"),
+        Bar(effect, "signed", view.scale, view.unit, is_log2=test.is_log2),
+        Bar("t", "signed", t_scale, reach),
     ]
     return montage(view, rows, bars)

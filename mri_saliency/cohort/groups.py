@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mri_saliency.cohort.permutation_test import OpenMap
 from mri_saliency.inputs.scan_table import ClassNames
 from mri_saliency.maps.statistics import MapStatistics
 
@@ -28,13 +27,12 @@ GROUPS: dict[str, Group] = {  # by their names in file names
     "TLE_correct": Group("{tle}, predicted {tle}", lambda scan: scan.is_tle and scan.predicts_tle),
     "TLE_wrong": Group("{tle}, predicted {hc}", lambda scan: scan.is_tle and not scan.predicts_tle),
 }
-DIFFERENCE = "TLE_minus_HC"  # its name in file names
+OpenMap = Callable[[], np.ndarray]  # returns (n_slices, height, width), memory-mapped or in memory
 
 
 def group_titles(names: ClassNames) -> dict[str, str]:
-    """Return the titles of the groups and of `DIFFERENCE`, in figures and the report."""
-    templates = {name: group.title for name, group in GROUPS.items()} | {DIFFERENCE: "{tle} minus {hc}"}
-    return {name: template.format(hc=names.hc, tle=names.tle) for name, template in templates.items()}
+    """Return the groups' titles, in figures and the report."""
+    return {name: group.title.format(hc=names.hc, tle=names.tle) for name, group in GROUPS.items()}
 
 
 def class_words(names: ClassNames) -> dict[str, str]:

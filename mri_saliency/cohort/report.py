@@ -12,11 +12,14 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mri_saliency.cohort.groups import DIFFERENCE, class_words, diagnosis_words, group_titles
+from mri_saliency.cohort.group_test import SIGNED_CAVEAT, GroupComparison
+from mri_saliency.cohort.groups import class_words, diagnosis_words
 from mri_saliency.cohort.regions import densest
 from mri_saliency.cohort.report_data import (
     Classification,
     classification,
+    cluster_entries,
+    comparison_entries,
     failure_entries,
     input_warnings,
     region_means,
@@ -41,8 +44,7 @@ class Findings:
         The maps that are described.
     agreement : DataFrame
         From `mri_saliency.cohort.agreement.compare_methods`.
-    group_figures : dict
-        From `mri_saliency.cohort.group_maps.map_groups`.
+    groups : GroupComparison
     regions : DataFrame or None
         From `mri_saliency.cohort.regions.measure_regions`; None without an atlas.
     verdicts : dict
@@ -56,7 +58,7 @@ class Findings:
 
     records: list[MapRecord]
     agreement: pd.DataFrame
-    group_figures: dict[str, dict[str, Path]]
+    groups: GroupComparison
     regions: pd.DataFrame | None
     verdicts: dict[str, dict[str, str]]
     alarms: list[str]
@@ -80,8 +82,8 @@ class Report:
         Which maps and scans are left out, and why, in sentences.
     figures : dict
         "summary" (the cohort's) and, if they exist, "regions" and "checks" -> path of a PNG.
-    group_figures : dict
-        Method -> {group's title: path}.
+    groups : GroupComparison
+        Figures of groups, and what their comparison showed.
     summaries : dict
         (subject, method) -> path of the summary figure.
     agreement : DataFrame
@@ -103,7 +105,7 @@ class Report:
     records: Sequence[MapRecord]
     alarms: list[str]
     figures: Mapping[str, Path]
-    group_figures: Mapping[str, Mapping[str, Path]]
+    groups: GroupComparison
     summaries: Mapping[tuple[str, str], Path]
     agreement: pd.DataFrame
     regions: pd.DataFrame | None = None
@@ -124,17 +126,13 @@ def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> No
         figures["regions"] = folder.region_figure
     if findings.verdicts and folder.check_figure.exists():
         figures["checks"] = folder.check_figure
-    titles = group_titles(findings.class_names)
     failures = read_table(folder.failures)
     report = Report(
         run=folder.last_run(),
         records=records,
         alarms=findings.alarms,
         figures=figures,
-        group_figures={
-            method: {titles[name]: path for name, path in paths.items()}
-            for method, paths in findings.group_figures.items()
-        },
+        groups=findings.groups,
         summaries={
             (record.subject_id, record.method): folder.summary_figure(record.method, record.subject_id)
             for record in records
@@ -181,7 +179,9 @@ def render(report: Report, link: Callable[[Path], str]) -> str:
         skipped=report.run.get("skipped_rows", []),
         failures=failure_entries(report.failures),
         words=class_words(report.class_names),
-        difference=group_titles(report.class_names)[DIFFERENCE],
+        comparisons=comparison_entries(report.groups.contrasts, report.class_names),
+        clusters=cluster_entries(report.groups.clusters, report.class_names),
+        signed_caveat=SIGNED_CAVEAT,
         diagnoses=diagnosis_words({row.diagnosis for row in statistics}, report.class_names),
         agreement={
             measure: agreement_matrix(report.agreement, methods, measure)

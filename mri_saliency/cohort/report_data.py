@@ -9,9 +9,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mri_saliency.cohort.contrasts import CONTRASTS
+from mri_saliency.cohort.group_test import ComparedContrast
+from mri_saliency.inputs.scan_table import ClassNames
 from mri_saliency.maps.comparison import roc_auc
 from mri_saliency.maps.statistics import MapStatistics
 from mri_saliency.output.record import MapRecord
+
+_SHOWN_CLUSTERS = 10  # of each contrast
 
 
 @dataclass(frozen=True)
@@ -189,3 +194,46 @@ def region_means(regions: pd.DataFrame, densest: Mapping[str, Sequence[str]]) ->
             for name in names
         ]
     return means
+
+
+def comparison_entries(contrasts: Sequence[ComparedContrast], names: ClassNames) -> list[dict]:
+    """Return the rows of the report's table of contrasts: the fields of `ComparedContrast`, and ``title``."""
+    return [vars(contrast) | {"title": _contrast_title(contrast.contrast, names)} for contrast in contrasts]
+
+
+def cluster_entries(clusters: Sequence[Mapping], names: ClassNames) -> list[dict]:
+    """Return the first rows of the report's table of clusters.
+
+    Parameters
+    ----------
+    clusters : sequence of mapping
+        Rows of group_clusters.csv.
+
+    Returns
+    -------
+    list of dict
+        The row, and ``title``, ``place`` and ``effect`` in words; of each contrast the `_SHOWN_CLUSTERS`
+        with the largest |t|.
+    """
+    shown: dict[tuple, list[dict]] = {}
+    for row in clusters:
+        of_contrast = shown.setdefault((row["method"], row["quantity"], row["contrast"]), [])
+        if len(of_contrast) == _SHOWN_CLUSTERS:
+            continue
+        is_ratio = row["quantity"] == "magnitude"
+        prefix = "" if is_ratio else "signed map, "
+        place = [row[f"peak_{axis}"] for axis in "xyz"]
+        effect = f"{row['peak_effect']:.2f} ×" if is_ratio else f"{row['peak_effect']:+.2f}"
+        of_contrast.append(
+            {
+                **row,
+                "title": prefix + _contrast_title(row["contrast"], names),
+                "place": "–" if None in place else ", ".join(f"{mm:.0f}" for mm in place),
+                "effect": effect,
+            }
+        )
+    return [row for rows in shown.values() for row in rows]
+
+
+def _contrast_title(name: str, names: ClassNames) -> str:
+    return CONTRASTS[name].title.format(hc=names.hc, tle=names.tle)

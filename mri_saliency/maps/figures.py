@@ -69,12 +69,16 @@ class MapView:
 
 @dataclass(frozen=True)
 class Bar:
-    """A colour bar of a montage: the row it explains, its kind in `BAR_COLOURS`, its end and unit."""
+    """A colour bar of a montage: the row it explains, its kind in `BAR_COLOURS`, its end and unit.
+
+    With `is_log2` the values are logarithms of ratios, and the bar is labelled with the ratios.
+    """
 
     name: str
     kind: str
     scale: float
     unit: str
+    is_log2: bool = False
 
 
 def map_view(
@@ -186,7 +190,7 @@ def montage(view: MapView, rows: dict[str, list[np.ndarray]], bars: Sequence[Bar
         "subtitle": fitted(view.subtitle, width, _SUBTITLE_PX),
     }
     for bar in bars:
-        texts |= scale_labels(bar.name, bar.scale, bar.unit, signed=bar.kind == "signed")
+        texts |= scale_labels(bar.name, bar.scale, bar.unit, signed=bar.kind == "signed", is_log2=bar.is_log2)
     picture = sheet.draw(texts)
     columns = zip(*rows.values(), strict=True)
     sheet.paste(picture, [image for column in columns for image in column])

@@ -52,7 +52,12 @@ def estimate(unit: str, scale: float, *, signed: bool) -> Meaning:
 
 def t_score(scale: float, degrees_of_freedom: int) -> Meaning:
     """Return the meaning of a difference in standard errors, which follows a t-distribution by chance."""
-    return Meaning("t test", "score", (-scale, scale), (degrees_of_freedom,), nearest=True)
+    return Meaning("t test", "t", (-scale, scale), (degrees_of_freedom,), nearest=True)
+
+
+def ratio(scale: float) -> Meaning:
+    """Return the meaning of a ratio of two groups' magnitudes, 1 where equal, shown up to `scale`."""
+    return Meaning("estimate", "ratio", (1 / scale, scale), nearest=True, fill=1.0)
 
 
 def p_value(significant: float) -> Meaning:

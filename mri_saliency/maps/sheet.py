@@ -146,16 +146,21 @@ class Sheet:
         return self._figure.add_axes(box, xticks=[], yticks=[])
 
 
-def scale_labels(name: str, scale: float, unit: str, *, signed: bool) -> dict[str, str]:
-    """Return the texts of the colour bar `name`, whose colours saturate at `scale`, for `Sheet.draw`."""
-    exponent = math.floor(math.log10(scale)) if scale else 0
+def scale_labels(
+    name: str, scale: float, unit: str, *, signed: bool, is_log2: bool = False
+) -> dict[str, str]:
+    """Return the texts of the colour bar `name`, whose colours saturate at `scale`, for `Sheet.draw`.
+
+    With `is_log2` the values are logarithms of ratios, base 2, and the labels are the ratios.
+    """
+    exponent = math.floor(math.log10(scale)) if scale and not is_log2 else 0
     exponent = 0 if -1 <= exponent <= 2 else exponent
     factor = f"10{str(exponent).translate(_SUPERSCRIPTS)} " if exponent else ""
     labels = {f"{name} unit": f"{name} ({factor}{unit})" if scale else f"{name}: zero everywhere"}
     for index, tick in enumerate(_TICKS if signed else _POSITIVE_TICKS):
         bound = {-1.0: "≤ ", 1.0: "≥ "}.get(tick, "") if scale else ""
-        value = f"{tick * scale / 10.0**exponent:.3g}".replace("-", _MINUS)
-        labels[f"{name} tick {index}"] = bound + value
+        value = 2.0 ** (tick * scale) if is_log2 else tick * scale / 10.0**exponent
+        labels[f"{name} tick {index}"] = bound + f"{value:.3g}".replace("-", _MINUS)
     return labels
 
 

@@ -33,6 +33,7 @@ class OutputFolder:
         self.hc_mean = root / "baseline_hc_mean.npy"
         self.mean_scan = root / "mean_scan.npy"
         self.agreement = root / "method_agreement.csv"
+        self.group_clusters = root / "group_clusters.csv"
         self.regions = root / "region_statistics.csv"
         self.region_figure = root / "region_statistics.png"
         self.checks = root / "map_checks.csv"

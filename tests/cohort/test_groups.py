@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from mri_saliency.cohort.groups import DIFFERENCE, GROUPS, diagnosis_words, group_means, group_titles
+from mri_saliency.cohort.groups import GROUPS, diagnosis_words, group_means, group_titles
 from mri_saliency.inputs.scan_table import ClassNames
 
 from .conftest import made_record
@@ -42,11 +42,10 @@ def test_titles_have_the_classes_words():
     assert titles == {
         **{"HC": "HC", "TLE": "TLE", "left": "TLE, focus on the left", "right": "TLE, focus on the right"},
         **{"TLE_correct": "TLE, predicted TLE", "TLE_wrong": "TLE, predicted HC"},
-        DIFFERENCE: "TLE minus HC",
     }
-    assert list(titles) == [*GROUPS, "TLE_minus_HC"]
+    assert list(titles) == [*GROUPS]
     renamed = group_titles(ClassNames("CN {x}", "AD"))
-    assert renamed["TLE_wrong"] == "AD, predicted CN {x}" and renamed[DIFFERENCE] == "AD minus CN {x}"
+    assert renamed["TLE_wrong"] == "AD, predicted CN {x}"
 
 
 def test_diagnoses_that_occur_have_words_in_order():

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import mri_saliency
+from mri_saliency.cohort.group_test import ComparedContrast, GroupComparison
 from mri_saliency.cohort.regions import densest
 from mri_saliency.cohort.report import Findings, Report, render, write_report
 from mri_saliency.inputs.scan_table import ClassNames
@@ -43,7 +44,7 @@ def save_page(folder, records, **changes):
         "records": records,
         "alarms": ["something"],
         "figures": {"summary": picture},
-        "group_figures": {method: {"HC": picture} for method in REPORT_METHODS},
+        "groups": GroupComparison(figures={method: {"HC": picture} for method in REPORT_METHODS}),
         "summaries": {(record.subject_id, record.method): picture for record in records},
         "agreement": pd.DataFrame(),
     } | changes
@@ -108,7 +109,7 @@ def test_every_section_shows_its_numbers(tmp_path):
 
 
 def test_what_was_not_measured_has_no_section(tmp_path):
-    page = save_page(tmp_path, report_records(), alarms=[], group_figures={})
+    page = save_page(tmp_path, report_records(), alarms=[], groups=GroupComparison())
     for section in ("inputs", "groups", "regions", "checks", "agreement"):
         assert f'id="{section}"' not in page and f'href="#{section}"' not in page
     assert "Needs a look" not in page and "maps failed" not in page
@@ -200,12 +201,12 @@ def test_the_classes_words_replace_hc_and_tle(tmp_path):
         class_names=ClassNames("CN", "<AD>"),
         regions=regions,
         densest=densest(regions),
-        group_figures={"saliency": {"CN": tmp_path / "HC.png"}},
+        groups=GroupComparison(figures={"saliency": {"CN": tmp_path / "HC.png"}}),
     )
     flat = " ".join(page.split())
     for text in (
         *("specificity (CN found)", "sensitivity (&lt;AD&gt; found)", "CN called &lt;AD&gt;"),
-        *("P(&lt;AD&gt;)", "<i>&lt;AD&gt; minus CN</i>", "&lt;AD&gt;, correct", "CN, correct"),
+        *("P(&lt;AD&gt;)", "&lt;AD&gt;, correct", "CN, correct"),
         *("density, &lt;AD&gt;", '<option value="TLE">&lt;AD&gt;</option>', "<td>CN</td>"),
     ):
         assert text in flat, text
@@ -214,7 +215,7 @@ def test_the_classes_words_replace_hc_and_tle(tmp_path):
 
 
 def findings_of(records, **changes):
-    nothing = {"agreement": pd.DataFrame(), "group_figures": {}, "regions": None}
+    nothing = {"agreement": pd.DataFrame(), "groups": GroupComparison(), "regions": None}
     return Findings(records, **nothing | {"verdicts": {}, "alarms": []} | changes)
 
 
@@ -235,10 +236,16 @@ def described(cohort):
 
 def test_the_report_links_its_pictures_or_contains_them(described):
     folder = described.folder
-    groups = {"saliency": {n: folder.group_map("saliency", f"{n}.png") for n in ("HC", "TLE_minus_HC")}}
+    figures = {"HC": folder.group_map("saliency", "HC.png")}
+    figures["magnitude, TLE minus HC"] = folder.group_map("saliency", "TLE_minus_HC.png")
+    compared = ComparedContrast("saliency", "magnitude", "TLE_minus_HC", 7, 6, 0.02, 0.004, 0.001)
+    cluster = {"method": "saliency", "quantity": "magnitude", "contrast": "TLE_minus_HC", "region": "Hip"}
+    cluster |= {"peak_x": -27.4, "peak_y": -30.0, "peak_z": -12.1, "volume_mm3": 815.4}
+    cluster |= {"peak_effect": 1.75, "peak_t": 6.04, "p": 0.004}
+    groups = GroupComparison([compared], 11 * [cluster], {"saliency": figures}, ["left was not compared"])
     findings = findings_of(
         described.records,
-        group_figures=groups,
+        groups=groups,
         verdicts={"saliency": ANSWERS},
         regions=region_table(),
         alarms=["look"],
@@ -248,11 +255,16 @@ def test_the_report_links_its_pictures_or_contains_them(described):
     for name in ("map_checks", "region_statistics", "attribution_summary"):
         assert f'src="{name}.png"' in page
     assert 'src="saliency/sub-A/sub-A_saliency_summary.png"' in page and "data:image" not in page
-    assert 'alt="saliency, TLE minus HC"' in page and 'alt="saliency, HC"' in page
+    assert 'alt="saliency, magnitude, TLE minus HC"' in page and 'alt="saliency, HC"' in page
+    flat = " ".join(page.split())
+    assert '<td>TLE minus HC</td> <td class="n">7, 6</td> <td>in 2.00% of the brain</td>' in flat
+    assert "−27, −30, −12" in flat.replace("-27, -30, -12", "−27, −30, −12") and "<td>Hip</td>" in page
+    assert '<td class="n">815</td>' in page and "1.75 ×" in page and "left was not compared" in page
+    assert "the first 10 of 11 (group_clusters.csv has all)" in flat
     renamed = replace(findings, class_names=ClassNames("CN", "AD"), notes=["some maps are left out"])
     write_report(folder, renamed, embed=False)
     page = folder.report.read_text(encoding="utf-8")
-    assert 'alt="saliency, AD minus CN"' in page and 'alt="saliency, CN"' in page and "P(AD)" in page
+    assert "<td>AD minus CN</td>" in page and "P(AD)" in page
     assert "<li>some maps are left out</li>" in page
     write_report(folder, findings, embed=True)
     page = folder.report.read_text(encoding="utf-8")

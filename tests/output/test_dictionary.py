@@ -12,9 +12,12 @@ import pytest
 
 import generate_saliency_maps as script
 from mri_saliency.attribution.methods import METHODS
+from mri_saliency.cohort.clusters import Cluster
+from mri_saliency.cohort.group_test import ComparedContrast, cluster_row
 from mri_saliency.maps.comparison import TOP_SHARE
 from mri_saliency.maps.statistics import COMPLETENESS_TOLERANCE, LOGIT_ROUNDING, MapStatistics
 from mri_saliency.output.dictionary import TABLES, markdown, write_dictionary
+from mri_saliency.output.files import write_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.outcome import Failure
 
@@ -39,7 +42,16 @@ def tables(tmp_path_factory, made_run):
     (root / "names.csv").write_text("index,name\n1,Everywhere\n")
     named = ("--atlas", root / "atlas.nii", "--atlas_names", root / "names.csv")
     assert script.main(run.options("--methods", "saliency", "gradient_shap", *RUN, *named)) == 1
+    # tables of ten patients
+    write_table(run.output / "group_clusters.csv", made_up_clusters())
     return {name: pd.read_csv(run.output / f"{name}.csv", dtype=str) for name in TABLES}
+
+
+def made_up_clusters():
+    compared = ComparedContrast("saliency", "magnitude", "left_minus_HC", 6, 8, 0.1, 0.01, 0.001)
+    return pd.DataFrame(
+        [cluster_row(compared, Cluster((-30.0, -20.0, -10.0), "Everywhere", 8.0, 2.0, 5.0, 0.01))]
+    )
 
 
 @pytest.mark.parametrize("name", TABLES)

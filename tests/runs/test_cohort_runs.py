@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 import generate_saliency_maps as script
-from mri_saliency.cohort.permutation_test import N_PERMUTATIONS
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.maps.image import to_nifti, to_scan_grid
@@ -24,21 +23,25 @@ GRID = Grid(REAL_SHAPE, AFFINE, 4, 10, N_SLICES)
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory, network):
-    """A run of seven scans, one of them mirrored, one without affine, one on another grid; with an atlas."""
+    """A run of eleven scans, one of them mirrored, one without affine, one on another grid; with an atlas."""
     run = make_run(tmp_path_factory.mktemp("cohort"), network)
     folder = run.table.parent
-    more = [save_scan(folder / f"mwp1sub-{name}_T1w.nii", brain(seed=i)) for i, name in enumerate("DEF", 10)]
+    more = [
+        save_scan(folder / f"mwp1sub-{name}_T1w.nii", brain(seed=i)) for i, name in enumerate("DEFHIJK", 10)
+    ]
     other = nib.affines.from_matvec(2 * np.eye(3), (-113, -137, -113))
     more.append(save_scan(folder / "mwp1sub-G_T1w.nii", brain(seed=20), other))
     rows = pd.DataFrame({"file": map(str, run.scans + more)})
-    rows[DIAGNOSIS_COLUMN] = ["HC", "left", "right", "HC", "HC", "right", "left"]
+    rows[DIAGNOSIS_COLUMN] = ["HC", "left", "right", "HC", "HC", "right", "HC", "HC", "left", "right", "left"]
+    rows["age"] = [30, 40, 50, 35, 45, 55, 31, 41, 51, 36, 46]
     rows.to_csv(run.table, index=False)
     labels = np.zeros(REAL_SHAPE, np.int16)  # where the tiny network looks
     labels[:57, 5:25], labels[57:, 5:25] = 1, 2
     nib.Nifti1Image(labels, AFFINE).to_filename(folder / "atlas.nii.gz")
     (folder / "names.csv").write_text("index,name\n1,Left Half\n2,Right Half\n")
     atlas = ("--atlas", folder / "atlas.nii.gz", "--atlas_names", folder / "names.csv")
-    assert script.main(run.options("--methods", *METHODS, *atlas, "--check_maps", "2", "--workers", "1")) == 0
+    more_options = ("--check_maps", "2", "--covariates", "age", "--workers", "1")
+    assert script.main(run.options("--methods", *METHODS, *atlas, *more_options)) == 0
     return run
 
 
@@ -48,15 +51,17 @@ def load(run, method, subject):
 
 
 def test_group_maps_are_means_on_the_common_grid(cohort):
-    maps = [load(cohort, "input_x_gradient", subject) for subject in ("sub-A", "sub-D", "sub-E")]
+    maps = [
+        load(cohort, "input_x_gradient", subject) for subject in ("sub-A", "sub-D", "sub-E", "sub-H", "sub-I")
+    ]
     folder = cohort.output / "group_maps" / "input_x_gradient"
     found = nib.load(folder / "input_x_gradient_HC_mean.nii.gz")
     expected = to_nifti(np.mean(maps, axis=0), GRID, "")
     np.testing.assert_array_equal(found.affine, AFFINE)
     np.testing.assert_allclose(found.get_fdata(), expected.get_fdata(), atol=1e-6 * np.abs(maps).max())
-    assert "mean of 3 HC" in found.header["descrip"].item().decode()
+    assert "mean of 5 HC" in found.header["descrip"].item().decode()
     # the mirrored scan turned, the one without affine where training has it, the one of 2 mm left out
-    maps = [load(cohort, "saliency", subject) for subject in ("sub-B", "12", "sub-F")]
+    maps = [load(cohort, "saliency", subject) for subject in ("sub-B", "12", "sub-F", "sub-J", "sub-K")]
     found = nib.load(cohort.output / "group_maps/saliency/saliency_TLE_magnitude.nii.gz").get_fdata()
     expected = to_scan_grid(np.mean(maps, axis=0), GRID)
     np.testing.assert_allclose(found, expected, atol=1e-6 * expected.max())
@@ -64,8 +69,11 @@ def test_group_maps_are_means_on_the_common_grid(cohort):
 
 def test_the_difference_is_tested_and_p_is_one_where_nothing_was(cohort):
     folder = cohort.output / "group_maps" / "saliency"
-    p = nib.load(folder / "saliency_TLE_minus_HC_p.nii.gz").get_fdata()
-    assert p.min() >= 1 / (N_PERMUTATIONS + 1) - 1e-6 and (p[:, :10] == 1).all() and p[0, 0, 0] == 1
+    p = nib.load(folder / "saliency_TLE_minus_HC_p_fwe.nii.gz").get_fdata()
+    assert 1 / 512 - 1e-6 <= p.min() < 1 and (p[:, :10] == 1).all() and p[0, 0, 0] == 1  # all flips of ten
+    page = (cohort.output / "report.html").read_text()
+    assert "patients with a focus on the left or right were not compared by themselves" in page
+    assert "<td>TLE minus HC</td>" in page
     table = pd.read_csv(cohort.output / "attribution_statistics.csv")
     tle = table[(table["true_label"] == 1) & (table["subject_id"] != "sub-G")]
     predicted = {"TLE_correct" if label else "TLE_wrong" for label in tle["predicted_label"]}
@@ -93,7 +101,7 @@ def test_regions_divide_the_maps(cohort):
 def test_agreement_table(cohort):
     table = pd.read_csv(cohort.output / "method_agreement.csv")
     assert list(table.columns) == ["subject_id", "method_a", "method_b", "rank_correlation", "top_overlap"]
-    assert len(table) == 7 and table["rank_correlation"].between(-1, 1).all()
+    assert len(table) == 11 and table["rank_correlation"].between(-1, 1).all()
 
 
 def test_checks_are_written_for_the_methods_recipes(cohort):
@@ -115,17 +123,18 @@ def test_the_folder_describes_itself_to_bids_tools(cohort):
 
 
 def test_report_only_describes_again_without_the_network(cohort, tmp_path, monkeypatch, capsys):
-    """Even where model, table and scans are gone."""
+    """Even where model and scans are gone; the table is only needed for covariates."""
     copy = tmp_path / "maps"
     shutil.copytree(cohort.output, copy)
-    tested = copy / "group_maps/saliency/saliency_TLE_minus_HC_p.nii.gz"
+    tested = copy / "group_maps/saliency/saliency_TLE_minus_HC_p_fwe.nii.gz"
     before = nib.load(tested).get_fdata()
     for path in ("report.html", "attribution_summary.png", "method_agreement.csv", "group_maps"):
         shutil.rmtree(copy / path) if path == "group_maps" else (copy / path).unlink()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("mri_saliency.cohort.common_space.load_volume", scan_is_gone)
     options = ["--output_dir", copy, "--report_only", "--workers", 0, "--key_slices", 5]
-    assert script.main([*map(str, options), "--report_embed"]) == 0
+    covariates = ("--csv_path", str(cohort.table), "--covariates", "age")
+    assert script.main([*map(str, options), "--report_embed", *covariates]) == 0
     np.testing.assert_array_equal(nib.load(tested).get_fdata(), before)
     assert "--atlas updates it" in capsys.readouterr().err
     page = (copy / "report.html").read_text()

@@ -7,7 +7,7 @@ import pytest
 
 import run_saliency_generation as runner
 from mri_saliency.attribution.sanity_verdicts import areas_between, mean_values, verdicts
-from mri_saliency.cohort.permutation_test import SIGNIFICANT
+from mri_saliency.cohort.sign_flip_test import SIGNIFICANT
 
 METHODS = ("integrated_gradients", "saliency")
 

@@ -1,0 +1,159 @@
+"""A map -> the values by which groups are compared: smoothed in the brain, and relative to its strength."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from mri_saliency.inputs.grid import TRAINED_VOXEL_SIZE_MM, Grid
+
+BLOCK = 2  # edge of the coarse grid's points, in voxels of the map
+_FWHM_PER_SIGMA = np.sqrt(8 * np.log(2))
+_LEAST_SHARE = 1e-3  # of the brain's median magnitude: less counts as so much, because 0 has no logarithm
+
+
+@dataclass(frozen=True, eq=False)
+class AnalysisSpace:
+    """The points at which maps of one grid are compared.
+
+    Attributes
+    ----------
+    grid : Grid
+    brain : ndarray
+        bool (n_slices, height, width): the voxels that count.
+    smooth_mm : float
+        Full width at half maximum of the Gaussian; 0: none.
+    """
+
+    grid: Grid
+    brain: np.ndarray
+    smooth_mm: float
+
+    @cached_property
+    def inside(self) -> np.ndarray:
+        """Return which points of the coarse grid hold a voxel of the brain: bool."""
+        blocks = self.brain
+        for axis, n in enumerate(self.brain.shape):
+            blocks = np.logical_or.reduceat(blocks, np.arange(0, n, BLOCK), axis=axis)
+        return blocks
+
+    @cached_property
+    def mirrored_x(self) -> np.ndarray:
+        """For each x index the nearest one on the other side of x = 0 mm, -1 beyond the grid: (height,).
+
+        Without an affine the sides meet in the middle of the grid.
+        """
+        n = self.brain.shape[1]
+        indices = np.arange(n)
+        if self.grid.affine is None:
+            return n - 1 - indices
+        step, origin = self.grid.input_affine[0, 1], self._x_mm_of_column_zero
+        mirrored = np.rint(-2 * origin / step - indices).astype(int)
+        return np.where((mirrored >= 0) & (mirrored < n), mirrored, -1)
+
+    def mirror(self, values: np.ndarray) -> np.ndarray:
+        """Return a map reflected at x = 0 mm; 0 where the grid has no other side."""
+        reflected = values[:, self.mirrored_x]
+        reflected[:, self.mirrored_x < 0] = 0
+        return reflected
+
+    def mirrored(self) -> AnalysisSpace:
+        """Return the space of maps that are reflected at x = 0 mm."""
+        return AnalysisSpace(self.grid, self.mirror(self.brain), self.smooth_mm)
+
+    def magnitudes(self, values: np.ndarray) -> np.ndarray | None:
+        """Return the logarithm of a map's smoothed magnitude over its median in the brain.
+
+        Magnitudes are skewed, nearly log-normal; their logarithms are nearly symmetric, which a sign-flip
+        test needs, and differences of them are ratios. The median, unlike the mean, is not moved by a strong
+        effect in a small part of the brain.
+
+        Parameters
+        ----------
+        values : ndarray
+            (n_slices, height, width): a map without pad.
+
+        Returns
+        -------
+        ndarray or None
+            float32 (n_points,), at the points that are `inside`; None for a map whose median there is 0.
+        """
+        smooth = self._smoothed(np.abs(values))
+        median = np.median(smooth)
+        if not median > 0:
+            return None
+        return np.log(np.maximum(smooth / median, _LEAST_SHARE))
+
+    def signed(self, values: np.ndarray) -> np.ndarray | None:
+        """Return a signed map, smoothed, in units of its median magnitude in the brain; as `magnitudes`."""
+        median = np.median(self._smoothed(np.abs(values)))
+        return self._smoothed(values) / median if median > 0 else None
+
+    def to_voxels(self, values: np.ndarray, points: np.ndarray, fill: float) -> np.ndarray:
+        """Return a map in which each voxel has its point's value.
+
+        Parameters
+        ----------
+        values : ndarray
+            (n,): values of some points.
+        points : ndarray
+            bool, on the coarse grid: which points.
+        fill : float
+            Value everywhere else.
+
+        Returns
+        -------
+        ndarray
+            float32 (n_slices, height, width).
+        """
+        coarse = np.full(self.inside.shape, fill, np.float32)
+        coarse[points] = values
+        return coarse[np.ix_(*(np.arange(n) // BLOCK for n in self.brain.shape))]
+
+    def _smoothed(self, values: np.ndarray) -> np.ndarray:
+        """Return the weighted mean of the brain's voxels around each point: float32 (n_points,)."""
+        weighted = self._sum_around(
+            np.where(self.brain, values, np.float32(0)).astype(np.float32, copy=False)
+        )
+        return weighted[self.inside] / self._weights
+
+    @cached_property
+    def _weights(self) -> np.ndarray:
+        """The sum of weights over the brain, at each point inside; above 0."""
+        return self._sum_around(self.brain.astype(np.float32))[self.inside]
+
+    def _sum_around(self, values: np.ndarray) -> np.ndarray:
+        """Return weighted sums around the coarse grid's points."""
+        first, second, third = self._kernels
+        sums = np.tensordot(first, values, axes=1)  # (n_slices / 2, height, width)
+        return second @ sums @ third.T
+
+    @cached_property
+    def _kernels(self) -> list[np.ndarray]:
+        """For each axis the weights of its voxels around each point: float32 (n_points, n_voxels)."""
+        return [_kernel(n, size) for n, size in zip(self.brain.shape, self._fwhm_voxels, strict=True)]
+
+    @property
+    def _fwhm_voxels(self) -> np.ndarray:
+        if self.grid.affine is None:  # synthetic volumes have the training data's voxels
+            return np.full(3, self.smooth_mm / TRAINED_VOXEL_SIZE_MM)
+        return self.smooth_mm / np.linalg.norm(self.grid.input_affine[:3, :3], axis=0)
+
+    @property
+    def _x_mm_of_column_zero(self) -> float:
+        """The x coordinate of the first column, in the middle of the other axes."""
+        n_slices, _, n_z = self.brain.shape
+        return float(self.grid.input_affine[0] @ ((n_slices - 1) / 2, 0, (n_z - 1) / 2, 1))
+
+
+def _kernel(n: int, fwhm: float) -> np.ndarray:
+    """Return the weights of n voxels around each block of two, Gaussian around its voxels: (n_blocks, n)."""
+    places = np.arange(n)
+    in_block = places // BLOCK == np.arange(-(-n // BLOCK))[:, None]
+    if not fwhm:
+        return in_block.astype(np.float32)
+    sigma = fwhm / _FWHM_PER_SIGMA
+    gaussian = np.exp(-0.5 * ((places[:, None] - places) / sigma) ** 2)
+    return (in_block @ (gaussian / gaussian.sum(axis=1).max())).astype(np.float32)

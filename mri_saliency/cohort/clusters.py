@@ -1,0 +1,76 @@
+"""Where a contrast is significant -> its clusters, with their peaks in mm and in regions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from nibabel.affines import apply_affine
+
+from mri_saliency.cohort.analysed_maps import BLOCK
+from mri_saliency.cohort.sign_flip_test import SIGNIFICANT
+from mri_saliency.inputs.grid import Grid
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster of significant voxels of one sign.
+
+    Attributes
+    ----------
+    peak_mm : tuple of float or None
+        x, y, z of the point with the largest |t|; None without an affine.
+    region : str
+        The atlas's region there; empty if there is none.
+    volume_mm3 : float or None
+        Volume of the significant voxels; None without an affine.
+    effect, peak_t, p : float
+        At the peak.
+    """
+
+    peak_mm: tuple[float, float, float] | None
+    region: str
+    volume_mm3: float | None
+    effect: float
+    peak_t: float
+    p: float
+
+
+def find_clusters(
+    effect: np.ndarray, t: np.ndarray, p: np.ndarray, grid: Grid, region_at: Callable[[tuple[int, ...]], str]
+) -> list[Cluster]:
+    """Return the clusters of significant voxels, the largest |t| first.
+
+    Voxels of one sign that share a face, an edge or a corner belong together.
+
+    Parameters
+    ----------
+    effect, t, p : ndarray
+        (n_slices, height, width): the contrast at each voxel.
+    grid : Grid
+    region_at : callable
+        Indices of a voxel -> name of its region, or "".
+    """
+    from scipy.ndimage import label
+
+    voxel_mm3 = None if grid.affine is None else abs(np.linalg.det(grid.input_affine[:3, :3]))
+    clusters = []
+    for sign in (1, -1):
+        labels, n = label((p <= SIGNIFICANT) & (sign * t > 0), np.ones((3, 3, 3)))
+        for number in range(1, n + 1):
+            members = labels == number
+            peak = np.unravel_index(np.argmax(np.where(members, np.abs(t), -1)), t.shape)
+            middle = np.add(peak, (BLOCK - 1) / 2)  # a block's voxels are equal, and argmax finds the first
+            peak_mm = None if grid.affine is None else tuple(apply_affine(grid.input_affine, middle).tolist())
+            clusters.append(
+                Cluster(
+                    peak_mm=peak_mm,
+                    region=region_at(peak),
+                    volume_mm3=None if voxel_mm3 is None else float(members.sum() * voxel_mm3),
+                    effect=float(effect[peak]),
+                    peak_t=float(t[peak]),
+                    p=float(p[peak]),
+                )
+            )
+    return sorted(clusters, key=lambda cluster: -abs(cluster.peak_t))

@@ -1,0 +1,296 @@
+"""One method's maps -> where groups of patients differ from the controls, as images, figures and clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mri_saliency.cohort.analysed_maps import AnalysisSpace
+from mri_saliency.cohort.atlas import Atlas
+from mri_saliency.cohort.clusters import Cluster, find_clusters
+from mri_saliency.cohort.contrasts import ALIGNED, Contrast, choose_contrasts, find_subjects, hypothesis
+from mri_saliency.cohort.group_figures import ContrastSlices, contrast_figure
+from mri_saliency.cohort.method_maps import MethodMaps
+from mri_saliency.cohort.sign_flip_test import SIGNIFICANT, sign_flip_test
+from mri_saliency.maps.colours import colour_scale
+from mri_saliency.maps.image import estimate, neg_log10_p, p_value, ratio, t_score
+from mri_saliency.maps.statistics import MapStatistics
+
+# Of a signed map's test, in its figure and image headers, and in the report.
+SIGNED_CAVEAT = "signed maps of the groups differ already because the classifier tells them apart"
+
+
+@dataclass(frozen=True, eq=False)
+class ComparisonSettings:
+    """How groups are compared.
+
+    Attributes
+    ----------
+    smooth_mm : float
+        Full width at half maximum, in mm.
+    covariates : DataFrame or None
+        Numbers that the comparison accounts for; indexed by the scans' names.
+    atlas : Atlas or None
+        Names the regions of peaks.
+    """
+
+    smooth_mm: float
+    covariates: pd.DataFrame | None = None
+    atlas: Atlas | None = None
+
+
+@dataclass(frozen=True)
+class ComparedContrast:
+    """What a contrast of one method's maps showed.
+
+    Attributes
+    ----------
+    method : str
+    quantity : str
+        "magnitude" or "signed map".
+    contrast : str
+        A name in `contrasts.CONTRASTS`.
+    n_patients, n_controls : int
+        Subjects.
+    significant_share : float
+        Of the brain's tested points.
+    smallest_p, smallest_possible_p : float
+        The latter is that of a difference that no flip of signs reaches.
+    """
+
+    method: str
+    quantity: str
+    contrast: str
+    n_patients: int
+    n_controls: int
+    significant_share: float
+    smallest_p: float
+    smallest_possible_p: float
+
+
+@dataclass(eq=False)
+class GroupComparison:
+    """What the comparisons of groups showed.
+
+    Attributes
+    ----------
+    contrasts : list of ComparedContrast
+    clusters : list of dict
+        Rows of group_clusters.csv.
+    figures : dict
+        Method -> {title: path}.
+    notes : list of str
+        What was not tested, and why, in sentences.
+    """
+
+    contrasts: list[ComparedContrast] = field(default_factory=list)
+    clusters: list[dict] = field(default_factory=list)
+    figures: dict[str, dict[str, Path]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, other: GroupComparison) -> None:
+        """Add what another comparison showed; a note that is there already is not repeated."""
+        self.contrasts += other.contrasts
+        self.clusters += other.clusters
+        for method, figures in other.figures.items():
+            self.figures.setdefault(method, {}).update(figures)
+        self.notes += [note for note in other.notes if note not in self.notes]
+
+
+@dataclass(frozen=True)
+class _Quantity:
+    """What of a map is compared."""
+
+    name: str  # as in ComparedContrast
+    prefix: str  # of file names
+    of_map: Callable[[AnalysisSpace, np.ndarray], np.ndarray | None]
+    is_log: bool
+
+
+_MAGNITUDE = _Quantity("magnitude", "", AnalysisSpace.magnitudes, is_log=True)
+_SIGNED = _Quantity("signed map", "signed_", AnalysisSpace.signed, is_log=False)
+
+
+@dataclass(frozen=True, eq=False)
+class _Images:
+    """A contrast at each voxel, (n_slices, height, width), and the magnitude of t that is significant."""
+
+    effect: np.ndarray  # of logarithms, or in units of the median magnitude
+    t: np.ndarray
+    p: np.ndarray
+    threshold: float
+
+
+def compare_groups(maps: MethodMaps, settings: ComparisonSettings) -> GroupComparison:
+    """Compare the groups of a method's maps, and write what was found.
+
+    The magnitudes of all methods are compared: where did the network look? The values of signed methods are
+    compared as well, as a family of their own.
+    """
+    found = GroupComparison()
+    if maps.space.brain is None:
+        return found  # the common space has its note
+    if not maps.has_one_target:
+        found.notes.append(
+            f"{maps.method.name}: groups were not compared, because its maps explain different classes; "
+            "--target chooses one."
+        )
+        return found
+    for quantity in (_MAGNITUDE, _SIGNED) if maps.method.signed else (_MAGNITUDE,):
+        found.add(_compare(maps, quantity, settings))
+    return found
+
+
+def _compare(maps: MethodMaps, quantity: _Quantity, settings: ComparisonSettings) -> GroupComparison:
+    """Compare one quantity of a method's maps between the groups."""
+    found = GroupComparison()
+    space = AnalysisSpace(maps.space.grid, maps.space.brain, settings.smooth_mm)
+    scans, found.notes = _scans_with_covariates(maps.scans, settings.covariates)
+    rows = {scan.subject_id: quantity.of_map(space, maps.open_map(scan)) for scan in scans}
+    compared = [scan for scan in scans if rows[scan.subject_id] is not None]
+    if len(compared) < len(scans):
+        found.notes.append(
+            f"{maps.method.name}: {len(scans) - len(compared)} maps are zero in half of the brain or more; "
+            "group tests leave them out."
+        )
+    subjects, notes = find_subjects(compared, settings.covariates)
+    contrasts, reason = choose_contrasts(subjects)
+    found.notes += notes + ([reason] if reason else [])
+
+    values = subjects.average(lambda index: rows.pop(compared[index].subject_id))
+    mirrored, both_sides = None, space.inside
+    if ALIGNED in contrasts:
+        other = space.mirrored()
+        both_sides = space.inside & other.inside
+        kept = both_sides[other.inside]
+        mirrored = subjects.average(
+            lambda index: quantity.of_map(other, space.mirror(maps.open_map(compared[index])))[kept]
+        )
+    family = []
+    for contrast in contrasts:
+        of_contrast = values[:, both_sides[space.inside]] if contrast.aligned else values
+        try:
+            family.append((contrast, hypothesis(contrast, subjects, of_contrast, mirrored)))
+        except np.linalg.LinAlgError as error:
+            found.notes.append(f"{contrast.name} was not tested: {error}.")
+    results = sign_flip_test([question for _, question in family])
+    for (contrast, _), tested in zip(family, results, strict=True):
+        points = both_sides if contrast.aligned else space.inside
+        images = _Images(
+            effect=space.to_voxels(tested.effect, points, 0),
+            t=space.to_voxels(tested.t, points, 0),
+            p=space.to_voxels(tested.p, points, 1),
+            threshold=tested.threshold,
+        )
+        n_controls = subjects.count("HC")
+        n_patients = sum(subjects.count(name) for name in contrast.weights if name != "HC")
+        summary = ComparedContrast(
+            method=maps.method.name,
+            quantity=quantity.name,
+            contrast=contrast.name,
+            n_patients=n_patients,
+            n_controls=n_controls,
+            significant_share=float(np.mean(tested.p <= SIGNIFICANT)),
+            smallest_p=float(tested.p.min()),
+            smallest_possible_p=tested.smallest_possible_p,
+        )
+        found.contrasts.append(summary)
+        found.clusters += _cluster_rows(maps, summary, images, settings.atlas)
+        _write_images(maps, quantity, contrast, summary, images)
+        names = maps.space.class_names
+        title = f"{quantity.name}, {contrast.title.format(hc=names.hc, tle=names.tle)}"
+        picture = _draw(maps, quantity, title, summary, images)
+        path = maps.write_figure(quantity.prefix + contrast.name, picture)
+        found.figures.setdefault(maps.method.name, {})[title] = path
+    return found
+
+
+def _scans_with_covariates(
+    scans: list[MapStatistics], covariates: pd.DataFrame | None
+) -> tuple[list[MapStatistics], list[str]]:
+    """Return the scans that can be compared, and a note on those without covariates."""
+    if covariates is None:
+        return scans, []
+    kept = [scan for scan in scans if scan.subject_id in covariates.index]
+    missing = len(scans) - len(kept)
+    note = f"{missing} scans are not in the table of covariates any more; group tests leave them out."
+    return kept, [note] if missing else []
+
+
+def _cluster_rows(
+    maps: MethodMaps, summary: ComparedContrast, images: _Images, atlas: Atlas | None
+) -> list[dict]:
+    """Return a contrast's rows of group_clusters.csv."""
+    grid = maps.space.grid
+    labels = None if atlas is None or grid.affine is None else atlas.on_network_grid(grid)
+
+    def region_at(voxel: tuple[int, ...]) -> str:
+        return "" if labels is None else atlas.names.get(int(labels[voxel]), "")
+
+    effect = np.exp(images.effect) if summary.quantity == _MAGNITUDE.name else images.effect
+    found = find_clusters(effect, images.t, images.p, grid, region_at)
+    return [cluster_row(summary, cluster) for cluster in found]
+
+
+def cluster_row(summary: ComparedContrast, cluster: Cluster) -> dict:
+    """Return a cluster's row of group_clusters.csv."""
+    x, y, z = cluster.peak_mm or (None, None, None)
+    return {
+        "method": summary.method,
+        "quantity": summary.quantity,
+        "contrast": summary.contrast,
+        "peak_x": x,
+        "peak_y": y,
+        "peak_z": z,
+        "region": cluster.region,
+        "volume_mm3": cluster.volume_mm3,
+        "peak_effect": cluster.effect,
+        "peak_t": cluster.peak_t,
+        "p": cluster.p,
+    }
+
+
+def _write_images(
+    maps: MethodMaps, quantity: _Quantity, contrast: Contrast, summary: ComparedContrast, images: _Images
+) -> None:
+    """Write a contrast's images: the effect, t, p, and -log10 p, which is 0 where nothing was tested."""
+    name = quantity.prefix + contrast.name
+    what = f"{contrast.name}, {quantity.name}" + (f"; {SIGNED_CAVEAT}" if quantity is _SIGNED else "")
+    if quantity.is_log:
+        limit = float(np.exp(colour_scale(images.effect))) or 1.0
+        maps.write_image(f"{name}_ratio", np.exp(images.effect), f"ratio, {what}", ratio(limit))
+    else:
+        meaning = replace(estimate("median magn.", colour_scale(images.effect), signed=True), nearest=True)
+        maps.write_image(f"{name}_difference", images.effect, f"difference, {what}", meaning)
+    freedom = min(summary.n_patients, summary.n_controls) - 1  # at least; Welch's differ between voxels
+    maps.write_image(f"{name}_t", images.t, f"t, {what}", t_score(colour_scale(images.t), freedom))
+    maps.write_image(f"{name}_p_fwe", images.p, f"p, family-wise, {what}", p_value(SIGNIFICANT))
+    log_p = neg_log10_p(SIGNIFICANT, summary.smallest_possible_p)
+    maps.write_image(
+        f"{name}_neg_log10_p_fwe", np.log10(1 / images.p), f"-log10 p, family-wise, {what}", log_p
+    )
+
+
+def _draw(
+    maps: MethodMaps, quantity: _Quantity, title: str, summary: ComparedContrast, images: _Images
+) -> np.ndarray:
+    """Draw a contrast: uint8 (height, width, 4), RGBA."""
+    share = summary.significant_share
+    where = f"in {share:.2%} of the brain" if share else "nowhere"
+    subtitle = f"significant {where}: opaque and outlined (p ≤ {SIGNIFICANT} family-wise)"
+    if quantity is _SIGNED:
+        subtitle += f"; {SIGNED_CAVEAT}"
+    names = maps.space.class_names
+    title = f"{title}: {summary.n_patients} and {summary.n_controls} subjects"
+    shown = images.effect / np.log(2) if quantity.is_log else images.effect
+    view = maps.view(shown, title, subtitle, colour_scale(shown))
+    unit = f"of {names.tle}'s to {names.hc}'s" if quantity.is_log else "median magnitudes"
+    view = replace(view, signed=True, unit=unit)
+    significant = maps.shown(images.p) <= SIGNIFICANT
+    return contrast_figure(
+        view, ContrastSlices(maps.shown(images.t), significant, images.threshold, quantity.is_log)
+    )

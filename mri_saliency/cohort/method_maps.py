@@ -1,0 +1,99 @@
+"""One method's finished maps on the cohort's common grid; how images of groups are written and drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mri_saliency.attribution.methods import METHODS, Method
+from mri_saliency.cohort.common_space import CommonSpace
+from mri_saliency.inputs.grid import upright
+from mri_saliency.inputs.preprocessing import intensity_window
+from mri_saliency.maps.figures import MapView
+from mri_saliency.maps.image import Meaning, to_nifti
+from mri_saliency.maps.statistics import MapStatistics
+from mri_saliency.output.files import write_nifti, write_picture
+from mri_saliency.output.folder import OutputFolder
+from mri_saliency.output.record import MapRecord
+
+
+@dataclass(frozen=True, eq=False)
+class MethodMaps:
+    """One method's maps on the common grid; it crosses to worker processes.
+
+    Attributes
+    ----------
+    folder : OutputFolder
+    method : Method
+    scans : list of MapStatistics
+        One for each map.
+    space : CommonSpace
+    key_slices : tuple of int
+        Slices that are drawn.
+    """
+
+    folder: OutputFolder
+    method: Method
+    scans: list[MapStatistics]
+    space: CommonSpace
+    key_slices: tuple[int, ...]
+
+    @property
+    def has_one_target(self) -> bool:
+        """Whether all maps explain the same logit."""
+        return len({scan.target for scan in self.scans}) == 1
+
+    def open_map(self, scan: MapStatistics) -> np.ndarray:
+        """Open a scan's map on the common grid, without pad: float32 (n_slices, 112, 112)."""
+        values = self.folder.load_map(self.method.name, scan.subject_id)
+        return values[:, ::-1] if self.space.mirrored[scan.subject_id] else values
+
+    def write_image(self, name: str, values: np.ndarray, description: str, meaning: Meaning) -> None:
+        """Write a map of a group as NIfTI image on the common grid."""
+        image = to_nifti(values, self.space.grid, f"{self.method.name}, {description}", meaning)
+        write_nifti(self.folder.group_map(self.method.name, f"{name}.nii.gz"), image)
+
+    def write_figure(self, name: str, picture: np.ndarray) -> Path:
+        """Write a group's figure; return its path."""
+        path = self.folder.group_map(self.method.name, f"{name}.png")
+        write_picture(path, picture)
+        return path
+
+    def shown(self, values: np.ndarray) -> np.ndarray:
+        """Return a map's key slices, upright."""
+        return upright(values[list(self.key_slices)], self.space.grid)
+
+    def view(self, values: np.ndarray, title: str, subtitle: str, scale: float) -> MapView:
+        """Return what the figures of a group's map show."""
+        grid = self.space.grid
+        return MapView(
+            anatomy=self.shown(self.space.mean_scan),
+            attribution=self.shown(values),
+            slice_titles=grid.slice_titles(self.key_slices),
+            title=f"{self.method.name}   {title}",
+            subtitle=subtitle,
+            extent=grid.extent,
+            in_mm=grid.affine is not None,
+            signed=self.method.signed,
+            unit=self.method.unit,
+            scale=scale,
+            window=intensity_window(self.space.mean_scan),
+        )
+
+
+def find_method_maps(
+    folder: OutputFolder, records: list[MapRecord], space: CommonSpace, key_slices: tuple[int, ...]
+) -> list[MethodMaps]:
+    """Return the maps of each method that has some on the common grid, in the registry's order."""
+    found = []
+    for method in METHODS.values():
+        scans = [
+            record.statistics
+            for record in records
+            if record.method == method.name and record.subject_id in space.mirrored
+        ]
+        if scans:
+            found.append(MethodMaps(folder, method, scans, space, tuple(key_slices)))
+    return found
