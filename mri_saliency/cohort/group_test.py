@@ -160,6 +160,8 @@ def _compare(maps: MethodMaps, quantity: _Quantity, settings: ComparisonSettings
     subjects, notes = find_subjects(compared, settings.covariates)
     contrasts, reason = choose_contrasts(subjects)
     found.notes += notes + ([reason] if reason else [])
+    if not contrasts:
+        return found
 
     values = subjects.average(lambda index: rows.pop(compared[index].subject_id))
     mirrored, both_sides = None, space.inside
