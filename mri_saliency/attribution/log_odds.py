@@ -20,7 +20,9 @@ def log_odds(outputs: Tensor) -> Tensor:
     classes = []
     for k in range(n_logits):
         others = torch.cat([outputs[..., :k], outputs[..., k + 1 :]], dim=-1)  # (..., n_logits - 1)
-        classes.append(outputs[..., k] - others.logsumexp(dim=-1))
+        largest = others.detach().amax(dim=-1)  # of large outputs, float32 keeps the differences
+        rest = (others - largest[..., None]).logsumexp(dim=-1)
+        classes.append(outputs[..., k] - largest - rest)
     return torch.stack(classes, dim=-1)
 
 

@@ -26,6 +26,17 @@ def prepared(network):
     return prepare_for_attribution(copy.deepcopy(network))
 
 
+class PlainLogOdds(torch.nn.Module):
+    """A network that returns the logit of each class's softmax, computed plainly, in float64."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs):
+        return torch.logit(self.network(inputs).double().softmax(dim=1))
+
+
 def explainer_of(network, batch_size=4, seed=0):
     return Explainer(network, Settings(batch_size, N_STEPS, N_SAMPLES, NOISE, seed))
 

@@ -13,7 +13,16 @@ from mri_saliency.errors import UserError
 from mri_saliency.inputs.checkpoint import prepare_for_attribution
 
 from ..conftest import lively_network
-from .conftest import N_SAMPLES, N_STEPS, assert_same_maps, batch_of, explain, explainer_of, stacked
+from .conftest import (
+    N_SAMPLES,
+    N_STEPS,
+    PlainLogOdds,
+    assert_same_maps,
+    batch_of,
+    explain,
+    explainer_of,
+    stacked,
+)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -168,7 +177,7 @@ def test_a_message_gives_the_scans_that_the_device_cannot_hold(prepared, inputs,
         batch_of(Explainer(prepared, Settings(8)), inputs)
 
 
-def test_targets_choose_the_logit(inputs):
+def test_targets_choose_the_class(inputs):
     network = lively_network(n_logits=3)
     prepared = prepare_for_attribution(copy.deepcopy(network))
     with torch.no_grad():
@@ -176,7 +185,7 @@ def test_targets_choose_the_logit(inputs):
     assert predicted != [1] * 3
     for asked, targets in ((1, [1] * 3), (None, predicted), ([2, 0, 1], [2, 0, 1])):
         x = inputs.clone().requires_grad_()
-        reference = captum.attr.Saliency(network).attribute(x, target=targets)
+        reference = captum.attr.Saliency(PlainLogOdds(network)).attribute(x, target=targets)
         found = explain(prepared, inputs, "saliency", targets=asked)
         assert_same_maps(stacked(found), reference, 1e-4)
         assert [attribution.target for attribution in found] == targets
