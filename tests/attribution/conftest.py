@@ -27,14 +27,16 @@ def prepared(network):
 
 
 class PlainLogOdds(torch.nn.Module):
-    """A network that returns the logit of each class's softmax, computed plainly, in float64."""
+    """A network that returns log(p / (1 - p)) of each class's softmax p, in float64."""
 
     def __init__(self, network):
         super().__init__()
         self.network = network
 
     def forward(self, inputs):
-        return torch.logit(self.network(inputs).double().softmax(dim=1))
+        p = self.network(inputs).double().softmax(dim=1)
+        of_others = p @ (1 - torch.eye(p.shape[1], dtype=p.dtype))  # 1 - p, without cancellation
+        return (p / of_others).log()
 
 
 def explainer_of(network, batch_size=4, seed=0):
