@@ -6,6 +6,7 @@ import warnings
 import captum.attr
 import numpy as np
 import pytest
+import scipy.integrate
 import scipy.special
 import torch
 from captum.attr._core import deep_lift as captum_deep_lift
@@ -86,7 +87,7 @@ def test_multipliers_of_log_odds_are_the_mean_gradient_on_the_path(n_logits, siz
         start, change = z0[row, others].numpy(), (z - z0)[row, others].numpy()
         places = np.linspace(0, 1, 20_001)[:, None]
         path = scipy.special.softmax(start + places * change, axis=1)
-        means = np.trapezoid(path, places[:, 0], axis=0)
+        means = scipy.integrate.trapezoid(path, places[:, 0], axis=0)
         np.testing.assert_allclose(-found[row, others], means, atol=1e-5)
 
 

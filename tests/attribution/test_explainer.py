@@ -198,3 +198,14 @@ def test_gpu_agrees_with_the_cpu(prepared, inputs, method, monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     on_gpu = explain(copy.deepcopy(prepared).cuda(), inputs, method)
     assert_same_maps(stacked(on_gpu), stacked(explain(prepared, inputs, method)), 1e-3)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("method", ["integrated_gradients", "deep_lift"])
+def test_gpu_agrees_with_the_cpu_on_several_logits(inputs, method, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    prepared = prepare_for_attribution(lively_network(n_logits=3))
+    targets = [2, 0, 1]
+    on_gpu = explain(copy.deepcopy(prepared).cuda(), inputs, method, targets=targets)
+    on_cpu = explain(prepared, inputs, method, targets=targets)
+    assert_same_maps(stacked(on_gpu), stacked(on_cpu), 1e-3)
