@@ -8,7 +8,6 @@ import pytest
 import scipy.special
 import torch
 
-from mri_saliency.attribution import sanity_checks
 from mri_saliency.attribution.log_odds import log_odds
 from mri_saliency.attribution.methods import METHODS
 from mri_saliency.inputs.checkpoint import prepare_for_attribution
@@ -126,18 +125,3 @@ def test_the_explainer_predicts_from_outputs_and_compares_log_odds(inputs, n_log
     changes = plain_log_odds(outputs)[rows, targets] - plain_log_odds(baseline_outputs)[0, targets]
     found = [attribution.expected_total for attribution in attributions]
     np.testing.assert_allclose(found, changes, rtol=1e-3, atol=1e-4)
-
-
-def test_curves_of_the_checks_measure_log_odds(inputs):
-    network = lively_network(n_logits=3)
-    explainer = explainer_of(prepare_for_attribution(copy.deepcopy(network)))
-    scans, zero = inputs[:2], torch.zeros_like(inputs[:1])
-    checked = sanity_checks.CheckedScans(
-        scans.numpy(), zero.numpy(), ["a", "b"], [2, 0], ["a", "b"], scans.numpy() != 0
-    )
-    table = sanity_checks.check_maps(explainer, checked, ["saliency"], lambda: None)
-    with torch.no_grad():
-        at_scans, at_zero = (plain_log_odds(network(volumes)) for volumes in (scans, zero))
-    whole = table[(table["check"] == "deletion") & (table["method"] == "saliency") & (table["step"] == "0")]
-    changes = np.abs(at_scans[[0, 1], [2, 0]] - at_zero[0, [2, 0]])
-    np.testing.assert_allclose(whole["value"], changes, rtol=1e-3, atol=1e-4)
