@@ -119,7 +119,7 @@ def check_key_slices(key_slices: tuple[int, ...], n_slices: int) -> None:
 
 
 def choose_target(target: int | None, n_logits: int) -> int | None:
-    """Return the logit to explain: a single one, or ``--target``; None is each scan's predicted class.
+    """Return the class to explain: a single logit's, or ``--target``; None is each scan's predicted class.
 
     Raises
     ------

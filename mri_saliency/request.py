@@ -41,7 +41,7 @@ class Request:
     device : torch.device
     checkpoint : Checkpoint
     target : int or None
-        The logit to explain; None: each scan's predicted class.
+        The class to explain; None: each scan's predicted class.
     settings : Settings
     table : ScanTable
         All scans of the table, and the rows that are none.
@@ -77,7 +77,9 @@ class Request:
 
     def recipes(self, methods: Iterable[str], baseline: Baseline) -> dict[str, Recipe]:
         """Return how each method's maps are made."""
-        common = Recipe(MATHS, self.checkpoint.sha256, self.window["first_slice"], self.target)
+        # a single logit is explained as it is, and its recipe is that of maps from before there was a choice
+        explains = {"explains": "log-odds"} if self.checkpoint.n_logits > 1 else {}
+        common = Recipe(MATHS, self.checkpoint.sha256, self.window["first_slice"], self.target, explains)
         settings = asdict(self.settings) | {"baseline": baseline.identity}
         return make_recipes(methods, common, settings, hardware_name(self.device))
 

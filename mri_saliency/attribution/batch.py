@@ -45,19 +45,19 @@ class Batch:
     scan_ids : list of str
         Stable ids that seed each scan's random draws.
     targets : list of int
-        The index of the explained logit, for each scan.
-    logits : Tensor or None
+        The index of the explained class, for each scan.
+    outputs : Tensor or None
         The network's outputs (n, n_logits), once a pass has computed them.
-    baseline_logits : Tensor or None
+    baseline_outputs : Tensor or None
         The network's outputs for `baselines`, once a method has needed them.
     gradients : Tensor or None
-        Gradients of the targets' logits at `inputs`, once a method has needed them.
+        Gradients of the targets' log-odds at `inputs`, once a method has needed them.
     """
 
     inputs: Tensor
     baselines: Tensor
     scan_ids: list[str]
     targets: list[int]
-    logits: Tensor | None = None
-    baseline_logits: Tensor | None = None
+    outputs: Tensor | None = None
+    baseline_outputs: Tensor | None = None
     gradients: Tensor | None = None

@@ -1,7 +1,7 @@
 """Name of a method -> how Captum is asked, in passes of at most `Settings.batch_size` volumes.
 
-Each function returns the maps, float32 (n, 128, 128, n_slices), and the change of the logit that each map's
-sum should equal, float64 (n,), or None for methods without completeness.
+Each function returns the maps, float32 (n, 128, 128, n_slices), and the change of the target's log-odds that
+each map's sum should equal, float64 (n,), or None for methods without completeness.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor
 from mri_saliency.attribution.batch import Batch, Settings
 from mri_saliency.attribution.draws import draw
 from mri_saliency.attribution.first_layer import SplitNetwork
+from mri_saliency.attribution.log_odds import log_odds
 
 
 def saliency(network: SplitNetwork, batch: Batch, settings: Settings) -> tuple[Tensor, None]:
@@ -32,7 +33,7 @@ def input_x_gradient(network: SplitNetwork, batch: Batch, settings: Settings) ->
 def integrated_gradients(network: SplitNetwork, batch: Batch, settings: Settings) -> tuple[Tensor, Tensor]:
     """Integrate the gradient along the straight path from baseline to scan."""
     maps = _integrate(network, batch.inputs, batch.baselines, batch.targets, settings)
-    return maps, _logit_change(network, batch, settings)
+    return maps, _change(network, batch, settings)
 
 
 def noise_tunnel_ig(network: SplitNetwork, batch: Batch, settings: Settings) -> tuple[Tensor, None]:
@@ -66,7 +67,7 @@ def gradient_shap(network: SplitNetwork, batch: Batch, settings: Settings) -> tu
     Captum's draws from the whole path, with less variance.
     """
     maps = torch.zeros_like(batch.inputs)
-    expected = _of_targets(logits_of(network, batch, settings), batch.targets)
+    expected = _of_targets(outputs_of(network, batch, settings), batch.targets)
     ends = network.first(batch.inputs)
     for draws in draw(batch, settings, "gradient_shap", settings.batch_size):
         targets = [batch.targets[scan] for scan in draws.scans]
@@ -74,16 +75,16 @@ def gradient_shap(network: SplitNetwork, batch: Batch, settings: Settings) -> tu
         points = torch.lerp(starts, ends[draws.scans], draws.fractions[:, None, None, None])
         gradients = _gradients(network, points, targets, settings.batch_size)[0]
         gradients = network.first.back(gradients, draws.noise)
-        noise_logits = _of_targets(network.predict(starts, settings.batch_size), targets)
+        noise_log_odds = _of_targets(network.predict(starts, settings.batch_size), targets)
         for i, scan in enumerate(draws.scans):
             change = (batch.inputs[scan] - draws.noise[i]) / settings.n_samples
             maps[scan].addcmul_(change, gradients[i])
-            expected[scan] -= noise_logits[i] / settings.n_samples
+            expected[scan] -= noise_log_odds[i] / settings.n_samples
     return maps, expected
 
 
 def deep_lift(network: SplitNetwork, batch: Batch, settings: Settings) -> tuple[Tensor, Tensor]:
-    """Split the logit's difference from the baseline's over the voxels' differences."""
+    """Split the log-odds' difference from the baseline's over the voxels' differences."""
     ends = network.first(batch.inputs)
     starts = network.first(batch.baselines).expand_as(ends)
     method = DeepLift(network.later_with_deep_lift_rules, multiply_by_inputs=False)
@@ -97,7 +98,7 @@ def deep_lift(network: SplitNetwork, batch: Batch, settings: Settings) -> tuple[
             multipliers.append(method.attribute(leaves, starts[group], target=target).detach())
     # the first layer is linear: its multipliers are its weights
     at_inputs = network.first.back(torch.cat(multipliers), batch.inputs)
-    return (batch.inputs - batch.baselines) * at_inputs, _logit_change(network, batch, settings)
+    return (batch.inputs - batch.baselines) * at_inputs, _change(network, batch, settings)
 
 
 METHOD_FUNCTIONS: dict[str, Callable[[SplitNetwork, Batch, Settings], tuple[Tensor, Tensor | None]]] = {
@@ -114,32 +115,32 @@ METHOD_FUNCTIONS: dict[str, Callable[[SplitNetwork, Batch, Settings], tuple[Tens
 }
 
 
-def logits_of(network: SplitNetwork, batch: Batch, settings: Settings) -> Tensor:
+def outputs_of(network: SplitNetwork, batch: Batch, settings: Settings) -> Tensor:
     """Return the network's outputs for a batch, (n, n_logits)."""
-    if batch.logits is None:
-        batch.logits = network.predict(network.first(batch.inputs), settings.batch_size)
-    return batch.logits
+    if batch.outputs is None:
+        batch.outputs = network.predict(network.first(batch.inputs), settings.batch_size)
+    return batch.outputs
 
 
-def baseline_logits_of(network: SplitNetwork, batch: Batch, settings: Settings) -> Tensor:
+def baseline_outputs_of(network: SplitNetwork, batch: Batch, settings: Settings) -> Tensor:
     """Return the network's outputs for a batch's baselines, (n or 1, n_logits)."""
-    if batch.baseline_logits is None:
-        batch.baseline_logits = network.predict(network.first(batch.baselines), settings.batch_size)
-    return batch.baseline_logits
+    if batch.baseline_outputs is None:
+        batch.baseline_outputs = network.predict(network.first(batch.baselines), settings.batch_size)
+    return batch.baseline_outputs
 
 
-def _logit_change(network: SplitNetwork, batch: Batch, settings: Settings) -> Tensor:
-    """Return the logit at the scans less the logit at their baselines, float64 (n,)."""
-    logits = logits_of(network, batch, settings)
-    baseline_logits = baseline_logits_of(network, batch, settings).expand_as(logits)
-    return _of_targets(logits, batch.targets) - _of_targets(baseline_logits, batch.targets)
+def _change(network: SplitNetwork, batch: Batch, settings: Settings) -> Tensor:
+    """Return the targets' log-odds at the scans less those at their baselines, float64 (n,)."""
+    outputs = outputs_of(network, batch, settings)
+    baseline_outputs = baseline_outputs_of(network, batch, settings).expand_as(outputs)
+    return _of_targets(outputs, batch.targets) - _of_targets(baseline_outputs, batch.targets)
 
 
 def _gradients_at_inputs(network: SplitNetwork, batch: Batch, settings: Settings) -> Tensor:
-    """Return the gradients at the scans; methods share their pass, which yields the logits too."""
+    """Return the gradients at the scans; methods share their pass, which yields the outputs too."""
     if batch.gradients is None:
         points = network.first(batch.inputs)
-        gradients, batch.logits = _gradients(network, points, batch.targets, settings.batch_size)
+        gradients, batch.outputs = _gradients(network, points, batch.targets, settings.batch_size)
         batch.gradients = network.first.back(gradients, batch.inputs)
     return batch.gradients
 
@@ -147,15 +148,15 @@ def _gradients_at_inputs(network: SplitNetwork, batch: Batch, settings: Settings
 def _gradients(
     network: SplitNetwork, points: Tensor, targets: list[int], batch_size: int
 ) -> tuple[Tensor, Tensor]:
-    """Return gradients of the targets' logits at `points` behind the first layer, and all logits."""
+    """Return gradients of the targets' log-odds at `points` behind the first layer, and the outputs."""
     method = Saliency(network.later)
-    gradients, logits = [], []
+    gradients, outputs = [], []
     for group in _slices(len(points), batch_size):
         leaves = points[group].detach().requires_grad_()
         attributed = method.attribute(leaves, target=_for_captum(targets[group]), abs=False)
         gradients.append(attributed.detach())
-        logits.append(network.later.latest_logits)
-    return torch.cat(gradients), torch.cat(logits)
+        outputs.append(network.later.latest_outputs)
+    return torch.cat(gradients), torch.cat(outputs)
 
 
 def _integrate(
@@ -191,9 +192,9 @@ def _for_captum(targets: list[int]) -> int | list[int]:
     return targets[0] if len(set(targets)) == 1 else targets
 
 
-def _of_targets(logits: Tensor, targets: list[int]) -> Tensor:
-    """Return each row's target logit: (n, n_logits) -> float64 (n,)."""
-    return logits.double()[range(len(targets)), targets]
+def _of_targets(outputs: Tensor, targets: list[int]) -> Tensor:
+    """Return the log-odds of each row's target: (n, n_logits) -> float64 (n,)."""
+    return log_odds(outputs.double())[range(len(targets)), targets]
 
 
 def _slices(n: int, at_a_time: int) -> list[slice]:

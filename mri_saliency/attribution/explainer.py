@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from mri_saliency.attribution.baselines import Baseline
 from mri_saliency.attribution.batch import Batch, Settings
-from mri_saliency.attribution.captum_methods import METHOD_FUNCTIONS, baseline_logits_of, logits_of
+from mri_saliency.attribution.captum_methods import METHOD_FUNCTIONS, baseline_outputs_of, outputs_of
 from mri_saliency.attribution.first_layer import SplitNetwork
+from mri_saliency.attribution.log_odds import log_odds
 from mri_saliency.attribution.result import Attribution
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.loading import LoadedScan
@@ -28,6 +29,10 @@ _Result = TypeVar("_Result")
 
 class Explainer:
     """A network and the settings under which it is explained.
+
+    Maps explain the log-odds of a class (`log_odds`): a single logit itself, or with several logits the
+    class's logit less the logsumexp of the others. `logits`, `baseline_logits` and `predict` return them, so
+    that a map is compared with what it explains. Classes are predicted from the network's outputs.
 
     Parameters
     ----------
@@ -75,7 +80,7 @@ class Explainer:
         scan_ids : list of str
             Stable ids that seed each scan's random draws.
         targets : list of int, int or None
-            The logit to explain, of each scan or of all; None: each scan's predicted class.
+            The class to explain, of each scan or of all; None: each scan's predicted class.
 
         Raises
         ------
@@ -97,7 +102,7 @@ class Explainer:
         known = list(targets) if isinstance(targets, list) else [targets or 0] * len(inputs)
         batch = Batch(*on_device, scan_ids, known)
         if targets is None:
-            batch.targets = self.logits(batch).argmax(dim=1).tolist()
+            batch.targets = self._outputs(batch).argmax(dim=1).tolist()
         return batch
 
     def batch_of(self, scans: list[LoadedScan], baseline: Baseline, target: int | None) -> Batch:
@@ -117,8 +122,8 @@ class Explainer:
             batch.baselines if is_shared else batch.baselines[indices],
             [batch.scan_ids[index] for index in indices],
             [batch.targets[index] for index in indices],
-            self.logits(batch)[indices],
-            self.baseline_logits(batch) if is_shared else None,
+            self._outputs(batch)[indices],
+            self._baseline_outputs(batch) if is_shared else None,
             None if batch.gradients is None else batch.gradients[indices],
         )
 
@@ -149,31 +154,41 @@ class Explainer:
         maps, expected = self._within_memory(method, lambda: run(self._split, batch, self.settings))
         totals = maps.sum(dim=(1, 2, 3), dtype=torch.float64).tolist()
         expected_totals = [None] * len(totals) if expected is None else expected.tolist()
-        logits = self.logits(batch).cpu().numpy()
+        outputs = self._outputs(batch).cpu().numpy()
         # a copy each, so that a map that waits to be written keeps no other in memory
         values = [slices_last.permute(2, 0, 1).contiguous().cpu().numpy() for slices_last in maps]
         seconds = (time.perf_counter() - began) / len(values)
-        rows = zip(values, totals, expected_totals, logits, batch.targets, strict=True)
+        rows = zip(values, totals, expected_totals, outputs, batch.targets, strict=True)
         return [Attribution(*row, seconds) for row in rows]
 
     def logits(self, batch: Batch) -> Tensor:
-        """Return the network's outputs for a batch, (n, n_logits); memory as in `attribute`."""
-        return self._within_memory("prediction", lambda: logits_of(self._split, batch, self.settings))
+        """Return each class's log-odds for a batch, (n, n_logits); memory as in `attribute`."""
+        return log_odds(self._outputs(batch))
 
     def baseline_logits(self, batch: Batch) -> Tensor:
-        """Return the network's outputs for a batch's baselines, (n or 1, n_logits)."""
-        return self._within_memory(
-            "prediction", lambda: baseline_logits_of(self._split, batch, self.settings)
-        )
+        """Return each class's log-odds for a batch's baselines, (n or 1, n_logits)."""
+        return log_odds(self._baseline_outputs(batch))
 
     def predict(self, volumes: Tensor) -> Tensor:
-        """Return the network's outputs (n, n_logits) for volumes (n, 128, 128, n_slices).
+        """Return each class's log-odds (n, n_logits) for volumes (n, 128, 128, n_slices).
 
         The volumes are on the network's device; memory as in `attribute`.
         """
+        return log_odds(
+            self._within_memory(
+                "prediction",
+                lambda: self._split.predict(self._split.first(volumes), self.settings.batch_size),
+            )
+        )
+
+    def _outputs(self, batch: Batch) -> Tensor:
+        """Return the network's outputs for a batch, (n, n_logits)."""
+        return self._within_memory("prediction", lambda: outputs_of(self._split, batch, self.settings))
+
+    def _baseline_outputs(self, batch: Batch) -> Tensor:
+        """Return the network's outputs for a batch's baselines, (n or 1, n_logits)."""
         return self._within_memory(
-            "prediction",
-            lambda: self._split.predict(self._split.first(volumes), self.settings.batch_size),
+            "prediction", lambda: baseline_outputs_of(self._split, batch, self.settings)
         )
 
     def _within_memory(self, work: str, run: Callable[[], _Result]) -> _Result:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mri_saliency.attribution.deep_lift import use_deep_lift_rules
+from mri_saliency.attribution.log_odds import LogOdds
 
 
 class SplitNetwork:
@@ -31,9 +32,9 @@ class SplitNetwork:
         self.later = LaterLayers(network)
 
     def predict(self, points: Tensor, batch_size: int) -> Tensor:
-        """Return the logits (n, n_logits) of `points` behind the first layer."""
+        """Return the network's outputs (n, n_logits) for `points` behind the first layer."""
         with torch.no_grad():
-            return torch.cat([self.later(chunk) for chunk in points.split(batch_size)])
+            return torch.cat([self.later.layers(chunk) for chunk in points.split(batch_size)])
 
     @cached_property
     def later_with_deep_lift_rules(self) -> nn.Module:
@@ -74,12 +75,14 @@ class FirstLayer:
 
 
 class LaterLayers(nn.Module):
-    """What follows the first layer's convolution, (n, channels, 64, 64) -> (n, n_logits).
+    """What follows the first layer's convolution, and `log_odds`: (n, channels, 64, 64) -> (n, n_logits).
 
     Attributes
     ----------
-    latest_logits : Tensor or None
-        The outputs (n, n_logits) of the latest pass, which Captum does not return.
+    layers : nn.Module
+        The network's own layers.
+    latest_outputs : Tensor or None
+        The network's outputs (n, n_logits) in the latest pass, which Captum does not return.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -89,10 +92,11 @@ class LaterLayers(nn.Module):
         self.layers = nn.Sequential(
             activation, *network.features[1:], network.avgpool, nn.Flatten(), network.classifier
         )
-        self.latest_logits: Tensor | None = None
+        self.log_odds = LogOdds()
+        self.latest_outputs: Tensor | None = None
 
     def forward(self, points: Tensor) -> Tensor:
-        """Return the logits of points behind the first layer."""
-        logits = self.layers(points)
-        self.latest_logits = logits.detach()
-        return logits
+        """Return each class's log-odds for points behind the first layer."""
+        outputs = self.layers(points)
+        self.latest_outputs = outputs.detach()
+        return self.log_odds(outputs)

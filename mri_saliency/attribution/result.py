@@ -16,11 +16,11 @@ class Attribution:
     total : float
         The sum of `values`, in float64.
     expected_total : float or None
-        The change of the logit that the sum should equal; None for methods without completeness.
+        The change of the target's log-odds that the sum should equal; None for methods without completeness.
     logits : ndarray
-        float32 (n_logits,): the network's output for the scan.
+        float32 (n_logits,): the network's outputs for the scan, as they are.
     target : int
-        Index of the explained logit.
+        Index of the explained class.
     seconds : float
         Wall time of the network for this map: that of the call over the number of its maps.
     """

@@ -46,7 +46,7 @@ class MapStatistics:
     confidence : float
         The predicted class's probability.
     target : int
-        Index of the explained logit.
+        Index of the explained class.
     baseline : str or None
         What the scan was compared with; None for a method without baseline.
     completeness_sum, completeness_expected, completeness_error, completeness_verdict

@@ -94,11 +94,11 @@ TABLES: dict[str, dict[str, Column]] = {  # name of the table -> column -> what 
         "prediction": Column("probability of TLE (several logits: 1 minus softmax of class 0)"),
         "predicted_label": Column("1 if `prediction` is above 0.5 (several logits: index of the largest)"),
         "confidence": Column("its probability"),
-        "target": Column("index of the explained logit"),
+        "target": Column("index of the explained class (several logits: the map explains its log-odds)"),
         "baseline": Column("what the scan was compared with"),
         "sample_idx": Column("place in the cohort, from 0"),
         "completeness_sum": Column("sum of the map, if it must be complete", "logit"),
-        "completeness_expected": Column("the change that it should equal", "logit"),
+        "completeness_expected": Column("the change of the class's log-odds that it should equal", "logit"),
         "completeness_error": Column("their difference over the change"),
         "completeness_verdict": Column(
             "`ok` or `check`",

@@ -34,9 +34,10 @@ class Recipe:
     first_slice : int
         ``--first_slice``.
     target : int or None
-        The explained logit; None: each scan's predicted class.
+        The explained class; None: each scan's predicted class.
     settings : dict
-        The method's settings, by option; for methods that draw, also the hardware (``drawn_on``).
+        The method's settings, by option; for methods that draw, also the hardware (``drawn_on``); for
+        networks of several logits, what is explained of the class (``explains``).
     """
 
     maths: int

@@ -145,7 +145,7 @@ def make_recipes(
     ----------
     methods : iterable of str
     common : Recipe
-        What all methods share.
+        What all methods share; its settings go into each recipe.
     settings : mapping
         Values of all options that a method may depend on.
     hardware : str
@@ -156,7 +156,7 @@ def make_recipes(
         method = METHODS[name]
         drawn_on = {"drawn_on": hardware} if method.stochastic else {}
         of_method = {setting: settings[setting] for setting in method.settings}
-        recipes[name] = replace(common, settings=of_method | drawn_on)
+        recipes[name] = replace(common, settings=common.settings | of_method | drawn_on)
     return recipes
 
 

@@ -26,6 +26,19 @@ def prepared(network):
     return prepare_for_attribution(copy.deepcopy(network))
 
 
+class PlainLogOdds(torch.nn.Module):
+    """A network that returns log(p / (1 - p)) of each class's softmax p, in float64."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs):
+        p = self.network(inputs).double().softmax(dim=1)
+        of_others = p @ (1 - torch.eye(p.shape[1], dtype=p.dtype))  # 1 - p, without cancellation
+        return (p / of_others).log()
+
+
 def explainer_of(network, batch_size=4, seed=0):
     return Explainer(network, Settings(batch_size, N_STEPS, N_SAMPLES, NOISE, seed))
 

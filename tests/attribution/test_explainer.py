@@ -13,7 +13,16 @@ from mri_saliency.errors import UserError
 from mri_saliency.inputs.checkpoint import prepare_for_attribution
 
 from ..conftest import lively_network
-from .conftest import N_SAMPLES, N_STEPS, assert_same_maps, batch_of, explain, explainer_of, stacked
+from .conftest import (
+    N_SAMPLES,
+    N_STEPS,
+    PlainLogOdds,
+    assert_same_maps,
+    batch_of,
+    explain,
+    explainer_of,
+    stacked,
+)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -168,7 +177,7 @@ def test_a_message_gives_the_scans_that_the_device_cannot_hold(prepared, inputs,
         batch_of(Explainer(prepared, Settings(8)), inputs)
 
 
-def test_targets_choose_the_logit(inputs):
+def test_targets_choose_the_class(inputs):
     network = lively_network(n_logits=3)
     prepared = prepare_for_attribution(copy.deepcopy(network))
     with torch.no_grad():
@@ -176,7 +185,7 @@ def test_targets_choose_the_logit(inputs):
     assert predicted != [1] * 3
     for asked, targets in ((1, [1] * 3), (None, predicted), ([2, 0, 1], [2, 0, 1])):
         x = inputs.clone().requires_grad_()
-        reference = captum.attr.Saliency(network).attribute(x, target=targets)
+        reference = captum.attr.Saliency(PlainLogOdds(network)).attribute(x, target=targets)
         found = explain(prepared, inputs, "saliency", targets=asked)
         assert_same_maps(stacked(found), reference, 1e-4)
         assert [attribution.target for attribution in found] == targets
@@ -189,3 +198,14 @@ def test_gpu_agrees_with_the_cpu(prepared, inputs, method, monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     on_gpu = explain(copy.deepcopy(prepared).cuda(), inputs, method)
     assert_same_maps(stacked(on_gpu), stacked(explain(prepared, inputs, method)), 1e-3)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("method", ["integrated_gradients", "deep_lift"])
+def test_gpu_agrees_with_the_cpu_on_several_logits(inputs, method, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    prepared = prepare_for_attribution(lively_network(n_logits=3))
+    targets = [2, 0, 1]
+    on_gpu = explain(copy.deepcopy(prepared).cuda(), inputs, method, targets=targets)
+    on_cpu = explain(prepared, inputs, method, targets=targets)
+    assert_same_maps(stacked(on_gpu), stacked(on_cpu), 1e-3)

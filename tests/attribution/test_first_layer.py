@@ -24,7 +24,8 @@ def test_first_and_later_layers_are_the_network(prepared, inputs, slices_last):
     for batch_size in (1, 2, 8):
         logits = split.predict(split.first(slices_last), batch_size)
         torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(split.later.latest_logits, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(split.later(split.first(slices_last)), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(split.later.latest_outputs, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_gradients_go_back_to_the_voxels_with_their_slices_last(prepared, slices_last):

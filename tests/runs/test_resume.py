@@ -36,7 +36,7 @@ def no_network(monkeypatch):
         raise AssertionError("the network was passed")
 
     monkeypatch.setattr(Explainer, "attribute", refuse)
-    monkeypatch.setattr(Explainer, "logits", refuse)
+    monkeypatch.setattr(Explainer, "batch", refuse)
 
 
 def test_the_same_command_again_costs_no_network_pass(finished, no_network, capsys):

@@ -163,6 +163,43 @@ def test_several_logits(maps_only, tmp_path):
         assert np.abs(other - by_default).max() > 0.01 * by_default.max()
 
 
+def test_maps_of_a_plain_logit_of_several_are_refused(maps_only, tmp_path, capsys):
+    """As versions before made them: their recipe does not say what they explain."""
+    run = make_run(tmp_path, lively_network(n_logits=3))
+    options = run.options("--methods", "saliency", *QUICK, "--target", "1")
+    assert script.main([*options, "--max_samples", "1"]) == 0
+    path = array_path(run).with_suffix(".json")
+    sidecar = json.loads(path.read_text())
+    assert sidecar["fingerprint"].pop("explains") == "log-odds"
+    path.write_text(json.dumps(sidecar))
+    assert script.main(options) == 2
+    assert "explains was None, now log-odds" in capsys.readouterr().err
+
+
+def test_a_recipe_of_a_single_logit_is_as_in_finished_folders(maps_only, run_folder):
+    assert script.main(run_folder.options("--methods", "saliency", *QUICK, "--max_samples", "1")) == 0
+    fingerprint = json.loads(array_path(run_folder).with_suffix(".json").read_text())["fingerprint"]
+    assert list(fingerprint) == ["maths", "checkpoint", "first_slice", "target"]
+
+
+def test_predictions_of_several_logits_are_softmaxs(maps_only, tmp_path):
+    network = lively_network(n_logits=3)
+    run = make_run(tmp_path, network)
+    assert script.main(run.options("--methods", "deep_lift", *QUICK)) == 0
+    table = pd.read_csv(run.output / "attribution_statistics.csv").set_index("subject_id")
+    for subject, path in zip(SUBJECTS, run.scans, strict=True):
+        scan = torch.from_numpy(load_volume(path, N_SLICES).network_input)[None]
+        with torch.no_grad():
+            pair = network(torch.cat([scan, torch.zeros_like(scan)])).double().softmax(dim=1)
+        row, predicted = table.loc[subject], int(pair[0].argmax())
+        assert row["target"] == row["predicted_label"] == predicted
+        assert row["prediction"] == pytest.approx(1 - float(pair[0, 0]), rel=1e-4)
+        assert row["confidence"] == pytest.approx(float(pair[0, predicted]), rel=1e-4)
+        at_scan, at_zero = torch.logit(pair[:, predicted]).tolist()
+        assert row["completeness_expected"] == pytest.approx(at_scan - at_zero, rel=1e-3, abs=1e-4)
+        assert row["completeness_verdict"] == "ok" and row["completeness_error"] < 1e-3
+
+
 def test_one_truth_about_the_prediction(tmp_path):
     """Probabilities 0.4, 0.3, 0.3: the largest class is HC, though TLE's classes sum to 0.6."""
     network = lively_network(n_logits=3)

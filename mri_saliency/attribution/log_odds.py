@@ -1,0 +1,34 @@
+"""What maps explain: the log-odds of a class."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def log_odds(outputs: Tensor) -> Tensor:
+    """Compute the log-odds of each class from a network's outputs: (..., n_logits), both.
+
+    The log-odds are the logit of the class's probability p, log(p / (1 - p)). A single output is the log-odds
+    of TLE, and is returned as it is. Several outputs give probabilities by softmax; then the log-odds are
+    output k less the logsumexp of all others, and for two classes the difference of the outputs. Unlike
+    output k alone, they do not change where all outputs rise alike, which changes no probability.
+    """
+    n_logits = outputs.shape[-1]
+    if n_logits == 1:
+        return outputs
+    classes = []
+    for k in range(n_logits):
+        others = torch.cat([outputs[..., :k], outputs[..., k + 1 :]], dim=-1)  # (..., n_logits - 1)
+        largest = others.detach().amax(dim=-1)  # of large outputs, float32 keeps the differences
+        rest = (others - largest[..., None]).logsumexp(dim=-1)
+        classes.append(outputs[..., k] - largest - rest)
+    return torch.stack(classes, dim=-1)
+
+
+class LogOdds(nn.Module):
+    """`log_odds` as the last layer of a network."""
+
+    def forward(self, outputs: Tensor) -> Tensor:
+        """Return each class's log-odds, (n, n_logits)."""
+        return log_odds(outputs)
