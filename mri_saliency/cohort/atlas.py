@@ -23,6 +23,7 @@ _SIDE = re.compile(
     r"(?P<left>(?<![A-Za-z])(?i:left|lh|l)(?![A-Za-z])|^l(?=[A-Z]))"
     r"|(?P<right>(?<![A-Za-z])(?i:right|rh|r)(?![A-Za-z])|^r(?=[A-Z]))"
 )
+_SEPARATORS = re.compile(r"[\s_-]+")  # one may be left at an end, or two together
 _OTHER_SIDE = {"left": "right", "lh": "rh", "l": "r", "right": "left", "rh": "lh", "r": "l"}
 
 
@@ -157,6 +158,11 @@ def side_of(name: str) -> str | None:
     """Return "left" or "right", the side in a region's name; None if it has none, or both."""
     sides = {match.lastgroup for match in _SIDE.finditer(name)}
     return sides.pop() if len(sides) == 1 else None
+
+
+def without_side(name: str) -> str:
+    """Return a region's name without its side, for a pair of regions: "Left hippocampus" -> "hippocampus"."""
+    return _SEPARATORS.sub(" ", _SIDE.sub("", name)).strip(" ,.") or name
 
 
 def _other_side(name: str) -> str:
