@@ -23,7 +23,7 @@ _SIDE = re.compile(
     r"(?P<left>(?<![A-Za-z])(?i:left|lh|l)(?![A-Za-z])|^l(?=[A-Z]))"
     r"|(?P<right>(?<![A-Za-z])(?i:right|rh|r)(?![A-Za-z])|^r(?=[A-Z]))"
 )
-_SEPARATORS = re.compile(r"[\s_-]+")  # one may be left at an end, or two together
+_DOUBLED = re.compile(r"([\s_-])\1+")  # separators around a side that was removed
 _OTHER_SIDE = {"left": "right", "lh": "rh", "l": "r", "right": "left", "rh": "lh", "r": "l"}
 
 
@@ -162,7 +162,7 @@ def side_of(name: str) -> str | None:
 
 def without_side(name: str) -> str:
     """Return a region's name without its side, for a pair of regions: "Left hippocampus" -> "hippocampus"."""
-    return _SEPARATORS.sub(" ", _SIDE.sub("", name)).strip(" ,.") or name
+    return _DOUBLED.sub(r"\1", _SIDE.sub("", name)).strip(" ,._-") or name
 
 
 def _other_side(name: str) -> str:

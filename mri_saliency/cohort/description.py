@@ -9,7 +9,9 @@ from mri_saliency.cohort.alarms import find_alarms, judge_sanity_checks
 from mri_saliency.cohort.atlas import Atlas
 from mri_saliency.cohort.common_space import find_common_space
 from mri_saliency.cohort.group_maps import map_groups
-from mri_saliency.cohort.regions import measure_regions
+from mri_saliency.cohort.lateralisation import lateralise
+from mri_saliency.cohort.normal_ranges import normal_range_notes
+from mri_saliency.cohort.regions import measure_regions, missing_null_notes
 from mri_saliency.cohort.report import Findings
 from mri_saliency.errors import warn
 from mri_saliency.inputs.scan_table import ClassNames
@@ -38,11 +40,13 @@ def describe_cohort(
     summary = workers.submit(draw_summary, folder, records, agreement, how.class_names)
     space, space_notes = find_common_space(folder, records, workers, how.class_names)
     group_figures = map_groups(folder, records, space, how.key_slices, workers)
-    regions = None
+    regions = lateralisation = None
     if how.atlas is not None:
         regions = measure_regions(folder, records, how.atlas, workers, how.class_names)
+        lateralisation, side_notes = lateralise(folder, regions, how.atlas)
+        notes += [*missing_null_notes(regions), *normal_range_notes(regions), *side_notes]
     elif folder.regions.exists():
-        notes.append(f"{folder.regions} is from an earlier run; --atlas updates it.")
+        notes.append(f"{folder.regions} and what follows from it is from an earlier run; --atlas updates it.")
     summary.result()
     verdicts = judge_sanity_checks(folder, records)
     alarms = find_alarms(records, verdicts)
@@ -51,4 +55,6 @@ def describe_cohort(
         warn(message)
     for table in TABLES:
         write_dictionary(folder, table)
-    return Findings(records, agreement, group_figures, regions, verdicts, alarms, notes, how.class_names)
+    return Findings(
+        records, agreement, group_figures, regions, verdicts, alarms, notes, how.class_names, lateralisation
+    )

@@ -63,7 +63,7 @@ def lateralisation_table(regions: pd.DataFrame, pairs: list[tuple[str, str]]) ->
     -------
     DataFrame
         The rows of lateralisation.csv: for each method, the pairs in the order of their mean density in TLE,
-        a choice that does not depend on the sides. A pair with fewer than `LEAST_SUBJECTS` of a side has none.
+        a choice that does not depend on the sides; none for a pair below `LEAST_SUBJECTS` of a side.
     """
     rows: list[dict[str, Any]] = []
     for method, maps in regions.groupby("method", sort=False) if len(regions) else ():
@@ -101,7 +101,7 @@ def _compare_sides(subjects: pd.DataFrame) -> dict[str, Any] | None:
 
 
 def _tell_sides(diagnosis: pd.Series, score: pd.Series) -> dict[str, Any]:
-    """Return how well a score, which should be higher in left TLE, tells the sides; few subjects: their number.
+    """Return how well a score, higher in left TLE, tells the sides; of too few subjects, their number alone.
 
     A score at the threshold names no side, which counts as an error.
     """
@@ -140,8 +140,8 @@ def _notes(regions: pd.DataFrame, pairs: list[tuple[str, str]], table: pd.DataFr
         return ["no region of the atlas has a left and a right side in its name, so sides are not compared."]
     if not len(table):
         return [
-            f"left and right TLE are not compared by regions: it needs {LEAST_SUBJECTS} subjects of each side, "
-            f"and there are {n['left']} and {n['right']}."
+            f"left and right TLE are not compared by regions: it needs {LEAST_SUBJECTS} subjects of each "
+            f"side, and there are {n['left']} and {n['right']}."
         ]
     with_side = regions[regions["diagnosis"].isin(["left", "right"])].dropna(subset=["asymmetry"])
     known = with_side.groupby("subject_id")["grey_matter_asymmetry"].count() > 0

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mri_saliency.cohort.atlas import without_side
+from mri_saliency.cohort.normal_ranges import MEASURES, OUTSIDE_P
 from mri_saliency.maps.comparison import roc_auc
 from mri_saliency.maps.statistics import MapStatistics
 from mri_saliency.output.record import MapRecord
@@ -176,16 +178,122 @@ def region_means(regions: pd.DataFrame, densest: Mapping[str, Sequence[str]]) ->
     Returns
     -------
     dict
-        Method -> a dict for each region: ``region``; ``density`` and ``asymmetry``, each a dict
-        diagnosis -> mean.
+        Method -> a dict for each region: ``region``; ``density``, ``density_null`` and ``asymmetry``,
+        each a dict diagnosis -> mean.
     """
     means = {}
     for method, names in densest.items():
-        rows = regions[regions["method"] == method].astype({"density": float, "asymmetry": float})
-        grouped = rows.groupby(["region", "diagnosis"])
-        tables = {measure: grouped[measure].mean().unstack() for measure in ("density", "asymmetry")}
-        means[method] = [
-            {"region": name} | {measure: table.loc[name].to_dict() for measure, table in tables.items()}
-            for name in names
-        ]
+        rows = regions[regions["method"] == method]
+        means[method] = _by_diagnosis(rows, names, ("density", "density_null", "asymmetry"))
     return means
+
+
+def _by_diagnosis(rows: pd.DataFrame, names: Sequence[str], measures: Sequence[str]) -> list[dict]:
+    """Return a dict for each region: ``region``, and for each measure a dict diagnosis -> mean."""
+    grouped = rows.astype(dict.fromkeys(measures, float)).groupby(["region", "diagnosis"])
+    tables = {measure: grouped[measure].mean().unstack() for measure in measures}
+    return [
+        {"region": name} | {measure: table.loc[name].to_dict() for measure, table in tables.items()}
+        for name in names
+    ]
+
+
+@dataclass(frozen=True)
+class NormalRange:
+    """How often one method's regions are outside the normal range.
+
+    Attributes
+    ----------
+    regions : list of dict
+        ``region``; ``density`` and ``asymmetry``, each a dict diagnosis -> share of the scans outside.
+    n_outside : dict
+        Diagnosis -> the mean number of regions of a scan whose density is outside.
+    n_regions : float
+        The mean number of regions of a scan that have a normal range.
+    """
+
+    regions: list[dict]
+    n_outside: dict[str, float]
+    n_regions: float
+
+
+def shares_outside(regions: pd.DataFrame, densest: Mapping[str, Sequence[str]]) -> dict[str, NormalRange]:
+    """Count what is outside the normal range; methods without normal ranges have no entry."""
+    found = {}
+    for method, names in densest.items():
+        rows = regions[regions["method"] == method]
+        if rows["density_p"].isna().all():
+            continue
+        is_outside = {
+            measure: (rows[f"{measure}_p"] < OUTSIDE_P).where(rows[f"{measure}_p"].notna())
+            for measure in MEASURES
+        }
+        rows = rows[["region", "diagnosis", "subject_id"]].assign(**is_outside)
+        by_scan = rows.groupby(["diagnosis", "subject_id"])["density"].agg(["sum", "count"])
+        found[method] = NormalRange(
+            _by_diagnosis(rows, names, MEASURES),
+            by_scan["sum"].astype(float).groupby("diagnosis").mean().to_dict(),
+            float(by_scan["count"].mean()),
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class SideEntry:
+    """How well a pair of regions tells left from right TLE by one method's maps.
+
+    Attributes
+    ----------
+    method : str
+    pair : str
+        The pair's name, without a side.
+    row : dict
+        Its row of lateralisation.csv.
+    verdict : str
+        How attribution compares with grey matter.
+    n_pairs, n_above, n_below : int
+        The method's pairs; those whose area's interval lies above 0.5, and below.
+    """
+
+    method: str
+    pair: str
+    row: dict
+    verdict: str
+    n_pairs: int
+    n_above: int
+    n_below: int
+
+
+def side_entries(table: pd.DataFrame) -> list[SideEntry]:
+    """Return each method's densest pair of regions; `table` has the rows of lateralisation.csv, in order."""
+    return [_side_entry(rows, rows.index[0]) for _, rows in table.groupby("method", sort=False)]
+
+
+def best_by_grey_matter(table: pd.DataFrame) -> SideEntry | None:
+    """Return the pair of regions whose grey matter tells the sides best; None if no grey matter is known."""
+    rows = table[table["method"] == table["method"].iloc[0]]  # of all methods' pairs it is the same
+    areas = rows["grey_matter_auc"]
+    return None if areas.isna().all() else _side_entry(rows, areas.idxmax())
+
+
+def _side_entry(rows: pd.DataFrame, index: int) -> SideEntry:
+    row = rows.loc[index].to_dict()
+    return SideEntry(
+        method=row["method"],
+        pair=without_side(row["left_region"]),
+        row=row,
+        verdict=_against_grey_matter(row),
+        n_pairs=len(rows),
+        n_above=int((rows["auc_low"] > 0.5).sum()),
+        n_below=int((rows["auc_high"] < 0.5).sum()),
+    )
+
+
+def _against_grey_matter(row: Mapping[str, float]) -> str:
+    if not np.isfinite(row["auc_difference"]):
+        return "grey matter is not known"
+    if row["auc_difference_low"] > 0:
+        return "attribution tells more than grey matter there"
+    if row["auc_difference_high"] < 0:
+        return "attribution tells less than grey matter there"
+    return "not shown to differ from grey matter there"
