@@ -23,7 +23,8 @@ _SIDE = re.compile(
     r"(?P<left>(?<![A-Za-z])(?i:left|lh|l)(?![A-Za-z])|^l(?=[A-Z]))"
     r"|(?P<right>(?<![A-Za-z])(?i:right|rh|r)(?![A-Za-z])|^r(?=[A-Z]))"
 )
-_DOUBLED = re.compile(r"([\s_-])\1+")  # separators around a side that was removed
+# around a side that was removed: "Area 3b ()", "ctx--insula"
+_EMPTY_BRACKETS, _DOUBLED = re.compile(r"\(\)|\[\]"), re.compile(r"([\s_-])\1+")
 _OTHER_SIDE = {"left": "right", "lh": "rh", "l": "r", "right": "left", "rh": "lh", "r": "l"}
 
 
@@ -162,7 +163,8 @@ def side_of(name: str) -> str | None:
 
 def without_side(name: str) -> str:
     """Return a region's name without its side, for a pair of regions: "Left hippocampus" -> "hippocampus"."""
-    return _DOUBLED.sub(r"\1", _SIDE.sub("", name)).strip(" ,._-") or name
+    rest = _EMPTY_BRACKETS.sub("", _SIDE.sub("", name))
+    return _DOUBLED.sub(r"\1", rest).strip(" ,._-") or name
 
 
 def _other_side(name: str) -> str:

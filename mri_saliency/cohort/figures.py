@@ -251,7 +251,7 @@ def _draw_agreement(axes: Axes, agreement: pd.DataFrame) -> None:
 
 
 def _draw_regions(axes: Axes, rows: pd.DataFrame, names: Sequence[str], diagnoses: Collection[str]) -> None:
-    """Draw one method's regions from the top down: for each diagnosis a box, and the null's mean as a mark."""
+    """Draw one method's regions from the top down: for each diagnosis a box, and a mark, the null's mean."""
     nulls = rows.groupby(["diagnosis", "region"])["density_null"].mean()
     for position, region in enumerate(names):
         for index, name in enumerate(diagnoses):

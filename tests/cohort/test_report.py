@@ -56,7 +56,8 @@ def region_table():
     """Rows of region_statistics.csv, with diagnoses: two methods and two regions."""
     rows = [
         {"subject_id": "sub-001", "method": method, "region": region, "diagnosis": "left"}
-        | {"mass": 1.0, "share": 0.5, "density": density, "asymmetry": -0.25}
+        | {"mass": 1.0, "share": 0.5, "density": density, "asymmetry": -0.25, "density_null": 1.75}
+        | dict.fromkeys(("density_z", "density_p", "asymmetry_z", "asymmetry_p"))
         for method in REPORT_METHODS
         for region, density in (("Hippocampus <L>", 2.5), ("outside the brain", 0.1))
     ]
