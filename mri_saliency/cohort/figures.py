@@ -93,8 +93,10 @@ def region_figure(
     figure = Figure(figsize=(6.4 * columns + 1, 5.4 * n_rows), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle("Regions of the highest |attribution| a voxel, over the brain's", fontsize=14)
-    panels = figure.subplots(n_rows, columns, squeeze=False).flat
-    for axes, method in zip(panels, methods, strict=False):  # the last row may be incomplete
+    panels = list(figure.subplots(n_rows, columns, squeeze=False).flat)
+    for axes in panels[len(methods) :]:  # the last row may be incomplete
+        axes.set_axis_off()
+    for axes, method in zip(panels, methods, strict=False):
         rows = regions[regions["method"] == method]
         _draw_regions(axes, rows, densest[method], list(words))
         axes.set_title(method.replace("_", " "))

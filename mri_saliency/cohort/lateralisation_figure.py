@@ -39,13 +39,13 @@ def lateralisation_figure(table: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(6.4 * columns + 1, 5.4 * n_rows), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle("Does a region's asymmetry tell left from right TLE?", fontsize=14)
-    panels = figure.subplots(n_rows, columns, squeeze=False).flat
-    for axes, method in zip(panels, methods, strict=False):  # the last row may be incomplete
+    panels = list(figure.subplots(n_rows, columns, squeeze=False).flat)
+    for axes in panels[len(methods) :]:  # the last row may be incomplete
+        axes.set_axis_off()
+    for axes, method in zip(panels, methods, strict=False):
         of_method = table[table["method"] == method]
         _draw_pairs(axes, of_method.head(_N_PAIRS).sort_values("auc", ascending=False, kind="stable"))
         axes.set_title(f"{method.replace('_', ' ')} ({_N_PAIRS} densest of {len(of_method)} pairs)")
-    for axes in list(panels):
-        axes.set_visible(False)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=10)
     return figure

@@ -85,4 +85,4 @@ def test_the_correlation_makes_the_differences_interval_shorter():
     _, independent = correlated_wins(generator, (0.8, 0.75), 0, 40)
     low_2, high_2 = auc_difference_interval(wins, independent)
     assert high - low < 0.7 * (high_2 - low_2)
-    assert auc_difference_interval(wins, wins) == pytest.approx((0, 0), abs=1e-6)
+    assert auc_difference_interval(wins, wins) == pytest.approx((0, 0), abs=0.05)

@@ -124,11 +124,12 @@ def test_the_figure_has_a_panel_a_method_and_the_densest_pairs_by_area():
     tables = []
     for method in ("saliency", "deep_lift", "smooth_grad", "gradient_shap"):
         tables.append(lateralisation_table(sided_regions().assign(method=method), SIDED_PAIRS))
-    many = pd.concat([tables[0].tail(1).assign(left_region=f"Left area {i}", auc=i / 20) for i in range(20)])
+    one = tables[0].tail(1).assign(auc_low=0, auc_high=1)
+    many = pd.concat([one.assign(left_region=f"Left area {i}", auc=i / 20) for i in range(20)])
     figure = lateralisation_figure(pd.concat([*tables[1:], many]))
     assert isinstance(figure, Figure)
     figure.canvas.draw()
-    panels = [axes for axes in figure.axes if axes.get_visible()]
+    panels = [axes for axes in figure.axes if axes.axison]
     assert [axes.get_title().split(" (")[0] for axes in panels] == [
         "deep lift", "smooth grad", "gradient shap", "saliency"
     ]  # fmt: skip
