@@ -43,8 +43,8 @@ def describe_cohort(
     regions = lateralisation = None
     if how.atlas is not None:
         regions = measure_regions(folder, records, how.atlas, workers, how.class_names)
-        lateralisation, side_notes = lateralise(folder, regions, how.atlas)
-        notes += [*missing_null_notes(regions), *normal_range_notes(regions), *side_notes]
+        lateralisation, side_notes = lateralise(folder, regions, how.atlas, how.class_names)
+        notes += missing_null_notes(regions) + normal_range_notes(regions, how.class_names) + side_notes
     elif folder.regions.exists():
         notes.append(f"{folder.regions} and what follows from it is from an earlier run; --atlas updates it.")
     summary.result()

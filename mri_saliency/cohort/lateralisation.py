@@ -10,6 +10,8 @@ import pandas as pd
 from mri_saliency.cohort.atlas import Atlas
 from mri_saliency.cohort.intervals import auc_difference_interval, auc_interval, pair_wins, wilson_interval
 from mri_saliency.cohort.lateralisation_figure import lateralisation_figure
+from mri_saliency.inputs.scan_table import ClassNames
+from mri_saliency.maps.figures import DEFAULT_CLASS_NAMES
 from mri_saliency.output.dictionary import TABLES
 from mri_saliency.output.files import write_figure, write_or_remove_table
 from mri_saliency.output.folder import OutputFolder
@@ -21,7 +23,12 @@ LEAST_CONTROLS = 5  # HC subjects, whose median is the threshold; with fewer it 
 _SCORES = {"": ("asymmetry", 1), "grey_matter_": ("grey_matter_asymmetry", -1)}
 
 
-def lateralise(folder: OutputFolder, regions: pd.DataFrame, atlas: Atlas) -> tuple[pd.DataFrame, list[str]]:
+def lateralise(
+    folder: OutputFolder,
+    regions: pd.DataFrame,
+    atlas: Atlas,
+    class_names: ClassNames = DEFAULT_CLASS_NAMES,
+) -> tuple[pd.DataFrame, list[str]]:
     """Measure how well each pair of regions tells left from right TLE; write the table and its figure.
 
     Parameters
@@ -30,6 +37,7 @@ def lateralise(folder: OutputFolder, regions: pd.DataFrame, atlas: Atlas) -> tup
     regions : DataFrame
         From `mri_saliency.cohort.regions.measure_regions`.
     atlas : Atlas
+    class_names : ClassNames
 
     Returns
     -------
@@ -42,10 +50,10 @@ def lateralise(folder: OutputFolder, regions: pd.DataFrame, atlas: Atlas) -> tup
     table = lateralisation_table(regions, pairs)
     write_or_remove_table(folder.lateralisation, table)
     if len(table):
-        write_figure(folder.lateralisation_figure, lateralisation_figure(table))
+        write_figure(folder.lateralisation_figure, lateralisation_figure(table, class_names))
     else:
         folder.lateralisation_figure.unlink(missing_ok=True)
-    return table, _notes(regions, pairs, table)
+    return table, _notes(regions, pairs, table, class_names.tle)
 
 
 def lateralisation_table(regions: pd.DataFrame, pairs: list[tuple[str, str]]) -> pd.DataFrame:
@@ -131,7 +139,7 @@ def _with_interval(name: str, value: float, interval: tuple[float, float]) -> di
     return {name: value, f"{name}_low": interval[0], f"{name}_high": interval[1]}
 
 
-def _notes(regions: pd.DataFrame, pairs: list[tuple[str, str]], table: pd.DataFrame) -> list[str]:
+def _notes(regions: pd.DataFrame, pairs: list[tuple[str, str]], table: pd.DataFrame, tle: str) -> list[str]:
     """Return what is missing in the comparison of sides, and why."""
     if not len(regions):
         return []
@@ -140,12 +148,12 @@ def _notes(regions: pd.DataFrame, pairs: list[tuple[str, str]], table: pd.DataFr
         return ["no region of the atlas has a left and a right side in its name, so sides are not compared."]
     if not len(table):
         return [
-            f"left and right TLE are not compared by regions: it needs {LEAST_SUBJECTS} subjects of each "
+            f"left and right {tle} are not compared by regions: it needs {LEAST_SUBJECTS} subjects of each "
             f"side, and there are {n['left']} and {n['right']}."
         ]
     with_side = regions[regions["diagnosis"].isin(["left", "right"])].dropna(subset=["asymmetry"])
     known = with_side.groupby("subject_id")["grey_matter_asymmetry"].count() > 0
     return [
-        f"the grey matter of {(~known).sum()} of {len(known)} scans with TLE cannot be measured (the file is "
-        "gone, or its intensities are normalised): lateralisation compares with that of the others."
+        f"the grey matter of {(~known).sum()} of {len(known)} scans with {tle} cannot be measured (the file "
+        "is gone, or its intensities are normalised): lateralisation compares with that of the others."
     ] * (not known.all())

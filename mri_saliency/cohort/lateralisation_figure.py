@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from mri_saliency.cohort.atlas import without_side
 from mri_saliency.cohort.figures import DPI
+from mri_saliency.inputs.scan_table import ClassNames
 
 _N_PAIRS = 12  # a panel, the densest
 _MAX_NAME = 40  # characters
@@ -20,13 +21,14 @@ _MARKS = {  # prefix of the columns -> label, colour, marker, offset
 }
 
 
-def lateralisation_figure(table: pd.DataFrame) -> Figure:
+def lateralisation_figure(table: pd.DataFrame, class_names: ClassNames) -> Figure:
     """Draw the areas under the ROC curves of the densest pairs of regions, a panel a method.
 
     Parameters
     ----------
     table : DataFrame
         The rows of lateralisation.csv.
+    class_names : ClassNames
 
     Returns
     -------
@@ -38,7 +40,7 @@ def lateralisation_figure(table: pd.DataFrame) -> Figure:
     n_rows = math.ceil(len(methods) / columns)
     figure = Figure(figsize=(6.4 * columns + 1, 5.4 * n_rows), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle("Does a region's asymmetry tell left from right TLE?", fontsize=14)
+    figure.suptitle(f"Does a region's asymmetry tell left from right {class_names.tle}?", fontsize=14)
     panels = list(figure.subplots(n_rows, columns, squeeze=False).flat)
     for axes in panels[len(methods) :]:  # the last row may be incomplete
         axes.set_axis_off()

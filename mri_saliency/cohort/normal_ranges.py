@@ -6,6 +6,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtr
 
+from mri_saliency.inputs.scan_table import ClassNames
+from mri_saliency.maps.figures import DEFAULT_CLASS_NAMES
+
 LEAST_CONTROLS = 15  # HC subjects; fewer say too little of what is normal
 OUTSIDE_P = 0.05  # a value whose p is smaller is outside the normal range
 MEASURES = ("density", "asymmetry")
@@ -44,14 +47,14 @@ def add_normal_ranges(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def normal_range_notes(table: pd.DataFrame) -> list[str]:
+def normal_range_notes(table: pd.DataFrame, class_names: ClassNames = DEFAULT_CLASS_NAMES) -> list[str]:
     """Return why there are no normal ranges, for the user; nothing if there are."""
     n_controls = table.loc[table["diagnosis"] == "HC", "subject"].nunique() if len(table) else 0
     if not len(table) or n_controls >= LEAST_CONTROLS:
         return []
     return [
-        f"regions have no normal range: it needs {LEAST_CONTROLS} HC subjects, and there are {n_controls}; "
-        "density_z, density_p, asymmetry_z and asymmetry_p are empty."
+        f"regions have no normal range: it needs {LEAST_CONTROLS} {class_names.hc} subjects, and there are "
+        f"{n_controls}; density_z, density_p, asymmetry_z and asymmetry_p are empty."
     ]
 
 

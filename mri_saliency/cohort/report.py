@@ -16,7 +16,6 @@ from mri_saliency.cohort.groups import DIFFERENCE, class_words, diagnosis_words,
 from mri_saliency.cohort.regions import densest
 from mri_saliency.cohort.report_data import (
     Classification,
-    best_by_grey_matter,
     classification,
     failure_entries,
     input_warnings,
@@ -185,7 +184,6 @@ def render(report: Report, link: Callable[[Path], str]) -> str:
     environment.globals["link"] = link
     methods = list(dict.fromkeys(record.method for record in report.records))
     statistics = [record.statistics for record in report.records]
-    sides = report.lateralisation
     return environment.get_template("report.html").render(
         report=report,
         methods=methods,
@@ -204,8 +202,7 @@ def render(report: Report, link: Callable[[Path], str]) -> str:
         },
         regions=region_means(report.regions, report.densest),
         outside=shares_outside(report.regions, report.densest),
-        sides=[] if sides is None else side_entries(sides),
-        best_grey_matter=None if sides is None else best_by_grey_matter(sides),
+        sides=[] if report.lateralisation is None else side_entries(report.lateralisation),
     )
 
 

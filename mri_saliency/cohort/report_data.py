@@ -245,6 +245,8 @@ class SideEntry:
     Attributes
     ----------
     method : str
+    choice : str
+        Why this pair is shown.
     pair : str
         The pair's name, without a side.
     row : dict
@@ -256,6 +258,7 @@ class SideEntry:
     """
 
     method: str
+    choice: str
     pair: str
     row: dict
     verdict: str
@@ -265,21 +268,24 @@ class SideEntry:
 
 
 def side_entries(table: pd.DataFrame) -> list[SideEntry]:
-    """Return each method's densest pair of regions; `table` has the rows of lateralisation.csv, in order."""
-    return [_side_entry(rows, rows.index[0]) for _, rows in table.groupby("method", sort=False)]
+    """Return each method's densest pair of regions, and the pair whose grey matter tells the sides best.
+
+    `table` has the rows of lateralisation.csv, in order.
+    """
+    entries = []
+    for _, rows in table.groupby("method", sort=False):
+        choices = {rows.index[0]: "densest"}
+        if rows["grey_matter_auc"].notna().any():
+            choices.setdefault(rows["grey_matter_auc"].idxmax(), "best by grey matter")
+        entries += [_side_entry(rows, index, choice) for index, choice in choices.items()]
+    return entries
 
 
-def best_by_grey_matter(table: pd.DataFrame) -> SideEntry | None:
-    """Return the pair of regions whose grey matter tells the sides best; None if no grey matter is known."""
-    rows = table[table["method"] == table["method"].iloc[0]]  # of all methods' pairs it is the same
-    areas = rows["grey_matter_auc"]
-    return None if areas.isna().all() else _side_entry(rows, areas.idxmax())
-
-
-def _side_entry(rows: pd.DataFrame, index: int) -> SideEntry:
+def _side_entry(rows: pd.DataFrame, index: int, choice: str) -> SideEntry:
     row = rows.loc[index].to_dict()
     return SideEntry(
         method=row["method"],
+        choice=choice,
         pair=without_side(row["left_region"]),
         row=row,
         verdict=_against_grey_matter(row),

@@ -10,6 +10,7 @@ from mri_saliency.cohort.atlas import Atlas
 from mri_saliency.cohort.intervals import auc_interval, pair_wins, wilson_interval
 from mri_saliency.cohort.lateralisation import LEAST_SUBJECTS, lateralisation_table, lateralise
 from mri_saliency.cohort.lateralisation_figure import lateralisation_figure
+from mri_saliency.inputs.scan_table import ClassNames
 from mri_saliency.maps.comparison import roc_auc
 from mri_saliency.output.dictionary import TABLES
 from mri_saliency.output.folder import OutputFolder
@@ -126,9 +127,10 @@ def test_the_figure_has_a_panel_a_method_and_the_densest_pairs_by_area():
         tables.append(lateralisation_table(sided_regions().assign(method=method), SIDED_PAIRS))
     one = tables[0].tail(1).assign(auc_low=0, auc_high=1)
     many = pd.concat([one.assign(left_region=f"Left area {i}", auc=i / 20) for i in range(20)])
-    figure = lateralisation_figure(pd.concat([*tables[1:], many]))
+    figure = lateralisation_figure(pd.concat([*tables[1:], many]), ClassNames("CN", "AD"))
     assert isinstance(figure, Figure)
     figure.canvas.draw()
+    assert figure.get_suptitle().endswith("left from right AD?")
     panels = [axes for axes in figure.axes if axes.axison]
     assert [axes.get_title().split(" (")[0] for axes in panels] == [
         "deep lift", "smooth grad", "gradient shap", "saliency"

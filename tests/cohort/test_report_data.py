@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from mri_saliency.cohort.report_data import (
-    best_by_grey_matter,
     classification,
     failure_entries,
     input_warnings,
@@ -164,15 +163,17 @@ def test_the_densest_pair_stands_for_a_method_and_all_pairs_are_counted():
         side_row("insula", 0.6, 1, method="deep_lift", auc_difference_low=-0.1),
     ]
     table = pd.DataFrame(rows)
-    first, second = side_entries(table)
+    first, by_grey_matter, second = side_entries(table)
     assert (first.method, first.pair, first.row["auc_low"]) == ("saliency", "insula", 0.4)
     assert (first.n_pairs, first.n_above, first.n_below) == (3, 1, 1)
     assert first.verdict == "attribution tells more than grey matter there"
     assert second.verdict == "not shown to differ from grey matter there" and second.n_above == 1
-    best = best_by_grey_matter(table)
-    assert (best.pair, best.row["grey_matter_auc"], best.n_pairs) == ("hippocampus", 0.8, 3)
+    assert (by_grey_matter.pair, by_grey_matter.row["grey_matter_auc"]) == ("hippocampus", 0.8)
+    choices = [(entry.method, entry.choice) for entry in (first, by_grey_matter, second)]
+    assert choices == [("saliency", "densest"), ("saliency", "best by grey matter"), ("deep_lift", "densest")]
     less = pd.DataFrame([side_row("insula", 0.4, 0.6, auc_difference_high=-0.1, auc_difference_low=-0.5)])
     assert side_entries(less)[0].verdict == "attribution tells less than grey matter there"
     unknown = dict.fromkeys(("grey_matter_auc", "auc_difference", "auc_difference_low"), np.nan)
     table = pd.DataFrame([side_row("insula", 0.4, 0.6, **unknown)])
-    assert side_entries(table)[0].verdict == "grey matter is not known" and best_by_grey_matter(table) is None
+    [entry] = side_entries(table)
+    assert entry.verdict == "grey matter is not known" and entry.choice == "densest"
