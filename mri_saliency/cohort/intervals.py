@@ -15,7 +15,8 @@ def wilson_interval(n_right: int, n: int) -> tuple[float, float]:
     share, z2 = n_right / n, _Z**2
     centre = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = _Z / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n**2))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # at the ends exactly, where the formula rounds
+    return (centre - half if n_right else 0.0), (centre + half if n_right < n else 1.0)
 
 
 def pair_wins(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:

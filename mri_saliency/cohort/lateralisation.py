@@ -153,7 +153,9 @@ def _notes(regions: pd.DataFrame, pairs: list[tuple[str, str]], table: pd.DataFr
         ]
     with_side = regions[regions["diagnosis"].isin(["left", "right"])].dropna(subset=["asymmetry"])
     known = with_side.groupby("subject_id")["grey_matter_asymmetry"].count() > 0
+    if known.all():
+        return []
     return [
         f"the grey matter of {(~known).sum()} of {len(known)} scans with {tle} cannot be measured (the file "
-        "is gone, or its intensities are normalised): lateralisation compares with that of the others."
-    ] * (not known.all())
+        "is gone, or its intensities are normalised): attribution is compared with the others' alone."
+    ]

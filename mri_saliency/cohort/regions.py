@@ -75,11 +75,12 @@ def missing_null_notes(table: pd.DataFrame) -> list[str]:
     if table.empty:
         return []
     has_null = table.groupby(["subject_id", "method"])["density_null"].count() > 0
-    n_missing = int((~has_null).sum())
+    if has_null.all():
+        return []
     return [
-        f"the scan or the baseline of {n_missing} of {len(has_null)} maps cannot be read any more: their "
-        "regions have no density_null."
-    ] * (n_missing > 0)
+        f"the scan or the baseline of {(~has_null).sum()} of {len(has_null)} maps cannot be read any more: "
+        "their regions have no density_null."
+    ]
 
 
 def _divide_maps(folder: OutputFolder, scans: list[list[MapRecord]], atlas: Atlas) -> list[dict]:

@@ -32,13 +32,13 @@ class ScanImage:
 
 
 def read_scan_image(record: MapRecord) -> ScanImage | None:
-    """Read a map's scan again; None if that is not possible any more, or its grid is another one now."""
+    """Read a map's scan again; None if its file cannot be read any more, or has changed since."""
     path, grid = Path(record.source.path), record.grid
+    if not record.source.matches(path):
+        return None
     try:
         voxels, _ = zero_missing(read_volume(path, nan_allowed=True)[0], path)
     except UserError:
-        return None
-    if voxels.shape != grid.shape:
         return None
     image = to_network_input(voxels, grid.n_slices, grid.first_slice)
     is_normalised = image.min() < -_MOST_NEGATIVE * image.max()

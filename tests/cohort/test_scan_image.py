@@ -17,8 +17,11 @@ from .conftest import made_record
 
 @pytest.fixture
 def record(tmp_path):
-    path = save_scan(tmp_path / "scan.nii", brain(), AFFINE)
-    return replace(made_record(), source=FileIdentity(str(path), 1, 1, "0" * 64))
+    return record_of(save_scan(tmp_path / "scan.nii", brain(), AFFINE))
+
+
+def record_of(path):
+    return replace(made_record(), source=FileIdentity.of(path))
 
 
 def test_brain_and_grey_matter_are_on_the_networks_grid(record):
@@ -29,17 +32,17 @@ def test_brain_and_grey_matter_are_on_the_networks_grid(record):
     np.testing.assert_allclose(image.grey_matter, expected, atol=1e-6)
 
 
-def test_normalised_intensities_are_no_grey_matter(record):
+def test_normalised_intensities_are_no_grey_matter(tmp_path):
     voxels = brain()
-    save_scan(Path(record.source.path), (voxels - voxels.mean()) / voxels.std(), AFFINE)
-    image = read_scan_image(record)
+    normalised = save_scan(tmp_path / "z.nii", (voxels - voxels.mean()) / voxels.std(), AFFINE)
+    image = read_scan_image(record_of(normalised))
     assert image.grey_matter is None and image.brain.any()
-    save_scan(Path(record.source.path), voxels - 0.01, AFFINE)  # what an interpolation can leave
-    assert read_scan_image(record).grey_matter is not None
+    interpolated = save_scan(tmp_path / "i.nii", voxels - 0.01, AFFINE)
+    assert read_scan_image(record_of(interpolated)).grey_matter is not None
 
 
-def test_a_scan_that_is_gone_or_has_another_grid_is_none(record):
-    save_scan(Path(record.source.path), brain((113, 130, 113)), AFFINE)
+def test_a_scan_that_is_gone_or_has_changed_is_none(record):
+    save_scan(Path(record.source.path), brain(seed=1), AFFINE)
     assert read_scan_image(record) is None
     Path(record.source.path).unlink()
     assert read_scan_image(record) is None
