@@ -56,5 +56,6 @@ def describe_cohort(
     for table in TABLES:
         write_dictionary(folder, table)
     return Findings(
-        records, agreement, group_figures, regions, verdicts, alarms, notes, how.class_names, lateralisation
-    )
+        records, agreement, group_figures, regions, verdicts, alarms, notes, how.class_names,
+        lateralisation=lateralisation,
+    )  # fmt: skip

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy.special import ndtri
 
-_Z = 1.959963984540054  # the normal distribution's 97.5 % quantile
+COVERAGE = 0.95
+_Z = float(ndtri((1 + COVERAGE) / 2))
 _BISECTIONS = 50
 
 

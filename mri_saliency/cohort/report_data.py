@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 
 from mri_saliency.cohort.atlas import without_side
+from mri_saliency.cohort.intervals import COVERAGE
 from mri_saliency.cohort.normal_ranges import MEASURES, OUTSIDE_P
+from mri_saliency.cohort.regions import OUTSIDE
 from mri_saliency.maps.comparison import roc_auc
 from mri_saliency.maps.statistics import MapStatistics
 from mri_saliency.output.record import MapRecord
@@ -216,6 +218,11 @@ class NormalRange:
     n_outside: dict[str, float]
     n_regions: float
 
+    @property
+    def n_by_chance(self) -> float:
+        """Regions of a healthy scan that are expected outside."""
+        return OUTSIDE_P * self.n_regions
+
 
 def shares_outside(regions: pd.DataFrame, densest: Mapping[str, Sequence[str]]) -> dict[str, NormalRange]:
     """Count what is outside the normal range; methods without normal ranges have no entry."""
@@ -229,7 +236,8 @@ def shares_outside(regions: pd.DataFrame, densest: Mapping[str, Sequence[str]]) 
             for measure in MEASURES
         }
         rows = rows[["region", "diagnosis", "subject_id"]].assign(**is_outside)
-        by_scan = rows.groupby(["diagnosis", "subject_id"])["density"].agg(["sum", "count"])
+        of_brain = rows[rows["region"] != OUTSIDE]
+        by_scan = of_brain.groupby(["diagnosis", "subject_id"])["density"].agg(["sum", "count"])
         found[method] = NormalRange(
             _by_diagnosis(rows, names, MEASURES),
             by_scan["sum"].astype(float).groupby("diagnosis").mean().to_dict(),
@@ -265,6 +273,11 @@ class SideEntry:
     n_pairs: int
     n_above: int
     n_below: int
+
+    @property
+    def n_by_chance(self) -> float:
+        """Intervals expected on one side of 0.5 if no pair told the sides."""
+        return (1 - COVERAGE) / 2 * self.n_pairs
 
 
 def side_entries(table: pd.DataFrame) -> list[SideEntry]:

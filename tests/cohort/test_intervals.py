@@ -78,6 +78,22 @@ def test_intervals_hold_the_truth_in_95_of_100(areas, r, n):
     assert (held / n_cohorts > 0.92).all()
 
 
+def test_near_an_area_of_1_a_bootstrap_does_not_hold_what_newcombes_interval_does():
+    generator = np.random.default_rng(3)
+    n, area, n_cohorts = 5, 0.98, 300
+    held = np.zeros(2)
+    for _ in range(n_cohorts):
+        wins = pair_wins(
+            generator.normal(np.sqrt(2) * stats.norm.ppf(area), size=n), generator.standard_normal(n)
+        )
+        counts = generator.multinomial(n, np.full(n, 1 / n), size=(2, 200)) / n  # stratified draws
+        resampled = ((counts[0] @ wins) * counts[1]).sum(axis=1)
+        for which, (low, high) in enumerate((auc_interval(wins), np.percentile(resampled, (2.5, 97.5)))):
+            held[which] += low <= area <= high
+    newcombe, bootstrap = held / n_cohorts
+    assert newcombe > 0.92 and bootstrap < 0.4
+
+
 def test_the_correlation_makes_the_differences_interval_shorter():
     generator = np.random.default_rng(2)
     wins, other = correlated_wins(generator, (0.8, 0.75), 0.95, 40)

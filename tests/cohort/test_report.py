@@ -116,7 +116,7 @@ def test_normal_ranges_are_shown_where_there_are_some(tmp_path):
     regions.loc[regions["method"] == "saliency", "density_p"] = [0.01, 0.5]
     page = " ".join(save_page(tmp_path, report_records(), regions=regions, densest=densest(regions)).split())
     assert page.count("<summary>Outside the normal range</summary>") == 1
-    assert "of 2: left 1.0, expected by chance 0.1." in page
+    assert "of 1: left 1.0, expected by chance 0.1." in page
     assert '<td class="n">100%</td>' in page and "Crawford and Howell" in page
 
 
