@@ -14,7 +14,7 @@ import itertools
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -256,7 +256,9 @@ def print_table(rows: pd.DataFrame, n_cohorts: int, title: str) -> None:
 
 def main() -> None:
     """Run all cells and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--cohorts", type=int, default=1000, help="simulated cohorts in each cell")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     options = parser.parse_args()

@@ -23,6 +23,8 @@ _SIDE = re.compile(
     r"(?P<left>(?<![A-Za-z])(?i:left|lh|l)(?![A-Za-z])|^l(?=[A-Z]))"
     r"|(?P<right>(?<![A-Za-z])(?i:right|rh|r)(?![A-Za-z])|^r(?=[A-Z]))"
 )
+# around a side that was removed: "Area 3b ()", "ctx--insula"
+_EMPTY_BRACKETS, _DOUBLED = re.compile(r"\(\)|\[\]"), re.compile(r"([\s_-])\1+")
 _OTHER_SIDE = {"left": "right", "lh": "rh", "l": "r", "right": "left", "rh": "lh", "r": "l"}
 
 
@@ -157,6 +159,12 @@ def side_of(name: str) -> str | None:
     """Return "left" or "right", the side in a region's name; None if it has none, or both."""
     sides = {match.lastgroup for match in _SIDE.finditer(name)}
     return sides.pop() if len(sides) == 1 else None
+
+
+def without_side(name: str) -> str:
+    """Return a region's name without its side, for a pair of regions: "Left hippocampus" -> "hippocampus"."""
+    rest = _EMPTY_BRACKETS.sub("", _SIDE.sub("", name))
+    return _DOUBLED.sub(r"\1", rest).strip(" ,._-") or name
 
 
 def _other_side(name: str) -> str:

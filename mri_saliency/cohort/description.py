@@ -12,8 +12,10 @@ from mri_saliency.cohort.atlas import Atlas
 from mri_saliency.cohort.common_space import CommonSpace, find_common_space
 from mri_saliency.cohort.group_maps import write_means
 from mri_saliency.cohort.group_test import ComparisonSettings, GroupComparison, compare_groups
+from mri_saliency.cohort.lateralisation import lateralise
 from mri_saliency.cohort.method_maps import find_method_maps
-from mri_saliency.cohort.regions import measure_regions
+from mri_saliency.cohort.normal_ranges import normal_range_notes
+from mri_saliency.cohort.regions import measure_regions, missing_null_notes
 from mri_saliency.cohort.report import Findings
 from mri_saliency.errors import warn
 from mri_saliency.inputs.scan_table import ClassNames
@@ -57,11 +59,13 @@ def describe_cohort(
     summary = workers.submit(draw_summary, folder, records, agreement, how.class_names)
     space, space_notes = find_common_space(folder, records, workers, how.class_names)
     groups = _describe_groups(folder, records, space, how, workers)
-    regions = None
+    regions = lateralisation = None
     if how.atlas is not None:
         regions = measure_regions(folder, records, how.atlas, workers, how.class_names)
+        lateralisation, side_notes = lateralise(folder, regions, how.atlas, how.class_names)
+        notes += missing_null_notes(regions) + normal_range_notes(regions, how.class_names) + side_notes
     elif folder.regions.exists():
-        notes.append(f"{folder.regions} is from an earlier run; --atlas updates it.")
+        notes.append(f"{folder.regions} and what follows from it is from an earlier run; --atlas updates it.")
     summary.result()
     verdicts = judge_sanity_checks(folder, records)
     alarms = find_alarms(records, verdicts)
@@ -70,7 +74,10 @@ def describe_cohort(
         warn(message)
     for table in TABLES:
         write_dictionary(folder, table)
-    return Findings(records, agreement, groups, regions, verdicts, alarms, notes, how.class_names)
+    return Findings(
+        records, agreement, groups, regions, verdicts, alarms, notes, how.class_names,
+        lateralisation=lateralisation,
+    )  # fmt: skip
 
 
 def _describe_groups(

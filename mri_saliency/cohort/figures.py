@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ _CLASS_COLOURS = {"HC": "#3b6ea5", "TLE": "#c2452d"}
 _DIAGNOSIS_COLOURS = {"HC": _CLASS_COLOURS["HC"], "left": "#c2452d", "right": "#d9992b", "TLE": "#7a4f9a"}
 _MAX_JITTERED_POINTS = 80  # more points than this hide the box beneath
 _MAX_REGION_NAME = 40  # characters
+_NULL_MARK = {"s": 22, "marker": "D", "facecolors": "none", "edgecolors": "black", "zorder": 4}
 _MINUS = "\N{MINUS SIGN}"
 
 
@@ -71,12 +72,12 @@ def cohort_figure(
 def region_figure(
     regions: pd.DataFrame, densest: Mapping[str, Sequence[str]], class_names: ClassNames
 ) -> Figure:
-    """Draw the density of the densest regions by diagnosis, a panel a method.
+    """Draw the density of the densest regions by diagnosis, and its null's mean, a panel a method.
 
     Parameters
     ----------
     regions : DataFrame
-        A row a scan, method and region, with `method`, `region`, `diagnosis`, `density`.
+        A row a scan, method and region, with `method`, `region`, `diagnosis`, `density`, `density_null`.
     densest : mapping
         Method -> the regions to draw, from the top down.
     class_names : ClassNames
@@ -86,17 +87,25 @@ def region_figure(
     Figure
         Not attached to pyplot.
     """
-    methods = list(densest)
+    methods, words = list(densest), diagnosis_words(set(regions["diagnosis"]), class_names)
     columns = min(len(methods), 3)
     n_rows = math.ceil(len(methods) / columns)
     figure = Figure(figsize=(6.4 * columns + 1, 5.4 * n_rows), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle("Regions of the highest |attribution| a voxel, over the brain's", fontsize=14)
-    panels = figure.subplots(n_rows, columns, squeeze=False).flat
-    for axes, method in zip(panels, methods, strict=False):  # the last row may be incomplete
+    panels = list(figure.subplots(n_rows, columns, squeeze=False).flat)
+    for axes in panels[len(methods) :]:  # the last row may be incomplete
+        axes.set_axis_off()
+    for axes, method in zip(panels, methods, strict=False):
         rows = regions[regions["method"] == method]
-        _draw_regions(axes, rows, densest[method], diagnosis_words(set(rows["diagnosis"]), class_names))
+        _draw_regions(axes, rows, densest[method], list(words))
         axes.set_title(method.replace("_", " "))
+    marks = [figure.axes[0].scatter([], [], s=24, color=_DIAGNOSIS_COLOURS[name]) for name in words]
+    labels = list(words.values())
+    if regions["density_null"].notna().any():
+        marks.append(figure.axes[0].scatter([], [], **_NULL_MARK))
+        labels.append("mean of the null, |scan \N{MINUS SIGN} baseline|, which knows nothing of the network")
+    figure.legend(marks, labels, loc="outside lower center", ncols=len(labels), fontsize=10)
     return figure
 
 
@@ -243,21 +252,19 @@ def _draw_agreement(axes: Axes, agreement: pd.DataFrame) -> None:
 # --- Panels of regions --------------------------------------------------------------------------
 
 
-def _draw_regions(axes: Axes, rows: pd.DataFrame, names: Sequence[str], diagnoses: Mapping[str, str]) -> None:
-    """Draw one method's regions from the top down, a box for each diagnosis; `diagnoses` has its word."""
+def _draw_regions(axes: Axes, rows: pd.DataFrame, names: Sequence[str], diagnoses: Collection[str]) -> None:
+    """Draw one method's regions from the top down: for each diagnosis a box, and a mark, the null's mean."""
+    nulls = rows.groupby(["diagnosis", "region"])["density_null"].mean()
     for position, region in enumerate(names):
         for index, name in enumerate(diagnoses):
             density = rows[(rows["region"] == region) & (rows["diagnosis"] == name)]["density"]
-            offset = 0.26 * (index - (len(diagnoses) - 1) / 2)
-            colour = _DIAGNOSIS_COLOURS[name]
-            _draw_box(axes, density.to_numpy(float), position + offset, 0.2, colour, vertical=False)
-    for name, word in diagnoses.items():
-        axes.scatter([], [], s=24, color=_DIAGNOSIS_COLOURS[name], label=word)
+            height = position + 0.26 * (index - (len(diagnoses) - 1) / 2)
+            _draw_box(axes, density.to_numpy(float), height, 0.2, _DIAGNOSIS_COLOURS[name], vertical=False)
+            axes.scatter(nulls.get((name, region), np.nan), height, **_NULL_MARK)
     axes.axvline(1, color="0.5", linewidth=1, linestyle=":")
     axes.set_yticks(range(len(names)), [name[:_MAX_REGION_NAME] for name in names], fontsize=9)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xlabel("density (1: as everywhere in the brain)")
-    axes.legend(fontsize=9, loc="lower right")
 
 
 # --- Panels of the sanity checks ----------------------------------------------------------------

@@ -11,15 +11,20 @@ import pandas as pd
 
 from mri_saliency.cohort.atlas import Atlas
 from mri_saliency.cohort.figures import region_figure
-from mri_saliency.inputs.grid import INPUT_SIZE
+from mri_saliency.cohort.normal_ranges import add_normal_ranges
+from mri_saliency.cohort.nulls import read_null_map
+from mri_saliency.cohort.scan_image import ScanImage, read_scan_image
+from mri_saliency.inputs.grid import INPUT_SIZE, Grid
 from mri_saliency.inputs.scan_table import ClassNames
 from mri_saliency.maps.figures import DEFAULT_CLASS_NAMES
-from mri_saliency.output.files import write_figure, write_or_remove_table
+from mri_saliency.output.dictionary import TABLES
+from mri_saliency.output.files import write_figure, write_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
 from mri_saliency.runtime.workers import Workers
 
 OUTSIDE = "outside the brain"
+_NUMBERS = ("mass", "share", "density", "asymmetry", "density_null", "grey_matter_asymmetry")
 _N_DENSEST = 10
 _CHUNKS_PER_WORKER = 4  # so that the workers end at about the same time
 _GRIDS_AT_A_TIME = 4  # whose labels a worker keeps
@@ -37,38 +42,81 @@ def measure_regions(
     Returns
     -------
     DataFrame
-        The rows of region_statistics.csv with the column ``diagnosis``; none for scans without an affine.
+        The rows of region_statistics.csv, NaN where a cell is empty, with the columns ``subject`` (the
+        person), ``diagnosis`` and ``grey_matter_asymmetry`` (of the mean grey matter of the two sides in the
+        scan's image); no rows for scans without an affine.
 
     Raises
     ------
     UserError
         The atlas does not lie where a scan does.
     """
-    placed = [record for record in records if record.grid.affine is not None]
-    size = max(1, math.ceil(len(placed) / (_CHUNKS_PER_WORKER * max(1, workers.n))))
-    chunks = [placed[start : start + size] for start in range(0, len(placed), size)]
+    maps: dict[tuple[str, Grid], list[MapRecord]] = {}  # a scan's together: its file is read once for all
+    for record in records:
+        if record.grid.affine is not None:
+            maps.setdefault((record.subject_id, record.grid), []).append(record)
+    scans = list(maps.values())
+    size = max(1, math.ceil(len(scans) / (_CHUNKS_PER_WORKER * max(1, workers.n))))
+    chunks = [scans[start : start + size] for start in range(0, len(scans), size)]
     work = [workers.submit(_divide_maps, folder, chunk, atlas) for chunk in chunks]
     table = pd.DataFrame([row for job in work for row in job.result()])
-    write_or_remove_table(folder.regions, table.drop(columns="diagnosis", errors="ignore"))
-    if len(table):
-        write_figure(folder.region_figure, region_figure(table, densest(table), class_names))
+    if table.empty:
+        folder.regions.unlink(missing_ok=True)
+        folder.region_figure.unlink(missing_ok=True)
+        return table
+    table = add_normal_ranges(table.astype(dict.fromkeys(_NUMBERS, float)))
+    write_table(folder.regions, table[list(TABLES["region_statistics"])])
+    write_figure(folder.region_figure, region_figure(table, densest(table), class_names))
     return table
 
 
-def _divide_maps(folder: OutputFolder, records: list[MapRecord], atlas: Atlas) -> list[dict]:
-    """Return the rows of some maps; runs in a worker."""
-    labels_on = lru_cache(_GRIDS_AT_A_TIME)(atlas.on_network_grid)  # maps of one grid follow each other
+def missing_null_notes(table: pd.DataFrame) -> list[str]:
+    """Return a note for the user if maps have no `density_null`; `table` as `measure_regions` returns it."""
+    if table.empty:
+        return []
+    has_null = table.groupby(["subject_id", "method"])["density_null"].count() > 0
+    if has_null.all():
+        return []
+    return [
+        f"the scan or the baseline of {(~has_null).sum()} of {len(has_null)} maps cannot be read any more: "
+        "their regions have no density_null."
+    ]
+
+
+def _divide_maps(folder: OutputFolder, scans: list[list[MapRecord]], atlas: Atlas) -> list[dict]:
+    """Return the rows of the maps of some scans; runs in a worker."""
+    labels_on = lru_cache(_GRIDS_AT_A_TIME)(atlas.on_network_grid)  # scans of one grid follow each other
     rows = []
-    for record in records:
-        values = folder.load_map(record.method, record.subject_id)
-        scan = {
-            "subject_id": record.subject_id,
-            "method": record.method,
-            "diagnosis": record.statistics.diagnosis,
-        }
-        regions = region_rows(values, labels_on(record.grid), atlas, BrainMass.of(record))
-        rows += [scan | region for region in regions]
+    for records in scans:
+        labels, image = labels_on(records[0].grid), read_scan_image(records[0])
+        grey_matter = _rows_by_region(image and image.grey_matter, image, labels, atlas)
+        nulls: dict[str | None, dict[str, dict]] = {}  # by baseline
+        for record in records:
+            baseline = record.recipe.settings.get("baseline")
+            if baseline not in nulls:
+                nulls[baseline] = _rows_by_region(read_null_map(folder, record), image, labels, atlas)
+            scan = {
+                "subject_id": record.subject_id,
+                "method": record.method,
+                "subject": record.statistics.subject or record.subject_id,
+                "diagnosis": record.statistics.diagnosis,
+            }
+            values = folder.load_map(record.method, record.subject_id)
+            for row in region_rows(values, labels, atlas, BrainMass.of(record)):
+                null = nulls[baseline].get(row["region"], {}).get("density")
+                asymmetry = grey_matter.get(row["region"], {}).get("asymmetry")
+                rows.append(scan | row | {"density_null": null, "grey_matter_asymmetry": asymmetry})
     return rows
+
+
+def _rows_by_region(
+    values: np.ndarray | None, image: ScanImage | None, labels: np.ndarray, atlas: Atlas
+) -> dict[str, dict]:
+    """Return region -> its row, of an array on a scan's grid; nothing if it or the scan cannot be read."""
+    if values is None or image is None:
+        return {}
+    rows = region_rows(values, labels, atlas, BrainMass.measured(values, image.brain))
+    return {row["region"]: row for row in rows}
 
 
 @dataclass(frozen=True)
@@ -101,6 +149,14 @@ class BrainMass:
             n_outside=n_voxels - record.brain_voxels,
         )
 
+    @classmethod
+    def measured(cls, values: np.ndarray, brain: np.ndarray) -> BrainMass:
+        """Return that of an array without pad, (n_slices, 112, 112); `brain` is bool, the same shape."""
+        mass = float(np.abs(values).sum(dtype=np.float64))
+        inside = float(np.abs(values).sum(dtype=np.float64, where=brain))
+        n_voxels, n_brain = len(values) * INPUT_SIZE**2, int(brain.sum())
+        return cls(mass, inside / mass if mass else None, n_brain, n_voxels - n_brain)
+
 
 def region_rows(values: np.ndarray, labels: np.ndarray, atlas: Atlas, brain: BrainMass) -> list[dict]:
     """Divide a map's magnitude among regions.
@@ -120,7 +176,8 @@ def region_rows(values: np.ndarray, labels: np.ndarray, atlas: Atlas, brain: Bra
         A row for each region that the network sees, and one for the rest of the head and the air:
         ``region``; ``mass``, summed magnitude in the map's unit; ``share`` of the whole map's; ``density``,
         mass per voxel over that of the brain (Boehle et al. 2019, Frontiers in Aging Neuroscience);
-        ``asymmetry`` ``(L - R) / (L + R)`` of the two sides' mass, from -1 to 1. An undefined value is None.
+        ``asymmetry`` ``(L - R) / (L + R)`` of the two sides' mass per voxel, from -1 to 1. An undefined
+        value is None.
     """
     n_labels = max(atlas.names) + 1
     masses = np.bincount(labels.ravel(), np.abs(values).ravel().astype(np.float64), n_labels)
@@ -142,10 +199,11 @@ def region_rows(values: np.ndarray, labels: np.ndarray, atlas: Atlas, brain: Bra
     for label, name in atlas.names.items():
         if not sizes[label]:
             continue
+        sides = list(pairs.get(label, ()))
         asymmetry = None
-        if label in pairs:
-            left, right = masses[list(pairs[label])]
-            asymmetry = (left - right) / (left + right) if left + right else None
+        if sides and sizes[sides].all() and masses[sides].any():
+            left, right = masses[sides] / sizes[sides]
+            asymmetry = (left - right) / (left + right)
         rows.append(row(name, masses[label], sizes[label], asymmetry))
     outside = (1 - share) * total if share is not None else 0.0
     return [*rows, row(OUTSIDE, outside, brain.n_outside, None)]

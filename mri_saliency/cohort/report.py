@@ -18,13 +18,14 @@ from mri_saliency.cohort.regions import densest
 from mri_saliency.cohort.report_data import (
     Classification,
     classification,
-    cluster_entries,
-    comparison_entries,
     failure_entries,
     input_warnings,
     region_means,
     scan_entries,
+    shares_outside,
+    side_entries,
 )
+from mri_saliency.cohort.report_groups import cluster_entries, comparison_entries
 from mri_saliency.inputs.scan_table import ClassNames
 from mri_saliency.maps.comparison import agreement_matrix
 from mri_saliency.maps.figures import DEFAULT_CLASS_NAMES
@@ -54,6 +55,8 @@ class Findings:
     notes : list of str
         Which maps and scans are left out, and why, in sentences.
     class_names : ClassNames
+    lateralisation : DataFrame or None
+        From `mri_saliency.cohort.lateralisation.lateralise`; None without an atlas.
     """
 
     records: list[MapRecord]
@@ -64,6 +67,7 @@ class Findings:
     alarms: list[str]
     notes: list[str] = field(default_factory=list)
     class_names: ClassNames = DEFAULT_CLASS_NAMES
+    lateralisation: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +85,7 @@ class Report:
     notes : list of str
         Which maps and scans are left out, and why, in sentences.
     figures : dict
-        "summary" (the cohort's) and, if they exist, "regions" and "checks" -> path of a PNG.
+        "summary" (the cohort's) and, if they exist, "regions", "lateralisation", "checks" -> path of a PNG.
     groups : GroupComparison
         Figures of groups, and what their comparison showed.
     summaries : dict
@@ -99,6 +103,8 @@ class Report:
     embedded : bool
         Whether the page contains its pictures, so that they are not links.
     class_names : ClassNames
+    lateralisation : DataFrame or None
+        The rows of lateralisation.csv.
     """
 
     run: dict
@@ -115,6 +121,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
     embedded: bool = False
     class_names: ClassNames = DEFAULT_CLASS_NAMES
+    lateralisation: pd.DataFrame | None = None
 
 
 def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> None:
@@ -124,6 +131,9 @@ def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> No
     figures = {"summary": folder.summary}
     if has_regions:
         figures["regions"] = folder.region_figure
+    has_sides = findings.lateralisation is not None and len(findings.lateralisation) > 0
+    if has_sides:
+        figures["lateralisation"] = folder.lateralisation_figure
     if findings.verdicts and folder.check_figure.exists():
         figures["checks"] = folder.check_figure
     failures = read_table(folder.failures)
@@ -145,6 +155,7 @@ def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> No
         notes=findings.notes,
         embedded=embed,
         class_names=findings.class_names,
+        lateralisation=findings.lateralisation if has_sides else None,
     )
     link = data_url if embed else partial(relative_url, folder=folder.root)
     write_text(folder.report, render(report, link))
@@ -189,6 +200,8 @@ def render(report: Report, link: Callable[[Path], str]) -> str:
             if len(report.agreement)
         },
         regions=region_means(report.regions, report.densest),
+        outside=shares_outside(report.regions, report.densest),
+        sides=[] if report.lateralisation is None else side_entries(report.lateralisation),
     )
 
 

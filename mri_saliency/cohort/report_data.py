@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mri_saliency.cohort.contrasts import CONTRASTS
-from mri_saliency.cohort.group_test import ComparedContrast
-from mri_saliency.inputs.scan_table import ClassNames
+from mri_saliency.cohort.atlas import without_side
+from mri_saliency.cohort.intervals import COVERAGE
+from mri_saliency.cohort.normal_ranges import MEASURES, OUTSIDE_P
+from mri_saliency.cohort.regions import OUTSIDE
 from mri_saliency.maps.comparison import roc_auc
 from mri_saliency.maps.statistics import MapStatistics
 from mri_saliency.output.record import MapRecord
-
-_SHOWN_CLUSTERS = 10  # of each contrast
 
 
 @dataclass(frozen=True)
@@ -181,59 +180,139 @@ def region_means(regions: pd.DataFrame, densest: Mapping[str, Sequence[str]]) ->
     Returns
     -------
     dict
-        Method -> a dict for each region: ``region``; ``density`` and ``asymmetry``, each a dict
-        diagnosis -> mean.
+        Method -> a dict for each region: ``region``; ``density``, ``density_null`` and ``asymmetry``,
+        each a dict diagnosis -> mean.
     """
     means = {}
     for method, names in densest.items():
-        rows = regions[regions["method"] == method].astype({"density": float, "asymmetry": float})
-        grouped = rows.groupby(["region", "diagnosis"])
-        tables = {measure: grouped[measure].mean().unstack() for measure in ("density", "asymmetry")}
-        means[method] = [
-            {"region": name} | {measure: table.loc[name].to_dict() for measure, table in tables.items()}
-            for name in names
-        ]
+        rows = regions[regions["method"] == method]
+        means[method] = _by_diagnosis(rows, names, ("density", "density_null", "asymmetry"))
     return means
 
 
-def comparison_entries(contrasts: Sequence[ComparedContrast], names: ClassNames) -> list[dict]:
-    """Return the rows of the report's table of contrasts: the fields of `ComparedContrast`, and ``title``."""
-    return [vars(contrast) | {"title": _contrast_title(contrast.contrast, names)} for contrast in contrasts]
+def _by_diagnosis(rows: pd.DataFrame, names: Sequence[str], measures: Sequence[str]) -> list[dict]:
+    """Return a dict for each region: ``region``, and for each measure a dict diagnosis -> mean."""
+    grouped = rows.astype(dict.fromkeys(measures, float)).groupby(["region", "diagnosis"])
+    tables = {measure: grouped[measure].mean().unstack() for measure in measures}
+    return [
+        {"region": name} | {measure: table.loc[name].to_dict() for measure, table in tables.items()}
+        for name in names
+    ]
 
 
-def cluster_entries(clusters: Sequence[Mapping], names: ClassNames) -> list[dict]:
-    """Return the first rows of the report's table of clusters.
+@dataclass(frozen=True)
+class NormalRange:
+    """How often one method's regions are outside the normal range.
 
-    Parameters
+    Attributes
     ----------
-    clusters : sequence of mapping
-        Rows of group_clusters.csv.
-
-    Returns
-    -------
-    list of dict
-        The row, and ``title``, ``place`` and ``effect`` in words; of each contrast the `_SHOWN_CLUSTERS`
-        with the largest |t|.
+    regions : list of dict
+        ``region``; ``density`` and ``asymmetry``, each a dict diagnosis -> share of the scans outside.
+    n_outside : dict
+        Diagnosis -> the mean number of regions of a scan whose density is outside.
+    n_regions : float
+        The mean number of regions of a scan that have a normal range.
     """
-    shown: dict[tuple, list[dict]] = {}
-    for row in clusters:
-        of_contrast = shown.setdefault((row["method"], row["quantity"], row["contrast"]), [])
-        if len(of_contrast) == _SHOWN_CLUSTERS:
+
+    regions: list[dict]
+    n_outside: dict[str, float]
+    n_regions: float
+
+    @property
+    def n_by_chance(self) -> float:
+        """Regions of a healthy scan that are expected outside."""
+        return OUTSIDE_P * self.n_regions
+
+
+def shares_outside(regions: pd.DataFrame, densest: Mapping[str, Sequence[str]]) -> dict[str, NormalRange]:
+    """Count what is outside the normal range; methods without normal ranges have no entry."""
+    found = {}
+    for method, names in densest.items():
+        rows = regions[regions["method"] == method]
+        if rows["density_p"].isna().all():
             continue
-        is_ratio = row["quantity"] == "magnitude"
-        prefix = "" if is_ratio else "signed map, "
-        place = [row[f"peak_{axis}"] for axis in "xyz"]
-        effect = f"{row['peak_effect']:.2f} ×" if is_ratio else f"{row['peak_effect']:+.2f}"
-        of_contrast.append(
-            {
-                **row,
-                "title": prefix + _contrast_title(row["contrast"], names),
-                "place": "–" if None in place else ", ".join(f"{mm:.0f}" for mm in place),
-                "effect": effect,
-            }
+        is_outside = {
+            measure: (rows[f"{measure}_p"] < OUTSIDE_P).where(rows[f"{measure}_p"].notna())
+            for measure in MEASURES
+        }
+        rows = rows[["region", "diagnosis", "subject_id"]].assign(**is_outside)
+        of_brain = rows[rows["region"] != OUTSIDE]
+        by_scan = of_brain.groupby(["diagnosis", "subject_id"])["density"].agg(["sum", "count"])
+        found[method] = NormalRange(
+            _by_diagnosis(rows, names, MEASURES),
+            by_scan["sum"].astype(float).groupby("diagnosis").mean().to_dict(),
+            float(by_scan["count"].mean()),
         )
-    return [row for rows in shown.values() for row in rows]
+    return found
 
 
-def _contrast_title(name: str, names: ClassNames) -> str:
-    return CONTRASTS[name].title.format(hc=names.hc, tle=names.tle)
+@dataclass(frozen=True)
+class SideEntry:
+    """How well a pair of regions tells left from right TLE by one method's maps.
+
+    Attributes
+    ----------
+    method : str
+    choice : str
+        Why this pair is shown.
+    pair : str
+        The pair's name, without a side.
+    row : dict
+        Its row of lateralisation.csv.
+    verdict : str
+        How attribution compares with grey matter.
+    n_pairs, n_above, n_below : int
+        The method's pairs; those whose area's interval lies above 0.5, and below.
+    """
+
+    method: str
+    choice: str
+    pair: str
+    row: dict
+    verdict: str
+    n_pairs: int
+    n_above: int
+    n_below: int
+
+    @property
+    def n_by_chance(self) -> float:
+        """Intervals expected on one side of 0.5 if no pair told the sides."""
+        return (1 - COVERAGE) / 2 * self.n_pairs
+
+
+def side_entries(table: pd.DataFrame) -> list[SideEntry]:
+    """Return each method's densest pair of regions, and the pair whose grey matter tells the sides best.
+
+    `table` has the rows of lateralisation.csv, in order.
+    """
+    entries = []
+    for _, rows in table.groupby("method", sort=False):
+        choices = {rows.index[0]: "densest"}
+        if rows["grey_matter_auc"].notna().any():
+            choices.setdefault(rows["grey_matter_auc"].idxmax(), "best by grey matter")
+        entries += [_side_entry(rows, index, choice) for index, choice in choices.items()]
+    return entries
+
+
+def _side_entry(rows: pd.DataFrame, index: int, choice: str) -> SideEntry:
+    row = rows.loc[index].to_dict()
+    return SideEntry(
+        method=row["method"],
+        choice=choice,
+        pair=without_side(row["left_region"]),
+        row=row,
+        verdict=_against_grey_matter(row),
+        n_pairs=len(rows),
+        n_above=int((rows["auc_low"] > 0.5).sum()),
+        n_below=int((rows["auc_high"] < 0.5).sum()),
+    )
+
+
+def _against_grey_matter(row: Mapping[str, float]) -> str:
+    if not np.isfinite(row["auc_difference"]):
+        return "grey matter is not known"
+    if row["auc_difference_low"] > 0:
+        return "attribution tells more than grey matter there"
+    if row["auc_difference_high"] < 0:
+        return "attribution tells less than grey matter there"
+    return "not shown to differ from grey matter there"

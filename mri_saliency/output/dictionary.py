@@ -59,6 +59,43 @@ def _of_array(long_name: str) -> Column:
     return Column("over the array", _OF_METHOD, long_name)
 
 
+def _deviation(measure: str) -> Column:
+    return Column(
+        "distance from the HC subjects' mean in their standard deviations (of the density: its logarithm); "
+        "HC without the own scans; empty below 15 HC subjects",
+        long_name=f"z of the {measure}",
+    )
+
+
+def _p_of_deviation(measure: str) -> Column:
+    return Column(
+        "two-sided p of it (Crawford and Howell 1998), of one region: not corrected for their number",
+        long_name=f"p of the {measure}",
+    )
+
+
+def _with_interval(name: str, description: str) -> dict[str, Column]:
+    ends = {"": None, "_low": "lower end of its 95% interval", "_high": "upper end of its 95% interval"}
+    description += ", and its 95% interval"
+    return {f"{name}{end}": Column(description, long_name=long_name) for end, long_name in ends.items()}
+
+
+def _telling_sides(prefix: str, what: str, focus: str) -> dict[str, Column]:
+    """Return the columns on how well an asymmetry tells left from right TLE."""
+    area = f"area under the ROC curve of left against right TLE by the asymmetry of {what} ({focus}: focus)"
+    return {
+        f"{prefix}n_left": Column(f"subjects with an asymmetry of {what}", long_name="left TLE"),
+        f"{prefix}n_right": Column(f"subjects with an asymmetry of {what}", long_name="right TLE"),
+        **_with_interval(f"{prefix}auc", area),
+        f"{prefix}threshold": Column(
+            f"the HC subjects' median asymmetry of {what}; 0 with fewer than 5 of them"
+        ),
+        **_with_interval(
+            f"{prefix}accuracy", f"share of subjects whose side {what} names, by that threshold"
+        ),
+    }
+
+
 _METHODS = {name: f"{method.question}; in {method.unit}" for name, method in METHODS.items()}
 _SCAN = Column("the scan's name")
 _METHOD = Column("attribution method", levels=_METHODS)
@@ -118,7 +155,23 @@ TABLES: dict[str, dict[str, Column]] = {  # name of the table -> column -> what 
         "mass": Column("summed magnitude in the region", _OF_METHOD),
         "share": Column("share of the whole map's mass"),
         "density": Column("mass per voxel over the brain's; 1: as everywhere"),
-        "asymmetry": Column("(L - R) / (L + R) of the two sides' mass, in both rows"),
+        "asymmetry": Column("(L - R) / (L + R) of the two sides' mass per voxel, in both rows"),
+        "density_null": Column("the same density of |scan - baseline| (zero for methods without baseline)"),
+        "density_z": _deviation("density"),
+        "density_p": _p_of_deviation("density"),
+        "asymmetry_z": _deviation("asymmetry"),
+        "asymmetry_p": _p_of_deviation("asymmetry"),
+    },
+    "lateralisation": {
+        "method": _METHOD,
+        "left_region": Column("the pair of regions", long_name="the left one's name"),
+        "right_region": Column("the pair of regions", long_name="the right one's name"),
+        "density": Column("mean density of both, over scans of left and right TLE"),
+        **_telling_sides("", "attribution", "more"),
+        **_telling_sides("grey_matter_", "grey matter", "less"),
+        **_with_interval(
+            "auc_difference", "`auc` less `grey_matter_auc`, both of the subjects who have both"
+        ),
     },
     "method_agreement": {
         "subject_id": _SCAN,

@@ -36,6 +36,8 @@ class OutputFolder:
         self.group_clusters = root / "group_clusters.csv"
         self.regions = root / "region_statistics.csv"
         self.region_figure = root / "region_statistics.png"
+        self.lateralisation = root / "lateralisation.csv"
+        self.lateralisation_figure = root / "lateralisation.png"
         self.checks = root / "map_checks.csv"
         self.check_figure = root / "map_checks.png"
         self.report = root / "report.html"

@@ -201,3 +201,27 @@ def passing_checks(method="smooth_grad"):
             steps = zip(("0", "50", "100"), values, strict=True)
             rows += [(check, name, "a", step, "logit", value) for step, value in steps]
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def sided_regions(n=6, n_controls=6, effect=1.0, seed=0):
+    """A table of regions: n subjects with TLE of each side, whose hippocampus is asymmetric by `effect`."""
+    generator = np.random.default_rng(seed)
+    towards = {"HC": 0, "left": 1, "right": -1}
+    rows = []
+    for diagnosis, count in (("HC", n_controls), ("left", n), ("right", n)):
+        for number in range(count):
+            subject = f"{diagnosis}{number}"
+            for pair, strength in (("insula", 0), ("hippocampus", effect * towards[diagnosis])):
+                attribution = np.tanh(strength + 0.3 * generator.standard_normal())
+                grey_matter = 0.1 * (0.2 * generator.standard_normal() - strength)
+                rows += [
+                    {"subject_id": f"scan-{subject}", "subject": subject, "diagnosis": diagnosis}
+                    | {"method": "saliency", "region": f"{side} {pair}", "asymmetry": attribution}
+                    | {"density": 2.0 if pair == "hippocampus" else 1.5, "density_null": 1.0}
+                    | {"grey_matter_asymmetry": grey_matter}
+                    for side in ("Left", "Right")
+                ]
+    return pd.DataFrame(rows)
+
+
+SIDED_PAIRS = [("Left insula", "Right insula"), ("Left hippocampus", "Right hippocampus")]

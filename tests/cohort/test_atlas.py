@@ -4,7 +4,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from mri_saliency.cohort.atlas import Atlas, read_atlas, read_atlas_for, side_of
+from mri_saliency.cohort.atlas import Atlas, read_atlas, read_atlas_for, side_of, without_side
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.maps.image import to_nifti
@@ -56,6 +56,24 @@ def test_sides_are_read_off_names(left, right):
     labels = np.zeros((4, 4, 4), int)
     atlas = Atlas(labels, np.eye(4), {5: right, 9: left, 3: "lingual gyrus"}, None)
     assert atlas.pairs() == {5: (9, 5), 9: (9, 5)}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Left hippocampus", "hippocampus"),
+        ("Hippocampus_L", "Hippocampus"),
+        ("lHip", "Hip"),
+        ("7Networks_LH_Vis_1", "7Networks_Vis_1"),
+        ("ctx-lh-insula", "ctx-insula"),
+        ("Area 3b (L)", "Area 3b"),
+        ("Left cube at 15 -45 -15 mm", "cube at 15 -45 -15 mm"),
+        ("Left", "Left"),
+        ("Brain-Stem", "Brain-Stem"),
+    ],
+)
+def test_a_pair_has_the_name_without_the_side(name, expected):
+    assert without_side(name) == expected
 
 
 @pytest.mark.parametrize("name", ["lingual", "Brain-Stem", "rectal", "Lobule VI", "left and right"])

@@ -16,6 +16,10 @@ def legend_of(axes):
     return [text.get_text() for text in axes.get_legend().get_texts()]
 
 
+def words_of(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
 def drawn(figure):
     assert isinstance(figure, Figure)
     figure.canvas.draw()
@@ -64,7 +68,7 @@ def test_a_cohort_whose_maps_are_all_zero_is_drawn():
 def test_region_figure_has_a_panel_a_method_and_the_densest_region_on_top():
     densest = {f"method_{i}": [f"Region {j}" for j in (3, 1, 2)] for i in range(4)}
     table = pd.DataFrame(
-        {"method": method, "region": region, "diagnosis": diagnosis, "density": density}
+        {"method": method, "region": region, "diagnosis": diagnosis, "density": density, "density_null": 0.7}
         for method, regions in densest.items()
         for region in regions
         for diagnosis in ("HC", "right")
@@ -76,21 +80,25 @@ def test_region_figure_has_a_panel_a_method_and_the_densest_region_on_top():
     assert [axes.get_title() for axes in panels] == ["method 0", "method 1", "method 2", "method 3"]
     assert [label.get_text() for label in panels[0].get_yticklabels()] == ["Region 3", "Region 1", "Region 2"]
     assert panels[0].yaxis_inverted()
-    assert legend_of(panels[0]) == ["HC", "right"]
+    assert words_of(figure)[:2] == ["HC", "right"] and len(words_of(figure)) == 3
+    marks = [points.get_offsets() for points in panels[0].collections if len(points.get_offsets()) == 1]
+    heights = [0, 0, 1, 1, 2, 2] + np.tile([-0.13, 0.13], 3)
+    np.testing.assert_allclose(np.concatenate(marks), np.c_[np.full(6, 0.7), heights])  # the nulls
 
 
 def test_patients_without_a_side_have_a_box_in_the_classes_words():
     rows = [("HC", 1.0), ("HC", 2.0), ("TLE", 3.0), ("TLE", 4.0)]
-    table = pd.DataFrame(rows, columns=["diagnosis", "density"]).assign(method="saliency", region="A")
+    table = pd.DataFrame(rows, columns=["diagnosis", "density"])
+    table = table.assign(method="saliency", region="A", density_null=np.nan)
     figure = region_figure(table, {"saliency": ["A"]}, NAMES)
     drawn(figure)
     [panel] = figure.axes
-    assert legend_of(panel) == ["CN", "AD"]
+    assert words_of(figure) == ["CN", "AD"]  # and no null
     points = np.concatenate([points.get_offsets()[:, 0] for points in panel.collections])
     assert {3.0, 4.0} <= set(points)
     sides = pd.concat([table, table.assign(diagnosis=["left", "left", "right", "right"])])
     figure = region_figure(sides, {"saliency": ["A"]}, NAMES)
-    assert legend_of(figure.axes[0]) == ["CN", "left", "right", "AD, side unknown"]
+    assert words_of(figure) == ["CN", "left", "right", "AD, side unknown"]
     colours = [tuple(points.get_facecolor()[0]) for points in figure.axes[0].collections[-4:]]
     assert len(set(colours)) == 4
 

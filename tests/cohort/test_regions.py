@@ -1,6 +1,7 @@
 """Regions divide a map's magnitude, and their masses add up."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -9,9 +10,20 @@ import pytest
 from PIL import Image
 
 from mri_saliency.cohort.atlas import Atlas, read_atlas
-from mri_saliency.cohort.regions import OUTSIDE, BrainMass, densest, measure_regions, region_rows
+from mri_saliency.cohort.regions import (
+    OUTSIDE,
+    BrainMass,
+    densest,
+    measure_regions,
+    missing_null_notes,
+    region_rows,
+)
+from mri_saliency.cohort.scan_image import read_scan_image
 from mri_saliency.inputs.grid import Grid
+from mri_saliency.inputs.loading import load_volume
+from mri_saliency.inputs.preprocessing import brain_mask, unpad
 from mri_saliency.inputs.scan_table import ClassNames
+from mri_saliency.output.dictionary import TABLES
 from mri_saliency.output.record import in_order
 from mri_saliency.runtime.workers import Workers
 
@@ -44,11 +56,7 @@ def test_rows_add_up_and_give_density_and_asymmetry(atlas):
     assert left["mass"] == pytest.approx(3 * n_left) and right["mass"] == pytest.approx(n_right)
     assert left["share"] == pytest.approx(3 * n_left / total)
     assert left["density"] == pytest.approx(3 / (0.5 * total / (values.size // 4)))
-    assert (
-        left["asymmetry"]
-        == right["asymmetry"]
-        == pytest.approx((3 * n_left - n_right) / (3 * n_left + n_right))
-    )
+    assert left["asymmetry"] == right["asymmetry"] == pytest.approx((3 - 1) / (3 + 1))
     assert rows["Front"]["asymmetry"] is None
     assert rows[OUTSIDE]["share"] == pytest.approx(0.5)
 
@@ -81,9 +89,10 @@ def test_densest_regions_come_first():
 def test_regions_divide_the_maps(cohort, no_workers, halves):
     returned = measure_regions(cohort.folder, in_order(cohort.records), halves, no_workers)
     table = pd.read_csv(cohort.folder.regions)
-    assert list(table.columns) == ["subject_id", "method", "region", "mass", "share", "density", "asymmetry"]
+    assert list(table.columns) == list(TABLES["region_statistics"])
     assert "12" not in set(table["subject_id"])  # it has no affine
-    pd.testing.assert_frame_equal(table, returned.drop(columns="diagnosis"))
+    pd.testing.assert_frame_equal(table, returned[table.columns])
+    assert set(returned) - set(table) == {"subject", "diagnosis", "grey_matter_asymmetry"}
     diagnoses = returned.groupby("subject_id")["diagnosis"].first()
     assert diagnoses["sub-A"] == "HC" and diagnoses["sub-B"] == "left"
     shares = {(r.subject_id, r.method): r.statistics.brain_share for r in cohort.records}
@@ -102,7 +111,7 @@ def test_the_figure_has_the_classes_words(cohort, no_workers, halves, monkeypatc
     legends = []
 
     def write(_, figure):
-        legends.append([text.get_text() for text in figure.axes[0].get_legend().get_texts()])
+        legends.append([text.get_text() for text in figure.legends[0].get_texts()][:3])
 
     monkeypatch.setattr("mri_saliency.cohort.regions.write_figure", write)
     records = [record for record in in_order(cohort.records) if record.method == "saliency"]
@@ -130,7 +139,7 @@ def test_labels_are_computed_once_for_each_grid_and_the_atlas_is_sent_once_a_chu
     monkeypatch.setattr(no_workers, "submit", lambda *args: sent.append(len(args[2])) or submit(*args))
     on_one_grid = [record for record in cohort.records if record.grid == GRID]
     measure_regions(cohort.folder, on_one_grid, halves, no_workers)
-    assert sent == [2, 2, 2, 2] and len(on_one_grid) == 8
+    assert sent == [1, 1, 1, 1] and len(on_one_grid) == 8  # scans
     assert placed_on == [GRID] * len(sent)
 
 
@@ -140,7 +149,7 @@ def test_without_affines_there_are_no_regions_and_no_old_table(cohort, no_worker
     assert len(unplaced) == len(COHORT_METHODS)
     assert measure_regions(cohort.folder, unplaced, halves, no_workers).empty
     assert measure_regions(cohort.folder, [], halves, no_workers).empty
-    assert not cohort.folder.regions.exists()
+    assert not cohort.folder.regions.exists() and not cohort.folder.region_figure.exists()
 
 
 def test_a_map_of_zeros_leaves_its_cells_empty(cohort, no_workers, halves):
@@ -150,3 +159,66 @@ def test_a_map_of_zeros_leaves_its_cells_empty(cohort, no_workers, halves):
     zero = replace(record, statistics=replace(record.statistics, abs_mean=0.0, brain_share=None))
     table = measure_regions(cohort.folder, [zero], halves, no_workers)
     assert (table["mass"] == 0).all() and table[["share", "density", "asymmetry"]].isna().all(axis=None)
+
+
+def test_a_uniform_map_over_sides_of_unequal_size_is_symmetric(atlas):
+    labels = np.zeros((4, 112, 112), int)
+    labels[0, 0, :100], labels[1, 0, :80] = 1, 2
+    brain = BrainMass(mass=1.0, share=1.0, n_voxels=10, n_outside=10)
+    rows = {
+        row["region"]: row for row in region_rows(np.ones(labels.shape, np.float32), labels, atlas, brain)
+    }
+    assert rows["Left Side"]["asymmetry"] == rows["Right Side"]["asymmetry"] == 0
+    one_sided = (labels == 1).astype(np.float32)
+    assert region_rows(one_sided, labels, atlas, brain)[0]["asymmetry"] == 1
+    without_right = np.where(labels == 2, 0, labels)  # not seen by the network
+    [left, _] = region_rows(one_sided, without_right, atlas, brain)
+    assert left["region"] == "Left Side" and left["asymmetry"] is None
+    assert region_rows(np.zeros_like(one_sided), labels, atlas, brain)[0]["asymmetry"] is None
+
+
+def test_the_null_is_measured_as_the_map_is(cohort, no_workers, halves):
+    """Saliency has no baseline, so its null is the scan's magnitude."""
+    [record] = [r for r in cohort.records if (r.subject_id, r.method) == ("sub-A", "saliency")]
+    table = measure_regions(cohort.folder, [record], halves, no_workers).set_index("region")
+    network_input = load_volume(Path(record.source.path), 9).network_input
+    null, brain = np.abs(unpad(network_input)).astype(float), unpad(brain_mask(network_input))
+    labels = halves.on_network_grid(record.grid)
+    expected = null[labels == 1].mean() / null[brain].mean()
+    assert table.loc["Left Half", "density_null"] == pytest.approx(expected, rel=1e-5)
+    outside = null[~brain].sum() / (9 * 128**2 - brain.sum()) / null[brain].mean()
+    assert table.loc[OUTSIDE, "density_null"] == pytest.approx(outside, rel=1e-5)
+
+
+def test_grey_matter_is_measured_on_the_scans_own_intensities(cohort, no_workers, halves):
+    records = [r for r in cohort.records if r.subject_id == "sub-B"]
+    table = measure_regions(cohort.folder, records, halves, no_workers)
+    voxels = np.asarray(nib.load(records[0].source.path).dataobj, float)[::-1, 10:19]  # x rises to the right
+    left, right = voxels[:56].mean(), voxels[57:].mean()
+    of_halves = table[table["region"] != OUTSIDE]
+    assert len(of_halves) == 4
+    np.testing.assert_allclose(of_halves["grey_matter_asymmetry"], (left - right) / (left + right), atol=0.01)
+    assert table.loc[table["region"] == OUTSIDE, "grey_matter_asymmetry"].isna().all()
+
+
+def test_each_scan_is_read_once_for_all_its_maps(cohort, no_workers, halves, monkeypatch):
+    read = []
+    monkeypatch.setattr(
+        "mri_saliency.cohort.regions.read_scan_image",
+        lambda record: read.append(record.subject_id) or read_scan_image(record),
+    )
+    records = [record for record in cohort.records if record.subject_id in ("sub-A", "sub-B")]
+    assert len(measure_regions(cohort.folder, records, halves, no_workers)) == 12
+    assert sorted(read) == ["sub-A", "sub-B"]
+
+
+def test_without_the_scans_what_needs_them_is_empty_and_said(cohort, no_workers, halves):
+    records = in_order(cohort.records)
+    whole = measure_regions(cohort.folder, records, halves, no_workers)
+    assert missing_null_notes(whole) == missing_null_notes(pd.DataFrame()) == []
+    gone = [replace(r, source=replace(r.source, path="/gone.nii")) for r in records]
+    table = measure_regions(cohort.folder, gone, halves, no_workers)
+    assert table[["density_null", "grey_matter_asymmetry"]].isna().all(axis=None)
+    pd.testing.assert_frame_equal(table[["density", "asymmetry"]], whole[["density", "asymmetry"]])
+    [note] = missing_null_notes(table)
+    assert "12 of 12 maps" in note and "density_null" in note

@@ -13,12 +13,13 @@ from PIL import Image
 
 import mri_saliency
 from mri_saliency.cohort.group_test import ComparedContrast, GroupComparison
+from mri_saliency.cohort.lateralisation import lateralisation_table
 from mri_saliency.cohort.regions import densest
 from mri_saliency.cohort.report import Findings, Report, render, write_report
 from mri_saliency.inputs.scan_table import ClassNames
 from mri_saliency.output.files import relative_url, write_json, write_picture, write_table
 
-from .conftest import HOSTILE, REPORT_METHODS, made_record, report_records
+from .conftest import HOSTILE, REPORT_METHODS, SIDED_PAIRS, made_record, report_records, sided_regions
 
 RUN = {
     "command_line": f"generate {HOSTILE}",
@@ -57,7 +58,8 @@ def region_table():
     """Rows of region_statistics.csv, with diagnoses: two methods and two regions."""
     rows = [
         {"subject_id": "sub-001", "method": method, "region": region, "diagnosis": "left"}
-        | {"mass": 1.0, "share": 0.5, "density": density, "asymmetry": -0.25}
+        | {"mass": 1.0, "share": 0.5, "density": density, "asymmetry": -0.25, "density_null": 1.75}
+        | dict.fromkeys(("density_z", "density_p", "asymmetry_z", "asymmetry_p"))
         for method in REPORT_METHODS
         for region, density in (("Hippocampus <L>", 2.5), ("outside the brain", 0.1))
     ]
@@ -108,9 +110,42 @@ def test_every_section_shows_its_numbers(tmp_path):
     assert "Curves of the checks" not in without_figure and '<td class="bad">NO</td>' in without_figure
 
 
+def test_normal_ranges_are_shown_where_there_are_some(tmp_path):
+    regions = region_table()
+    page = save_page(tmp_path, report_records(), regions=regions, densest=densest(regions))
+    assert "outside the normal range" not in page.casefold() and "null, left" in page and ">1.75<" in page
+    regions.loc[regions["method"] == "saliency", "density_p"] = [0.01, 0.5]
+    page = " ".join(save_page(tmp_path, report_records(), regions=regions, densest=densest(regions)).split())
+    assert page.count("<summary>Outside the normal range</summary>") == 1
+    assert "of 1: left 1.0, expected by chance 0.1." in page
+    assert '<td class="n">100%</td>' in page and "Crawford and Howell" in page
+
+
+def test_lateralisation_compares_with_grey_matter_and_counts_the_pairs(tmp_path):
+    table = lateralisation_table(sided_regions(effect=2.0), SIDED_PAIRS)
+    figures = {name: tmp_path / f"{name}.png" for name in ("summary", "lateralisation")}
+    page = save_page(tmp_path, report_records(), lateralisation=table, figures=figures)
+    page = " ".join(page.split())
+    for text in (
+        *('id="lateralisation"', 'href="#lateralisation"', 'src="lateralisation.png"'),
+        *(
+            '<td>hippocampus <span class="soft">(densest)</span></td>',
+            '<td class="n">6 / 6</td>',
+            "1.00 (0.69 to 1.00)",
+        ),
+        "not shown to differ from grey matter there",
+        *("saliency: of 2 pairs, the interval lies above 0.5 in 1 and below in 0", "about 0.1 each"),
+    ):
+        assert text in page, text
+    unknown = table.assign(grey_matter_auc=np.nan, auc_difference=np.nan)
+    page = save_page(tmp_path, report_records(), lateralisation=unknown)
+    assert "grey matter is not known" in page
+    assert "lateralisation.png" not in page
+
+
 def test_what_was_not_measured_has_no_section(tmp_path):
     page = save_page(tmp_path, report_records(), alarms=[], groups=GroupComparison())
-    for section in ("inputs", "groups", "regions", "checks", "agreement"):
+    for section in ("inputs", "groups", "regions", "lateralisation", "checks", "agreement"):
         assert f'id="{section}"' not in page and f'href="#{section}"' not in page
     assert "Needs a look" not in page and "maps failed" not in page
     assert "<caption>" not in page and 'class="badge"' not in page and "were skipped" not in page
@@ -225,6 +260,7 @@ def described(cohort):
     write_json(cohort.folder.run_record, RUN)
     picture = np.full((4, 5, 4), 255, np.uint8)
     paths = [cohort.folder.summary, cohort.folder.check_figure, cohort.folder.region_figure]
+    paths.append(cohort.folder.lateralisation_figure)
     paths += [cohort.folder.summary_figure(record.method, record.subject_id) for record in cohort.records]
     for method in ("saliency", "input_x_gradient"):
         cohort.folder.open_groups(method)
@@ -248,11 +284,12 @@ def test_the_report_links_its_pictures_or_contains_them(described):
         groups=groups,
         verdicts={"saliency": ANSWERS},
         regions=region_table(),
+        lateralisation=lateralisation_table(sided_regions(), SIDED_PAIRS),
         alarms=["look"],
     )
     write_report(folder, findings, embed=False)
     page = folder.report.read_text(encoding="utf-8")
-    for name in ("map_checks", "region_statistics", "attribution_summary"):
+    for name in ("map_checks", "region_statistics", "lateralisation", "attribution_summary"):
         assert f'src="{name}.png"' in page
     assert 'src="saliency/sub-A/sub-A_saliency_summary.png"' in page and "data:image" not in page
     assert 'alt="saliency, magnitude, TLE minus HC"' in page and 'alt="saliency, HC"' in page
@@ -274,11 +311,12 @@ def test_the_report_links_its_pictures_or_contains_them(described):
 def test_the_report_lists_failures_and_leaves_out_what_was_not_measured(described):
     failures = pd.DataFrame([{"subject_id": "sub-Z", "method": "saliency", "file": "z", "reason": "gone"}])
     write_table(described.folder.failures, failures)
-    empty = findings_of(described.records, regions=pd.DataFrame())
+    empty = findings_of(described.records, regions=pd.DataFrame(), lateralisation=pd.DataFrame())
     write_report(described.folder, empty, embed=False)
     page = described.folder.report.read_text(encoding="utf-8")
     assert '<th scope="row">sub-Z</th><td>saliency</td>' in page and "<td>gone</td>" in page
     assert "map_checks" not in page and "region_statistics" not in page
+    assert "lateralisation" not in page
     assert page.index('data-id="sub-D"') < page.index('data-id="sub-A"')  # the wrong one first
 
 

@@ -12,6 +12,8 @@ from mri_saliency.cohort.report_data import (
     input_warnings,
     region_means,
     scan_entries,
+    shares_outside,
+    side_entries,
 )
 
 from .conftest import made_record, report_records
@@ -108,14 +110,70 @@ def test_failures_of_a_scan_for_one_reason_are_one_entry():
 
 def test_region_means_by_diagnosis():
     rows = [
-        ("saliency", "A", "HC", 1.0, None), ("saliency", "A", "HC", 3.0, 0.5),
-        ("saliency", "A", "left", 4.0, None), ("saliency", "B", "HC", None, None),
-        ("deep_lift", "A", "HC", 9.0, 0.1),
+        ("saliency", "A", "HC", 1.0, None, 0.5), ("saliency", "A", "HC", 3.0, 0.5, 0.7),
+        ("saliency", "A", "left", 4.0, None, None), ("saliency", "B", "HC", None, None, None),
+        ("deep_lift", "A", "HC", 9.0, 0.1, 0.2),
     ]  # fmt: skip
-    table = pd.DataFrame(rows, columns=["method", "region", "diagnosis", "density", "asymmetry"])
+    columns = ["method", "region", "diagnosis", "density", "asymmetry", "density_null"]
+    table = pd.DataFrame(rows, columns=columns)
     found = region_means(table, {"saliency": ["A"]})
     assert list(found) == ["saliency"]
     [row] = found["saliency"]
     assert row["region"] == "A" and row["density"] == {"HC": 2.0, "left": 4.0}
     assert row["asymmetry"]["HC"] == 0.5 and np.isnan(row["asymmetry"]["left"])
+    assert row["density_null"]["HC"] == pytest.approx(0.6) and np.isnan(row["density_null"]["left"])
     assert region_means(None, {}) == {}
+
+
+def test_shares_outside_the_normal_range_by_diagnosis():
+    scans = [("a", "HC"), ("b", "HC"), ("c", "left")]
+    p = {"a": (0.5, 0.5), "b": (0.5, 0.01), "c": (0.01, 0.049)}  # of regions A and B
+    table = pd.DataFrame(
+        {
+            **{"method": method, "region": region, "subject_id": name, "diagnosis": diagnosis},
+            "density_p": p[name][place] if method == "saliency" else None,
+            "asymmetry_p": p[name][0] if method == "saliency" and region == "A" else None,
+        }
+        for method in ("saliency", "deep_lift")
+        for name, diagnosis in scans
+        for place, region in enumerate("AB")
+    )
+    found = shares_outside(table, {"saliency": ["B", "A"], "deep_lift": ["A"]})
+    assert list(found) == ["saliency"]
+    normal = found["saliency"]
+    assert [row["region"] for row in normal.regions] == ["B", "A"]
+    assert [row["density"] for row in normal.regions] == [{"HC": 0.5, "left": 1.0}, {"HC": 0.0, "left": 1.0}]
+    assert normal.regions[1]["asymmetry"] == {"HC": 0.0, "left": 1.0}
+    assert all(np.isnan(share) for share in normal.regions[0]["asymmetry"].values())
+    assert normal.n_outside == {"HC": 0.5, "left": 2.0} and normal.n_regions == 2
+    assert shares_outside(None, {}) == {}
+
+
+def side_row(pair, low, high, **changes):
+    row = {"method": "saliency", "left_region": f"Left {pair}", "auc_low": low, "auc_high": high}
+    row |= {"grey_matter_auc": 0.6, "auc_difference": 0.3}
+    return row | {"auc_difference_low": 0.1, "auc_difference_high": 0.5} | changes
+
+
+def test_the_densest_pair_stands_for_a_method_and_all_pairs_are_counted():
+    rows = [
+        side_row("insula", 0.4, 0.9),
+        side_row("hippocampus", 0.6, 0.9, grey_matter_auc=0.8),
+        side_row("pole", 0.1, 0.4),
+        side_row("insula", 0.6, 1, method="deep_lift", auc_difference_low=-0.1),
+    ]
+    table = pd.DataFrame(rows)
+    first, by_grey_matter, second = side_entries(table)
+    assert (first.method, first.pair, first.row["auc_low"]) == ("saliency", "insula", 0.4)
+    assert (first.n_pairs, first.n_above, first.n_below) == (3, 1, 1)
+    assert first.verdict == "attribution tells more than grey matter there"
+    assert second.verdict == "not shown to differ from grey matter there" and second.n_above == 1
+    assert (by_grey_matter.pair, by_grey_matter.row["grey_matter_auc"]) == ("hippocampus", 0.8)
+    choices = [(entry.method, entry.choice) for entry in (first, by_grey_matter, second)]
+    assert choices == [("saliency", "densest"), ("saliency", "best by grey matter"), ("deep_lift", "densest")]
+    less = pd.DataFrame([side_row("insula", 0.4, 0.6, auc_difference_high=-0.1, auc_difference_low=-0.5)])
+    assert side_entries(less)[0].verdict == "attribution tells less than grey matter there"
+    unknown = dict.fromkeys(("grey_matter_auc", "auc_difference", "auc_difference_low"), np.nan)
+    table = pd.DataFrame([side_row("insula", 0.4, 0.6, **unknown)])
+    [entry] = side_entries(table)
+    assert entry.verdict == "grey matter is not known" and entry.choice == "densest"

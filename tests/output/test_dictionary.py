@@ -14,6 +14,9 @@ import generate_saliency_maps as script
 from mri_saliency.attribution.methods import METHODS
 from mri_saliency.cohort.clusters import Cluster
 from mri_saliency.cohort.group_test import ComparedContrast, cluster_row
+from mri_saliency.cohort.lateralisation import LEAST_CONTROLS as LEAST_FOR_THRESHOLD
+from mri_saliency.cohort.lateralisation import lateralisation_table
+from mri_saliency.cohort.normal_ranges import LEAST_CONTROLS
 from mri_saliency.maps.comparison import TOP_SHARE
 from mri_saliency.maps.statistics import COMPLETENESS_TOLERANCE, LOGIT_ROUNDING, MapStatistics
 from mri_saliency.output.dictionary import TABLES, markdown, write_dictionary
@@ -21,6 +24,7 @@ from mri_saliency.output.files import write_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.outcome import Failure
 
+from ..cohort.conftest import SIDED_PAIRS, sided_regions
 from ..conftest import run_in
 from ..test_manual import MANUAL
 
@@ -44,6 +48,7 @@ def tables(tmp_path_factory, made_run):
     assert script.main(run.options("--methods", "saliency", "gradient_shap", *RUN, *named)) == 1
     # tables of ten patients
     write_table(run.output / "group_clusters.csv", made_up_clusters())
+    write_table(run.output / "lateralisation.csv", lateralisation_table(sided_regions(), SIDED_PAIRS))
     return {name: pd.read_csv(run.output / f"{name}.csv", dtype=str) for name in TABLES}
 
 
@@ -86,6 +91,9 @@ def test_numbers_in_descriptions_are_the_programs():
     assert f"{COMPLETENESS_TOLERANCE:.0%}" in ok and f"{LOGIT_ROUNDING:g} logits" in ok
     overlap = TABLES["method_agreement"]["top_overlap"].description
     assert f"{TOP_SHARE:.0%}" in overlap and f"{TOP_SHARE:g} is chance" in overlap
+    assert f"below {LEAST_CONTROLS} HC" in TABLES["region_statistics"]["density_z"].description
+    threshold = TABLES["lateralisation"]["threshold"].description
+    assert f"fewer than {LEAST_FOR_THRESHOLD} of them" in threshold
 
 
 @pytest.mark.parametrize("name", TABLES)

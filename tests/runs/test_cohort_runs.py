@@ -12,6 +12,7 @@ import generate_saliency_maps as script
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.maps.image import to_nifti, to_scan_grid
+from mri_saliency.output.dictionary import TABLES
 from mri_saliency.output.folder import OutputFolder
 
 from ..conftest import AFFINE, DIAGNOSIS_COLUMN, N_SLICES, REAL_SHAPE, brain, make_run, save_scan
@@ -83,8 +84,11 @@ def test_the_difference_is_tested_and_p_is_one_where_nothing_was(cohort):
 
 def test_regions_divide_the_maps(cohort):
     table = pd.read_csv(cohort.output / "region_statistics.csv")
-    assert list(table.columns) == ["subject_id", "method", "region", "mass", "share", "density", "asymmetry"]
+    assert list(table.columns) == list(TABLES["region_statistics"])
     assert "12" not in set(table["subject_id"])  # it has no affine
+    assert table["density_null"].notna().all() and not (cohort.output / "lateralisation.csv").exists()
+    page = (cohort.output / "report.html").read_text()
+    assert "regions have no normal range" in page and "are not compared by regions" in page
     statistics = pd.read_csv(cohort.output / "attribution_statistics.csv")
     statistics = statistics.set_index(["subject_id", "method"])
     for subject, left_is_low in (("sub-A", True), ("sub-B", False)):

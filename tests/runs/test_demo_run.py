@@ -52,6 +52,17 @@ def test_the_hippocampus_comes_first_and_asymmetry_points_to_the_focus(maps):
         assert asymmetry > 0.2 if side == "left" else asymmetry < -0.2
 
 
+def test_the_hippocampus_tells_the_side_of_every_scan(maps):
+    table = pd.read_csv(maps / "lateralisation.csv").set_index(["method", "left_region"])
+    hippocampus = table.loc[("integrated_gradients", "Left hippocampus")]
+    assert hippocampus["n_left"] == hippocampus["n_right"] == 5
+    assert hippocampus["auc"] == hippocampus["accuracy"] == hippocampus["grey_matter_auc"] == 1
+    assert 0.5 < hippocampus["auc_low"] < 0.8
+    assert hippocampus["auc_difference_low"] < 0 < hippocampus["auc_difference_high"]
+    page = (maps / "report.html").read_text()
+    assert 'id="lateralisation"' in page and (maps / "lateralisation.png").stat().st_size > 10_000
+
+
 def test_groups_differ_in_the_hippocampi(demo, maps):
     method = "integrated_gradients"
     p = nib.load(maps / f"group_maps/{method}/{method}_TLE_minus_HC_p.nii.gz").get_fdata()
