@@ -13,6 +13,8 @@ from mri_saliency.maps.statistics import MapStatistics
 
 MIN_SUBJECTS = 5  # in each group of a contrast: from so many on the error rate was found to hold
 
+_MIN_FREEDOM = 2.5  # degrees of freedom that covariates must leave for each group's variance
+
 
 @dataclass(frozen=True)
 class Contrast:
@@ -181,7 +183,8 @@ def hypothesis(
     design = np.column_stack([groups, covariates]).astype(np.float64)
     if np.linalg.matrix_rank(design, tol=1e-6 * len(rows)) < design.shape[1]:
         raise np.linalg.LinAlgError("the covariates and the diagnosis go together: they cannot be told apart")
-    if (groups.sum(axis=0) - 1 - covariates.shape[1] < MIN_SUBJECTS - 2).any():
+    leverage = np.einsum("ij,ji->i", design, np.linalg.pinv(design))
+    if (groups.T @ (1 - leverage) < _MIN_FREEDOM).any():
         raise np.linalg.LinAlgError(f"too few subjects for {covariates.shape[1]} covariates")
     if contrast.aligned:
         values = values.copy()
