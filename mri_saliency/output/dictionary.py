@@ -107,6 +107,10 @@ TABLES: dict[str, dict[str, Column]] = {  # name of the table -> column -> what 
         "seconds": Column("of the network; a shared pass counts for the first method", "s"),
         "input_warning": Column("how the scan differs from the training data"),
         "subject": Column("the person"),
+        "brain_share_null": Column(
+            "`brain_share` of a map that knows nothing of the network: |scan - baseline|, or |scan| where "
+            "the method has no baseline"
+        ),
     },
     "region_statistics": {
         "subject_id": _SCAN,

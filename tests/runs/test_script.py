@@ -17,7 +17,7 @@ import run_saliency_generation as runner
 from mri_saliency.attribution.explainer import Explainer
 from mri_saliency.attribution.methods import METHODS
 from mri_saliency.inputs.loading import load_volume
-from mri_saliency.inputs.preprocessing import air_input
+from mri_saliency.inputs.preprocessing import air_input, brain_mask
 
 from ..conftest import AFFINE, DIAGNOSIS_COLUMN, FLIPPED, N_SLICES, lively_network, make_run
 from .outputs import array_path, file_names
@@ -118,7 +118,8 @@ def test_baselines(maps_only, run_folder, network, baseline):
     chosen = {
         "zero": np.zeros_like,
         "background": air_input,
-        "hc_mean": lambda _: (healthy[0] + healthy[1]) / 2,
+        # without the scan itself
+        "hc_mean": lambda scan: np.mean([x for x in healthy if not np.array_equal(x, scan)], axis=0),
         "file": lambda _: healthy[0],
     }
     argument = run_folder.scans[0] if baseline == "file" else baseline
@@ -128,8 +129,14 @@ def test_baselines(maps_only, run_folder, network, baseline):
     for subject, total in baseline_totals(network, run_folder, chosen[baseline]).items():
         assert table.loc[subject, "completeness_expected"] == pytest.approx(total, rel=1e-3, abs=1e-4)
         assert table.loc[subject, "completeness_verdict"] == "ok"
+    for subject, path in zip(SUBJECTS, run_folder.scans, strict=True):
+        scan = load_volume(path, N_SLICES).network_input
+        null = np.abs(scan - chosen[baseline](scan))
+        share = null[brain_mask(scan)].sum() / null.sum() if null.any() else np.nan
+        assert table.loc[subject, "brain_share_null"] == pytest.approx(share, rel=1e-4, nan_ok=True)
     assert (table["baseline"] == Path(argument).name).all()
-    assert (run_folder.output / "baseline_hc_mean.npy").exists() == (baseline == "hc_mean")
+    for ending in ("npy", "json"):
+        assert (run_folder.output / f"baseline_hc_mean.{ending}").exists() == (baseline == "hc_mean")
 
 
 def test_a_scan_that_is_its_own_baseline_has_an_empty_map(maps_only, run_folder):
@@ -306,7 +313,7 @@ def test_other_peoples_tables_labels_and_words(run_folder):
     assert script.main([*options, "--class_names", "Controls", "Alzheimer"]) == 0
     table = pd.read_csv(run_folder.output / "attribution_statistics.csv")
     assert table["diagnosis"].tolist() == ["HC", "TLE"] and table["true_label"].tolist() == [0, 1]
-    assert table.columns[-2:].tolist() == ["input_warning", "subject"]
+    assert table.columns[-3:].tolist() == ["input_warning", "subject", "brain_share_null"]
     assert table["subject"].tolist() == ["P1", "P2"]
     page = (run_folder.output / "report.html").read_text()
     assert "Alzheimer" in page and "MCI" in page
