@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ class HealthyMean:
         """The mean of all scans: float32 (n_slices, 128, 128)."""
         return (self.total / len(self.scans)).astype(np.float32)
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """The baseline's name, and a hash of the scans and of what is left out for each."""
         # not of the mean itself, whose last digits depend on the processor

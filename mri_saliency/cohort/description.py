@@ -34,9 +34,9 @@ def describe_cohort(
     """Find what the maps in the folder show together; write its tables, dictionaries and figures."""
     records, notes = comparable(records)
     notes += mixed_direction_notes(records)
-    agreement = compare_methods(folder, records, workers)
-    summary = workers.submit(draw_summary, folder, records, agreement, how.class_names)
     space, space_notes = find_common_space(folder, records, workers, how.class_names)
+    agreement, agreement_notes = compare_methods(folder, records, space, workers)
+    summary = workers.submit(draw_summary, folder, records, agreement, how.class_names)
     group_figures = map_groups(folder, records, space, how.key_slices, workers)
     regions = None
     if how.atlas is not None:
@@ -46,7 +46,7 @@ def describe_cohort(
     summary.result()
     verdicts = judge_sanity_checks(folder, records)
     alarms = find_alarms(records, verdicts)
-    notes += space_notes
+    notes += space_notes + agreement_notes
     for message in (*notes, *alarms):
         warn(message)
     for table in TABLES:

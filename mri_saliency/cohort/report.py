@@ -23,7 +23,7 @@ from mri_saliency.cohort.report_data import (
     scan_entries,
 )
 from mri_saliency.inputs.scan_table import ClassNames
-from mri_saliency.maps.comparison import agreement_matrix
+from mri_saliency.maps.comparison import MEASURES, NULL, mean_agreement
 from mri_saliency.maps.figures import DEFAULT_CLASS_NAMES
 from mri_saliency.maps.statistics import MapStatistics
 from mri_saliency.output.files import data_url, read_table, relative_url, write_text
@@ -85,7 +85,7 @@ class Report:
     summaries : dict
         (subject, method) -> path of the summary figure.
     agreement : DataFrame
-        A row a subject and pair of methods; may be empty.
+        A row a subject and pair of methods, or of a method and its null map; may be empty.
     regions : DataFrame or None
         The rows of region_statistics.csv with the column ``diagnosis``.
     densest : dict
@@ -183,9 +183,10 @@ def render(report: Report, link: Callable[[Path], str]) -> str:
         words=class_words(report.class_names),
         difference=group_titles(report.class_names)[DIFFERENCE],
         diagnoses=diagnosis_words({row.diagnosis for row in statistics}, report.class_names),
+        null=NULL,
         agreement={
-            measure: agreement_matrix(report.agreement, methods, measure)
-            for measure in ("rank_correlation", "top_overlap")
+            measure: mean_agreement(report.agreement, methods, measure)
+            for measure in MEASURES
             if len(report.agreement)
         },
         regions=region_means(report.regions, report.densest),
