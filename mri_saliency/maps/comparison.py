@@ -43,43 +43,42 @@ def agreement(
     firsts = {name: _RankedMap.of(maps[name], brain) for name in {a for a, _ in pairs}}
     shared = firsts if maps is others else {}
     seconds = {name: shared.get(name) or _RankedMap.of(others[name], brain) for name in {b for _, b in pairs}}
-    return [
-        {
-            "rank_correlation": float(firsts[a].ranks @ seconds[b].ranks),
-            "top_overlap": float((firsts[a].top * seconds[b].top).sum()),
-        }
-        for a, b in pairs
-    ]
+    return [firsts[a].agreement(seconds[b]) for a, b in pairs]
 
 
 @dataclass(frozen=True, eq=False)
 class _RankedMap:
-    """The order of a map's magnitudes in the brain.
+    """The order of a map's magnitudes in the brain; None where they are all equal.
 
     Attributes
     ----------
-    ranks : ndarray
-        float64 (n_sample,), of mean 0 and length 1, so that a product is a correlation; NaN if the map is
-        constant.
-    top : ndarray
-        float32 (n_brain,): equal values at the voxels of the largest magnitude, so that a product sums to the
-        part in common; NaN if the map is constant.
+    ranks : ndarray or None
+        float64 (n_sample,), of mean 0 and length 1.
+    top : ndarray or None
+        bool (n_brain,): the `TOP_SHARE` of voxels with the largest magnitude.
     """
 
-    ranks: np.ndarray
-    top: np.ndarray
+    ranks: np.ndarray | None = None
+    top: np.ndarray | None = None
 
     @classmethod
     def of(cls, values: np.ndarray, brain: np.ndarray) -> _RankedMap:
         magnitudes = np.abs(values[brain])
-        ranks = pd.Series(np.abs(values[::2, ::2, ::2][brain[::2, ::2, ::2]])).rank().to_numpy()
-        if not ranks.size or magnitudes.min() == magnitudes.max() or ranks.min() == ranks.max():
-            return cls(np.full(ranks.shape, np.nan), np.full(magnitudes.shape, np.nan, np.float32))
+        sample = np.abs(values[::2, ::2, ::2][brain[::2, ::2, ::2]])
+        if not sample.size or sample.min() == sample.max():
+            return cls()
+        ranks = pd.Series(sample).rank().to_numpy()
         ranks = ranks - ranks.mean()
         n_top = max(1, int(TOP_SHARE * magnitudes.size))
-        top = np.zeros(magnitudes.shape, np.float32)
-        top[np.argpartition(magnitudes, -n_top)[-n_top:]] = 1 / np.sqrt(n_top)
+        top = np.zeros(magnitudes.shape, bool)
+        top[np.argpartition(magnitudes, -n_top)[-n_top:]] = True
         return cls(ranks / np.linalg.norm(ranks), top)
+
+    def agreement(self, other: _RankedMap) -> dict[str, float]:
+        if self.ranks is None or other.ranks is None:
+            return dict.fromkeys(MEASURES, float("nan"))
+        values = (self.ranks @ other.ranks, (self.top & other.top).sum() / self.top.sum())
+        return dict(zip(MEASURES, map(float, values), strict=True))
 
 
 @dataclass(frozen=True, eq=False)
