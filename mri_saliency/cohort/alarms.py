@@ -12,8 +12,9 @@ from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord, in_order
 
 OUTSIDE_ALARM = 0.5  # share of a map's magnitude outside the brain; for maps without a null
-# How far a map's share in the brain may lie below its null's. Scans of one network differ by less: by a
-# standard deviation of 0.002 to 0.026 in the demo, and their nulls by 0.011.
+# How far a map's share in the brain may lie below its null's. In the demo, shares differ between scans by a
+# standard deviation of 0.002 to 0.026, and nulls by 0.011; saliency has 0.74, null 0.60, and 0.45 once all
+# weights of the network are shuffled.
 NULL_MARGIN = 0.1
 
 

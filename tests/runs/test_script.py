@@ -1,10 +1,13 @@
 """The script, run as a user runs it."""
 
+import copy
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import captum.attr
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -16,11 +19,21 @@ import generate_saliency_maps as script
 import run_saliency_generation as runner
 from mri_saliency.attribution.explainer import Explainer
 from mri_saliency.attribution.methods import METHODS
+from mri_saliency.inputs.checkpoint import prepare_for_attribution
 from mri_saliency.inputs.loading import load_volume
 from mri_saliency.inputs.preprocessing import air_input, brain_mask
 
-from ..conftest import AFFINE, DIAGNOSIS_COLUMN, FLIPPED, N_SLICES, lively_network, make_run
-from .outputs import array_path, file_names
+from ..conftest import (
+    AFFINE,
+    DIAGNOSIS_COLUMN,
+    FLIPPED,
+    N_SLICES,
+    brain,
+    lively_network,
+    make_run,
+    save_scan,
+)
+from .outputs import are_close, array_path, file_names
 
 SEED_COLUMNS = (
     "method shape mean std min max abs_mean positive_ratio negative_ratio "
@@ -137,6 +150,39 @@ def test_baselines(maps_only, run_folder, network, baseline):
     assert (table["baseline"] == Path(argument).name).all()
     for ending in ("npy", "json"):
         assert (run_folder.output / f"baseline_hc_mean.{ending}").exists() == (baseline == "hc_mean")
+
+
+def test_healthy_scans_are_compared_with_other_subjects_in_any_company(maps_only, run_folder, network):
+    """Integrated Gradients from hc_mean, with two sessions of a subject, against Captum's."""
+    second = save_scan(run_folder.scans[0].with_name("mwp1sub-C_ses-01_T1w.nii"), brain(seed=4))
+    rows = [f"scans/{name},{diagnosis},{subject}" for name, diagnosis, subject in (
+        ("TLE/12_1.pkl", "right", "12"),
+        ("mwp1sub-A_ses-01_T1w.nii", "HC", "one person"),
+        ("mwp1sub-B_ses-01_T1w.nii.gz", "HC", "sub-B"),
+        (second.name, "HC", "one person"),
+    )]  # fmt: skip
+    header = f"file,{DIAGNOSIS_COLUMN},sbj_nme"
+    options = ["--methods", "integrated_gradients", "--baseline", "hc_mean", *QUICK, "--no_nifti"]
+    a, b, tle = (load_volume(path, N_SLICES).network_input for path in run_folder.scans)
+    c = load_volume(second, N_SLICES).network_input
+    prepared = prepare_for_attribution(copy.deepcopy(network))
+    expected = {
+        subject: captum.attr.IntegratedGradients(prepared).attribute(
+            torch.from_numpy(scan)[None], torch.from_numpy(baseline)[None], n_steps=4
+        )[0].numpy()
+        for subject, scan, baseline in (
+            ("sub-A", a, b), ("sub-B", b, (a + c) / 2), ("sub-C", c, b), ("12", tle, (a + b + c) / 3),
+        )
+    }  # fmt: skip
+    for order, batch_size in ((1, 25), (-1, 3)):
+        run_folder.table.write_text("\n".join([header, *rows[::order], ""]))
+        run = replace(run_folder, output=run_folder.output.with_name(f"maps_{batch_size}"))
+        assert script.main(run.options(*options, "--batch_size", batch_size)) == 0
+        for subject, values in expected.items():
+            assert are_close(np.load(array_path(run, "integrated_gradients", subject)), values), subject
+    # one healthy person is not enough, and nothing is written then
+    run_folder.table.write_text("\n".join([header, rows[0], rows[1], rows[3], ""]))
+    assert script.main(run_folder.options(*options)) == 2 and not run_folder.output.exists()
 
 
 def test_a_scan_that_is_its_own_baseline_has_an_empty_map(maps_only, run_folder):
