@@ -1,30 +1,21 @@
-"""The maps that can be compared -> how far methods agree, and the cohort's summary figure."""
+"""The maps that can be compared, and the cohort's summary figure."""
 
 from __future__ import annotations
-
-import math
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
 from mri_saliency.attribution.methods import METHODS
-from mri_saliency.cohort.common_space import CommonSpace
 from mri_saliency.cohort.figures import cohort_figure
-from mri_saliency.cohort.nulls import read_brain, read_null_map
-from mri_saliency.inputs.grid import Grid, mixed_directions
+from mri_saliency.inputs.grid import mixed_directions
 from mri_saliency.inputs.scan_table import ClassNames
-from mri_saliency.maps.comparison import CHANCE, MEASURES, NULL, agreement, mean_agreement, rank_correlation
+from mri_saliency.maps.comparison import mean_agreement, rank_correlation
 from mri_saliency.maps.figures import DEFAULT_CLASS_NAMES
-from mri_saliency.output.files import write_figure, write_or_remove_table
+from mri_saliency.output.files import write_figure
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord, in_order, statistics_table
-from mri_saliency.runtime.workers import Workers
 
 _NAMED_DUPLICATES = 5  # in the note about them
-_PARTS_PER_WORKER = 4  # so that the workers end at about the same time
 
 
 def comparable(records: list[MapRecord]) -> tuple[list[MapRecord], list[str]]:
@@ -79,177 +70,17 @@ def mixed_direction_notes(records: list[MapRecord]) -> list[str]:
     return [warning] if warning else []
 
 
-def compare_methods(
-    folder: OutputFolder, records: list[MapRecord], space: CommonSpace, workers: Workers
-) -> tuple[pd.DataFrame, list[str]]:
-    """Write and return the agreement of every scan's maps, with each other and with their null maps.
-
-    Returns
-    -------
-    table : DataFrame
-        One row for each scan and pair of methods, or of a method and `NULL`: ``subject_id``, ``method_a``,
-        ``method_b``, the `MEASURES` of `mri_saliency.maps.comparison.agreement` in the scan's brain, and
-        the same, ``_chance``, of this scan's ``method_a`` and another subject's ``method_b``. Empty, and
-        without a file, if there is no pair.
-    notes : list of str
-        About scans that cannot be read any more.
-    """
-    scans: dict[str, list[MapRecord]] = {}
-    for record in records:
-        scans.setdefault(record.subject_id, []).append(record)
-    work = [workers.submit(_compare_scans, folder, space, part) for part in _parts(scans.values(), workers.n)]
-    found = {subject_id: rows for job in work for subject_id, rows in job.result().items()}
-    table = pd.DataFrame([row for subject_id in scans for row in found[subject_id].rows])
-    write_or_remove_table(folder.agreement, table)
-    return table, _notes(found)
-
-
-@dataclass(frozen=True)
-class _Compared:
-    """The rows of one scan, and whether it could be read again."""
-
-    rows: list[dict]
-    is_readable: bool
-
-
-def _notes(found: Mapping[str, _Compared]) -> list[str]:
-    """Return a note on scans whose brain is not known."""
-    gone = [subject_id for subject_id, compared in found.items() if not compared.is_readable]
-    without = [subject_id for subject_id in gone if not found[subject_id].rows]
-    notes = []
-    if len(gone) > len(without):
-        notes.append(
-            f"{len(gone) - len(without)} scans cannot be read any more, or have changed: agreement is "
-            "measured inside the brain of the mean scan, and not with their null maps."
-        )
-    if without:
-        notes.append(
-            f"{len(without)} scans cannot be read any more: agreement of their maps is not measured."
-        )
-    return notes
-
-
-_Pair = tuple[list[MapRecord], list[MapRecord] | None]  # a scan's maps, and those of its partner for chance
-
-
-def _parts(scans: Collection[list[MapRecord]], n_workers: int) -> list[list[_Pair]]:
-    """Divide scans among jobs, with partners; the partner of a scan mostly follows it.
-
-    A partner is the next scan of another subject on the same grid; after the last comes the first.
-    """
-    by_grid: dict[Grid, list[list[MapRecord]]] = {}
-    for scan in scans:
-        by_grid.setdefault(scan[0].grid, []).append(scan)
-    pairs: list[_Pair] = []
-    for members in by_grid.values():
-        for place, scan in enumerate(members):
-            following = members[place + 1 :] + members[:place]
-            others = (other for other in following if _subject(other) != _subject(scan))
-            pairs.append((scan, next(others, None)))
-    size = max(1, math.ceil(len(pairs) / (_PARTS_PER_WORKER * max(1, n_workers))))
-    return [pairs[start : start + size] for start in range(0, len(pairs), size)]
-
-
-def _subject(scan: list[MapRecord]) -> str:
-    return scan[0].statistics.subject or scan[0].subject_id
-
-
-def _compare_scans(folder: OutputFolder, space: CommonSpace, pairs: list[_Pair]) -> dict[str, _Compared]:
-    """Return each scan's rows; runs in a worker."""
-    opened: dict[str, _OpenScan] = {}
-
-    def open_once(records: list[MapRecord]) -> _OpenScan:
-        subject_id = records[0].subject_id
-        if subject_id not in opened:
-            opened[subject_id] = _open_scan(folder, space, records)
-        return opened[subject_id]
-
-    found = {}
-    for records, other_records in pairs:
-        scan = open_once(records)
-        other = None if other_records is None else open_once(other_records)
-        rows = [{"subject_id": records[0].subject_id} | row for row in _compare(scan, other)]
-        found[records[0].subject_id] = _Compared(rows, scan.is_readable)
-        opened = {} if other is None else {other_records[0].subject_id: other}  # it mostly comes next
-    return found
-
-
-@dataclass(frozen=True, eq=False)
-class _OpenScan:
-    """A scan's maps.
-
-    Attributes
-    ----------
-    maps : dict
-        Method, or a name of `_null_name` -> (n_slices, 112, 112).
-    brain : ndarray or None
-        bool; the mean scan's if the scan cannot be read, None if neither is known.
-    is_readable : bool
-    """
-
-    maps: dict[str, np.ndarray]
-    brain: np.ndarray | None
-    is_readable: bool
-
-    @property
-    def pairs(self) -> list[tuple[str, str]]:
-        """The maps to compare: every two methods', and each method's with its null map."""
-        if self.brain is None:
-            return []
-        methods = [name for name in self.maps if name in METHODS]
-        nulls = [(method, _null_name(method)) for method in methods]
-        return [*combinations(methods, 2), *(pair for pair in nulls if pair[1] in self.maps)]
-
-
-def _null_name(method: str) -> str:
-    return f"{NULL} {METHODS[method].null_reference}"
-
-
-def _open_scan(folder: OutputFolder, space: CommonSpace, records: list[MapRecord]) -> _OpenScan:
-    maps = {record.method: folder.load_map(record.method, record.subject_id) for record in records}
-    for record in records:
-        name = _null_name(record.method)
-        null = None if name in maps else read_null_map(folder, record)
-        if null is not None:
-            maps[name] = null
-    brain = read_brain(records[0])
-    is_readable = brain is not None
-    subject_id = records[0].subject_id
-    if not is_readable and space.brain is not None and subject_id in space.mirrored:
-        brain = space.brain[:, ::-1] if space.mirrored[subject_id] else space.brain
-    return _OpenScan(maps, brain, is_readable)
-
-
-def _compare(scan: _OpenScan, other: _OpenScan | None) -> Iterator[dict]:
-    """Yield a row for each pair of a scan's maps; `other` is the scan that chance is measured with."""
-    pairs = scan.pairs
-    values = agreement(scan.maps, scan.maps, pairs, scan.brain) if pairs else []
-    by_chance: dict[tuple[str, str], dict[str, float]] = {}
-    if other is not None and other.brain is not None:
-        possible = [(a, b) for a, b in pairs if b in other.maps]
-        measured = agreement(scan.maps, other.maps, possible, scan.brain & other.brain)
-        by_chance = dict(zip(possible, measured, strict=True))
-    for (a, b), row in zip(pairs, values, strict=True):
-        chance = by_chance.get((a, b), {})
-        yield {
-            "method_a": a,
-            "method_b": b if b in METHODS else NULL,
-            **row,
-            **{measure + CHANCE: chance.get(measure, np.nan) for measure in MEASURES},
-        }
-
-
 def draw_summary(
     folder: OutputFolder,
     records: list[MapRecord],
-    agreement_rows: pd.DataFrame,
+    agreement: pd.DataFrame,
     class_names: ClassNames = DEFAULT_CLASS_NAMES,
 ) -> None:
-    """Draw and write the cohort's summary figure; `agreement_rows` from `compare_methods`."""
+    """Draw and write the cohort's summary figure; `agreement` from `compare_methods`."""
     statistics = statistics_table(records)
     statistics["class"] = np.where(statistics["true_label"] == 0, "HC", "TLE")
     methods = [method for method in METHODS if method in set(statistics["method"])]
-    means = mean_agreement(agreement_rows, methods, "rank_correlation")
+    means = mean_agreement(agreement, methods, "rank_correlation")
     strength_with_confidence = {}
     for method in methods:
         rows = statistics[statistics["method"] == method]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mri_saliency.cohort.agreement import comparable, compare_methods, draw_summary, mixed_direction_notes
+from mri_saliency.cohort.agreement import comparable, draw_summary, mixed_direction_notes
 from mri_saliency.cohort.alarms import find_alarms, judge_sanity_checks
 from mri_saliency.cohort.atlas import Atlas
 from mri_saliency.cohort.common_space import find_common_space
 from mri_saliency.cohort.group_maps import map_groups
+from mri_saliency.cohort.method_agreement import compare_methods
 from mri_saliency.cohort.regions import measure_regions
 from mri_saliency.cohort.report import Findings
 from mri_saliency.errors import warn

@@ -40,7 +40,7 @@ class Findings:
     records : list of MapRecord
         The maps that are described.
     agreement : DataFrame
-        From `mri_saliency.cohort.agreement.compare_methods`.
+        From `mri_saliency.cohort.method_agreement.compare_methods`.
     group_figures : dict
         From `mri_saliency.cohort.group_maps.map_groups`.
     regions : DataFrame or None

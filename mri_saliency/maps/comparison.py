@@ -12,6 +12,7 @@ TOP_SHARE = 0.01  # of the brain's voxels, whose overlap between two maps is rep
 # In the place of a method: the map |scan - reference|, which knows nothing of the network. Not "null", which
 # pandas and others read as an empty cell.
 NULL = "null_map"
+_SAMPLED = (slice(None, None, 3),) * 3  # ranking 20,000 voxels of a brain is right to 0.01, and quick
 MEASURES = ("rank_correlation", "top_overlap")
 CHANCE = "_chance"  # ends a measure's name: the same of maps of two different scans
 
@@ -36,7 +37,7 @@ def agreement(
     Returns
     -------
     list of dict
-        For each pair ``rank_correlation``, Spearman's of the magnitudes over every second voxel on each
+        For each pair ``rank_correlation``, Spearman's of the magnitudes over every third voxel on each
         axis; and ``top_overlap``, the share of the `TOP_SHARE` of voxels with the largest magnitude that
         the two have in common. NaN if a map is constant in the brain.
     """
@@ -64,7 +65,7 @@ class _RankedMap:
     @classmethod
     def of(cls, values: np.ndarray, brain: np.ndarray) -> _RankedMap:
         magnitudes = np.abs(values[brain])
-        sample = np.abs(values[::2, ::2, ::2][brain[::2, ::2, ::2]])
+        sample = np.abs(values[_SAMPLED][brain[_SAMPLED]])
         if not sample.size or sample.min() == sample.max():
             return cls()
         ranks = pd.Series(sample).rank().to_numpy()

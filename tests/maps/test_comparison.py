@@ -32,8 +32,8 @@ def test_agreement_is_that_of_the_brain():
     b[4, 10:14, 10:14] = 0.0  # ties
     a[~brain] = b[~brain] = 100 + generator.uniform(size=(~brain).sum())
     [row] = agreement({"a": a}, {"b": b}, [("a", "b")], brain)
-    sampled = brain[::2, ::2, ::2]
-    expected = scipy.stats.spearmanr(*(np.abs(values[::2, ::2, ::2][sampled]) for values in (a, b)))
+    sampled = brain[::3, ::3, ::3]
+    expected = scipy.stats.spearmanr(*(np.abs(values[::3, ::3, ::3][sampled]) for values in (a, b)))
     assert row["rank_correlation"] == pytest.approx(expected.statistic)
     n_top = int(brain.sum() * TOP_SHARE)
     top = [set(np.argsort(np.abs(values[brain]))[-n_top:]) for values in (a, b)]
