@@ -126,48 +126,47 @@ class _OpenScan:
     ----------
     maps : dict
         Method, or a name of `_null_name` -> (n_slices, 112, 112).
+    pairs : list of tuple
+        Those to compare: every two methods', and each method's with its null map.
     brain : ndarray or None
         bool; the mean scan's if the scan cannot be read, None if neither is known.
     is_readable : bool
     """
 
     maps: dict[str, np.ndarray]
+    pairs: list[tuple[str, str]]
     brain: np.ndarray | None
     is_readable: bool
-
-    @property
-    def pairs(self) -> list[tuple[str, str]]:
-        """The maps to compare: every two methods', and each method's with its null map."""
-        if self.brain is None:
-            return []
-        methods = [name for name in self.maps if name in METHODS]
-        nulls = [(method, _null_name(method)) for method in methods]
-        return [*combinations(methods, 2), *(pair for pair in nulls if pair[1] in self.maps)]
-
-
-def _null_name(method: str) -> str:
-    return f"{NULL} {METHODS[method].null_reference}"
 
 
 def _open_scan(folder: OutputFolder, space: CommonSpace, records: list[MapRecord]) -> _OpenScan:
     maps = {record.method: folder.load_map(record.method, record.subject_id) for record in records}
+    pairs = list(combinations(maps, 2))
     for record in records:
-        name = _null_name(record.method)
-        null = None if name in maps else read_null_map(folder, record)
-        if null is not None:
+        name = _null_name(record)
+        if name not in maps and (null := read_null_map(folder, record)) is not None:
             maps[name] = null
+        if name in maps:
+            pairs.append((record.method, name))
     brain = read_brain(records[0])
     is_readable = brain is not None
     subject_id = records[0].subject_id
     if not is_readable and space.brain is not None and subject_id in space.mirrored:
         brain = space.brain[:, ::-1] if space.mirrored[subject_id] else space.brain
-    return _OpenScan(maps, brain, is_readable)
+    return _OpenScan(maps, pairs, brain, is_readable)
+
+
+def _null_name(record: MapRecord) -> str:
+    """Return a name that the null maps of methods with the same reference share."""
+    return f"{NULL} {record.recipe.settings.get('baseline', 'zero')}"
 
 
 def _compare(scan: _OpenScan, other: _OpenScan | None) -> Iterator[dict]:
     """Yield a row for each pair of a scan's maps; `other` is the scan that chance is measured with."""
+    if scan.brain is None:
+        return
     pairs = scan.pairs
-    values = agreement(scan.maps, scan.maps, pairs, scan.brain) if pairs else []
+    values = agreement(scan.maps, scan.maps, pairs, scan.brain)
     by_chance: dict[tuple[str, str], dict[str, float]] = {}
     if other is not None and other.brain is not None:
         possible = [(a, b) for a, b in pairs if b in other.maps]

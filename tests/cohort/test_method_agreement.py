@@ -11,13 +11,13 @@ import scipy.stats
 from mri_saliency.cohort.common_space import find_common_space
 from mri_saliency.cohort.method_agreement import compare_methods
 from mri_saliency.inputs.loading import load_volume
-from mri_saliency.inputs.preprocessing import brain_mask, unpad
+from mri_saliency.inputs.preprocessing import air_input, brain_mask, unpad
 from mri_saliency.maps.comparison import TOP_SHARE
 from mri_saliency.output.record import in_order
 from mri_saliency.runtime.workers import Workers
 
 from ..conftest import N_SLICES
-from .conftest import COHORT_METHODS, SCANS
+from .conftest import COHORT_METHODS, RECIPE, SCANS
 
 COLUMNS = ["subject_id", "method_a", "method_b"]
 MEASURED = ["rank_correlation", "top_overlap", "rank_correlation_chance", "top_overlap_chance"]
@@ -74,6 +74,25 @@ def test_agreement_table(cohort, compare):
             assert rows.loc[(subject, a, b), MEASURED].tolist() == pytest.approx(expected), (subject, a, b)
     alone = rows.loc[["sub-B", "12", "sub-G"], MEASURED]  # on their grids
     assert alone.iloc[:, :2].notna().all(axis=None) and alone.iloc[:, 2:].isna().all(axis=None)
+
+
+def test_each_method_is_compared_with_the_null_of_its_own_baseline(cohort, compare):
+    records = []
+    baselines = {"integrated_gradients": "background", "deep_lift": "zero", "noise_tunnel_ig": "background"}
+    scan = next(record for record in cohort.records if record.subject_id == "sub-A")
+    network_input = load_volume(Path(scan.source.path), N_SLICES).network_input
+    values = np.random.default_rng(0).standard_normal(network_input.shape).astype(np.float32)
+    for method, baseline in baselines.items():
+        recipe = replace(RECIPE, settings={"baseline": baseline})
+        records.append(replace(scan, method=method, recipe=recipe))
+        cohort.folder.open_map(method, "sub-A", replace=True)
+        np.save(cohort.folder.array(method, "sub-A"), values)
+    table, _ = compare(cohort.folder, records)
+    nulls = {"zero": np.abs(network_input), "background": np.abs(network_input - air_input(network_input))}
+    rows = table[table["method_b"] == "null_map"].set_index("method_a")
+    for method, baseline in baselines.items():
+        maps = (unpad(values), unpad(nulls[baseline]), unpad(brain_mask(network_input)))
+        assert rows.loc[method, MEASURED[:2]].tolist() == pytest.approx(plain_agreement(*maps))
 
 
 def test_chance_is_of_another_subject(cohort, compare):
