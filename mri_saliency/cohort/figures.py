@@ -258,7 +258,7 @@ def _draw_agreement(axes: Axes, agreement: MeanAgreement) -> None:
     axes.figure.colorbar(image, ax=axes, shrink=0.8)
     axes.set_title(
         "Agreement of methods in the brain: rank correlation\n"
-        "of |attribution| (in brackets: of maps of different scans)",
+        "of |attribution| (in brackets: of different subjects' maps)",
         fontsize=10,
     )
 

@@ -14,7 +14,7 @@ TOP_SHARE = 0.01  # of the brain's voxels, whose overlap between two maps is rep
 NULL = "null_map"
 _SAMPLED = (slice(None, None, 3),) * 3  # ranking 20,000 voxels of a brain is right to 0.01, and quick
 MEASURES = ("rank_correlation", "top_overlap")
-CHANCE = "_chance"  # ends a measure's name: the same of maps of two different scans
+CHANCE = "_chance"  # ends a measure's name: the same of the maps of two different subjects
 
 
 def agreement(
@@ -92,7 +92,7 @@ class MeanAgreement:
         A measure of `agreement`: methods and, last, `NULL` if there are such rows, by methods; 1 on the
         diagonal, NaN for a pair without a row.
     chance : DataFrame
-        The same of the maps of different scans.
+        The same of the maps of different subjects.
     """
 
     mean: pd.DataFrame
