@@ -162,6 +162,7 @@ def make_maps(
     queue: WriteQueue,
 ) -> None:
     """Make the maps of each group of scans, method by method; worker processes write them."""
+    from mri_saliency.maps.null_map import contexts_with_nulls
     from mri_saliency.output.resume import Action
 
     for scans in groups:
@@ -176,7 +177,10 @@ def make_maps(
                 n = explainer.scans_at_a_time(method)
                 part, to_make = to_make[:n], to_make[n:]
                 try:
-                    batch = batch or explainer.batch_of(scans, baseline, recipe.target)
+                    if batch is None:
+                        baselines = baseline.of(scans)
+                        batch = explainer.batch_of(scans, baselines, recipe.target)
+                        contexts = contexts_with_nulls(scans, baselines)
                     attributions = explainer.attribute(method, explainer.select(batch, part))
                 except Exception as error:
                     for index in part:

@@ -271,8 +271,8 @@ def _add_methods(group: argparse._ArgumentGroup) -> None:
         "--baseline",
         default="zero",
         help="what integrated_gradients, noise_tunnel_ig and deep_lift compare a scan with: zero; "
-        "background, the scan's own air; hc_mean, the mean input of all the table's HC scans; or "
-        "a file, a scan or a .npy array of the input's shape",
+        "background, the scan's own air; hc_mean, the mean input of all the table's HC scans but the scan's "
+        "own subject's; or a file, a scan or a .npy array of the input's shape",
     )
     group.add_argument("--n_steps", type=int, default=50, help="points on Integrated Gradients' path")
     group.add_argument(

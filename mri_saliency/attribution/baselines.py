@@ -4,18 +4,124 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mri_saliency.errors import UserError, warn
-from mri_saliency.inputs.file_identity import sha256_of_array
+from mri_saliency.inputs.file_identity import sha256_of_array, sha256_of_file
 from mri_saliency.inputs.grid import FIRST_SLICE, INPUT_SIZE
 from mri_saliency.inputs.loading import LoadedScan, UnreadableScan, load_volume
 from mri_saliency.inputs.preprocessing import air_input
 from mri_saliency.inputs.scan_table import Scan
 from mri_saliency.inputs.volume_file import ARRAY_SUFFIX, read_volume
+
+FEW_HEALTHY = 20  # HC scans, below which their mean is a rough control
+
+
+@dataclass(frozen=True)
+class AveragedScan:
+    """An HC scan in the mean: its file, the person, and the file's SHA-256."""
+
+    path: str
+    subject: str
+    sha256: str
+
+
+@dataclass(frozen=True, eq=False)
+class HealthyMean:
+    """The mean of the HC scans, which leaves out the scan that is compared with it.
+
+    A mean of n scans that contains the scan itself shrinks the scan's difference from it by 1/n, for HC
+    alone; another session of the same person does so too.
+
+    Attributes
+    ----------
+    total : ndarray
+        float64 (n_slices, 128, 128): the sum of the scans' network inputs.
+    scans : tuple of AveragedScan
+    first_slice : int
+        ``--first_slice``, with which the scans were prepared.
+    """
+
+    total: np.ndarray
+    scans: tuple[AveragedScan, ...]
+    first_slice: int
+
+    @property
+    def mean(self) -> np.ndarray:
+        """The mean of all scans: float32 (n_slices, 128, 128)."""
+        return (self.total / len(self.scans)).astype(np.float32)
+
+    @cached_property
+    def identity(self) -> str:
+        """The baseline's name, and a hash of the scans and of what is left out for each."""
+        # not of the mean itself, whose last digits depend on the processor
+        parts = [
+            f"{scan.sha256} without {','.join(sorted(left.sha256 for left in self.left_out(scan)))}"
+            for scan in self.scans
+        ]
+        return f"hc_mean {hashlib.sha256(';'.join(sorted(parts)).encode()).hexdigest()}"
+
+    def left_out(self, compared: AveragedScan) -> list[AveragedScan]:
+        """Return the averaged scans of the same subject or the same content as the compared one."""
+        return [
+            scan for scan in self.scans if scan.subject == compared.subject or scan.sha256 == compared.sha256
+        ]
+
+    def without(self, compared: AveragedScan, network_input: np.ndarray) -> np.ndarray:
+        """Return what a scan is compared with: float32 (n_slices, 128, 128), the mean without `left_out`.
+
+        Parameters
+        ----------
+        compared : AveragedScan
+            A scan, averaged or not.
+        network_input : ndarray
+            Its own; other sessions of its subject are loaded.
+
+        Raises
+        ------
+        UserError
+            Another session's file has changed or cannot be read.
+        """
+        left_out = self.left_out(compared)
+        rest = self.total.copy()
+        for scan in left_out:
+            rest -= network_input if scan.sha256 == compared.sha256 else self._load(scan)
+        return (rest / (len(self.scans) - len(left_out))).astype(np.float32)
+
+    def _load(self, scan: AveragedScan) -> np.ndarray:
+        path = Path(scan.path)
+        network_input = load_volume(path, len(self.total), self.first_slice).network_input
+        if sha256_of_file(path) != scan.sha256:
+            raise UserError(f"{path}: has changed since it was averaged for the baseline. Start again.")
+        return network_input
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what, with the file of the mean, restores this object; `from_json` reads it."""
+        return {
+            "identity": self.identity,
+            "mean_sha256": sha256_of_array(self.mean),
+            "first_slice": self.first_slice,
+            "scans": [asdict(scan) for scan in self.scans],
+        }
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any], mean: np.ndarray) -> HealthyMean:
+        """Restore the object to the rounding of `mean`.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            `content` is not from `to_json`, or `mean` is another.
+        """
+        if content["mean_sha256"] != sha256_of_array(mean):
+            raise ValueError("the mean is not of these scans")
+        scans = tuple(AveragedScan(**scan) for scan in content["scans"])
+        return cls(mean.astype(np.float64) * len(scans), scans, content["first_slice"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,22 +133,29 @@ class Baseline:
     identity : str
         Its name, and a hash where the name alone does not determine the values.
     values : ndarray or None
-        float32 (n_slices, 128, 128), for all scans; None: each scan's air.
+        float32 (n_slices, 128, 128), for all scans but those that `healthy` leaves out; None: each
+        scan's air.
+    healthy : HealthyMean or None
+        The scans that `values` averages, if it is their mean.
     """
 
     identity: str
     values: np.ndarray | None
+    healthy: HealthyMean | None = None
 
-    @property
-    def is_mean(self) -> bool:
-        """Whether it is the mean of the HC scans."""
-        return self.identity.startswith("hc_mean ")
-
-    def of(self, inputs: np.ndarray) -> np.ndarray:
-        """Return the baselines of scans (n, n_slices, 128, 128): of each, (n, ...), or of all, (1, ...)."""
-        if self.values is not None:
+    def of(self, scans: Sequence[LoadedScan]) -> np.ndarray:
+        """Return the scans' baselines, float32: of each, (n, n_slices, 128, 128), or of all, (1, ...)."""
+        if self.values is None:
+            return np.stack([air_input(scan.network_input) for scan in scans])
+        identified = [_identified(scan) for scan in scans]
+        if self.healthy is None or not any(map(self.healthy.left_out, identified)):
             return self.values[None]
-        return np.stack([air_input(network_input) for network_input in inputs])
+        return np.stack(
+            [
+                self.healthy.without(scan, loaded.network_input)
+                for scan, loaded in zip(identified, scans, strict=True)
+            ]
+        )
 
 
 def make_baseline(
@@ -71,7 +184,7 @@ def make_baseline(
     Raises
     ------
     UserError
-        No HC scan is readable, or as `load_baseline`.
+        No HC scan is readable, or all are of one subject; or as `load_baseline`.
     """
     if name == "background":
         return Baseline(name, None)
@@ -79,7 +192,8 @@ def make_baseline(
         return Baseline(name, np.zeros((n_slices, INPUT_SIZE, INPUT_SIZE), np.float32))
     if name == "hc_mean":
         print(f"averaging {len(healthy)} HC scans for the baseline", flush=True)
-        return _mean_baseline(load(healthy))
+        mean = _average(load(healthy), first_slice)
+        return Baseline(mean.identity, mean.mean, mean)
     path = Path(name)
     values = load_baseline(path, n_slices, first_slice)
     return Baseline(f"{path.name} {sha256_of_array(values)}", values)
@@ -103,16 +217,32 @@ def load_baseline(path: Path, n_slices: int, first_slice: int = FIRST_SLICE) -> 
     return load_volume(path, n_slices, first_slice).network_input
 
 
-def _mean_baseline(groups: Iterator[list[LoadedScan | UnreadableScan]]) -> Baseline:
-    total, hashes = 0.0, []
+def _average(groups: Iterator[list[LoadedScan | UnreadableScan]], first_slice: int) -> HealthyMean:
+    total, scans = 0.0, []
     for scan in (scan for group in groups for scan in group):
         if isinstance(scan, UnreadableScan):
             warn(f"left out of the baseline: {scan.reason}")
         else:
             total = total + scan.network_input.astype(np.float64)
-            hashes.append(scan.context.source.sha256)
-    if not hashes:
+            scans.append(_identified(scan))
+    if not scans:
         raise UserError("--baseline hc_mean: the table (--csv_path) has no readable HC scan to average.")
-    # identified by its scans: the last digits of the mean depend on the processor
-    identity = hashlib.sha256("".join(sorted(hashes)).encode()).hexdigest()
-    return Baseline(f"hc_mean {identity}", (total / len(hashes)).astype(np.float32))
+    healthy = HealthyMean(total, tuple(scans), first_slice)
+    for scan in scans:
+        if len(healthy.left_out(scan)) == len(scans):
+            raise UserError(
+                f"--baseline hc_mean: expected HC scans of two subjects at least in the table (--csv_path); "
+                f"found {len(scans)} readable, none of which differs from {scan.path} in subject "
+                f"({scan.subject}) and content. Choose another --baseline."
+            )
+    if len(scans) < FEW_HEALTHY:
+        warn(
+            f"--baseline hc_mean: the mean of {len(scans)} HC scans is a rough control; "
+            f"{FEW_HEALTHY} or more are better."
+        )
+    return healthy
+
+
+def _identified(scan: LoadedScan) -> AveragedScan:
+    context = scan.context
+    return AveragedScan(str(context.scan.path), context.scan.subject, context.source.sha256)

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mri_saliency.attribution.baselines import Baseline
 from mri_saliency.attribution.batch import Batch, Settings
 from mri_saliency.attribution.captum_methods import METHOD_FUNCTIONS, baseline_outputs_of, outputs_of
 from mri_saliency.attribution.first_layer import SplitNetwork
@@ -105,11 +104,11 @@ class Explainer:
             batch.targets = self._outputs(batch).argmax(dim=1).tolist()
         return batch
 
-    def batch_of(self, scans: list[LoadedScan], baseline: Baseline, target: int | None) -> Batch:
-        """Return the batch of loaded scans and their baselines; raises as `batch`."""
+    def batch_of(self, scans: list[LoadedScan], baselines: np.ndarray, target: int | None) -> Batch:
+        """Return the batch of loaded scans and of their baselines, from `Baseline.of`; raises as `batch`."""
         inputs = np.stack([scan.network_input for scan in scans])
         scan_ids = [scan.context.source.sha256 for scan in scans]
-        return self.batch(inputs, baseline.of(inputs), scan_ids, target)
+        return self.batch(inputs, baselines, scan_ids, target)
 
     def select(self, batch: Batch, indices: Sequence[int]) -> Batch:
         """Return some of a batch's scans; what all of them need is computed once, for all together."""

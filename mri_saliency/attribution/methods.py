@@ -48,6 +48,11 @@ class Method:
         """Whether the method draws random numbers."""
         return "seed" in self.settings
 
+    @property
+    def null_reference(self) -> str:
+        """What its null map |scan - reference| takes as reference: "baseline", or "zero" without one."""
+        return "baseline" if "baseline" in self.settings else "zero"
+
 
 _CONTRIBUTION = "logit"
 _SLOPE = "logit per unit of intensity"

@@ -1,4 +1,4 @@
-"""The maps that can be compared -> how far methods agree, and the cohort's summary figure."""
+"""The maps that can be compared, and the cohort's summary figure."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from mri_saliency.attribution.methods import METHODS
 from mri_saliency.cohort.figures import cohort_figure
 from mri_saliency.inputs.grid import mixed_directions
 from mri_saliency.inputs.scan_table import ClassNames
-from mri_saliency.maps.comparison import agreement as pairwise_agreement
-from mri_saliency.maps.comparison import agreement_matrix, rank_correlation
+from mri_saliency.maps.comparison import mean_agreement, rank_correlation
 from mri_saliency.maps.figures import DEFAULT_CLASS_NAMES
-from mri_saliency.output.files import write_figure, write_or_remove_table
+from mri_saliency.output.files import write_figure
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord, in_order, statistics_table
-from mri_saliency.runtime.workers import Workers
 
 _NAMED_DUPLICATES = 5  # in the note about them
 
@@ -72,52 +70,23 @@ def mixed_direction_notes(records: list[MapRecord]) -> list[str]:
     return [warning] if warning else []
 
 
-def compare_methods(folder: OutputFolder, records: list[MapRecord], workers: Workers) -> pd.DataFrame:
-    """Write and return the agreement of every scan's maps.
-
-    Returns
-    -------
-    DataFrame
-        One row for each scan and pair of methods: ``subject_id`` and the keys of
-        `mri_saliency.maps.comparison.agreement`. Empty, and without a file, if no scan has two maps.
-    """
-    methods_by_scan: dict[str, list[str]] = {}
-    for record in records:
-        methods_by_scan.setdefault(record.subject_id, []).append(record.method)
-    work = {
-        subject_id: workers.submit(_compare_maps, folder, subject_id, methods)
-        for subject_id, methods in methods_by_scan.items()
-        if len(methods) > 1
-    }
-    table = pd.DataFrame(
-        {"subject_id": subject_id} | row for subject_id, job in work.items() for row in job.result()
-    )
-    write_or_remove_table(folder.agreement, table)
-    return table
-
-
-def _compare_maps(folder: OutputFolder, subject_id: str, methods: list[str]) -> list[dict]:
-    """Return a row for each pair of one scan's maps; runs in a worker."""
-    return pairwise_agreement({method: folder.load_map(method, subject_id) for method in methods})
-
-
 def draw_summary(
     folder: OutputFolder,
     records: list[MapRecord],
     agreement: pd.DataFrame,
     class_names: ClassNames = DEFAULT_CLASS_NAMES,
 ) -> None:
-    """Draw and write the cohort's summary figure; `agreement` as `compare_methods` returns it."""
+    """Draw and write the cohort's summary figure; `agreement` from `compare_methods`."""
     statistics = statistics_table(records)
     statistics["class"] = np.where(statistics["true_label"] == 0, "HC", "TLE")
     methods = [method for method in METHODS if method in set(statistics["method"])]
-    matrix = agreement_matrix(agreement, methods, "rank_correlation")
+    means = mean_agreement(agreement, methods, "rank_correlation")
     strength_with_confidence = {}
     for method in methods:
         rows = statistics[statistics["method"] == method]
         strength_with_confidence[method] = rank_correlation(rows["confidence"], rows["abs_mean"])
     profiles = _mean_profiles(records)
-    figure = cohort_figure(statistics, profiles, matrix, strength_with_confidence, class_names)
+    figure = cohort_figure(statistics, profiles, means, strength_with_confidence, class_names)
     write_figure(folder.summary, figure)
 
 

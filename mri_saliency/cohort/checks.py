@@ -54,7 +54,7 @@ def check_some_maps(
     inputs = np.stack([scan.network_input for scan in scans])
     checked = CheckedScans(
         inputs=inputs,
-        baselines=baseline.of(inputs),
+        baselines=baseline.of(scans),
         scan_ids=[scan.context.source.sha256 for scan in scans],
         targets=plan.recipes[methods[0]].target,
         subject_ids=[scan.context.scan.subject_id for scan in scans],

@@ -93,7 +93,7 @@ def _mean_input(scans: list[tuple[MapRecord, bool]], workers: Workers) -> np.nda
 
     None if none of them can be read.
     """
-    chosen = scans[:: -(-len(scans) // BACKGROUND_SCANS)]  # spread over the cohort
+    chosen = _from_all_groups(scans, BACKGROUND_SCANS)
     work = [(workers.submit(_load_input, record), is_mirrored) for record, is_mirrored in chosen]
     total, count = 0.0, 0
     for loading, is_mirrored in work:
@@ -104,6 +104,18 @@ def _mean_input(scans: list[tuple[MapRecord, bool]], workers: Workers) -> np.nda
         total = total + (network_input[:, ::-1] if is_mirrored else network_input).astype(np.float64)
         count += 1
     return (total / count).astype(np.float32) if count else None
+
+
+def _from_all_groups(scans: list[tuple[MapRecord, bool]], n: int) -> list[tuple[MapRecord, bool]]:
+    """Return `n` scans, as many of each diagnosis as there are, evenly spread over each; all if fewer."""
+    groups: dict[str, list[tuple[MapRecord, bool]]] = {}
+    for scan in scans:
+        groups.setdefault(scan[0].statistics.diagnosis, []).append(scan)
+    chosen = []
+    for place, members in enumerate(sorted(groups.values(), key=len)):  # what a small one lacks, others give
+        share = min(len(members), (n - len(chosen)) // (len(groups) - place))
+        chosen += [members[number * len(members) // share] for number in range(share)]
+    return chosen
 
 
 def _load_input(record: MapRecord) -> np.ndarray:

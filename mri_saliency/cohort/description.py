@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from mri_saliency.cohort.agreement import comparable, compare_methods, draw_summary, mixed_direction_notes
+from mri_saliency.cohort.agreement import comparable, draw_summary, mixed_direction_notes
 from mri_saliency.cohort.alarms import find_alarms, judge_sanity_checks
 from mri_saliency.cohort.atlas import Atlas
 from mri_saliency.cohort.common_space import CommonSpace, find_common_space
 from mri_saliency.cohort.group_maps import write_means
 from mri_saliency.cohort.group_test import ComparisonSettings, GroupComparison, compare_groups
 from mri_saliency.cohort.lateralisation import lateralise
+from mri_saliency.cohort.method_agreement import compare_methods
 from mri_saliency.cohort.method_maps import find_method_maps
 from mri_saliency.cohort.normal_ranges import normal_range_notes
 from mri_saliency.cohort.regions import measure_regions, missing_null_notes
@@ -55,9 +56,9 @@ def describe_cohort(
     """Find what the maps in the folder show together; write its tables, dictionaries and figures."""
     records, notes = comparable(records)
     notes += mixed_direction_notes(records)
-    agreement = compare_methods(folder, records, workers)
-    summary = workers.submit(draw_summary, folder, records, agreement, how.class_names)
     space, space_notes = find_common_space(folder, records, workers, how.class_names)
+    agreement, agreement_notes = compare_methods(folder, records, space, workers)
+    summary = workers.submit(draw_summary, folder, records, agreement, how.class_names)
     groups = _describe_groups(folder, records, space, how, workers)
     regions = lateralisation = None
     if how.atlas is not None:
@@ -69,8 +70,8 @@ def describe_cohort(
     summary.result()
     verdicts = judge_sanity_checks(folder, records)
     alarms = find_alarms(records, verdicts)
-    notes += space_notes + groups.notes
-    for message in (*notes, *alarms):
+    notes += space_notes + agreement_notes
+    for message in (*notes, *groups.notes, *alarms):
         warn(message)
     for table in TABLES:
         write_dictionary(folder, table)

@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mri_saliency.cohort.groups import class_words, diagnosis_words
 from mri_saliency.inputs.scan_table import ClassNames
+from mri_saliency.maps.comparison import NULL, MeanAgreement
 
 DPI = 100
 _CLASS_COLOURS = {"HC": "#3b6ea5", "TLE": "#c2452d"}
@@ -22,12 +23,13 @@ _MAX_JITTERED_POINTS = 80  # more points than this hide the box beneath
 _MAX_REGION_NAME = 40  # characters
 _NULL_MARK = {"s": 22, "marker": "D", "facecolors": "none", "edgecolors": "black", "zorder": 4}
 _MINUS = "\N{MINUS SIGN}"
+_NULL = "|scan \N{MINUS SIGN} reference|"  # what the null map is
 
 
 def cohort_figure(
     statistics: pd.DataFrame,
     profiles: Mapping[tuple[str, str], np.ndarray],
-    agreement: pd.DataFrame,
+    agreement: MeanAgreement,
     correlations: Mapping[str, float],
     class_names: ClassNames,
 ) -> Figure:
@@ -37,11 +39,11 @@ def cohort_figure(
     ----------
     statistics : DataFrame
         A row a map, with `subject_id`, `method`, `class` ("HC" or "TLE"), `abs_mean`, `confidence`,
-        `brain_share`.
+        `brain_share`, `brain_share_null`.
     profiles : mapping
         (method, class) -> float64 (n_slices,), the class's mean share of magnitude by slice.
-    agreement : DataFrame
-        Methods by methods: mean rank correlation of their maps of a scan.
+    agreement : MeanAgreement
+        Rank correlation of the methods' maps of a scan.
     correlations : mapping
         Method -> rank correlation of `confidence` and `abs_mean`; NaN where undefined.
     class_names : ClassNames
@@ -51,7 +53,7 @@ def cohort_figure(
     Figure
         15 x 9.5 inches, not attached to pyplot.
     """
-    methods, words = list(agreement.columns), class_words(class_names)
+    methods, words = list(agreement.mean.columns), class_words(class_names)
     figure = Figure(figsize=(15, 9.5), dpi=DPI)
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, 3)
@@ -173,6 +175,18 @@ def _draw_strength(axes: Axes, statistics: pd.DataFrame, methods: Sequence[str])
 
 def _draw_brain_share(axes: Axes, statistics: pd.DataFrame, methods: Sequence[str]) -> None:
     _draw_box_per_method(axes, statistics, methods, "brain_share")
+    nulls = [statistics.loc[statistics["method"] == name, "brain_share_null"].median() for name in methods]
+    places = np.arange(len(methods))
+    axes.hlines(
+        nulls,
+        places - 0.4,
+        places + 0.4,
+        color="black",
+        linestyle=":",
+        zorder=4,
+        label=f"null map {_NULL}, median",
+    )
+    axes.legend(fontsize=8, loc="lower left")
     axes.set_ylim(0, 1.02)
     axes.set_title("Attribution inside the brain")
     axes.set_ylabel("share of summed |attribution|")
@@ -235,18 +249,31 @@ def _draw_profiles(
     axes.set_ylabel("share of summed |attribution| (%)")
 
 
-def _draw_agreement(axes: Axes, agreement: pd.DataFrame) -> None:
-    values = agreement.to_numpy()
-    image = axes.imshow(values, vmin=-1, vmax=1, cmap="PuOr_r")
+def _draw_agreement(axes: Axes, agreement: MeanAgreement) -> None:
+    names, methods = list(agreement.mean.index), list(agreement.mean.columns)
+    values, chances = (matrix.loc[names].to_numpy() for matrix in (agreement.mean, agreement.chance))
+    image = axes.imshow(values, vmin=-1, vmax=1, cmap="PuOr_r", aspect="auto")
     for row, column in np.ndindex(values.shape):
-        value = values[row, column]
-        text = f"{value:.2f}".replace("-", _MINUS) if np.isfinite(value) else "–"
+        value, chance = values[row, column], chances[row, column]
+        text = _two_digits(value) if np.isfinite(value) else "–"
+        if names[row] != methods[column] and np.isfinite(chance):
+            text += f"\n({_two_digits(chance)})"
         colour = "white" if abs(value) > 0.65 else "black"
-        axes.text(column, row, text, ha="center", va="center", fontsize=9, color=colour)
-    set_method_ticks(axes, list(agreement.columns))
-    axes.set_yticks(range(len(agreement)), [method_label(name) for name in agreement.index], fontsize=9)
+        size = 9 if len(methods) < 6 else 7
+        axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
+    set_method_ticks(axes, methods)
+    labels = ["null map\n" + _NULL if name == NULL else method_label(name) for name in names]
+    axes.set_yticks(range(len(names)), labels, fontsize=8)
     axes.figure.colorbar(image, ax=axes, shrink=0.8)
-    axes.set_title("Agreement of methods\n(mean rank correlation of |attribution|)", fontsize=11)
+    axes.set_title(
+        "Agreement of methods in the brain: rank correlation\n"
+        "of |attribution| (in brackets: of different subjects' maps)",
+        fontsize=10,
+    )
+
+
+def _two_digits(value: float) -> str:
+    return f"{value:.2f}".replace("-", _MINUS)
 
 
 # --- Panels of regions --------------------------------------------------------------------------

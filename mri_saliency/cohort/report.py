@@ -27,7 +27,7 @@ from mri_saliency.cohort.report_data import (
 )
 from mri_saliency.cohort.report_groups import cluster_entries, comparison_entries
 from mri_saliency.inputs.scan_table import ClassNames
-from mri_saliency.maps.comparison import agreement_matrix
+from mri_saliency.maps.comparison import MEASURES, NULL, mean_agreement
 from mri_saliency.maps.figures import DEFAULT_CLASS_NAMES
 from mri_saliency.maps.statistics import MapStatistics
 from mri_saliency.output.files import data_url, read_table, relative_url, write_text
@@ -44,7 +44,7 @@ class Findings:
     records : list of MapRecord
         The maps that are described.
     agreement : DataFrame
-        From `mri_saliency.cohort.agreement.compare_methods`.
+        From `mri_saliency.cohort.method_agreement.compare_methods`.
     groups : GroupComparison
     regions : DataFrame or None
         From `mri_saliency.cohort.regions.measure_regions`; None without an atlas.
@@ -91,7 +91,7 @@ class Report:
     summaries : dict
         (subject, method) -> path of the summary figure.
     agreement : DataFrame
-        A row a subject and pair of methods; may be empty.
+        A row a subject and pair of methods, or of a method and its null map; may be empty.
     regions : DataFrame or None
         The rows of region_statistics.csv with the column ``diagnosis``.
     densest : dict
@@ -194,9 +194,10 @@ def render(report: Report, link: Callable[[Path], str]) -> str:
         clusters=cluster_entries(report.groups.clusters, report.class_names),
         signed_caveat=SIGNED_CAVEAT,
         diagnoses=diagnosis_words({row.diagnosis for row in statistics}, report.class_names),
+        null=NULL,
         agreement={
-            measure: agreement_matrix(report.agreement, methods, measure)
-            for measure in ("rank_correlation", "top_overlap")
+            measure: mean_agreement(report.agreement, methods, measure)
+            for measure in MEASURES
             if len(report.agreement)
         },
         regions=region_means(report.regions, report.densest),

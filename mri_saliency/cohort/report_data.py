@@ -101,6 +101,7 @@ class MapEntry:
     verdict: str  # of completeness; empty for a method that promises no sum
     error: float | None  # of completeness
     brain_share: float | None
+    brain_share_null: float | None
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,7 @@ def scan_entries(records: Sequence[MapRecord], summaries: Mapping[tuple[str, str
                         verdict=row.completeness_verdict or "",
                         error=row.completeness_error,
                         brain_share=row.brain_share,
+                        brain_share_null=row.brain_share_null,
                     )
                     for row in maps
                 ],

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,6 +100,8 @@ class ScanContext:
         Intensities drawn black and white.
     input_warning : str or None
         How the scan differs from the training data, and what was unusual about its voxels.
+    null_shares : mapping
+        The part inside the brain of the scan's null maps, from `mri_saliency.maps.null_map.null_shares`.
     """
 
     scan: Scan
@@ -109,6 +111,7 @@ class ScanContext:
     anatomy: np.ndarray
     window: tuple[float, float]
     input_warning: str | None = None
+    null_shares: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

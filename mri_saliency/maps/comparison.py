@@ -2,64 +2,115 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import combinations
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-TOP_SHARE = 0.01  # of a map's voxels, whose overlap between methods is reported
+TOP_SHARE = 0.01  # of the brain's voxels, whose overlap between two maps is reported
+# In the place of a method: the map |scan - reference|, which knows nothing of the network. Not "null", which
+# pandas and others read as an empty cell.
+NULL = "null_map"
+_SAMPLED = (slice(None, None, 3),) * 3  # ranking 20,000 voxels of a brain is right to 0.01, and quick
+MEASURES = ("rank_correlation", "top_overlap")
+CHANCE = "_chance"  # ends a measure's name: the same of the maps of two different subjects
 
 
-def agreement(maps: dict[str, np.ndarray]) -> list[dict[str, Any]]:
-    """Compare a scan's maps with each other, pair by pair.
+def agreement(
+    maps: Mapping[str, np.ndarray],
+    others: Mapping[str, np.ndarray],
+    pairs: Sequence[tuple[str, str]],
+    brain: np.ndarray,
+) -> list[dict[str, float]]:
+    """Compare maps inside the brain, pair by pair.
 
     Parameters
     ----------
-    maps : dict
-        Method -> (n_slices, height, width), all of one shape.
+    maps, others : mapping
+        Name -> (n_slices, height, width). The first map of a pair is one of `maps`, the second one of
+        `others`, which may be the same.
+    pairs : sequence of tuple
+    brain : ndarray
+        bool, a map's shape.
 
     Returns
     -------
     list of dict
-        A row a pair, ``method_a`` before ``method_b`` in the order of `maps`: ``rank_correlation``,
-        Spearman's of the magnitudes over every second voxel on each axis; ``top_overlap``, the share
-        of the `TOP_SHARE` of voxels with the largest magnitude that the two have in common. NaN for a
-        map that is constant.
+        For each pair ``rank_correlation``, Spearman's of the magnitudes over every third voxel on each
+        axis; and ``top_overlap``, the share of the `TOP_SHARE` of voxels with the largest magnitude that
+        the two have in common. NaN if a map is constant in the brain.
     """
-    magnitudes = {method: np.abs(values) for method, values in maps.items()}
-    samples = {method: values[::2, ::2, ::2].ravel() for method, values in magnitudes.items()}
-    correlations = pd.DataFrame(samples).corr("spearman")
-    n_top = max(1, int(TOP_SHARE * next(iter(maps.values())).size))
-    top_voxels = {
-        method: np.argpartition(values, -n_top, axis=None)[-n_top:] for method, values in magnitudes.items()
-    }
-    rows = []
-    for a, b in combinations(maps, 2):
-        constant = any(magnitudes[method].min() == magnitudes[method].max() for method in (a, b))
-        shared = len(np.intersect1d(top_voxels[a], top_voxels[b], assume_unique=True))
-        rows.append(
-            {
-                "method_a": a,
-                "method_b": b,
-                "rank_correlation": float(correlations.loc[a, b]),
-                "top_overlap": float("nan") if constant else shared / n_top,
-            }
-        )
-    return rows
+    firsts = {name: _RankedMap.of(maps[name], brain) for name in {a for a, _ in pairs}}
+    shared = firsts if maps is others else {}
+    seconds = {name: shared.get(name) or _RankedMap.of(others[name], brain) for name in {b for _, b in pairs}}
+    return [firsts[a].agreement(seconds[b]) for a, b in pairs]
 
 
-def agreement_matrix(rows: pd.DataFrame, methods: Sequence[str], measure: str) -> pd.DataFrame:
-    """Return the mean over scans of a measure of `agreement`.
+@dataclass(frozen=True, eq=False)
+class _RankedMap:
+    """The order of a map's magnitudes in the brain; None where they are all equal.
 
-    Methods by methods; 1 on the diagonal, NaN for a pair without a row.
+    Attributes
+    ----------
+    ranks : ndarray or None
+        float64 (n_sample,), of mean 0 and length 1.
+    top : ndarray or None
+        bool (n_brain,): the `TOP_SHARE` of voxels with the largest magnitude.
     """
-    matrix = pd.DataFrame(np.where(np.eye(len(methods)), 1.0, np.nan), index=methods, columns=methods)
-    means = rows.groupby(["method_a", "method_b"])[measure].mean() if len(rows) else {}
-    for (a, b), mean in means.items():
-        matrix.loc[a, b] = matrix.loc[b, a] = mean
-    return matrix
+
+    ranks: np.ndarray | None = None
+    top: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, values: np.ndarray, brain: np.ndarray) -> _RankedMap:
+        magnitudes = np.abs(values[brain])
+        sample = np.abs(values[_SAMPLED][brain[_SAMPLED]])
+        if not sample.size or sample.min() == sample.max():
+            return cls()
+        ranks = pd.Series(sample).rank().to_numpy()
+        ranks = ranks - ranks.mean()
+        n_top = max(1, int(TOP_SHARE * magnitudes.size))
+        top = np.zeros(magnitudes.shape, bool)
+        top[np.argpartition(magnitudes, -n_top)[-n_top:]] = True
+        return cls(ranks / np.linalg.norm(ranks), top)
+
+    def agreement(self, other: _RankedMap) -> dict[str, float]:
+        if self.ranks is None or other.ranks is None:
+            return dict.fromkeys(MEASURES, float("nan"))
+        values = (self.ranks @ other.ranks, (self.top & other.top).sum() / self.top.sum())
+        return dict(zip(MEASURES, map(float, values), strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class MeanAgreement:
+    """How far methods agree on average over scans.
+
+    Attributes
+    ----------
+    mean : DataFrame
+        A measure of `agreement`: methods and, last, `NULL` if there are such rows, by methods; 1 on the
+        diagonal, NaN for a pair without a row.
+    chance : DataFrame
+        The same of the maps of different subjects.
+    """
+
+    mean: pd.DataFrame
+    chance: pd.DataFrame
+
+
+def mean_agreement(rows: pd.DataFrame, methods: Sequence[str], measure: str) -> MeanAgreement:
+    """Average a measure of method_agreement.csv over scans."""
+    matrices = []
+    for column in (measure, measure + CHANCE):
+        matrix = pd.DataFrame(np.where(np.eye(len(methods)), 1.0, np.nan), index=methods, columns=methods)
+        means = rows.groupby(["method_a", "method_b"])[column].mean() if len(rows) else {}
+        for (a, b), mean in means.items():
+            matrix.loc[b, a] = mean
+            if b != NULL:
+                matrix.loc[a, b] = mean
+        matrices.append(matrix)
+    return MeanAgreement(*matrices)
 
 
 def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mri_saliency.attribution.methods import METHODS
 from mri_saliency.errors import UserError
 
 if TYPE_CHECKING:
@@ -57,6 +58,9 @@ class MapStatistics:
         Why the scan's input looks unlike those that the network was trained on; None if it does not.
     subject : str or None
         The person; None in the records of earlier versions.
+    brain_share_null : float or None
+        `brain_share` of the map |scan - reference|, which knows nothing of the network; the reference is
+        the baseline, or zero for a method without one. None in the records of earlier versions.
     """
 
     method: str
@@ -86,6 +90,7 @@ class MapStatistics:
     seconds: float
     input_warning: str | None = None
     subject: str | None = None
+    brain_share_null: float | None = None
 
     @property
     def predicts_tle(self) -> bool:
@@ -152,6 +157,7 @@ def measure_map(
         seconds=attribution.seconds,
         input_warning=context.input_warning,
         subject=scan.subject,
+        brain_share_null=context.null_shares.get(METHODS[method].null_reference),
     )
 
 
@@ -172,8 +178,6 @@ def map_statistics(values: np.ndarray, brain: np.ndarray) -> dict[str, Any]:
     """
     magnitude = np.abs(values)
     slice_sums = magnitude.sum(axis=(1, 2), dtype=np.float64)
-    total = float(slice_sums.sum())
-    inside = float(magnitude.sum(dtype=np.float64, where=brain))
     return {
         "shape": str(values.shape),
         "mean": float(values.mean(dtype=np.float64)),
@@ -183,9 +187,15 @@ def map_statistics(values: np.ndarray, brain: np.ndarray) -> dict[str, Any]:
         "abs_mean": float(magnitude.mean(dtype=np.float64)),
         "positive_ratio": float((values > 0).mean()),
         "negative_ratio": float((values < 0).mean()),
-        "peak_slice": int(slice_sums.argmax()) if total else None,
-        "brain_share": inside / total if total else None,
+        "peak_slice": int(slice_sums.argmax()) if slice_sums.any() else None,
+        "brain_share": brain_share(magnitude, brain),
     }
+
+
+def brain_share(magnitude: np.ndarray, brain: np.ndarray) -> float | None:
+    """Return the part of a map's summed magnitude inside the brain, bool; None for a map of zeros."""
+    total = float(magnitude.sum(dtype=np.float64))
+    return float(magnitude.sum(dtype=np.float64, where=brain)) / total if total else None
 
 
 def slice_profile(values: np.ndarray) -> np.ndarray:

@@ -45,6 +45,7 @@ group_maps/METHOD/METHOD_...
 report.html               all results
 NAME.csv, NAME.json       a table, and what its columns are
 NAME.png, NAME.npy        figures, mean scans
+baseline_hc_mean.json     the scans in the mean control, which is made without a scan for that scan
 run.json                  command, settings, versions, and the runs before
 
 dataset_description.json describes the folder to BIDS tools; .bidsignore lists what has no name in

@@ -99,7 +99,7 @@ def _telling_sides(prefix: str, what: str, focus: str) -> dict[str, Column]:
 _METHODS = {name: f"{method.question}; in {method.unit}" for name, method in METHODS.items()}
 _SCAN = Column("the scan's name")
 _METHOD = Column("attribution method", levels=_METHODS)
-_COMPARED = Column("the two methods compared", levels=_METHODS)
+_CHANCE = "the same of `method_a`'s map and the next subject's map by `method_b`; empty without such a scan"
 _SIGN = "shares above and below zero"
 
 TABLES: dict[str, dict[str, Column]] = {  # name of the table -> column -> what it is
@@ -144,6 +144,10 @@ TABLES: dict[str, dict[str, Column]] = {  # name of the table -> column -> what 
         "seconds": Column("of the network; a shared pass counts for the first method", "s"),
         "input_warning": Column("how the scan differs from the training data"),
         "subject": Column("the person"),
+        "brain_share_null": Column(
+            "`brain_share` of a map that knows nothing of the network: |scan - baseline|, or |scan| where "
+            "the method has no baseline"
+        ),
     },
     "region_statistics": {
         "subject_id": _SCAN,
@@ -175,10 +179,16 @@ TABLES: dict[str, dict[str, Column]] = {  # name of the table -> column -> what 
     },
     "method_agreement": {
         "subject_id": _SCAN,
-        "method_a": _COMPARED,
-        "method_b": _COMPARED,
-        "rank_correlation": Column("Spearman's, of magnitudes"),
-        "top_overlap": Column("of the top 1% of voxels; 0.01 is chance"),
+        "method_a": Column("a method", levels=_METHODS),
+        "method_b": Column(
+            "another, or `null_map`: |scan - baseline|, which knows nothing of the network, or |scan| where "
+            "`method_a` has no baseline",
+            levels={**_METHODS, "null_map": "|scan - baseline|, or |scan| if method_a has no baseline"},
+        ),
+        "rank_correlation": Column("Spearman's, of magnitudes inside the brain"),
+        "top_overlap": Column("of the top 1% of the brain's voxels"),
+        "rank_correlation_chance": Column(_CHANCE, long_name="rank correlation by chance"),
+        "top_overlap_chance": Column(_CHANCE, long_name="overlap by chance"),
     },
     "map_checks": {
         "fingerprint": Column("of the checked settings"),

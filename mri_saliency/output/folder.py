@@ -31,6 +31,7 @@ class OutputFolder:
         self.failures = root / "failures.csv"
         self.run_record = root / "run.json"
         self.hc_mean = root / "baseline_hc_mean.npy"
+        self.hc_mean_scans = root / "baseline_hc_mean.json"
         self.mean_scan = root / "mean_scan.npy"
         self.agreement = root / "method_agreement.csv"
         self.group_clusters = root / "group_clusters.csv"

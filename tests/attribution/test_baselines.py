@@ -1,20 +1,27 @@
 """Baselines as --baseline asks for them."""
 
 import hashlib
+import json
+import shutil
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
+import captum.attr
 import numpy as np
 import pytest
+import torch
 
-from mri_saliency.attribution.baselines import load_baseline, make_baseline
+from mri_saliency.attribution.baselines import Baseline, HealthyMean, load_baseline, make_baseline
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.file_identity import sha256_of_array, sha256_of_file
 from mri_saliency.inputs.grid import FIRST_SLICE
-from mri_saliency.inputs.loading import UnreadableScan, load_scan, load_volume
+from mri_saliency.inputs.loading import UnreadableScan, load_scan
 from mri_saliency.inputs.preprocessing import air_input
 from mri_saliency.inputs.scan_table import Scan
 
 from ..conftest import N_SLICES, brain, save_scan
+from .conftest import N_STEPS, assert_same_maps, explainer_of, stacked
 
 
 def not_called(_):
@@ -32,61 +39,170 @@ def paths(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def network_inputs(paths):
-    return np.stack([load_volume(path, N_SLICES).network_input for path in paths])
+def scans(paths):
+    return [load(scan_of(path)) for path in paths]
 
 
-def scan_of(path):
-    return Scan(subject_id=path.name, path=path, label=0, diagnosis="HC", sample_idx=0)
+@pytest.fixture(scope="module")
+def network_inputs(scans):
+    return np.stack([scan.network_input for scan in scans])
 
 
-def healthy_scans(paths):
-    """Yield an unreadable scan and the scans at `paths`, in groups of two."""
-    load = partial(load_scan, n_slices=N_SLICES, first_slice=FIRST_SLICE, key_slices=(4,))
-    unreadable = UnreadableScan(scan_of(paths[0].with_name("gone.nii")), "gone.nii: no such file")
-    scans = [unreadable, *(load(scan_of(path)) for path in paths)]
+def scan_of(path, subject="", diagnosis="HC"):
+    label = int(diagnosis != "HC")
+    return Scan(path.name, path, label=label, diagnosis=diagnosis, sample_idx=0, subject=subject)
+
+
+load = partial(load_scan, n_slices=N_SLICES, first_slice=FIRST_SLICE, key_slices=(4,))
+
+
+def healthy_scans(scans):
+    """Yield an unreadable scan and the scans, loaded, in groups of two."""
+    unreadable = UnreadableScan(scan_of(Path("gone.nii")), "gone.nii: no such file")
+    scans = [unreadable, *map(load, scans)]
     for start in range(0, len(scans), 2):
         yield scans[start : start + 2]
 
 
-def test_zero_is_shared_by_all_scans(network_inputs):
+def test_zero_is_shared_by_all_scans(scans):
     baseline = make("zero")
     assert baseline.identity == "zero"
-    values = baseline.of(network_inputs)
+    values = baseline.of(scans)
     assert values.shape == (1, N_SLICES, 128, 128) and values.dtype == np.float32
     assert not values.any()
 
 
-def test_background_is_each_scans_air(network_inputs):
+def test_background_is_each_scans_air(scans, network_inputs):
     baseline = make("background")
     assert (baseline.identity, baseline.values) == ("background", None)
-    values = baseline.of(network_inputs)
+    values = baseline.of(scans)
     assert values.shape == network_inputs.shape and values.dtype == np.float32
     for found, network_input in zip(values, network_inputs, strict=True):
         np.testing.assert_array_equal(found, air_input(network_input))
 
 
-def test_hc_mean_averages_the_readable_scans(paths, network_inputs, capsys):
-    baseline = make("hc_mean", paths, healthy_scans)
+# Four scans: P has two sessions, Q and R one each; the patient S is not averaged.
+SUBJECTS = ("P", "Q", "P", "R")
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    """The healthy scans, and a patient's, loaded."""
+    folder = tmp_path_factory.mktemp("healthy")
+    files = [save_scan(folder / f"{seed}_T1w.nii", brain(seed=seed)) for seed in range(5)]
+    healthy = [load(scan_of(path, subject)) for path, subject in zip(files[:4], SUBJECTS, strict=True)]
+    return healthy, load(scan_of(files[4], "S", "left"))
+
+
+@pytest.fixture(scope="module")
+def hc_mean(cohort):
+    return make("hc_mean", [scan.context.scan for scan in cohort[0]], healthy_scans)
+
+
+def test_hc_mean_averages_the_readable_scans(cohort, capsys):
+    healthy, patient = cohort
+    baseline = make("hc_mean", [scan.context.scan for scan in healthy], healthy_scans)
     printed = capsys.readouterr()
     assert "left out of the baseline: gone.nii: no such file" in printed.err
-    assert printed.out == "averaging 2 HC scans for the baseline\n"
-    np.testing.assert_allclose(baseline.values, network_inputs.mean(0), atol=1e-6)
+    assert "the mean of 4 HC scans is a rough control; 20 or more are better." in printed.err
+    assert printed.out == "averaging 4 HC scans for the baseline\n"
+    mean = np.mean([scan.network_input for scan in healthy], axis=0)
+    np.testing.assert_allclose(baseline.values, mean, atol=1e-6)
     assert baseline.values.dtype == np.float32
-    np.testing.assert_array_equal(baseline.of(network_inputs), baseline.values[None])
-    hashes = "".join(sorted(sha256_of_file(path) for path in paths))
-    assert baseline.identity == f"hc_mean {hashlib.sha256(hashes.encode()).hexdigest()}"
+    np.testing.assert_array_equal(baseline.of([patient, patient]), baseline.values[None])
 
 
-def test_hc_mean_is_identified_by_its_scans_in_any_order(paths):
-    turned = make("hc_mean", paths[::-1], healthy_scans)
-    assert turned.identity == make("hc_mean", paths, healthy_scans).identity
-    assert turned.identity != make("hc_mean", paths[:1], healthy_scans).identity
+def test_hc_mean_leaves_out_the_subject_that_is_compared(cohort, hc_mean):
+    healthy, patient = cohort
+    inputs = np.stack([scan.network_input for scan in healthy]).astype(np.float64)
+    for number, scan in enumerate(healthy):
+        others = [n for n, subject in enumerate(SUBJECTS) if subject != SUBJECTS[number]]
+        [found] = hc_mean.of([scan])
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, inputs[others].mean(0), atol=1e-6)
+    together = hc_mean.of([healthy[3], patient, healthy[0]])
+    assert together.shape == (3, N_SLICES, 128, 128)
+    np.testing.assert_array_equal(together[1], hc_mean.values)
+    np.testing.assert_array_equal(together[[0, 2]], [hc_mean.of([healthy[n]])[0] for n in (3, 0)])
+
+
+def test_a_copy_of_an_averaged_scan_is_compared_without_it(cohort, hc_mean, tmp_path):
+    original = cohort[0][1].context.scan.path
+    copy = load(scan_of(Path(shutil.copy(original, tmp_path / "copy.nii")), "another name"))
+    np.testing.assert_array_equal(hc_mean.of([copy]), hc_mean.of([cohort[0][1]]))
+
+
+@pytest.mark.parametrize("batch_size", [3, 8])
+def test_a_healthy_scans_map_is_captums_from_its_own_baseline(cohort, hc_mean, prepared, batch_size):
+    """In any company, to rounding."""
+    healthy, patient = cohort
+    explainer = explainer_of(prepared, batch_size)
+
+    def maps(*scans):
+        batch = explainer.batch_of(scans, hc_mean.of(scans), 0)
+        part = explainer.select(batch, range(1, len(scans)))
+        return stacked(explainer.attribute("integrated_gradients", part))
+
+    others = np.mean([healthy[n].network_input for n in (1, 3)], axis=0)
+    pairs = ((healthy[0].network_input, others), (patient.network_input, hc_mean.values))
+    expected = [
+        captum.attr.IntegratedGradients(prepared).attribute(
+            torch.from_numpy(scan)[None], torch.from_numpy(baseline)[None], n_steps=N_STEPS
+        )[0]
+        for scan, baseline in pairs
+    ]
+    assert_same_maps(maps(patient, healthy[0], patient), expected)
+    assert_same_maps(maps(healthy[3], patient, healthy[1], healthy[0])[[2, 0]], expected)
+    assert_same_maps(maps(patient, patient), expected[1:])
+
+
+def test_hc_mean_is_identified_by_its_scans_in_any_order(cohort, hc_mean):
+    scans = [scan.context.scan for scan in cohort[0]]
+    assert hc_mean.identity.startswith("hc_mean ") and " " not in hc_mean.identity[8:]
+    assert make("hc_mean", scans[::-1], healthy_scans).identity == hc_mean.identity
+    renamed = [replace(scan, subject=scan.subject * 2) for scan in scans]
+    assert make("hc_mean", renamed, healthy_scans).identity == hc_mean.identity
+    one_more_subject = [replace(scans[0], subject="T"), *scans[1:]]
+    hashes = "".join(sorted(sha256_of_file(scan.path) for scan in scans))
+    identities = {
+        hc_mean.identity,
+        make("hc_mean", scans[:2], healthy_scans).identity,
+        make("hc_mean", one_more_subject, healthy_scans).identity,
+        f"hc_mean {hashlib.sha256(hashes.encode()).hexdigest()}",  # of versions that left nothing out
+    }
+    assert len(identities) == 4
+
+
+def test_hc_mean_is_restored_from_its_files(cohort, hc_mean):
+    content = json.loads(json.dumps(hc_mean.healthy.to_json()))
+    assert content["identity"] == hc_mean.identity
+    restored = HealthyMean.from_json(content, hc_mean.values)
+    again = Baseline(restored.identity, restored.mean, restored)
+    assert again.identity == hc_mean.identity
+    np.testing.assert_allclose(again.of(cohort[0]), hc_mean.of(cohort[0]), atol=1e-6)
+    with pytest.raises(ValueError, match="not of these scans"):
+        HealthyMean.from_json(content, hc_mean.values + 1)
+
+
+def test_hc_mean_without_another_subject_is_an_error(cohort):
+    scans = [cohort[0][number].context.scan for number in (0, 2)]
+    with pytest.raises(UserError, match=r"HC scans of two subjects at least.*found 2 readable.*\(P\)"):
+        make("hc_mean", scans, healthy_scans)
+
+
+def test_another_session_that_has_changed_is_an_error(tmp_path):
+    files = [save_scan(tmp_path / f"{seed}.nii", brain(seed=seed)) for seed in range(3)]
+    scans = [scan_of(path, subject) for path, subject in zip(files, "PPQ", strict=True)]
+    baseline, first = make("hc_mean", scans, healthy_scans), load(scans[0])
+    save_scan(files[1], brain(seed=9))
+    with pytest.raises(UserError, match=r"1\.nii: has changed since it was averaged"):
+        baseline.of([first])
 
 
 def test_hc_mean_without_a_readable_scan_is_an_error(paths):
+    scan = scan_of(paths[0])
     with pytest.raises(UserError, match="no readable HC scan"):
-        make("hc_mean", paths, lambda _: iter([[UnreadableScan(scan_of(paths[0]), "broken")]]))
+        make("hc_mean", [scan], lambda _: iter([[UnreadableScan(scan, "broken")]]))
 
 
 def test_a_file_is_prepared_as_a_scan(paths, network_inputs):

@@ -185,6 +185,7 @@ def report_records(n=6):
                 completeness_verdict=("ok", "check")[i == 2] if complete else None,
                 completeness_error=0.123 if complete else None,
                 sample_idx=i,
+                brain_share_null=0.6 if complete else None,
             )
             records.append(record)
     return records

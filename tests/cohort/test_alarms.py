@@ -45,6 +45,19 @@ def test_alarms(cohort):
     assert alarms[0].startswith("integrated_gradients: in 7 of 7 scans more than 50%") and len(alarms) == 5
 
 
+def test_a_map_with_less_in_the_brain_than_its_null_is_an_alarm():
+    shares = ((0.84, 0.97), (0.80, 0.96), (0.88, 0.97), (None, 0.97), (0.99, 0.97))
+    records = [
+        made_record(f"sub-{i}", brain_share=share, brain_share_null=null, sample_idx=i)
+        for i, (share, null) in enumerate(shares)
+    ]
+    [alarm] = find_alarms(records, {})
+    assert alarm.startswith("saliency: in 2 of 5 scans less of the attribution lies inside the brain")
+    assert "(82%) than of the null map (96%)" in alarm
+    # a null that is mostly outside too is no shortcut, though most of the map lies outside
+    assert find_alarms([made_record(brain_share=0.4, brain_share_null=0.45)], {}) == []
+
+
 @pytest.mark.parametrize(("share", "n"), [(0.49, 1), (0.51, 0), (None, 0)])
 def test_a_map_is_outside_the_brain_if_most_of_it_is(share, n):
     assert len(find_alarms([made_record(brain_share=share)], {})) == n

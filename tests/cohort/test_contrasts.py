@@ -107,7 +107,7 @@ def test_covariates_are_accounted_for_and_useless_ones_dropped():
     [
         ({"site": [0.0] * 8 + [1.0] * 8}, "cannot be told apart"),
         (
-            dict(zip("abcdef", np.random.default_rng(0).standard_normal((6, 16)), strict=True)),
+            dict(zip("abcdefghij", np.random.default_rng(0).standard_normal((10, 16)), strict=True)),
             "too few subjects",
         ),
     ],

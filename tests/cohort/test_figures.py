@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from mri_saliency.cohort.check_figure import check_figure
 from mri_saliency.cohort.figures import cohort_figure, region_figure
 from mri_saliency.inputs.scan_table import ClassNames
+from mri_saliency.maps.comparison import NULL, MeanAgreement
 
 NAMES = ClassNames("CN", "AD")
 
@@ -18,6 +19,13 @@ def legend_of(axes):
 
 def words_of(figure):
     return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def agreement_of(methods):
+    names = [*methods, NULL]
+    values = np.full((len(names), len(methods)), 0.4)
+    mean, chance = (pd.DataFrame(factor * values, names, methods) for factor in (1, 0.25))
+    return MeanAgreement(mean, chance)
 
 
 def drawn(figure):
@@ -38,11 +46,12 @@ def test_cohort_figure_from_one_to_many(n_subjects, n_methods):
             "abs_mean": generator.lognormal(),
             "confidence": generator.uniform(0.5, 1),
             "brain_share": generator.uniform(),
+            "brain_share_null": None if method == "method_0" else 0.5,
         }
         for subject in range(n_subjects)
         for method in methods
     ]
-    agreement = pd.DataFrame(np.eye(n_methods), index=methods, columns=methods)
+    agreement = agreement_of(methods)
     profiles = {(method, name): np.full(115, 1 / 115) for method in methods for name in ("HC", "TLE")}
     correlations = dict.fromkeys(methods, np.nan)
     figure = cohort_figure(pd.DataFrame(rows), profiles, agreement, correlations, ClassNames())
@@ -50,12 +59,20 @@ def test_cohort_figure_from_one_to_many(n_subjects, n_methods):
     title = figure.get_suptitle()
     assert title == f"Attributions of {n_subjects} scans ({-(-n_subjects // 2)} HC, {n_subjects // 2} TLE)"
     assert figure.axes[2].get_title() == "HC against TLE (true class)"
+    # of the null map: a row of numbers with those of chance, and a line at the median of each method
+    agreement_panel, share_panel = figure.axes[4], figure.axes[5]
+    assert len(agreement_panel.texts) == n_methods * (n_methods + 1)
+    assert agreement_panel.texts[-1].get_text() == "0.40\n(0.10)"
+    assert agreement_panel.get_yticklabels()[-1].get_text().startswith("null map")
+    [lines] = share_panel.collections[-1:]
+    heights = [segment[0, 1] for segment in lines.get_segments() if len(segment)]
+    assert [height for height in heights if np.isfinite(height)] == [0.5] * (n_methods - 1)
 
 
 def test_a_cohort_whose_maps_are_all_zero_is_drawn():
-    row = {"class": "HC", "abs_mean": 0.0, "confidence": 1.0, "brain_share": None}
+    row = {"class": "HC", "abs_mean": 0.0, "confidence": 1.0, "brain_share": None, "brain_share_null": None}
     table = pd.DataFrame([row | {"subject_id": name, "method": "saliency"} for name in "abc"])
-    agreement = pd.DataFrame([[np.nan]], index=["saliency"], columns=["saliency"])
+    agreement = MeanAgreement(*2 * [pd.DataFrame([[np.nan]], index=["saliency"], columns=["saliency"])])
     profiles, correlations = {("saliency", "HC"): np.zeros(115)}, {"saliency": np.nan}
     figure = cohort_figure(table, profiles, agreement, correlations, NAMES)
     drawn(figure)

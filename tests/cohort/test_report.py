@@ -17,6 +17,7 @@ from mri_saliency.cohort.lateralisation import lateralisation_table
 from mri_saliency.cohort.regions import densest
 from mri_saliency.cohort.report import Findings, Report, render, write_report
 from mri_saliency.inputs.scan_table import ClassNames
+from mri_saliency.maps.comparison import NULL
 from mri_saliency.output.files import relative_url, write_json, write_picture, write_table
 
 from .conftest import HOSTILE, REPORT_METHODS, SIDED_PAIRS, made_record, report_records, sided_regions
@@ -68,7 +69,9 @@ def region_table():
 
 def agreement_table():
     row = {"subject_id": "sub-001", "method_a": REPORT_METHODS[0], "method_b": REPORT_METHODS[1]}
-    return pd.DataFrame([row | {"rank_correlation": -0.12, "top_overlap": 0.34}])
+    row |= {"rank_correlation": -0.12, "top_overlap": 0.34}
+    row |= {"rank_correlation_chance": -0.56, "top_overlap_chance": np.nan}
+    return pd.DataFrame([row, row | {"method_b": NULL, "rank_correlation": 0.78}])
 
 
 def test_names_cannot_become_markup_and_paths_become_urls(tmp_path):
@@ -100,9 +103,10 @@ def test_every_section_shows_its_numbers(tmp_path):
         *("Hippocampus &lt;L&gt;", '<td class="n">2.50</td>', '<td class="n">−0.25</td>'),
         *('<td class="bad">NO</td>', '<td class="soft">draws nothing</td>'),
         *('src="checks.png"', 'src="regions.png"'),
-        *('<td class="n">−0.12</td>', '<td class="n">0.34</td>'),
+        *('<td class="n">−0.12\n<span class="soft">(−0.56)</span></td>', "null map |scan − reference|"),
+        *('<td class="n">0.34\n<span class="soft">(–)</span></td>', '<td class="n">0.78\n'),
         *("24 maps failed (failures.csv)", "integrated_gradients, saliency</td>"),
-        *("check: off by 12.3%", "70% in brain", "<li>something</li>"),
+        *("check: off by 12.3%", "70% in brain, null 60%", "<li>something</li>"),
     ):
         assert text in page, text
     assert all(f"<td>{i}.nii: is a folder</td>" in page for i in range(12))

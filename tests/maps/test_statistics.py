@@ -21,7 +21,7 @@ COLUMNS = (  # of attribution_statistics.csv, a format that users' notebooks rea
     "method shape mean std min max abs_mean positive_ratio negative_ratio peak_slice brain_share subject_id "
     "true_label diagnosis prediction predicted_label confidence target baseline sample_idx completeness_sum "
     "completeness_expected completeness_error completeness_verdict seconds "
-    "input_warning subject"
+    "input_warning subject brain_share_null"
 ).split()
 LOG_3 = 1.0986122886681098  # the logit of a probability of 0.75
 
@@ -37,11 +37,19 @@ def known():
 
 
 def measured(
-    values, brain, *, logits=(LOG_3,), expected_total=0.0, baseline="zero", warning=None, subject=""
+    values,
+    brain,
+    *,
+    logits=(LOG_3,),
+    expected_total=0.0,
+    baseline="zero",
+    warning=None,
+    subject="",
+    nulls=None,
 ):
     scan = Scan("sub-A", Path("/scans/a.nii"), 1, "left", 5, subject)
     grid = Grid((4, 13, 4), AFFINE, 4, 10, 3)
-    context = ScanContext(scan, None, grid, brain, values[:1], (0.0, 1.0), warning)
+    context = ScanContext(scan, None, grid, brain, values[:1], (0.0, 1.0), warning, nulls or {})
     total = float(values.sum(dtype=np.float64))
     attribution = Attribution(values, total, expected_total, np.array(logits), 0, 1.5)
     return measure_map(attribution, context, "integrated_gradients", baseline)
@@ -104,10 +112,16 @@ def test_a_row_has_the_inputs_warning_and_the_person(known):
     assert (plain.input_warning, plain.subject) == (None, "sub-A")  # each scan its own person
 
 
+def test_a_row_has_its_own_null_maps_share(known):
+    nulls = {"baseline": 0.9, "zero": 0.6}
+    assert measured(*known, nulls=nulls).brain_share_null == 0.9
+    assert measured(*known).brain_share_null is None
+
+
 def test_rows_of_earlier_versions_have_neither_warning_nor_person(known):
     row = measured(*known, warning="its voxels are of 2 mm")
     content = row.to_json()
-    del content["input_warning"], content["subject"]
+    del content["input_warning"], content["subject"], content["brain_share_null"]
     assert MapStatistics.from_json(content) == replace(row, input_warning=None, subject=None)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mri_saliency.attribution.baselines import Baseline
+from mri_saliency.attribution.baselines import AveragedScan, Baseline, HealthyMean
 from mri_saliency.attribution.methods import METHODS
 from mri_saliency.output.bids import scan_uri
 from mri_saliency.output.dictionary import TABLES, write_dictionary
@@ -168,5 +168,9 @@ def test_a_users_own_file_is_kept_and_an_older_runs_replaced(folder, name):
 
 
 def test_the_mean_control_is_written(folder):
-    prepare_folder(folder, Baseline("hc_mean abc", np.array([1.0, 2.0])), folder.root.parent)
+    scans = tuple(AveragedScan(f"/{name}.nii", name, name * 64) for name in "ab")
+    healthy = HealthyMean(np.array([2.0, 4.0]), scans, 10)
+    prepare_folder(folder, Baseline(healthy.identity, healthy.mean, healthy), folder.root.parent)
     assert np.load(folder.hc_mean).tolist() == [1, 2]
+    content = json.loads(folder.hc_mean_scans.read_text())
+    assert HealthyMean.from_json(content, np.load(folder.hc_mean)).scans == scans

@@ -17,7 +17,7 @@ from mri_saliency.cohort.group_test import ComparedContrast, cluster_row
 from mri_saliency.cohort.lateralisation import LEAST_CONTROLS as LEAST_FOR_THRESHOLD
 from mri_saliency.cohort.lateralisation import lateralisation_table
 from mri_saliency.cohort.normal_ranges import LEAST_CONTROLS
-from mri_saliency.maps.comparison import TOP_SHARE
+from mri_saliency.maps.comparison import NULL, TOP_SHARE
 from mri_saliency.maps.statistics import COMPLETENESS_TOLERANCE, LOGIT_ROUNDING, MapStatistics
 from mri_saliency.output.dictionary import TABLES, markdown, write_dictionary
 from mri_saliency.output.files import write_table
@@ -90,7 +90,8 @@ def test_numbers_in_descriptions_are_the_programs():
     ok = TABLES["attribution_statistics"]["completeness_verdict"].levels["ok"]
     assert f"{COMPLETENESS_TOLERANCE:.0%}" in ok and f"{LOGIT_ROUNDING:g} logits" in ok
     overlap = TABLES["method_agreement"]["top_overlap"].description
-    assert f"{TOP_SHARE:.0%}" in overlap and f"{TOP_SHARE:g} is chance" in overlap
+    assert f"{TOP_SHARE:.0%}" in overlap
+    assert NULL in TABLES["method_agreement"]["method_b"].levels
     assert f"below {LEAST_CONTROLS} HC" in TABLES["region_statistics"]["density_z"].description
     threshold = TABLES["lateralisation"]["threshold"].description
     assert f"fewer than {LEAST_FOR_THRESHOLD} of them" in threshold

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import generate_saliency_maps as script
+from mri_saliency.cohort import nulls
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.maps.image import to_nifti, to_scan_grid
@@ -104,8 +105,10 @@ def test_regions_divide_the_maps(cohort):
 
 def test_agreement_table(cohort):
     table = pd.read_csv(cohort.output / "method_agreement.csv")
-    assert list(table.columns) == ["subject_id", "method_a", "method_b", "rank_correlation", "top_overlap"]
-    assert len(table) == 11 and table["rank_correlation"].between(-1, 1).all()
+    measures = ["rank_correlation", "top_overlap", "rank_correlation_chance", "top_overlap_chance"]
+    assert list(table.columns) == ["subject_id", "method_a", "method_b", *measures]
+    assert len(table) == 33 and table["rank_correlation"].between(-1, 1).all()
+    assert (table["method_b"] == "null_map").sum() == 22
 
 
 def test_checks_are_written_for_the_methods_recipes(cohort):
@@ -135,13 +138,18 @@ def test_report_only_describes_again_without_the_network(cohort, tmp_path, monke
     for path in ("report.html", "attribution_summary.png", "method_agreement.csv", "group_maps"):
         shutil.rmtree(copy / path) if path == "group_maps" else (copy / path).unlink()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mri_saliency.cohort.common_space.load_volume", scan_is_gone)
+    for module in ("common_space", "nulls"):
+        monkeypatch.setattr(f"mri_saliency.cohort.{module}.load_volume", scan_is_gone)
+    nulls._load_input.cache_clear()
     options = ["--output_dir", copy, "--report_only", "--workers", 0, "--key_slices", 5]
     covariates = ("--csv_path", str(cohort.table), "--covariates", "age")
     assert script.main([*map(str, options), "--report_embed", *covariates]) == 0
     np.testing.assert_array_equal(nib.load(tested).get_fdata(), before)
     assert "--atlas updates it" in capsys.readouterr().err
+    table = pd.read_csv(copy / "method_agreement.csv")
+    assert set(table["method_b"]) == {"input_x_gradient"} and table["rank_correlation"].notna().all()
     page = (copy / "report.html").read_text()
+    assert "inside the brain of the mean scan" in page
     assert 'src="data:image/png;base64,' in page and 'src="saliency/' not in page
     assert script.main([*map(str, options), "--check_maps"]) == 2
     assert script.main(["--output_dir", str(tmp_path / "absent"), "--report_only"]) == 2

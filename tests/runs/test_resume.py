@@ -80,7 +80,7 @@ def test_a_folder_of_an_earlier_version_is_resumed_without_a_pass(finished_befor
     name = "integrated_gradients/sub-B/sub-B_integrated_gradients_attributions.json"
     old, new = json.loads(before[name]), json.loads((maps / name).read_text())
     assert list(old) == list(new)
-    assert [*old["statistics"], "input_warning", "subject"] == list(new["statistics"])
+    assert [*old["statistics"], "input_warning", "subject", "brain_share_null"] == list(new["statistics"])
     new["statistics"] = {key: new["statistics"][key] for key in old["statistics"]}
     assert set(new["files"]) - set(old["files"]) == {"sub-B_integrated_gradients_slice_0.png"}
     unchanged = set(old) - {"files", "key_slices", "source", "Sources", "SpatialReference"}
@@ -96,7 +96,7 @@ def test_maps_are_those_of_an_earlier_version(maps_only, finished_before, tmp_pa
     assert_same_maps(made, tmp_path / "expected")
     for table in ("attribution_statistics.csv",):
         found, expected = (pd.read_csv(folder / table) for folder in (made, tmp_path / "expected"))
-        assert list(found.columns) == [*expected.columns, "input_warning", "subject"]
+        assert list(found.columns) == [*expected.columns, "input_warning", "subject", "brain_share_null"]
 
 
 def test_a_touched_or_moved_scan_is_the_same_scan(maps_only, finished, no_network):
@@ -140,7 +140,7 @@ def test_other_slices_are_drawn_from_the_arrays(finished, no_network, monkeypatc
 
 def test_maps_made_in_another_way_are_not_overwritten_unasked(maps_only, finished, capsys):
     before = contents(finished.output)
-    assert run(finished, "--noise_std", "0.2", "--baseline", "hc_mean") == 2
+    assert run(finished, "--noise_std", "0.2", "--baseline", "background") == 2
     error = capsys.readouterr().err
     assert "holds 3 maps that were made in another way" in error
     assert "noise_std was 0.1, now 0.2" in error and "--overwrite" in error

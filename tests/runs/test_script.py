@@ -1,10 +1,13 @@
 """The script, run as a user runs it."""
 
+import copy
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import captum.attr
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -16,11 +19,21 @@ import generate_saliency_maps as script
 import run_saliency_generation as runner
 from mri_saliency.attribution.explainer import Explainer
 from mri_saliency.attribution.methods import METHODS
+from mri_saliency.inputs.checkpoint import prepare_for_attribution
 from mri_saliency.inputs.loading import load_volume
-from mri_saliency.inputs.preprocessing import air_input
+from mri_saliency.inputs.preprocessing import air_input, brain_mask
 
-from ..conftest import AFFINE, DIAGNOSIS_COLUMN, FLIPPED, N_SLICES, lively_network, make_run
-from .outputs import array_path, file_names
+from ..conftest import (
+    AFFINE,
+    DIAGNOSIS_COLUMN,
+    FLIPPED,
+    N_SLICES,
+    brain,
+    lively_network,
+    make_run,
+    save_scan,
+)
+from .outputs import are_close, array_path, file_names
 
 SEED_COLUMNS = (
     "method shape mean std min max abs_mean positive_ratio negative_ratio "
@@ -118,7 +131,8 @@ def test_baselines(maps_only, run_folder, network, baseline):
     chosen = {
         "zero": np.zeros_like,
         "background": air_input,
-        "hc_mean": lambda _: (healthy[0] + healthy[1]) / 2,
+        # without the scan itself
+        "hc_mean": lambda scan: np.mean([x for x in healthy if not np.array_equal(x, scan)], axis=0),
         "file": lambda _: healthy[0],
     }
     argument = run_folder.scans[0] if baseline == "file" else baseline
@@ -128,8 +142,47 @@ def test_baselines(maps_only, run_folder, network, baseline):
     for subject, total in baseline_totals(network, run_folder, chosen[baseline]).items():
         assert table.loc[subject, "completeness_expected"] == pytest.approx(total, rel=1e-3, abs=1e-4)
         assert table.loc[subject, "completeness_verdict"] == "ok"
+    for subject, path in zip(SUBJECTS, run_folder.scans, strict=True):
+        scan = load_volume(path, N_SLICES).network_input
+        null = np.abs(scan - chosen[baseline](scan))
+        share = null[brain_mask(scan)].sum() / null.sum() if null.any() else np.nan
+        assert table.loc[subject, "brain_share_null"] == pytest.approx(share, rel=1e-4, nan_ok=True)
     assert (table["baseline"] == Path(argument).name).all()
-    assert (run_folder.output / "baseline_hc_mean.npy").exists() == (baseline == "hc_mean")
+    for ending in ("npy", "json"):
+        assert (run_folder.output / f"baseline_hc_mean.{ending}").exists() == (baseline == "hc_mean")
+
+
+def test_healthy_scans_are_compared_with_other_subjects_in_any_company(maps_only, run_folder, network):
+    """Integrated Gradients from hc_mean, with two sessions of a subject, against Captum's."""
+    second = save_scan(run_folder.scans[0].with_name("mwp1sub-C_ses-01_T1w.nii"), brain(seed=4))
+    rows = [f"scans/{name},{diagnosis},{subject}" for name, diagnosis, subject in (
+        ("TLE/12_1.pkl", "right", "12"),
+        ("mwp1sub-A_ses-01_T1w.nii", "HC", "one person"),
+        ("mwp1sub-B_ses-01_T1w.nii.gz", "HC", "sub-B"),
+        (second.name, "HC", "one person"),
+    )]  # fmt: skip
+    header = f"file,{DIAGNOSIS_COLUMN},sbj_nme"
+    options = ["--methods", "integrated_gradients", "--baseline", "hc_mean", *QUICK, "--no_nifti"]
+    a, b, tle = (load_volume(path, N_SLICES).network_input for path in run_folder.scans)
+    c = load_volume(second, N_SLICES).network_input
+    prepared = prepare_for_attribution(copy.deepcopy(network))
+    expected = {
+        subject: captum.attr.IntegratedGradients(prepared).attribute(
+            torch.from_numpy(scan)[None], torch.from_numpy(baseline)[None], n_steps=4
+        )[0].numpy()
+        for subject, scan, baseline in (
+            ("sub-A", a, b), ("sub-B", b, (a + c) / 2), ("sub-C", c, b), ("12", tle, (a + b + c) / 3),
+        )
+    }  # fmt: skip
+    for order, batch_size in ((1, 25), (-1, 3)):
+        run_folder.table.write_text("\n".join([header, *rows[::order], ""]))
+        run = replace(run_folder, output=run_folder.output.with_name(f"maps_{batch_size}"))
+        assert script.main(run.options(*options, "--batch_size", batch_size)) == 0
+        for subject, values in expected.items():
+            assert are_close(np.load(array_path(run, "integrated_gradients", subject)), values), subject
+    # one healthy person is not enough, and nothing is written then
+    run_folder.table.write_text("\n".join([header, rows[0], rows[1], rows[3], ""]))
+    assert script.main(run_folder.options(*options)) == 2 and not run_folder.output.exists()
 
 
 def test_a_scan_that_is_its_own_baseline_has_an_empty_map(maps_only, run_folder):
@@ -343,7 +396,7 @@ def test_other_peoples_tables_labels_and_words(run_folder):
     assert script.main([*options, "--class_names", "Controls", "Alzheimer"]) == 0
     table = pd.read_csv(run_folder.output / "attribution_statistics.csv")
     assert table["diagnosis"].tolist() == ["HC", "TLE"] and table["true_label"].tolist() == [0, 1]
-    assert table.columns[-2:].tolist() == ["input_warning", "subject"]
+    assert table.columns[-3:].tolist() == ["input_warning", "subject", "brain_share_null"]
     assert table["subject"].tolist() == ["P1", "P2"]
     page = (run_folder.output / "report.html").read_text()
     assert "Alzheimer" in page and "MCI" in page

@@ -1,0 +1,52 @@
+"""A scan and what it is compared with -> a map that knows nothing of the network, and its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mri_saliency.inputs.loading import LoadedScan, ScanContext
+from mri_saliency.maps.statistics import brain_share
+
+
+def null_map(network_input: np.ndarray, baseline: np.ndarray | None) -> np.ndarray:
+    """Return |scan - baseline|, float32 of the input's shape; without baseline |scan|.
+
+    Zero is the scan's mean intensity. The map is large where a scan is unlike its baseline, whatever the
+    network makes of it: what an attribution map has in common with it does not come from the network.
+    """
+    return np.abs(network_input if baseline is None else network_input - baseline)
+
+
+def null_shares(
+    network_input: np.ndarray, baseline: np.ndarray, brain: np.ndarray
+) -> dict[str, float | None]:
+    """Compute the part inside the brain of a scan's null maps, by `Method.null_reference`.
+
+    Parameters
+    ----------
+    network_input, baseline : ndarray
+        float32 (n_slices, 128, 128).
+    brain : ndarray
+        bool, the same shape.
+
+    Returns
+    -------
+    dict
+        "baseline" and "zero" -> as `MapStatistics.brain_share`; None for a scan that is its baseline.
+    """
+    to_zero = brain_share(null_map(network_input, None), brain)
+    if not baseline.any():
+        return {"baseline": to_zero, "zero": to_zero}
+    return {"baseline": brain_share(null_map(network_input, baseline), brain), "zero": to_zero}
+
+
+def contexts_with_nulls(scans: Sequence[LoadedScan], baselines: np.ndarray) -> list[ScanContext]:
+    """Return the scans' contexts with their null maps' numbers; `baselines` is from `Baseline.of`."""
+    baselines = np.broadcast_to(baselines, (len(scans), *baselines.shape[1:]))
+    return [
+        replace(scan.context, null_shares=null_shares(scan.network_input, baseline, scan.context.brain))
+        for scan, baseline in zip(scans, baselines, strict=True)
+    ]
