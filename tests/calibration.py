@@ -37,10 +37,10 @@ SPACE = AnalysisSpace(Grid((24, 8, 24), None, 0, 0, 8), np.ones(SHAPE, bool), sm
 SIZES = ((10, 10), (20, 10), (40, 15), (60, 60))  # HC and TLE, half of these on each side
 SPREADS = (1.0, 1.5, 2.0)
 N_FLIPS = 250
-FOCUS = np.zeros(SHAPE, bool)  # on the left; its mirror image is the right one
-FOCUS[2:6, 4:8, 10:14] = True
-STRENGTH = 5.0  # of an effect: standard errors of the difference of one side's mean from the controls'
-FOREIGN_STRENGTH = 12.0
+LOG_SPREAD = 0.5  # the controls' standard deviation of log-normal maps' logarithms
+FOCI = {"9 x 12 x 12 mm": np.s_[1:7, 2:10, 8:16], "6 x 6 x 6 mm": np.s_[2:6, 4:8, 10:14]}  # on the left
+STRENGTH = 4.0  # of an effect: standard errors of the difference of one side's mean from the controls'
+FOREIGN_EFFECT = 2.0  # of a logarithm: sevenfold
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class Cell:
         "plain"; "covariates": age and site move the maps and differ between the groups; "sessions": every
         second subject has two scans (intraclass correlation 0.8); "foreign side": patients with a focus on
         the left differ there, and errors are counted everywhere else.
-    effect : float
-        In the patients' focus, in standard errors of the difference of a side from the controls.
+    focus : str
+        A name in `FOCI`: where every patient differs, by `STRENGTH`; none without a name.
     """
 
     maps: str
@@ -72,12 +72,13 @@ class Cell:
     n_hc: int
     n_tle: int
     variant: str = "plain"
-    effect: float = 0.0
+    focus: str = ""
 
     def name(self) -> str:
         """Return the cell in words, columns of the table."""
         texture = "smooth" if self.is_smooth else "rough"
-        return f"{self.maps} | {texture} | {self.spread:g} | {self.n_hc}/{self.n_tle} | {self.variant}"
+        what = self.focus or self.variant
+        return f"{self.maps} | {texture} | {self.spread:g} | {self.n_hc}/{self.n_tle} | {what}"
 
 
 def error_cells() -> list[Cell]:
@@ -95,8 +96,8 @@ def error_cells() -> list[Cell]:
 def power_cells() -> list[Cell]:
     """Return the cells in which every patient differs at the focus."""
     return [
-        Cell("log-normal", is_smooth, 1.0, *size, effect=STRENGTH)
-        for is_smooth, size in itertools.product((True, False), SIZES)
+        Cell("log-normal", is_smooth, 1.0, *size, focus=focus)
+        for focus, is_smooth, size in itertools.product(FOCI, (True, False), SIZES)
     ]
 
 
@@ -114,39 +115,45 @@ def simulate(cell: Cell, generator: np.random.Generator) -> Cohort:
     n_left = (cell.n_tle + 1) // 2
     diagnoses = np.repeat(["HC", "left", "right"], [cell.n_hc, n_left, cell.n_tle - n_left]).astype(object)
     is_patient = diagnoses != "HC"
-    fields = _fields(len(diagnoses), cell.is_smooth, generator)
-    spread = np.ones(SHAPE)
-    if cell.maps == "normal":
-        spread[:, :, : int(0.4 * SHAPE[2])] = cell.spread
-    else:
-        spread *= cell.spread
-    fields[is_patient] *= spread.astype(np.float32)
-    unit = np.sqrt(cell.spread**2 / n_left + 1 / cell.n_hc)
-    strengths = {"left": cell.effect, "right": cell.effect}
+    is_signed = cell.maps == "normal"
+    unit = 1.0 if is_signed else LOG_SPREAD
+    fields = np.float32(unit) * _fields(len(diagnoses), cell.is_smooth, generator)
+    spread = np.ones(SHAPE, np.float32)
+    spread[:, :, : SHAPE[2] * 2 // 5 if is_signed else None] = cell.spread
+    fields[is_patient] *= spread
+    error = unit * np.sqrt(cell.spread**2 / n_left + 1 / cell.n_hc)
+    effects = dict.fromkeys(("left", "right"), STRENGTH * error if cell.focus else 0.0)
     if cell.variant == "foreign side":
-        strengths = {"left": FOREIGN_STRENGTH, "right": 0.0}
-    for side, focus in (("left", FOCUS), ("right", FOCUS[:, ::-1])):
-        fields[diagnoses == side] += np.float32(strengths[side] * unit) * focus
+        effects["left"] = FOREIGN_EFFECT
+    for side, focus in zip(effects, _foci(cell), strict=True):
+        fields[diagnoses == side] += np.float32(effects[side]) * focus
 
     covariates = np.empty((len(diagnoses), 0))
     if cell.variant == "covariates":
         age = generator.normal(0, 1, len(diagnoses)) + 0.8 * is_patient
         site = (generator.random(len(diagnoses)) < np.where(is_patient, 0.65, 0.35)).astype(float)
         covariates = np.column_stack([age, site])
-        slopes = _fields(2, True, generator)
+        slopes = unit * _fields(2, True, generator)
         fields += np.tensordot(covariates, slopes, axes=1).astype(np.float32)
     scans = [[index] for index in range(len(diagnoses))]
     if cell.variant == "sessions":
         second = np.arange(0, len(diagnoses), 2)
-        noise = _fields(len(diagnoses) + len(second), cell.is_smooth, generator) * np.float32(0.5)  # 1 : 0.25
+        noise = _fields(len(diagnoses) + len(second), cell.is_smooth, generator)
+        noise *= np.float32(0.5 * unit)  # a quarter of the variance between subjects
         noise[: len(diagnoses)][is_patient] *= cell.spread
         noise[len(diagnoses) :][is_patient[second]] *= cell.spread
         fields = np.concatenate([fields, fields[second]]) + noise
         for place, index in enumerate(second):
             scans[index].append(len(diagnoses) + place)
-    is_signed = cell.maps == "normal"
     maps = fields if is_signed else np.exp(fields)
     return Cohort(maps, Subjects(scans, diagnoses, covariates), is_signed)
+
+
+def _foci(cell: Cell) -> tuple[np.ndarray, np.ndarray]:
+    """Return a cell's focus on the left and on the right: bool (*SHAPE)."""
+    left = np.zeros(SHAPE, bool)
+    left[FOCI[cell.focus or next(iter(FOCI))]] = True
+    return left, left[:, ::-1]
 
 
 def _fields(n: int, is_smooth: bool, generator: np.random.Generator) -> np.ndarray:
@@ -204,30 +211,31 @@ def find_differences_by_labels(cohort: Cohort, generator: np.random.Generator) -
 def count_findings(cell: Cell, seed: int, n_cohorts: int) -> tuple[int, int]:
     """Return in how many cohorts something is found: by this test, and by permuting labels.
 
-    With an effect, where the effect is; without, where none is.
+    With a focus, in the focus; without, where no group differs.
     """
     engine.N_FLIPS = N_FLIPS
-    focus = {"left_minus_HC": FOCUS, "right_minus_HC": FOCUS[:, ::-1], "aligned_minus_HC": FOCUS}
+    left, right = map(_near, _foci(cell))
+    near = {"left_minus_HC": left, "right_minus_HC": right, "aligned_minus_HC": left}
     by_flips = by_labels = 0
     for generator in np.random.default_rng(seed).spawn(n_cohorts):
         cohort = simulate(cell, generator)
         found = find_differences(cohort)
-        if cell.effect:
-            by_flips += any((found[name] & _near(focus[name])).any() for name in found)
-            by_labels += (find_differences_by_labels(cohort, generator) & _near(FOCUS | FOCUS[:, ::-1])).any()
+        if cell.focus:
+            by_flips += any((found[name] & near[name]).any() for name in found)
+            by_labels += bool((find_differences_by_labels(cohort, generator) & (left | right)).any())
         else:
             true = dict.fromkeys(found, np.zeros(SPACE.inside.shape, bool))
             if cell.variant == "foreign side":
-                true |= {name: _near(FOCUS) for name in ("left_minus_HC", "aligned_minus_HC")}
+                true |= {"left_minus_HC": left, "aligned_minus_HC": left}
             by_flips += any((found[name] & ~true[name]).any() for name in found)
             if cell.variant == "plain" and not cohort.is_signed:
-                by_labels += find_differences_by_labels(cohort, generator).any()
+                by_labels += bool(find_differences_by_labels(cohort, generator).any())
     return by_flips, by_labels
 
 
 def _near(region: np.ndarray) -> np.ndarray:
     """Return the coarse points that an effect in a region reaches once it is smoothed: bool."""
-    spread = gaussian_filter(region.astype(float), 6.0 / 2.355 / 1.5) > 1e-4
+    spread = gaussian_filter(region.astype(float), 6.0 / 2.355 / 1.5, truncate=6) > 1e-5
     return spread[::2, ::2, ::2] | spread[1::2, 1::2, 1::2]
 
 
@@ -253,11 +261,11 @@ def print_table(rows: pd.DataFrame, n_cohorts: int, title: str) -> None:
     """Print a Markdown table of shares with their 95 % intervals."""
     n = n_cohorts // 5 * 5
     print(f"\n{title}, {n} cohorts a cell\n")
-    print("maps | texture | spread | HC/TLE | variant | this test (95 % interval) | by labels")
+    print("maps | texture | spread | HC/TLE | cohort | this test (95 % interval) | by labels")
     print("---|---|---|---|---|---|---")
     for row in rows.itertuples():
         low, high = wilson_interval(row.flips, n)
-        has_labels = row.cell.effect or (row.cell.variant == "plain" and row.cell.maps == "log-normal")
+        has_labels = row.cell.focus or (row.cell.variant == "plain" and row.cell.maps == "log-normal")
         labels = f"{row.labels / n:.1%}" if has_labels else "–"
         print(f"{row.cell.name()} | {row.flips / n:.1%} ({low:.1%} to {high:.1%}) | {labels}")
 
