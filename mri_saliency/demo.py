@@ -7,6 +7,7 @@ loss of grey matter in one hippocampus. The files have exactly the form of a rea
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,14 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import torch
+from scipy.ndimage import distance_transform_edt
 from torch import nn
 from torchvision.ops import StochasticDepth
 
 from mri_saliency import __version__
 from mri_saliency.attribution.methods import METHODS
+from mri_saliency.cohort.contrasts import ALIGNED, LEFT, RIGHT
+from mri_saliency.cohort.sign_flip_test import SIGNIFICANT
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.checkpoint import build_network
 from mri_saliency.inputs.loading import load_volume
@@ -33,6 +37,7 @@ from mri_saliency.simulation import AFFINE, GRID_SHAPE, LEAST_GREY_MATTER, N_SLI
 DIAGNOSES = ("HC", "left", "HC", "right")  # repeated over the cohort
 N_SCANS = 20
 
+NEAR_MM = 6.0  # a group difference at most so far from a lesion is the lesion's
 CUBE_MM = 30  # edge of the regions of the demo's atlas other than the hippocampi
 
 
@@ -83,6 +88,7 @@ def run(folder: Path, passed_on: list[str], generate: Callable[[list[str]], int]
     )
     if code in (0, 1):
         report_localisation(folder, OutputFolder(output_dir))
+        report_group_localisation(folder, OutputFolder(output_dir))
     return code
 
 
@@ -265,6 +271,44 @@ def report_localisation(folder: Path, results: OutputFolder) -> None:
         "the brain (1: chance); auc: how well |attribution| tells lesion from other voxels (0.5: chance)"
     )
     print(table.to_string(index=False, float_format="{:.2f}".format))
+
+
+def report_group_localisation(folder: Path, results: OutputFolder) -> None:
+    """Compute how well each method's group tests find the lesions; print it and write demo_groups.csv."""
+    labels = np.asarray(nib.load(folder / "atlas.nii.gz").dataobj)
+    names = pd.read_csv(folder / "atlas.csv").set_index("name")["index"]
+    left, right = (labels == names[f"{side} hippocampus"] for side in ("Left", "Right"))
+    lesions = {LEFT: left, RIGHT: right, ALIGNED: left | right[::-1]}
+    rows = []
+    for method, (contrast, lesion) in itertools.product(METHODS, lesions.items()):
+        path = results.group_map(method, f"{contrast.name}_p_fwe.nii.gz")
+        if path.exists():
+            significant = np.asarray(nib.load(path).dataobj) <= SIGNIFICANT
+            rows.append(
+                {"method": method, "contrast": contrast.name, **group_localisation(significant, lesion)}
+            )
+    if rows:
+        table = pd.DataFrame(rows)
+        write_table(results.root / "demo_groups.csv", table)
+        print(
+            "\nWhere groups differ significantly in |attribution|: share of these voxels up to "
+            f"{NEAR_MM:.0f} mm from\nthe simulated lesions, and share of the lesions that was found"
+        )
+        print(table.to_string(index=False, float_format="{:.2f}".format))
+
+
+def group_localisation(significant: np.ndarray, lesion: np.ndarray) -> dict[str, float]:
+    """Return how much of what is significant lies near a lesion, and how much of the lesion is significant.
+
+    Both bool on the scans' grid; ``near`` is NaN where nothing is significant.
+    """
+    distance_mm = distance_transform_edt(~lesion, sampling=AFFINE[1, 1])
+    near = (distance_mm[significant] <= NEAR_MM).mean() if significant.any() else np.nan
+    return {
+        "n_significant": int(significant.sum()),
+        "near": float(near),
+        "found": float(significant[lesion].mean()),
+    }
 
 
 def _load_lesioned(folder: Path, subject_id: str) -> _Lesioned:

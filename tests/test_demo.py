@@ -62,6 +62,17 @@ def test_training_inputs_are_prepared_as_scans_are(simulator):
     assert not inputs[:, :, :8].any()
 
 
+def test_what_groups_differ_in_is_held_against_the_lesion():
+    lesion = np.zeros((20, 20, 20), bool)
+    lesion[5:7, 5, 5] = True
+    significant = np.zeros_like(lesion)
+    significant[5, 5, 5] = significant[10, 5, 5] = significant[11, 5, 5] = True  # 0, 6 and 7.5 mm away
+    found = demo.group_localisation(significant, lesion)
+    assert found == pytest.approx({"n_significant": 3, "near": 2 / 3, "found": 0.5})
+    nothing = demo.group_localisation(np.zeros_like(lesion), lesion)
+    assert np.isnan(nothing["near"]) and nothing["found"] == 0
+
+
 def test_a_made_demo_is_reused(tmp_path, monkeypatch, capsys):
     recipe = {"version": demo.__version__, "steps": demo.TRAINING_STEPS, "scans": demo.N_SCANS}
     write_json(tmp_path / "demo.json", {"recipe": recipe, "accuracy": 1.0})

@@ -60,6 +60,10 @@ class Atlas:
                 pairs[label] = (label, other) if side == "left" else (other, label)
         return pairs
 
+    def paired_names(self) -> list[tuple[str, str]]:
+        """Return the names (left, right) of the regions that exist on both sides."""
+        return [(self.names[left], self.names[right]) for left, right in dict.fromkeys(self.pairs().values())]
+
     def on_network_grid(self, grid: Grid) -> np.ndarray:
         """Return each voxel's label, by the affines and the nearest neighbour.
 

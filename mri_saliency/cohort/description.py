@@ -9,13 +9,14 @@ import pandas as pd
 from mri_saliency.cohort.agreement import comparable, draw_summary, mixed_direction_notes
 from mri_saliency.cohort.alarms import find_alarms, judge_sanity_checks
 from mri_saliency.cohort.atlas import Atlas
-from mri_saliency.cohort.common_space import CommonSpace, find_common_space
+from mri_saliency.cohort.common_space import find_common_space
 from mri_saliency.cohort.group_maps import write_means
 from mri_saliency.cohort.group_test import ComparisonSettings, GroupComparison, compare_groups
 from mri_saliency.cohort.lateralisation import lateralise
 from mri_saliency.cohort.method_agreement import compare_methods
-from mri_saliency.cohort.method_maps import find_method_maps
+from mri_saliency.cohort.method_maps import MethodMaps, find_method_maps
 from mri_saliency.cohort.normal_ranges import normal_range_notes
+from mri_saliency.cohort.region_test import compare_regions
 from mri_saliency.cohort.regions import measure_regions, missing_null_notes
 from mri_saliency.cohort.report import Findings
 from mri_saliency.errors import warn
@@ -59,11 +60,17 @@ def describe_cohort(
     space, space_notes = find_common_space(folder, records, workers, how.class_names)
     agreement, agreement_notes = compare_methods(folder, records, space, workers)
     summary = workers.submit(draw_summary, folder, records, agreement, how.class_names)
-    groups = _describe_groups(folder, records, space, how, workers)
-    regions = lateralisation = None
+    covariates = None if how.covariates is None else _by_scan(how.covariates, records)
+    settings = ComparisonSettings(how.smooth_mm, covariates, how.atlas)
+    groups = _describe_groups(
+        folder, find_method_maps(folder, records, space, how.key_slices), settings, workers
+    )
+    regions = lateralisation = region_test = None
     if how.atlas is not None:
         regions = measure_regions(folder, records, how.atlas, workers, how.class_names)
         lateralisation, side_notes = lateralise(folder, regions, how.atlas, how.class_names)
+        region_test = compare_regions(regions, how.atlas.paired_names(), covariates)
+        write_or_remove_table(folder.region_test, region_test)
         notes += missing_null_notes(regions) + normal_range_notes(regions, how.class_names) + side_notes
     elif folder.regions.exists():
         notes.append(f"{folder.regions} and what follows from it is from an earlier run; --atlas updates it.")
@@ -77,17 +84,14 @@ def describe_cohort(
         write_dictionary(folder, table)
     return Findings(
         records, agreement, groups, regions, verdicts, alarms, notes, how.class_names,
-        lateralisation=lateralisation,
+        lateralisation=lateralisation, region_test=region_test,
     )  # fmt: skip
 
 
 def _describe_groups(
-    folder: OutputFolder, records: list[MapRecord], space: CommonSpace, how: Description, workers: Workers
+    folder: OutputFolder, maps: list[MethodMaps], settings: ComparisonSettings, workers: Workers
 ) -> GroupComparison:
     """Write the means of all methods' groups, and compare the groups."""
-    covariates = None if how.covariates is None else _by_scan(how.covariates, records)
-    settings = ComparisonSettings(how.smooth_mm, covariates, how.atlas)
-    maps = find_method_maps(folder, records, space, how.key_slices)
     for method_maps in maps:
         folder.open_groups(method_maps.method.name)
     means = [workers.submit(write_means, method_maps) for method_maps in maps]

@@ -46,7 +46,7 @@ def lateralise(
     notes : list of str
         What is missing, and why, for the user.
     """
-    pairs = [(atlas.names[left], atlas.names[right]) for left, right in dict.fromkeys(atlas.pairs().values())]
+    pairs = atlas.paired_names()
     table = lateralisation_table(regions, pairs)
     write_or_remove_table(folder.lateralisation, table)
     if len(table):

@@ -25,7 +25,7 @@ from mri_saliency.cohort.report_data import (
     shares_outside,
     side_entries,
 )
-from mri_saliency.cohort.report_groups import cluster_entries, comparison_entries
+from mri_saliency.cohort.report_groups import cluster_entries, comparison_entries, region_entries
 from mri_saliency.inputs.scan_table import ClassNames
 from mri_saliency.maps.comparison import MEASURES, NULL, mean_agreement
 from mri_saliency.maps.figures import DEFAULT_CLASS_NAMES
@@ -57,6 +57,8 @@ class Findings:
     class_names : ClassNames
     lateralisation : DataFrame or None
         From `mri_saliency.cohort.lateralisation.lateralise`; None without an atlas.
+    region_test : DataFrame or None
+        From `mri_saliency.cohort.region_test.compare_regions`; None without an atlas.
     """
 
     records: list[MapRecord]
@@ -68,6 +70,7 @@ class Findings:
     notes: list[str] = field(default_factory=list)
     class_names: ClassNames = DEFAULT_CLASS_NAMES
     lateralisation: pd.DataFrame | None = None
+    region_test: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +108,8 @@ class Report:
     class_names : ClassNames
     lateralisation : DataFrame or None
         The rows of lateralisation.csv.
+    region_test : DataFrame or None
+        The rows of region_group_test.csv.
     """
 
     run: dict
@@ -122,6 +127,7 @@ class Report:
     embedded: bool = False
     class_names: ClassNames = DEFAULT_CLASS_NAMES
     lateralisation: pd.DataFrame | None = None
+    region_test: pd.DataFrame | None = None
 
 
 def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> None:
@@ -156,6 +162,7 @@ def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> No
         embedded=embed,
         class_names=findings.class_names,
         lateralisation=findings.lateralisation if has_sides else None,
+        region_test=findings.region_test,
     )
     link = data_url if embed else partial(relative_url, folder=folder.root)
     write_text(folder.report, render(report, link))
@@ -191,6 +198,7 @@ def render(report: Report, link: Callable[[Path], str]) -> str:
         failures=failure_entries(report.failures),
         words=class_words(report.class_names),
         comparisons=comparison_entries(report.groups.contrasts, report.class_names),
+        compared_regions=region_entries(report.region_test, report.class_names),
         clusters=cluster_entries(report.groups.clusters, report.class_names),
         signed_caveat=SIGNED_CAVEAT,
         diagnoses=diagnosis_words({row.diagnosis for row in statistics}, report.class_names),

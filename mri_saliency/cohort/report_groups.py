@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
 
 from mri_saliency.cohort.contrasts import CONTRASTS
 from mri_saliency.cohort.group_test import ComparedContrast
+from mri_saliency.cohort.sign_flip_test import SIGNIFICANT
 from mri_saliency.inputs.scan_table import ClassNames
 
 _SHOWN_CLUSTERS = 10  # of each contrast
+_SHOWN_REGIONS = 10  # of each contrast of a method
 
 
 def comparison_entries(contrasts: Sequence[ComparedContrast], names: ClassNames) -> list[dict]:
@@ -48,6 +53,54 @@ def cluster_entries(clusters: Sequence[Mapping], names: ClassNames) -> list[dict
             }
         )
     return [row for rows in shown.values() for row in rows]
+
+
+@dataclass(frozen=True)
+class RegionEntry:
+    """What the comparison of regions showed in one contrast of one method.
+
+    Attributes
+    ----------
+    method, title : str
+    n_patients, n_controls : int
+    n_regions : int
+        That were compared.
+    n_significant : int
+    shown : list of dict
+        The significant rows of region_group_test.csv with the smallest p.
+    smallest_p : float
+    """
+
+    method: str
+    title: str
+    n_patients: int
+    n_controls: int
+    n_regions: int
+    n_significant: int
+    shown: list[dict]
+    smallest_p: float
+
+
+def region_entries(table: pd.DataFrame | None, names: ClassNames) -> list[RegionEntry]:
+    """Return an entry for each method and contrast; `table` has the rows of region_group_test.csv."""
+    if table is None or table.empty:
+        return []
+    entries = []
+    for (method, contrast), rows in table.groupby(["method", "contrast"], sort=False):
+        significant = rows[rows["p"] <= SIGNIFICANT].sort_values("t", key=abs, ascending=False)
+        entries.append(
+            RegionEntry(
+                method=method,
+                title=_contrast_title(contrast, names),
+                n_patients=int(rows["n_patients"].iloc[0]),
+                n_controls=int(rows["n_controls"].iloc[0]),
+                n_regions=len(rows),
+                n_significant=len(significant),
+                shown=significant.head(_SHOWN_REGIONS).to_dict("records"),
+                smallest_p=float(rows["p"].min()),
+            )
+        )
+    return entries
 
 
 def _contrast_title(name: str, names: ClassNames) -> str:

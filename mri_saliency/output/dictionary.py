@@ -100,6 +100,12 @@ _METHODS = {name: f"{method.question}; in {method.unit}" for name, method in MET
 _SCAN = Column("the scan's name")
 _METHOD = Column("attribution method", levels=_METHODS)
 _CHANCE = "the same of `method_a`'s map and the next subject's map by `method_b`; empty without such a scan"
+_CONTRASTS = {
+    "left_minus_HC": "patients with a focus on the left, HC",
+    "right_minus_HC": "patients with a focus on the right, HC",
+    "aligned_minus_HC": "both, right-sided maps mirrored, so that every focus is on the left, HC",
+    "TLE_minus_HC": "all patients, HC",
+}
 _SIGN = "shares above and below zero"
 
 TABLES: dict[str, dict[str, Column]] = {  # name of the table -> column -> what it is
@@ -222,21 +228,23 @@ TABLES: dict[str, dict[str, Column]] = {  # name of the table -> column -> what 
         ),
         "value": Column("the number"),
     },
+    "region_group_test": {
+        "method": _METHOD,
+        "contrast": Column("which groups, as in group_clusters.csv", levels=_CONTRASTS),
+        "region": Column("its name; of mirrored foci, left stands for the side of the focus"),
+        "ratio": Column("of the patients' to the controls' density (geometric means)"),
+        "t": Column("Welch's"),
+        "p": Column("corrected for all regions and contrasts of the method"),
+        "n_patients": Column("subjects", long_name="number of patients"),
+        "n_controls": Column("subjects", long_name="number of controls"),
+    },
     "group_clusters": {
         "method": _METHOD,
         "quantity": Column(
             "what was compared",
             levels={"magnitude": "|attribution|, as a ratio", "signed map": "the map with its signs"},
         ),
-        "contrast": Column(
-            "which groups",
-            levels={
-                "left_minus_HC": "patients with a focus on the left, HC",
-                "right_minus_HC": "patients with a focus on the right, HC",
-                "aligned_minus_HC": "both, right-sided maps mirrored, so that every focus is on the left, HC",
-                "TLE_minus_HC": "all patients, HC",
-            },
-        ),
+        "contrast": Column("which groups", levels=_CONTRASTS),
         "peak_x": Column("the point with the largest |t|", "mm", "x of the peak"),
         "peak_y": Column("the point with the largest |t|", "mm", "y of the peak"),
         "peak_z": Column("the point with the largest |t|", "mm", "z of the peak"),

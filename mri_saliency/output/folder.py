@@ -36,6 +36,7 @@ class OutputFolder:
         self.agreement = root / "method_agreement.csv"
         self.group_clusters = root / "group_clusters.csv"
         self.regions = root / "region_statistics.csv"
+        self.region_test = root / "region_group_test.csv"
         self.region_figure = root / "region_statistics.png"
         self.lateralisation = root / "lateralisation.csv"
         self.lateralisation_figure = root / "lateralisation.png"

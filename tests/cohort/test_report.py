@@ -125,6 +125,18 @@ def test_normal_ranges_are_shown_where_there_are_some(tmp_path):
     assert '<td class="n">100%</td>' in page and "Crawford and Howell" in page
 
 
+def test_regions_that_differ_between_groups_are_listed(tmp_path):
+    row = {"method": "saliency", "contrast": "left_minus_HC", "n_patients": 6, "n_controls": 9}
+    differing = [row | {"region": f"Region {i}", "ratio": 2.5, "t": 19.0 - i, "p": 0.01} for i in range(11)]
+    same = row | {"contrast": "right_minus_HC", "region": "Region 0", "ratio": 1.0, "t": 0.1, "p": 0.9}
+    page = save_page(tmp_path, report_records(), region_test=pd.DataFrame([*differing, same]))
+    page = " ".join(page.split())
+    assert "Region 0 2.50 ×, p 0.010; Region 1 2.50 ×, p 0.010;" in page
+    assert "Region 10" not in page and "; and 1 more" in page and '<td class="n">11</td>' in page
+    assert "none; smallest p 0.900" in page and "focus on the right, minus HC" in page
+    assert "Regions that differ" not in save_page(tmp_path, report_records())
+
+
 def test_lateralisation_compares_with_grey_matter_and_counts_the_pairs(tmp_path):
     table = lateralisation_table(sided_regions(effect=2.0), SIDED_PAIRS)
     figures = {name: tmp_path / f"{name}.png" for name in ("summary", "lateralisation")}

@@ -1,13 +1,10 @@
 """The demo tells the truth that was built into it."""
 
-import nibabel as nib
-import numpy as np
 import pandas as pd
 import pytest
 
 import run_saliency_generation as runner
 from mri_saliency.attribution.sanity_verdicts import areas_between, mean_values, verdicts
-from mri_saliency.cohort.sign_flip_test import SIGNIFICANT
 
 METHODS = ("integrated_gradients", "saliency")
 
@@ -63,18 +60,25 @@ def test_the_hippocampus_tells_the_side_of_every_scan(maps):
     assert 'id="lateralisation"' in page and (maps / "lateralisation.png").stat().st_size > 10_000
 
 
-def test_groups_differ_in_the_hippocampi(demo, maps):
-    method = "integrated_gradients"
-    p = nib.load(maps / f"group_maps/{method}/{method}_TLE_minus_HC_p.nii.gz").get_fdata()
-    atlas = nib.load(demo / "atlas.nii.gz").get_fdata()
-    names = pd.read_csv(demo / "atlas.csv").set_index("name")["index"]
-    hippocampi = [atlas == names[f"{side} hippocampus"] for side in ("Left", "Right")]
-    significant = p <= SIGNIFICANT
-    assert all(significant[hippocampus].any() for hippocampus in hippocampi)
-    near = np.argwhere(hippocampi[0] | hippocampi[1])
-    far_mm = [1.5 * np.linalg.norm(near - voxel, axis=1).min() for voxel in np.argwhere(significant)]
-    # machines round differently, so each trains another network, and 5 % of them may err somewhere
-    assert np.mean(np.array(far_mm) > 10) < 0.1
+def test_groups_differ_in_the_hippocampi(maps):
+    """Of each side. With all foci mirrored to one side, twice the patients show differences elsewhere too."""
+    table = pd.read_csv(maps / "demo_groups.csv").set_index(["method", "contrast"])
+    for side in ("left", "right"):
+        row = table.loc[("integrated_gradients", f"{side}_minus_HC")]
+        # machines round differently, so each trains another network
+        assert row["near"] > 0.85 and row["found"] > 0.8
+    assert table.loc[("integrated_gradients", "aligned_minus_HC"), "found"] > 0.8
+    clusters = pd.read_csv(maps / "group_clusters.csv")
+    clusters = clusters[
+        (clusters["method"] == "integrated_gradients") & (clusters["quantity"] == "magnitude")
+    ]
+    strongest = clusters.groupby("contrast").first()
+    for side, sign in (("left", -1), ("right", 1), ("aligned", -1)):
+        peak = strongest.loc[f"{side}_minus_HC"]
+        assert 10 < sign * peak["peak_x"] < 40 and -50 < peak["peak_y"] < 0
+    regions = pd.read_csv(maps / "region_group_test.csv")
+    regions = regions[regions["method"] == "integrated_gradients"].groupby("contrast").first()
+    assert regions.loc["left_minus_HC", "region"] == "Left hippocampus"
 
 
 def test_the_checks_on_the_demos_network(maps):
