@@ -26,10 +26,10 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter
 
-from mri_saliency.cohort import sign_flip_test as engine
 from mri_saliency.cohort.analysed_maps import AnalysisSpace
 from mri_saliency.cohort.contrasts import Subjects, choose_contrasts, hypothesis
 from mri_saliency.cohort.intervals import wilson_interval
+from mri_saliency.cohort.sign_flip_test import SIGNIFICANT, sign_flip_test
 from mri_saliency.inputs.grid import Grid
 
 SHAPE = (8, 24, 24)
@@ -177,9 +177,9 @@ def find_differences(cohort: Cohort) -> dict[str, np.ndarray]:
             family[contrast.name] = hypothesis(contrast, cohort.subjects, values, mirrored)
         except np.linalg.LinAlgError:  # too few subjects for the covariates: the tool tests nothing
             continue
-    results = engine.sign_flip_test(list(family.values()))
+    results = sign_flip_test(list(family.values()), n_flips=N_FLIPS)
     return {
-        name: (tested.p <= engine.SIGNIFICANT).reshape(SPACE.inside.shape)
+        name: (tested.p <= SIGNIFICANT).reshape(SPACE.inside.shape)
         for name, tested in zip(family, results, strict=True)
     }
 
@@ -205,7 +205,7 @@ def find_differences_by_labels(cohort: Cohort, generator: np.random.Generator) -
     scores = np.abs(case_means - control_means) / np.sqrt(variances)
     largest = scores.max(axis=1)
     p = (largest[:, None] >= scores[0] * (1 - 1e-9)).mean(axis=0)
-    return (p <= engine.SIGNIFICANT).reshape(SPACE.inside.shape)
+    return (p <= SIGNIFICANT).reshape(SPACE.inside.shape)
 
 
 def count_findings(cell: Cell, seed: int, n_cohorts: int) -> tuple[int, int]:
@@ -213,7 +213,6 @@ def count_findings(cell: Cell, seed: int, n_cohorts: int) -> tuple[int, int]:
 
     With a focus, in the focus; without, where no group differs.
     """
-    engine.N_FLIPS = N_FLIPS
     left, right = map(_near, _foci(cell))
     near = {"left_minus_HC": left, "right_minus_HC": right, "aligned_minus_HC": left}
     by_flips = by_labels = 0

@@ -67,7 +67,7 @@ class Tested:
     smallest_possible_p: float
 
 
-def sign_flip_test(family: Sequence[Hypothesis], seed: int = 0) -> list[Tested]:
+def sign_flip_test(family: Sequence[Hypothesis], seed: int = 0, n_flips: int = N_FLIPS) -> list[Tested]:
     """Test the hypotheses of a family together.
 
     The statistic is Welch's t, generalised to a linear model: the least-squares estimate of the contrast,
@@ -83,11 +83,13 @@ def sign_flip_test(family: Sequence[Hypothesis], seed: int = 0) -> list[Tested]:
     ----------
     family : sequence of Hypothesis
     seed : int
-        Seed of the flips. The unflipped residuals count as one of them.
+        Seed of the flips.
+    n_flips : int
+        Random flips; the unflipped residuals count as one more. Fewer where there are not so many.
     """
     if not family:
         return []
-    signs = sign_flips(1 + max(int(hypothesis.subjects.max()) for hypothesis in family), seed)
+    signs = sign_flips(1 + max(int(hypothesis.subjects.max()) for hypothesis in family), n_flips, seed)
     models = [_Model(hypothesis) for hypothesis in family]
     tested = [model.test(signs[:, model.subjects]) for model in models]
     p_of_flips = np.stack([_p_values(largest, largest) for _, _, largest in tested])
@@ -95,16 +97,16 @@ def sign_flip_test(family: Sequence[Hypothesis], seed: int = 0) -> list[Tested]:
     return [_corrected(effect, t, largest, best_p) for effect, t, largest in tested]
 
 
-def sign_flips(n_subjects: int, seed: int) -> np.ndarray:
-    """Return the flips, float32 (n_flips, n_subjects) of 1 and -1; the first flips nothing.
+def sign_flips(n_subjects: int, n_flips: int, seed: int) -> np.ndarray:
+    """Return flips, float32 (n_flips + 1, n_subjects) of 1 and -1; the first flips nothing.
 
-    All of them where there are at most `N_FLIPS`. To flip every subject changes no magnitude of t, so the
+    All flips where there are at most `n_flips`. To flip every subject changes no magnitude of t, so the
     last subject's sign stays then.
     """
-    if 2 ** (n_subjects - 1) <= N_FLIPS:
+    if 2 ** (n_subjects - 1) <= n_flips:
         bits = np.arange(2 ** (n_subjects - 1))[:, None] >> np.arange(n_subjects) & 1
         return (1 - 2 * bits).astype(np.float32)
-    drawn = np.random.default_rng(seed).integers(0, 2, (N_FLIPS, n_subjects)) * 2 - 1
+    drawn = np.random.default_rng(seed).integers(0, 2, (n_flips, n_subjects)) * 2 - 1
     return np.vstack([np.ones(n_subjects), drawn]).astype(np.float32)
 
 

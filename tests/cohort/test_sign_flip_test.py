@@ -86,13 +86,13 @@ def test_p_is_that_of_a_test_written_out():
 
 
 def test_all_flips_of_few_subjects_and_a_sample_of_many():
-    few = sign_flips(6, seed=0)
+    few = sign_flips(6, N_FLIPS, seed=0)
     assert few.shape == (32, 6) and (few[0] == 1).all() and (few[:, -1] == 1).all()
     assert len(np.unique(few, axis=0)) == 32
-    many = sign_flips(40, seed=0)
+    many = sign_flips(40, N_FLIPS, seed=0)
     assert many.shape == (N_FLIPS + 1, 40) and (many[0] == 1).all() and set(np.unique(many)) == {-1, 1}
     assert abs(many[1:].mean()) < 0.02
-    assert not np.array_equal(many, sign_flips(40, seed=1))
+    assert not np.array_equal(many, sign_flips(40, N_FLIPS, seed=1))
 
 
 def test_a_difference_is_found_where_it_is_and_p_is_never_zero(values):
