@@ -278,15 +278,13 @@ def report_group_localisation(folder: Path, results: OutputFolder) -> None:
     labels = np.asarray(nib.load(folder / "atlas.nii.gz").dataobj)
     names = pd.read_csv(folder / "atlas.csv").set_index("name")["index"]
     left, right = (labels == names[f"{side} hippocampus"] for side in ("Left", "Right"))
-    lesions = {LEFT: left, RIGHT: right, ALIGNED: left | right[::-1]}
+    lesions = {LEFT.name: left, RIGHT.name: right, ALIGNED.name: left | right[::-1]}
     rows = []
     for method, (contrast, lesion) in itertools.product(METHODS, lesions.items()):
-        path = results.group_map(method, f"{contrast.name}_p_fwe.nii.gz")
+        path = results.group_map(method, f"{contrast}_p_fwe.nii.gz")
         if path.exists():
             significant = np.asarray(nib.load(path).dataobj) <= SIGNIFICANT
-            rows.append(
-                {"method": method, "contrast": contrast.name, **group_localisation(significant, lesion)}
-            )
+            rows.append({"method": method, "contrast": contrast, **group_localisation(significant, lesion)})
     if rows:
         table = pd.DataFrame(rows)
         write_table(results.root / "demo_groups.csv", table)

@@ -188,27 +188,35 @@ def _compare(maps: MethodMaps, quantity: _Quantity, settings: ComparisonSettings
             p=space.to_voxels(tested.p, points, 1),
             threshold=tested.threshold,
         )
-        n_controls = subjects.count("HC")
-        n_patients = sum(subjects.count(name) for name in contrast.weights if name != "HC")
         summary = ComparedContrast(
             method=maps.method.name,
             quantity=quantity.name,
             contrast=contrast.name,
-            n_patients=n_patients,
-            n_controls=n_controls,
+            n_patients=sum(subjects.count(name) for name in contrast.weights if name != "HC"),
+            n_controls=subjects.count("HC"),
             significant_share=float(np.mean(tested.p <= SIGNIFICANT)),
             smallest_p=float(tested.p.min()),
             smallest_possible_p=tested.smallest_possible_p,
         )
-        found.contrasts.append(summary)
-        found.clusters += _cluster_rows(maps, summary, images, settings.atlas)
-        _write_images(maps, quantity, contrast, summary, images)
-        names = maps.space.class_names
-        title = f"{quantity.name}, {contrast.title.format(hc=names.hc, tle=names.tle)}"
-        picture = _draw(maps, quantity, title, summary, images)
-        path = maps.write_figure(quantity.prefix + contrast.name, picture)
-        found.figures.setdefault(maps.method.name, {})[title] = path
+        found.add(_write(maps, quantity, contrast, summary, images, settings.atlas))
     return found
+
+
+def _write(
+    maps: MethodMaps,
+    quantity: _Quantity,
+    contrast: Contrast,
+    summary: ComparedContrast,
+    images: _Images,
+    atlas: Atlas | None,
+) -> GroupComparison:  # six parameters: what was compared, what was found, and what names its places
+    """Write a contrast's images and figure; return its part of what was found."""
+    names = maps.space.class_names
+    title = f"{quantity.name}, {contrast.title.format(hc=names.hc, tle=names.tle)}"
+    _write_images(maps, quantity, contrast, summary, images)
+    figure = maps.write_figure(quantity.prefix + contrast.name, _draw(maps, quantity, title, summary, images))
+    clusters = _cluster_rows(maps, summary, images, atlas)
+    return GroupComparison([summary], clusters, {maps.method.name: {title: figure}})
 
 
 def _scans_with_covariates(
