@@ -12,7 +12,8 @@ from mri_saliency.cohort.group_test import ComparedContrast
 from mri_saliency.cohort.sign_flip_test import SIGNIFICANT
 from mri_saliency.inputs.scan_table import ClassNames
 
-_SHOWN_CLUSTERS = 10  # of each contrast
+_SHOWN_CLUSTERS = 5  # of each contrast
+_MINUS = "\N{MINUS SIGN}"
 _SHOWN_REGIONS = 10  # of each contrast of a method
 
 
@@ -42,14 +43,16 @@ def cluster_entries(clusters: Sequence[Mapping], names: ClassNames) -> list[dict
             continue
         is_ratio = row["quantity"] == "magnitude"
         prefix = "" if is_ratio else "signed map, "
-        place = [row[f"peak_{axis}"] for axis in "xyz"]
+        peak_mm = [row[f"peak_{axis}"] for axis in "xyz"]
         effect = f"{row['peak_effect']:.2f} ×" if is_ratio else f"{row['peak_effect']:+.2f}"
         of_contrast.append(
             {
                 **row,
                 "title": prefix + _contrast_title(row["contrast"], names),
-                "place": "–" if None in place else ", ".join(f"{mm:.0f}" for mm in place),
-                "effect": effect,
+                "place": "–"
+                if None in peak_mm
+                else ", ".join(f"{mm:.0f}" for mm in peak_mm).replace("-", _MINUS),
+                "effect": effect.replace("-", _MINUS),
             }
         )
     return [row for rows in shown.values() for row in rows]
