@@ -52,22 +52,22 @@ def find_clusters(
     region_at : callable
         Indices of a voxel -> name of its region, or "".
     """
-    from scipy.ndimage import label
+    from scipy import ndimage
 
     voxel_mm3 = None if grid.affine is None else abs(np.linalg.det(grid.input_affine[:3, :3]))
-    clusters = []
+    magnitudes, clusters = np.abs(t), []
     for sign in (1, -1):
-        labels, n = label((p <= SIGNIFICANT) & (sign * t > 0), np.ones((3, 3, 3)))
-        for number in range(1, n + 1):
-            members = labels == number
-            peak = np.unravel_index(np.argmax(np.where(members, np.abs(t), -1)), t.shape)
-            middle = np.add(peak, (BLOCK - 1) / 2)  # a block's voxels are equal, and argmax finds the first
+        labels, n = ndimage.label((p <= SIGNIFICANT) & (sign * t > 0), np.ones((3, 3, 3)))
+        sizes = np.bincount(labels.ravel())[1:]
+        peaks = ndimage.maximum_position(magnitudes, labels, np.arange(1, n + 1))
+        for size, peak in zip(sizes, peaks, strict=True):
+            middle = np.array(peak) // BLOCK * BLOCK + (BLOCK - 1) / 2  # a block's voxels are equal
             peak_mm = None if grid.affine is None else tuple(apply_affine(grid.input_affine, middle).tolist())
             clusters.append(
                 Cluster(
                     peak_mm=peak_mm,
                     region=region_at(peak),
-                    volume_mm3=None if voxel_mm3 is None else float(members.sum() * voxel_mm3),
+                    volume_mm3=None if voxel_mm3 is None else float(size * voxel_mm3),
                     effect=float(effect[peak]),
                     peak_t=float(t[peak]),
                     p=float(p[peak]),

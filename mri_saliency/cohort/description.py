@@ -11,7 +11,7 @@ from mri_saliency.cohort.alarms import find_alarms, judge_sanity_checks
 from mri_saliency.cohort.atlas import Atlas
 from mri_saliency.cohort.common_space import find_common_space
 from mri_saliency.cohort.group_maps import write_means
-from mri_saliency.cohort.group_test import ComparisonSettings, GroupComparison, compare_groups
+from mri_saliency.cohort.group_test import ComparisonSettings, GroupComparison, compare_groups, quantities
 from mri_saliency.cohort.lateralisation import lateralise
 from mri_saliency.cohort.method_agreement import compare_methods
 from mri_saliency.cohort.method_maps import MethodMaps, find_method_maps
@@ -95,10 +95,15 @@ def _describe_groups(
     for method_maps in maps:
         folder.open_groups(method_maps.method.name)
     means = [workers.submit(write_means, method_maps) for method_maps in maps]
-    comparisons = [workers.submit(compare_groups, method_maps, settings) for method_maps in maps]
+    comparisons = [
+        workers.submit(compare_groups, method_maps, quantity, settings)
+        for method_maps in maps
+        for quantity in quantities(method_maps.method)
+    ]
     groups = GroupComparison()
-    for method_maps, figures, comparison in zip(maps, means, comparisons, strict=True):
+    for method_maps, figures in zip(maps, means, strict=True):
         groups.figures[method_maps.method.name] = figures.result()
+    for comparison in comparisons:
         groups.add(comparison.result())
     write_or_remove_table(folder.group_clusters, pd.DataFrame(groups.clusters))
     return groups

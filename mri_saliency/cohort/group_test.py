@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mri_saliency.attribution.methods import Method
 from mri_saliency.cohort.analysed_maps import AnalysisSpace
 from mri_saliency.cohort.atlas import Atlas
 from mri_saliency.cohort.clusters import Cluster, find_clusters
@@ -102,7 +103,7 @@ class GroupComparison:
 
 
 @dataclass(frozen=True)
-class _Quantity:
+class Quantity:
     """What of a map is compared."""
 
     name: str  # as in ComparedContrast
@@ -111,26 +112,43 @@ class _Quantity:
     is_log: bool
 
 
-_MAGNITUDE = _Quantity("magnitude", "", AnalysisSpace.magnitudes, is_log=True)
-_SIGNED = _Quantity("signed map", "signed_", AnalysisSpace.signed, is_log=False)
+MAGNITUDE = Quantity("magnitude", "", AnalysisSpace.magnitudes, is_log=True)
+SIGNED = Quantity("signed map", "signed_", AnalysisSpace.signed, is_log=False)
 
 
 @dataclass(frozen=True, eq=False)
 class _Images:
-    """A contrast at each voxel, (n_slices, height, width), and the magnitude of t that is significant."""
+    """A contrast at each voxel, (n_slices, height, width), and numbers that its images share.
 
-    effect: np.ndarray  # of logarithms, or in units of the median magnitude
+    Attributes
+    ----------
+    effect : ndarray
+        Of logarithms, or in units of the median magnitude.
+    t, p : ndarray
+    effect_scale, t_scale : float
+        Where colours saturate; from the brain alone.
+    threshold : float
+        Magnitude of t that is significant.
+    """
+
+    effect: np.ndarray
     t: np.ndarray
     p: np.ndarray
+    effect_scale: float
+    t_scale: float
     threshold: float
 
 
-def compare_groups(maps: MethodMaps, settings: ComparisonSettings) -> GroupComparison:
-    """Compare the groups of a method's maps, and write what was found.
+def quantities(method: Method) -> list[Quantity]:
+    """Return what of a method's maps is compared, each as a family of its own.
 
-    The magnitudes of all methods are compared: where did the network look? The values of signed methods are
-    compared as well, as a family of their own.
+    The magnitudes of all methods: where did the network look? And the values of signed methods.
     """
+    return [MAGNITUDE, SIGNED] if method.signed else [MAGNITUDE]
+
+
+def compare_groups(maps: MethodMaps, quantity: Quantity, settings: ComparisonSettings) -> GroupComparison:
+    """Compare one quantity of a method's maps between the groups, and write what was found."""
     found = GroupComparison()
     if maps.space.brain is None:
         return found  # the common space has its note
@@ -140,14 +158,6 @@ def compare_groups(maps: MethodMaps, settings: ComparisonSettings) -> GroupCompa
             "--target chooses one."
         )
         return found
-    for quantity in (_MAGNITUDE, _SIGNED) if maps.method.signed else (_MAGNITUDE,):
-        found.add(_compare(maps, quantity, settings))
-    return found
-
-
-def _compare(maps: MethodMaps, quantity: _Quantity, settings: ComparisonSettings) -> GroupComparison:
-    """Compare one quantity of a method's maps between the groups."""
-    found = GroupComparison()
     space = AnalysisSpace(maps.space.grid, maps.space.brain, settings.smooth_mm)
     scans, found.notes = _scans_with_covariates(maps.scans, settings.covariates)
     rows = {scan.subject_id: quantity.of_map(space, maps.open_map(scan)) for scan in scans}
@@ -186,6 +196,8 @@ def _compare(maps: MethodMaps, quantity: _Quantity, settings: ComparisonSettings
             effect=space.to_voxels(tested.effect, points, 0),
             t=space.to_voxels(tested.t, points, 0),
             p=space.to_voxels(tested.p, points, 1),
+            effect_scale=colour_scale(tested.effect),
+            t_scale=colour_scale(tested.t),
             threshold=tested.threshold,
         )
         summary = ComparedContrast(
@@ -204,7 +216,7 @@ def _compare(maps: MethodMaps, quantity: _Quantity, settings: ComparisonSettings
 
 def _write(
     maps: MethodMaps,
-    quantity: _Quantity,
+    quantity: Quantity,
     contrast: Contrast,
     summary: ComparedContrast,
     images: _Images,
@@ -241,7 +253,7 @@ def _cluster_rows(
     def region_at(voxel: tuple[int, ...]) -> str:
         return "" if labels is None else atlas.names.get(int(labels[voxel]), "")
 
-    effect = np.exp(images.effect) if summary.quantity == _MAGNITUDE.name else images.effect
+    effect = np.exp(images.effect) if summary.quantity == MAGNITUDE.name else images.effect
     found = find_clusters(effect, images.t, images.p, grid, region_at)
     return [cluster_row(summary, cluster) for cluster in found]
 
@@ -265,19 +277,19 @@ def cluster_row(summary: ComparedContrast, cluster: Cluster) -> dict:
 
 
 def _write_images(
-    maps: MethodMaps, quantity: _Quantity, contrast: Contrast, summary: ComparedContrast, images: _Images
+    maps: MethodMaps, quantity: Quantity, contrast: Contrast, summary: ComparedContrast, images: _Images
 ) -> None:
     """Write a contrast's images: the effect, t, p, and -log10 p, which is 0 where nothing was tested."""
     name = quantity.prefix + contrast.name
-    what = f"{contrast.name}, {quantity.name}" + (f"; {SIGNED_CAVEAT}" if quantity is _SIGNED else "")
+    what = f"{contrast.name}, {quantity.name}" + (f"; {SIGNED_CAVEAT}" if quantity is SIGNED else "")
     if quantity.is_log:
-        limit = float(np.exp(colour_scale(images.effect))) or 1.0
+        limit = float(np.exp(images.effect_scale))
         maps.write_image(f"{name}_ratio", np.exp(images.effect), f"ratio, {what}", ratio(limit))
     else:
-        meaning = replace(estimate("median magn.", colour_scale(images.effect), signed=True), nearest=True)
+        meaning = replace(estimate("median magn.", images.effect_scale, signed=True), nearest=True)
         maps.write_image(f"{name}_difference", images.effect, f"difference, {what}", meaning)
     freedom = min(summary.n_patients, summary.n_controls) - 1  # at least; Welch's differ between voxels
-    maps.write_image(f"{name}_t", images.t, f"t, {what}", t_score(colour_scale(images.t), freedom))
+    maps.write_image(f"{name}_t", images.t, f"t, {what}", t_score(images.t_scale, freedom))
     maps.write_image(f"{name}_p_fwe", images.p, f"p, family-wise, {what}", p_value(SIGNIFICANT))
     log_p = neg_log10_p(SIGNIFICANT, summary.smallest_possible_p)
     maps.write_image(
@@ -286,18 +298,18 @@ def _write_images(
 
 
 def _draw(
-    maps: MethodMaps, quantity: _Quantity, title: str, summary: ComparedContrast, images: _Images
+    maps: MethodMaps, quantity: Quantity, title: str, summary: ComparedContrast, images: _Images
 ) -> np.ndarray:
     """Draw a contrast: uint8 (height, width, 4), RGBA."""
     share = summary.significant_share
     where = f"in {share:.2%} of the brain" if share else "nowhere"
     subtitle = f"significant {where}: opaque and outlined (p ≤ {SIGNIFICANT} family-wise)"
-    if quantity is _SIGNED:
+    if quantity is SIGNED:
         subtitle += f"; {SIGNED_CAVEAT}"
     names = maps.space.class_names
     title = f"{title}: {summary.n_patients} and {summary.n_controls} subjects"
-    shown = images.effect / np.log(2) if quantity.is_log else images.effect
-    view = maps.view(shown, title, subtitle, colour_scale(shown))
+    unit_of_figure = np.log(2) if quantity.is_log else 1.0
+    view = maps.view(images.effect / unit_of_figure, title, subtitle, images.effect_scale / unit_of_figure)
     unit = f"of {names.tle}'s to {names.hc}'s" if quantity.is_log else "median magnitudes"
     view = replace(view, signed=True, unit=unit)
     significant = maps.shown(images.p) <= SIGNIFICANT

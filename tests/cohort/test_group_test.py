@@ -11,7 +11,13 @@ from PIL import Image
 from mri_saliency.attribution.methods import METHODS
 from mri_saliency.cohort.atlas import Atlas
 from mri_saliency.cohort.common_space import CommonSpace
-from mri_saliency.cohort.group_test import SIGNED_CAVEAT, ComparisonSettings, compare_groups
+from mri_saliency.cohort.group_test import (
+    SIGNED_CAVEAT,
+    ComparisonSettings,
+    GroupComparison,
+    compare_groups,
+    quantities,
+)
 from mri_saliency.cohort.method_maps import MethodMaps
 from mri_saliency.cohort.sign_flip_test import N_FLIPS
 from mri_saliency.inputs.grid import Grid
@@ -57,6 +63,13 @@ def made_maps(root, method="integrated_gradients", diagnoses=DIAGNOSES, effect=4
     return MethodMaps(folder, METHODS[method], scans, space, (4,))
 
 
+def compare(maps, settings):
+    found = GroupComparison()
+    for quantity in quantities(maps.method):
+        found.add(compare_groups(maps, quantity, settings))
+    return found
+
+
 def image(maps, name):
     return nib.load(maps.folder.group_map(maps.method.name, f"{name}.nii.gz"))
 
@@ -71,7 +84,7 @@ def found(maps):
     labels = np.zeros(REAL_SHAPE, np.int32)
     labels[:56, 10:18] = 1
     atlas = Atlas(labels, AFFINE, {1: "Left Side"}, "atlas")
-    return compare_groups(maps, replace(PLAIN, atlas=atlas))
+    return compare(maps, replace(PLAIN, atlas=atlas))
 
 
 def test_each_contrast_is_found_on_its_side_and_nowhere_else(maps, found):
@@ -133,36 +146,36 @@ def test_figures_are_drawn(maps, found):
 
 
 def test_an_unsigned_method_has_one_family(tmp_path):
-    found = compare_groups(made_maps(tmp_path, "saliency"), PLAIN)
+    found = compare(made_maps(tmp_path, "saliency"), PLAIN)
     assert {row.quantity for row in found.contrasts} == {"magnitude"}
 
 
 def test_sessions_count_as_one_subject(tmp_path):
     maps = made_maps(tmp_path, "saliency", effect=1.0)
     scans = [replace(scan, subject=f"{scan.diagnosis}{index % 4}") for index, scan in enumerate(maps.scans)]
-    found = compare_groups(replace(maps, scans=scans), PLAIN)
+    found = compare(replace(maps, scans=scans), PLAIN)
     assert not found.contrasts and "found 4 controls" in found.notes[0]
 
 
 def test_what_cannot_be_tested_has_a_reason(tmp_path):
     maps = made_maps(tmp_path, "saliency")
     toward = [replace(scan, target=scan.true_label) for scan in maps.scans]
-    mixed = compare_groups(replace(maps, scans=toward), PLAIN)
+    mixed = compare(replace(maps, scans=toward), PLAIN)
     assert not mixed.contrasts and "explain different classes" in mixed.notes[0]
-    nowhere = compare_groups(replace(maps, space=replace(maps.space, brain=None)), PLAIN)
+    nowhere = compare(replace(maps, space=replace(maps.space, brain=None)), PLAIN)
     assert not nowhere.contrasts and not nowhere.notes
     zero = maps.folder.array("saliency", "s0")
     np.save(zero, np.zeros_like(np.load(zero)))
-    without = compare_groups(maps, PLAIN)
+    without = compare(maps, PLAIN)
     assert without.contrasts[0].n_controls == 7 and "1 maps are zero in half of the brain" in without.notes[0]
 
 
 def test_covariates_are_looked_up_by_scan(tmp_path):
     maps = made_maps(tmp_path, "saliency")
     age = pd.DataFrame({"age": np.arange(18.0) % 5}, index=[f"s{i}" for i in range(1, 19)])
-    found = compare_groups(maps, replace(PLAIN, covariates=age))
+    found = compare(maps, replace(PLAIN, covariates=age))
     assert found.contrasts[0].n_controls == 7 and "1 scans are not in the table" in found.notes[0]
     together = age.assign(site=[0.0] * 7 + [1.0] * 11)
-    refused = compare_groups(maps, replace(PLAIN, covariates=together))
+    refused = compare(maps, replace(PLAIN, covariates=together))
     assert not refused.contrasts
     assert "left_minus_HC was not tested: the covariates and the diagnosis go together" in refused.notes[1]
