@@ -48,6 +48,11 @@ class Method:
         """Whether the method draws random numbers."""
         return "seed" in self.settings
 
+    @property
+    def from_zero(self) -> bool:
+        """Whether it multiplies by the scan's difference from zero, or noise around it, not `--baseline`."""
+        return self.unit == _CONTRIBUTION and "baseline" not in self.settings
+
 
 _CONTRIBUTION = "logit"
 _SLOPE = "logit per unit of intensity"
@@ -144,7 +149,7 @@ DEFAULT_METHODS = ("integrated_gradients", "saliency", "gradient_shap")
 BASELINES = ("zero", "background", "hc_mean")
 
 # Scans of --check_maps without a number.
-CHECKED_SCANS = 4
+CHECKED_SCANS = 8
 
 # The most volumes in one pass of the network, by device type; --batch_size overrides it.
 BATCH_SIZES = {"cpu": 25, "cuda": 50}

@@ -6,20 +6,21 @@ import pytest
 from PIL import Image
 
 from mri_saliency.cohort.alarms import judge_sanity_checks
-from mri_saliency.cohort.checks import evenly_spread, write_check_results
+from mri_saliency.cohort.checks import evenly_spread, representative, write_check_results
+from mri_saliency.inputs.scan_table import Scan
 from mri_saliency.output.folder import OutputFolder
 
-from .conftest import RECIPE, made_record, passing_checks
+from .conftest import RECIPE, checks_table, made_record
 
 
 def test_results_are_judged_with_their_recipe(tmp_path):
-    folder, table = OutputFolder(tmp_path), passing_checks()
+    folder, table = OutputFolder(tmp_path), checks_table()
     write_check_results(folder, table, {"smooth_grad": RECIPE})
     written = pd.read_csv(folder.checks)
     assert list(written) == ["fingerprint", *table.columns] and len(written) == len(table)
     assert set(written["fingerprint"].dropna()) == {RECIPE.digest()}
     [answers] = judge_sanity_checks(folder, [made_record(method="smooth_grad")]).values()
-    assert set(answers.values()) == {"yes"}
+    assert all(verdict.passed for verdict in answers.values())
     assert np.asarray(Image.open(folder.check_figure)).std() > 10
 
 
@@ -29,3 +30,12 @@ def test_results_are_judged_with_their_recipe(tmp_path):
 )
 def test_scans_are_spread_over_the_cohort(n_items, n, expected):
     assert evenly_spread(range(n_items), n) == expected
+
+
+def test_scans_of_every_diagnosis_are_checked():
+    """Even where the table has them in turn, or one after the other."""
+    for diagnoses in (("HC", "left", "HC", "right") * 6, ("HC",) * 12 + ("left", "right") * 6):
+        scans = [Scan(str(i), None, int(name != "HC"), name, i) for i, name in enumerate(diagnoses)]
+        found = [scan.diagnosis for scan in representative(scans, 8)]
+        assert found == ["HC"] * 4 + ["left"] * 2 + ["right"] * 2
+    assert representative(scans[:3], 8) == scans[:3]

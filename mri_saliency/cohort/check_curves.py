@@ -1,0 +1,61 @@
+"""Deletion and insertion curves in the table of the sanity checks -> one number for each order and scan."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from mri_saliency.attribution.check_table import ANOTHER, MAP, SHARED_ORDERS, SHUFFLED
+
+# Logits: a scan whose logit is nearer to its baseline's is measured in these, not in shares of its change.
+# Shares of a change near zero are noise of any size, and one such scan would decide the mean over scans.
+LEAST_CHANGE = 1.0
+# Shares beyond count as the end of the range. The sum of the voxels for a class alone can be many times
+# the change of the logit, of which those against it take most away again.
+SHARE_RANGE = (-1.0, 2.0)
+
+_CURVE = ["check", "method", "order", "subject_id"]
+
+
+def curve_shares(table: pd.DataFrame) -> pd.Series:
+    """Return the curves as shares of each scan's way from baseline (0) to scan (1).
+
+    The way is the logit's change, but `LEAST_CHANGE` at least. Indexed by check ("deletion",
+    "insertion"), method, order, subject_id and percent, float.
+    """
+    rows = table[table["check"].isin(("deletion", "insertion"))]
+    rows = rows.assign(percent=rows["step"].astype(float))
+    at_scan = rows[(rows["check"] == "deletion") & (rows["percent"] == 0)]
+    ways = at_scan.groupby("subject_id")["value"].first().clip(lower=LEAST_CHANGE)
+    shares = rows.set_index([*_CURVE, "percent"])["value"] / rows["subject_id"].map(ways).to_numpy()
+    return shares.sort_index()
+
+
+def mean_curves(table: pd.DataFrame) -> pd.Series:
+    """Return the means of `curve_shares` over scans, indexed by check, method, order and percent."""
+    return curve_shares(table).groupby([*_CURVE[:3], "percent"]).mean()
+
+
+def evidence_scores(table: pd.DataFrame, method: str) -> pd.DataFrame:
+    """Compute how well orders of voxels find what moves the logit.
+
+    The area under the insertion curve less that under the deletion curve, of shares in `SHARE_RANGE`
+    over the share of voxels. 1 for an order whose first voxels do all that the scan does; for a signed
+    map, up to 3, because voxels against the class come last. An order that finds nothing has about 0.
+
+    Returns
+    -------
+    DataFrame
+        A row for each scan, a column for each order: the method's own `MAP`, `SHUFFLED` and `ANOTHER`,
+        and `SHARED_ORDERS`.
+    """
+    shares = curve_shares(table).clip(*SHARE_RANGE)
+    scores = {}
+    for order in (MAP, SHUFFLED, ANOTHER, *SHARED_ORDERS):
+        curves = shares.xs(
+            (order if order in SHARED_ORDERS else method, order), level=("method", "order")
+        ).unstack("percent")
+        percent = curves.columns.to_numpy()
+        areas = pd.Series(np.trapezoid(curves.to_numpy(), percent / 100, axis=1), curves.index)
+        scores[order] = areas["insertion"] - areas["deletion"]
+    return pd.DataFrame(scores)
