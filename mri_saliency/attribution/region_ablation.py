@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from captum.attr import FeatureAblation
+from torch import Tensor
 
 from mri_saliency.attribution.check_table import ABLATION, DIFFERENCE, MAP, WHOLE, Row
 from mri_saliency.attribution.checked_scans import CheckedMethod, CheckedScans, ExplainedScans
@@ -18,7 +20,8 @@ _FEWEST = 3  # regions that have a rank correlation
 def ablate_regions(scans: ExplainedScans, index: int, labels: np.ndarray) -> dict[int, float]:
     """Replace one region at a time of a scan by its baseline.
 
-    Captum's `FeatureAblation` with the regions as feature mask.
+    Captum's `FeatureAblation`, whose features are the regions: on the voxels, with the regions as mask, it
+    gives the same, but copies whole volumes several times for each region.
 
     Parameters
     ----------
@@ -34,18 +37,22 @@ def ablate_regions(scans: ExplainedScans, index: int, labels: np.ndarray) -> dic
         Label of each region in `labels` -> the scan's logit less the logit without the region.
     """
     explainer, batch = scans.explainer, scans.batch
-    target = batch.targets[index]
-    found, first, features = np.unique(labels, return_index=True, return_inverse=True)
-    mask = torch.from_numpy(features.reshape(labels.shape)).permute(1, 2, 0)[None]  # slices last
-    ablation = FeatureAblation(lambda volumes: explainer.predict(volumes)[:, target])
-    changes = ablation.attribute(
-        batch.inputs[index : index + 1],
-        baselines=batch.baselines.expand_as(batch.inputs)[index : index + 1],
-        feature_mask=mask.to(batch.inputs.device),
+    scan, baseline = batch.inputs[index], batch.baselines.expand_as(batch.inputs)[index]
+    found, features = np.unique(np.append(0, labels), return_inverse=True)  # feature 0 is no region
+    features = torch.from_numpy(features[1:].reshape(labels.shape)).permute(1, 2, 0).to(scan.device)
+
+    def logits_of_regions(shown: Tensor) -> Tensor:
+        """Return the logits (n,) of volumes that show the regions, (n, n_regions), where `shown` is 1."""
+        shown = F.pad(shown, (1, 0), value=1.0).bool()
+        volumes = torch.where(shown[:, features], scan, baseline)  # (n, 128, 128, n_slices)
+        return explainer.predict(volumes)[:, batch.targets[index]]
+
+    changes = FeatureAblation(logits_of_regions).attribute(
+        scan.new_ones(1, len(found) - 1),
+        baselines=0,
         perturbations_per_eval=explainer.settings.batch_size,
-    )  # (1, 128, 128, n_slices), each voxel with its region's change
-    by_region = changes[0].permute(2, 0, 1).flatten()[torch.from_numpy(first).to(changes.device)].tolist()
-    return {int(label): change for label, change in zip(found, by_region, strict=True) if label}
+    )
+    return dict(zip(found[1:].tolist(), changes[0].tolist(), strict=True))
 
 
 def check_regions(

@@ -167,10 +167,10 @@ def _beside_nulls(method: str, maps: Mapping[str, np.ndarray], checked: CheckedS
     for order, others in orders.items():
         both = zip(maps[MAP], others, checked.subject_ids, checked.brains, strict=True)
         for values, other, subject_id, brain in both:
-            yield Row("null", method, subject_id, WHOLE, "brain_share", _brain_share(other, brain), order)
+            yield Row("nulls", method, subject_id, WHOLE, "brain_share", _brain_share(other, brain), order)
             if order != MAP:
                 likeness = similarity(values, other, brain)["absolute"]
-                yield Row("null", method, subject_id, WHOLE, "absolute", likeness, order)
+                yield Row("nulls", method, subject_id, WHOLE, "absolute", likeness, order)
 
 
 def _brain_share(values: np.ndarray, brain: np.ndarray) -> float:

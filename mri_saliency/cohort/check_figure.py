@@ -106,7 +106,7 @@ def _draw_repeats(axes: Axes, table: pd.DataFrame, methods: Sequence[str]) -> No
 
 
 def _draw_brain_shares(axes: Axes, table: pd.DataFrame, methods: Sequence[str]) -> None:
-    rows = table[(table["check"] == "null") & (table["measure"] == "brain_share")]
+    rows = table[(table["check"] == "nulls") & (table["measure"] == "brain_share")]
     means = rows.groupby(["method", "order"])["value"].mean()
     series = {
         ORDER_WORDS[order]: (colour, [means[name, order] for name in methods])

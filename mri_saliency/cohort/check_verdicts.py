@@ -227,7 +227,7 @@ def regions_matter(table: pd.DataFrame, method: str) -> Verdict:
 
 def _why_undefined(rows: pd.DataFrame, last: pd.DataFrame) -> str:
     """Return why the comparison with shuffled weights has no answer; `last` has its rows."""
-    shares = rows[(rows["check"] == "null") & (rows["measure"] == "brain_share")]
+    shares = rows[(rows["check"] == "nulls") & (rows["measure"] == "brain_share")]
     zero = shares[shares["value"].isna()]
     for order, whose in ((MAP, "the map"), (SHUFFLED, "the map of the shuffled network")):
         n = int((zero["order"] == order).sum())

@@ -136,7 +136,7 @@ TABLES: dict[str, dict[str, Column]] = {  # name of the table -> column -> what 
                 "weights": "map compared with that of shuffled weights",
                 "noise": "with that of a noisy scan",
                 "seed": "with that of another seed",
-                "null": "map beside what knows nothing of the network",
+                "nulls": "map beside what knows nothing of the network",
                 "deletion": "voxels replaced by the baseline's",
                 "insertion": "voxels shown on the baseline",
                 "region": "one region replaced by the baseline's voxels",

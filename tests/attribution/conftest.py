@@ -70,6 +70,7 @@ class Linear(torch.nn.Module):
         self.avgpool = nothing
         self.classifier = torch.nn.Linear(weights.numel(), 1, bias=False)
         self.classifier.weight.data = weights.reshape(1, -1)
+        self.requires_grad_(False)  # as a checkpoint's network
 
 
 def checked_scans(inputs, *, targets=0, baselines=None, **regions):

@@ -61,7 +61,7 @@ def test_rows_cover_every_check_method_and_scan(table, prepared):
     assert counts["insertion", "saliency"] == n_steps * N * 3
     assert counts["noise", "saliency"] == counts["seed", "smooth_grad"] == 2 * N
     assert counts["subjects", "saliency"] == 2 * N * (N - 1) / 2
-    assert counts["null", "saliency"] == N * (3 + 2)
+    assert counts["nulls", "saliency"] == N * (3 + 2)
     assert counts["region", ABLATION] == 4 * N
     assert counts["region_ranks", "saliency"] == counts["region_ranks", DIFFERENCE] == N
     assert ("seed", "saliency") not in counts.index
@@ -122,7 +122,7 @@ def test_a_map_of_zeros_has_no_correlation_and_no_share(prepared, checked):
     )
     rows = table[(table["method"] == "zeros") & table["measure"].isin(("signed", "absolute", "partial"))]
     assert rows["value"].isna().all() and set(rows["check"]) == {
-        *("subjects", "weights", "noise", "null", "region_ranks")
+        *("subjects", "weights", "noise", "nulls", "region_ranks")
     }
     shares = table[table["measure"] == "brain_share"].groupby("order")["value"]
     assert shares.count().to_dict() == {DIFFERENCE: 2, MAP: 0, SHUFFLED: 0}

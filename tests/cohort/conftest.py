@@ -225,7 +225,7 @@ def checks_table(method="smooth_grad", *, weights=0.1, noise=0.9, others=0.5, le
             rows += [Row("weights", method, scan, step, name, value) for name in (*both, "partial")]
         rows += [Row(check, method, scan, WHOLE, name, noise) for check in ("noise", "seed") for name in both]
         for order, share in ((MAP, 0.9), (SHUFFLED, 0.6), (DIFFERENCE, 0.8)):
-            rows.append(Row("null", method, scan, WHOLE, "brain_share", share, order))
+            rows.append(Row("nulls", method, scan, WHOLE, "brain_share", share, order))
         for order, level in levels.items():
             name = method if order in (MAP, SHUFFLED, ANOTHER) else order
             level = (np.broadcast_to(level, len(CHECKED)) + (0.0, 0.02, -0.02, 0.01))[index]

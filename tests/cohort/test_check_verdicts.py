@@ -118,7 +118,7 @@ def test_a_network_that_lost_its_gradient_is_no_pass(order, words):
     table = checks_table(weights=0.0)
     undefined = (table["check"] == "weights") & (table["subject_id"] == "a")
     if order:
-        undefined |= (table["check"] == "null") & (table["order"] == order) & (table["subject_id"] == "a")
+        undefined |= (table["check"] == "nulls") & (table["order"] == order) & (table["subject_id"] == "a")
     table.loc[undefined, "value"] = np.nan
     assert judged(table)[WEIGHTS] == Verdict(None, words)
 
@@ -144,7 +144,7 @@ def test_without_an_atlas_regions_are_not_judged():
 
 def test_a_table_of_an_earlier_version_has_no_verdict():
     table = checks_table().drop(columns="order")
-    answers = judged(table[~table["check"].isin(("null", "region", "region_ranks"))])
+    answers = judged(table[~table["check"].isin(("nulls", "region", "region_ranks"))])
     assert set(answers.values()) == {Verdict(None, "made by an earlier version; run --check_maps again")}
 
 
