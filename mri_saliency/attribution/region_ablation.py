@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from captum.attr import FeatureAblation
 from torch import Tensor
 
-from mri_saliency.attribution.check_table import ABLATION, DIFFERENCE, MAP, WHOLE, Row
+from mri_saliency.attribution.check_table import ABLATION, DIFFERENCE, WHOLE, Row
 from mri_saliency.attribution.checked_scans import CheckedMethod, CheckedScans, ExplainedScans
 
 _FEWEST = 3  # regions that have a rank correlation
@@ -59,32 +59,41 @@ def check_regions(
     scans: ExplainedScans,
     checked: CheckedScans,
     methods: Mapping[str, CheckedMethod],
-    maps: Mapping[str, np.ndarray],
+    maps: Mapping[tuple[str, str], np.ndarray],
 ) -> Iterator[Row]:
-    """Ablate the regions of each scan that has any, and compare them with the maps.
+    """Ablate the regions of each scan that has any, and correlate attributions with what they changed.
 
-    For a signed method, the ranks of the regions' summed attributions are correlated with those of the
-    logit's changes; for others, and for |scan - baseline|, sums of magnitudes with sizes of changes.
+    Over regions, the ranks of sizes are compared: of the logit's change, and of the summed attribution, in
+    which voxels for and against the class cancel as they do in the network. Its sign is left aside:
+    where the logit is saturated, a region of little effect may push either way at the scan and on the
+    way to it.
+
+    Parameters
+    ----------
+    scans : ExplainedScans
+    checked : CheckedScans
+    methods : mapping
+    maps : mapping
+        (method, order) -> (n, n_slices, 128, 128): the method's own and those of its nulls.
     """
     if checked.labels is None:
         return
+    maps = {**maps, (DIFFERENCE, DIFFERENCE): checked.differences}
     for index, (subject_id, labels) in enumerate(zip(checked.subject_ids, checked.labels, strict=True)):
         if not labels.any():
             continue
-        changes = pd.Series(ablate_regions(scans, index, labels))
+        changes = ablate_regions(scans, index, labels)
         for label, change in changes.items():
             yield Row("region", ABLATION, subject_id, checked.region_names[label], "logit", change, None)
-        for name, method in methods.items():
-            measure = "signed" if method.signed else "absolute"
-            value = _rank_correlation(changes, maps[name][index], labels, signed=method.signed)
-            yield Row("region_ranks", name, subject_id, WHOLE, measure, value, MAP)
-        value = _rank_correlation(changes, checked.differences[index], labels, signed=False)
-        yield Row("region_ranks", DIFFERENCE, subject_id, WHOLE, "absolute", value, DIFFERENCE)
+        for (name, order), values in maps.items():
+            is_signed = name in methods and methods[name].signed
+            mass = values[index] if is_signed else np.abs(values[index])
+            value = _rank_correlation(changes, mass, labels)
+            yield Row("region_ranks", name, subject_id, WHOLE, "absolute", value, order)
 
 
-def _rank_correlation(changes: pd.Series, values: np.ndarray, labels: np.ndarray, *, signed: bool) -> float:
-    """Correlate the logit's changes, by label, with a map's sums in the regions; unsigned: magnitudes."""
-    changes, values = (changes, values) if signed else (changes.abs(), np.abs(values))
-    sums = np.bincount(labels.ravel(), values.ravel().astype(np.float64))[changes.index]
-    both = pd.DataFrame({"change": changes.to_numpy(), "sum": sums})
+def _rank_correlation(changes: Mapping[int, float], values: np.ndarray, labels: np.ndarray) -> float:
+    """Correlate the sizes of the logit's changes, by label, with those of a map's sums in the regions."""
+    sums = np.bincount(labels.ravel(), values.ravel().astype(np.float64))[list(changes)]
+    both = pd.DataFrame({"change": changes.values(), "sum": sums}).abs()
     return float(both.corr("spearman", min_periods=_FEWEST).loc["change", "sum"])

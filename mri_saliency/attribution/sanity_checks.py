@@ -91,7 +91,9 @@ def check_maps(
         advance()
     for order in SHARED_ORDERS:
         rows += replacement(scans, (order, order), shared_order(order, checked), signed=False)
-    rows += check_regions(scans, checked, methods, maps)
+    beside = {(name, MAP): values for name, values in maps.items()}
+    beside |= {(name, SHUFFLED): values for name, values in shuffled_maps.items()}
+    rows += check_regions(scans, checked, methods, beside)
     advance()
     return pd.DataFrame(rows, columns=COLUMNS)
 

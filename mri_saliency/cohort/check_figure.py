@@ -177,7 +177,10 @@ def _draw_regions(axes: Axes, table: pd.DataFrame, methods: Sequence[str]) -> No
         axes.text(0.5, 0.5, "no atlas, or too few regions", ha="center", transform=axes.transAxes)
         return
     for index, name in enumerate(methods):
-        values = rows.loc[rows["method"] == name, "value"].dropna()
+        own = rows[rows["method"] == name]
+        values = own.loc[own["order"] == MAP, "value"].dropna()
+        shuffled = own.loc[own["order"] == SHUFFLED, "value"].mean()
+        axes.plot(index, shuffled, _MARKERS[SHUFFLED], color=_GREYS[SHUFFLED])
         axes.plot(np.full(len(values), index), values, "o", color=method_colour(index), alpha=0.4)
         interval = mean_interval(values)
         if interval:
@@ -187,9 +190,10 @@ def _draw_regions(axes: Axes, table: pd.DataFrame, methods: Sequence[str]) -> No
             )  # fmt: skip
     null = rows.loc[rows["method"] == DIFFERENCE, "value"].mean()
     axes.axhline(null, color="black", linestyle="--", label=ORDER_WORDS[DIFFERENCE])
+    axes.plot([], [], _MARKERS[SHUFFLED], color=_GREYS[SHUFFLED], label=ORDER_WORDS[SHUFFLED])
     axes.axhline(0, color="black", linewidth=0.8)
-    axes.legend(fontsize=8, loc="lower right")
-    axes.set_ylim(min(-0.1, axes.get_ylim()[0]), 1.05)
+    axes.set_ylim(min(-0.1, axes.get_ylim()[0]), 1.25)
+    axes.legend(fontsize=8, loc="upper center", ncols=2)
     set_method_ticks(axes, methods)
 
 

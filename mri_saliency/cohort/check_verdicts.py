@@ -207,19 +207,23 @@ def regions_matter(table: pd.DataFrame, method: str) -> Verdict:
     """Judge whether regions with much attribution move the logit when the baseline replaces them.
 
     They do if the rank correlation over regions is above 0 over the scans with the whole of its 95 %
-    interval (Student's t). What |scan - baseline| reaches is reported beside it.
+    interval (Student's t). What maps that know nothing of the network reach is reported beside it: a
+    large region that differs much from the baseline tends to have much of everything.
     """
     rows = table[table["check"] == "region_ranks"]
-    found = rows.loc[rows["method"] == method, "value"]
-    if found.empty:
+    own = rows[rows["method"] == method].groupby("order")["value"]
+    if MAP not in own.groups:
         return Verdict(None, "no atlas, or no scan that has a place in it")
+    found = own.get_group(MAP)
     if found.isna().any():
         return Verdict(None, "no rank correlation: fewer than 3 regions, or all alike")
     interval = mean_interval(found)
     if interval is None:
         return _too_few(len(found))
-    null = rows.loc[rows["method"] == DIFFERENCE, "value"].mean()
-    text = f"rank correlation over regions {interval}; {ORDER_WORDS[DIFFERENCE]} reaches {null:.2f}"
+    difference = rows.loc[rows["method"] == DIFFERENCE, "value"].mean()
+    nulls = f"{ORDER_WORDS[DIFFERENCE]} reaches {difference:.2f}"
+    nulls += f", {ORDER_WORDS[SHUFFLED]} {own.get_group(SHUFFLED).mean():.2f}"
+    text = f"rank correlation over regions {interval}; {nulls}"
     if interval.low > 0:
         return Verdict(True, text)
     return Verdict(False, f"{text}. Do not read its shares of regions as what they weigh in the decision.")

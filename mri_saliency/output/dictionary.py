@@ -161,8 +161,8 @@ TABLES: dict[str, dict[str, Column]] = {  # name of the table -> column -> what 
         "measure": Column(
             "what `value` is",
             levels={
-                "signed": "Spearman's correlation (in the brain, or over regions)",
-                "absolute": "the same of magnitudes",
+                "signed": "Spearman's correlation in the brain",
+                "absolute": "the same of magnitudes (in the brain, or over regions)",
                 "partial": "the same of magnitudes, without what |scan - baseline| explains",
                 "brain_share": "share of the magnitude in the brain",
                 "logit": "logit less the baseline's, toward the scan's; region: logit less that without it",

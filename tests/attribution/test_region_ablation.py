@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
-from mri_saliency.attribution.check_table import ABLATION, DIFFERENCE
+from mri_saliency.attribution.check_table import ABLATION, DIFFERENCE, MAP, SHUFFLED
 from mri_saliency.attribution.checked_scans import CheckedMethod, ExplainedScans
 from mri_saliency.attribution.region_ablation import ablate_regions, check_regions
 
@@ -38,11 +39,12 @@ def test_changes_are_those_of_a_plain_loop(prepared, inputs, labels, batch_size)
 
 
 def test_ranks_of_regions_follow_a_linear_networks_contributions(inputs, labels):
-    """The sum of its contributions in a region is the logit's change; magnitudes tell less."""
+    """The sum of its contributions in a region is the logit's change."""
     weights = torch.randn(9, 128, 128, generator=torch.Generator().manual_seed(0))
-    maps = {"signed": (inputs * weights).numpy(), "reversed": -(inputs * weights).numpy()}
-    methods = {name: CheckedMethod(None, signed=True) for name in maps}
-    maps["unsigned"], methods["unsigned"] = np.abs(inputs.numpy()), CheckedMethod(None, signed=False)
+    contributions = (inputs * weights).numpy()
+    maps = {("signed", MAP): contributions, ("signed", SHUFFLED): -contributions}
+    maps["unsigned", MAP] = contributions
+    methods = {name: CheckedMethod(None, signed=name == "signed") for name in ("signed", "unsigned")}
     regions = np.stack([labels, np.zeros_like(labels), labels])  # the second scan has no place in mm
     checked = checked_scans(inputs.numpy(), labels=regions, region_names=NAMES)
     scans = ExplainedScans(explainer_of(Linear(weights)), checked)
@@ -50,11 +52,14 @@ def test_ranks_of_regions_follow_a_linear_networks_contributions(inputs, labels)
     changes = [row for row in rows if row.check == "region"]
     assert {row.method for row in changes} == {ABLATION} and {row.subject_id for row in changes} == {"a", "c"}
     assert [row.step for row in changes[:3]] == ["Front", "Middle", "Back"]
-    sums = [maps["signed"][0][labels == label].sum() for label in (3, 5, 40)]
+    sums = [contributions[0][labels == label].sum() for label in (3, 5, 40)]
     assert [row.value for row in changes[:3]] == pytest.approx(sums, rel=1e-3)
-    ranks = {(row.method, row.measure): row.value for row in rows if row.check == "region_ranks"}
-    assert ranks["signed", "signed"] == pytest.approx(1) and ranks["reversed", "signed"] == pytest.approx(-1)
-    assert ranks["unsigned", "absolute"] == ranks[DIFFERENCE, "absolute"]
+    ranks = {(row.method, row.order): row.value for row in rows if row.subject_id == "a" and row.order}
+    assert ranks["signed", MAP] == pytest.approx(1) and ranks["signed", SHUFFLED] == pytest.approx(1)
+    for key, values in (("unsigned", contributions), (DIFFERENCE, checked.inputs)):
+        masses = [np.abs(values[0][labels == label]).sum() for label in (3, 5, 40)]
+        expected = stats.spearmanr(np.abs(sums), masses).statistic
+        assert ranks[key, DIFFERENCE if key == DIFFERENCE else MAP] == pytest.approx(expected)
 
 
 def test_without_an_atlas_there_is_nothing_to_replace(prepared, inputs):
@@ -68,5 +73,5 @@ def test_fewer_than_three_regions_have_no_rank_correlation(inputs, labels):
     weights = torch.ones(9, 128, 128)
     checked = checked_scans(inputs[:1].numpy(), labels=labels[None], region_names=NAMES)
     scans = ExplainedScans(explainer_of(Linear(weights)), checked)
-    rows = check_regions(scans, checked, {"a": CheckedMethod(None, signed=True)}, {"a": inputs[:1].numpy()})
+    rows = check_regions(scans, checked, {}, {("a", MAP): inputs[:1].numpy()})
     assert all(np.isnan(row.value) for row in rows if row.check == "region_ranks")

@@ -63,7 +63,7 @@ def test_rows_cover_every_check_method_and_scan(table, prepared):
     assert counts["subjects", "saliency"] == 2 * N * (N - 1) / 2
     assert counts["nulls", "saliency"] == N * (3 + 2)
     assert counts["region", ABLATION] == 4 * N
-    assert counts["region_ranks", "saliency"] == counts["region_ranks", DIFFERENCE] == N
+    assert counts["region_ranks", "saliency"] == 2 * counts["region_ranks", DIFFERENCE] == 2 * N
     assert ("seed", "saliency") not in counts.index
 
 

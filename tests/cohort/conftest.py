@@ -234,6 +234,7 @@ def checks_table(method="smooth_grad", *, weights=0.1, noise=0.9, others=0.5, le
                 rows += [Row(check, name, scan, step, "logit", value, order) for step, value in steps]
         if regions is not None:
             rows.append(Row("region", "ablation", scan, "Left Side", "logit", 1.5, None))
-            rows.append(Row("region_ranks", method, scan, WHOLE, "signed", regions + index / 100))
+            rows.append(Row("region_ranks", method, scan, WHOLE, "absolute", regions + index / 100))
+            rows.append(Row("region_ranks", method, scan, WHOLE, "absolute", 0.2, SHUFFLED))
             rows.append(Row("region_ranks", "difference", scan, WHOLE, "absolute", 0.3, DIFFERENCE))
     return pd.DataFrame(rows, columns=COLUMNS)
