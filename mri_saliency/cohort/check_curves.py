@@ -25,15 +25,26 @@ def curve_shares(table: pd.DataFrame) -> pd.Series:
     """
     rows = table[table["check"].isin(("deletion", "insertion"))]
     rows = rows.assign(percent=rows["step"].astype(float))
-    at_scan = rows[(rows["check"] == "deletion") & (rows["percent"] == 0)]
-    ways = at_scan.groupby("subject_id")["value"].first().clip(lower=LEAST_CHANGE)
-    shares = rows.set_index([*_CURVE, "percent"])["value"] / rows["subject_id"].map(ways).to_numpy()
-    return shares.sort_index()
+    ways = rows["subject_id"].map(_changes(table).clip(lower=LEAST_CHANGE)).to_numpy()
+    return (rows.set_index([*_CURVE, "percent"])["value"] / ways).sort_index()
 
 
-def mean_curves(table: pd.DataFrame) -> pd.Series:
-    """Return the means of `curve_shares` over scans, indexed by check, method, order and percent."""
-    return curve_shares(table).groupby([*_CURVE[:3], "percent"]).mean()
+def mean_curves(table: pd.DataFrame) -> tuple[pd.Series, int]:
+    """Return the means of `curve_shares` over scans, and the number of these.
+
+    Indexed by check, method, order and percent. Scans whose logit changes by less than `LEAST_CHANGE` are
+    left out, unless all are like that.
+    """
+    shares, changes = curve_shares(table), _changes(table)
+    drawn = changes.index[changes >= LEAST_CHANGE] if (changes >= LEAST_CHANGE).any() else changes.index
+    shares = shares[shares.index.isin(drawn, level="subject_id")]
+    return shares.groupby([*_CURVE[:3], "percent"]).mean(), len(drawn)
+
+
+def _changes(table: pd.DataFrame) -> pd.Series:
+    """Return how much each scan's logit differs from its baseline's, by subject_id."""
+    at_scan = table[(table["check"] == "deletion") & (table["step"].astype(str) == "0")]
+    return at_scan.groupby("subject_id")["value"].first()
 
 
 def evidence_scores(table: pd.DataFrame, method: str) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from mri_saliency.attribution.check_table import (
     ANOTHER,
@@ -23,13 +24,21 @@ from mri_saliency.attribution.check_table import (
 )
 from mri_saliency.attribution.methods import METHODS
 from mri_saliency.cohort.check_curves import evidence_scores, mean_curves
-from mri_saliency.cohort.check_verdicts import ORDER_WORDS, UNCHANGED
+from mri_saliency.cohort.check_verdicts import UNCHANGED
 from mri_saliency.cohort.figures import DPI, method_colour, set_method_ticks
 from mri_saliency.cohort.intervals import mean_interval
 
 _AXIS = (-0.2, 1.5)  # of the curves; the panel names those that leave it
 _TICKS = (0, 0.5, 1, 2, 5, 10, 20, 40, 100)
-_NOTE_WIDTH = 72  # characters
+_NOTE_WIDTH = 64  # characters
+_WORDS = {
+    MAP: "map (coloured)",
+    DIFFERENCE: "|scan - baseline|",
+    SHUFFLED: "shuffled network",
+    ANOTHER: "another scan",
+    RANDOM: "random voxels",
+    INTENSITY: "brightest voxels",
+}
 _GREYS = {DIFFERENCE: "0.15", SHUFFLED: "0.45", ANOTHER: "0.65", RANDOM: "0.82"}
 _MARKERS = {DIFFERENCE: "o", SHUFFLED: "s", ANOTHER: "^", RANDOM: "x"}
 _LINES = {DIFFERENCE: ("black", "--"), RANDOM: ("black", ":"), INTENSITY: ("0.55", "-.")}
@@ -50,6 +59,7 @@ def check_figure(table: pd.DataFrame, methods: Sequence[str]) -> Figure:
     Figure
         16 x 14 inches, not attached to pyplot.
     """
+    n_scans = table.loc[table["check"] == "noise", "subject_id"].nunique()
     figure = Figure(figsize=(16, 14), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(3, 3)
@@ -58,11 +68,13 @@ def check_figure(table: pd.DataFrame, methods: Sequence[str]) -> Figure:
     _draw_cascade(axes[0, 1], table, methods, "partial")
     axes[0, 1].set_title("Of magnitudes, |scan - baseline| left out")
     _draw_repeats(axes[0, 2], table, methods)
-    curves = mean_curves(table)
+    curves, n_drawn = mean_curves(table)
     _draw_curves(axes[1, 0], curves.xs("deletion"), methods)
     axes[1, 0].set_title("Most attributed voxels replaced (low is good)")
     _draw_curves(axes[1, 1], curves.xs("insertion"), methods)
     axes[1, 1].set_title("Most attributed voxels shown (high is good)")
+    for panel in axes[1, :2]:
+        panel.set_ylabel(f"logit, from baseline (0) to scan (1); {n_drawn} of {n_scans} scans")
     _draw_brain_shares(axes[1, 2], table, methods)
     scores = {name: evidence_scores(table, name) for name in methods}
     _draw_scores(axes[2, 0], scores)
@@ -89,7 +101,7 @@ def _draw_cascade(axes: Axes, table: pd.DataFrame, methods: Sequence[str], measu
     ticks = ["none", *(block.replace("features.", "") for block in blocks)]
     axes.set_xticks(range(len(ticks)), ticks, fontsize=8, rotation=45)
     axes.set_ylim(-1.05, 1.05) if measure == "signed" else axes.set_ylim(-0.35, 1.05)
-    axes.set_xlabel("block shuffled last, from the head down; the last point must lie in the grey band")
+    axes.set_xlabel("block shuffled last (the last point must lie in grey)")
 
 
 def _draw_repeats(axes: Axes, table: pd.DataFrame, methods: Sequence[str]) -> None:
@@ -102,18 +114,18 @@ def _draw_repeats(axes: Axes, table: pd.DataFrame, methods: Sequence[str]) -> No
         for check, (label, colour) in bars.items()
     }
     _draw_bars(axes, series, methods)
-    axes.set_title("The same scan again, and other scans: rank correlation")
+    axes.set_title("Rank correlation of repeated maps")
 
 
 def _draw_brain_shares(axes: Axes, table: pd.DataFrame, methods: Sequence[str]) -> None:
     rows = table[(table["check"] == "nulls") & (table["measure"] == "brain_share")]
     means = rows.groupby(["method", "order"])["value"].mean()
     series = {
-        ORDER_WORDS[order]: (colour, [means[name, order] for name in methods])
+        _WORDS[order]: (colour, [means[name, order] for name in methods])
         for order, colour in ((MAP, None), (DIFFERENCE, _GREYS[DIFFERENCE]), (SHUFFLED, _GREYS[ANOTHER]))
     }
     _draw_bars(axes, series, methods)
-    axes.set_title("Share inside the brain, of the map and of what knows nothing")
+    axes.set_title("Share of the magnitude inside the brain")
 
 
 def _draw_curves(axes: Axes, curves: pd.Series, methods: Sequence[str]) -> None:
@@ -123,11 +135,11 @@ def _draw_curves(axes: Axes, curves: pd.Series, methods: Sequence[str]) -> None:
     beyond = []
     for (name, order), (colour, style) in styles.items():
         curve = curves[name, order]
-        label = None if order == MAP else ORDER_WORDS[order]
+        label = None if order == MAP else _WORDS[order]
         axes.plot(curve.index, curve, style, color=colour, label=label, linewidth=1.5)
         extremes = [value for value in (curve.min(), curve.max()) if not _AXIS[0] <= value <= _AXIS[1]]
         if extremes:
-            words = name.replace("_", " ") if order == MAP else ORDER_WORDS[order]
+            words = name.replace("_", " ") if order == MAP else _WORDS[order]
             beyond.append(f"{words} to {' and '.join(f'{value:.1f}' for value in extremes)}")
     axes.set_xscale("symlog", linthresh=0.5)
     axes.set_xticks(_TICKS, [f"{tick:g}" for tick in _TICKS])
@@ -136,18 +148,17 @@ def _draw_curves(axes: Axes, curves: pd.Series, methods: Sequence[str]) -> None:
     axes.set_ylim(*_AXIS)
     note = textwrap.fill(f"beyond the axis: {'; '.join(beyond)}", _NOTE_WIDTH) if beyond else ""
     axes.set_xlabel(f"voxels (%), stretched near 0\n{note}".rstrip())
-    axes.set_ylabel("logit, from baseline (0) to scan (1)")
     axes.legend(fontsize=8)
 
 
 def _draw_scores(axes: Axes, scores: Mapping[str, pd.DataFrame]) -> None:
     """Draw the mean evidence score of the map and of each impostor."""
     series = {
-        ORDER_WORDS[order]: (_GREYS.get(order), [table[order].mean() for table in scores.values()])
+        _WORDS[order]: (_GREYS.get(order), [table[order].mean() for table in scores.values()])
         for order in (MAP, *IMPOSTORS)
     }
     _draw_bars(axes, series, list(scores), top=None)
-    axes.set_title("Evidence found: area of insertion less deletion")
+    axes.set_title("Evidence found: insertion less deletion")
 
 
 def _draw_lead(axes: Axes, scores: Mapping[str, pd.DataFrame]) -> None:
@@ -157,7 +168,7 @@ def _draw_lead(axes: Axes, scores: Mapping[str, pd.DataFrame]) -> None:
         for index, table in enumerate(scores.values()):
             ahead = table[MAP] - table[order]
             interval, x = mean_interval(ahead), index + 0.18 * (place - 1.5)
-            label = ORDER_WORDS[order] if index == 0 else None
+            label = _WORDS[order] if index == 0 else None
             axes.plot(x, ahead.mean(), _MARKERS[order], color=grey, markersize=6, label=label)
             if interval:
                 axes.vlines(x, interval.low, interval.high, color=method_colour(index), linewidth=2, zorder=0)
@@ -165,13 +176,13 @@ def _draw_lead(axes: Axes, scores: Mapping[str, pd.DataFrame]) -> None:
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, -0.1), high + 0.3 * (high - low))
     axes.legend(fontsize=8, ncols=2, loc="upper center")
-    axes.set_title("Evidence: map less impostor, 95 % intervals (all above 0: yes)")
+    axes.set_title("Map less impostor (95 % interval)")
     set_method_ticks(axes, list(scores))
 
 
 def _draw_regions(axes: Axes, table: pd.DataFrame, methods: Sequence[str]) -> None:
     rows = table[table["check"] == "region_ranks"]
-    axes.set_title("Regions replaced: rank correlation with attribution")
+    axes.set_title("Regions replaced: rank correlation")
     if rows["value"].isna().all():
         axes.set_axis_off()
         axes.text(0.5, 0.5, "no atlas, or too few regions", ha="center", transform=axes.transAxes)
@@ -189,8 +200,8 @@ def _draw_regions(axes: Axes, table: pd.DataFrame, methods: Sequence[str]) -> No
                 color=method_colour(index),
             )  # fmt: skip
     null = rows.loc[rows["method"] == DIFFERENCE, "value"].mean()
-    axes.axhline(null, color="black", linestyle="--", label=ORDER_WORDS[DIFFERENCE])
-    axes.plot([], [], _MARKERS[SHUFFLED], color=_GREYS[SHUFFLED], label=ORDER_WORDS[SHUFFLED])
+    axes.axhline(null, color="black", linestyle="--", label=_WORDS[DIFFERENCE])
+    axes.plot([], [], _MARKERS[SHUFFLED], color=_GREYS[SHUFFLED], label=_WORDS[SHUFFLED])
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set_ylim(min(-0.1, axes.get_ylim()[0]), 1.25)
     axes.legend(fontsize=8, loc="upper center", ncols=2)
@@ -214,15 +225,15 @@ def _draw_bars(
     top : float or None
         The highest possible value; None: as the bars demand.
     """
-    width = 0.84 / len(series)
+    width, handles = 0.84 / len(series), []
     for place, (label, (colour, heights)) in enumerate(series.items()):
         positions = np.arange(len(methods)) + width * (place - (len(series) - 1) / 2)
         own = [method_colour(index) for index in range(len(methods))]
         axes.bar(positions, heights, 0.94 * width, color=colour or own)
-        axes.bar([], [], color=colour or "C0", label=f"{label} (coloured)" if colour is None else label)
+        handles.append(Patch(color=colour or "C0", label=label))
     axes.axhline(0, color="black", linewidth=0.8)
     low, high = axes.get_ylim()
     high = max(high, 1e-9) if top is None else top
     axes.set_ylim(min(low, 0), high + 0.12 * math.ceil((len(series) + 1) / 3) * (high - min(low, 0)))
-    axes.legend(fontsize=8, loc="upper center", ncols=3)
+    axes.legend(handles=handles, fontsize=8, loc="upper center", ncols=3, handlelength=1.2)
     set_method_ticks(axes, methods)

@@ -36,12 +36,21 @@ def test_curves_are_shares_of_each_scans_change():
     shares = curve_shares(table)
     assert shares["insertion", "saliency", MAP, "a"].to_dict() == {0: 0, 50: 0.75, 100: 1}
     assert shares["deletion", "saliency", MAP, "b"].to_dict() == {0: 1, 50: 0.5, 100: 0}
-    assert mean_curves(table)["insertion", "saliency", MAP].tolist() == [0, 0.625, 1]
+    means, n = mean_curves(table)
+    assert means["insertion", "saliency", MAP].tolist() == [0, 0.625, 1] and n == 2
 
 
 def test_a_change_below_one_logit_is_measured_in_logits():
     shares = curve_shares(pd.DataFrame(curves_of(0.01, 0.5), columns=COLUMNS))
     assert shares["insertion", "saliency", MAP, "a"].tolist() == [0, 0.5, 0.01]
+
+
+def test_scans_near_their_baseline_are_not_drawn_beside_others():
+    near = curves_of(0.01, 0.5)
+    means, n = mean_curves(pd.DataFrame([*near, *curves_of(4, 1, scan="b")], columns=COLUMNS))
+    assert means["insertion", "saliency", MAP].tolist() == [0, 0.25, 1] and n == 1
+    means, n = mean_curves(pd.DataFrame(near, columns=COLUMNS))
+    assert means["insertion", "saliency", MAP].tolist() == [0, 0.5, 0.01] and n == 1
 
 
 def test_scores_are_areas_of_insertion_less_deletion():
