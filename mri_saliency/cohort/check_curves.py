@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from mri_saliency.attribution.check_table import ANOTHER, MAP, SHARED_ORDERS, SHUFFLED
+from mri_saliency.attribution.check_table import ANOTHER, IMPOSTORS, MAP, SHARED_ORDERS, SHUFFLED
 
 # Logits: a scan whose logit is nearer to its baseline's is measured in these, not in shares of its change.
 # Shares of a change near zero are noise of any size, and one such scan would decide the mean over scans.
@@ -70,3 +70,11 @@ def evidence_scores(table: pd.DataFrame, method: str) -> pd.DataFrame:
         areas = pd.Series(np.trapezoid(curves.to_numpy(), percent / 100, axis=1), curves.index)
         scores[order] = areas["insertion"] - areas["deletion"]
     return pd.DataFrame(scores)
+
+
+def leads(scores: pd.DataFrame) -> dict[str, pd.Series]:
+    """Return how far each scan's map is ahead of each of `IMPOSTORS`, in `evidence_scores`.
+
+    An impostor's score below 0 counts as 0: how much worse than nothing it is tells nothing of the map.
+    """
+    return {order: scores[MAP] - scores[order].clip(lower=0) for order in IMPOSTORS}

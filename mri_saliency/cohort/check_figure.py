@@ -23,7 +23,7 @@ from mri_saliency.attribution.check_table import (
     SHUFFLED,
 )
 from mri_saliency.attribution.methods import METHODS
-from mri_saliency.cohort.check_curves import evidence_scores, mean_curves
+from mri_saliency.cohort.check_curves import evidence_scores, leads, mean_curves
 from mri_saliency.cohort.check_verdicts import UNCHANGED
 from mri_saliency.cohort.figures import DPI, method_colour, set_method_ticks
 from mri_saliency.cohort.intervals import mean_interval
@@ -163,13 +163,12 @@ def _draw_scores(axes: Axes, scores: Mapping[str, pd.DataFrame]) -> None:
 
 def _draw_lead(axes: Axes, scores: Mapping[str, pd.DataFrame]) -> None:
     """Draw how far the map is ahead of each impostor, with the interval that is judged."""
-    for place, order in enumerate(IMPOSTORS):
-        grey = "black" if order == DIFFERENCE else _GREYS[SHUFFLED]
-        for index, table in enumerate(scores.values()):
-            ahead = table[MAP] - table[order]
-            interval, x = mean_interval(ahead), index + 0.18 * (place - 1.5)
+    for index, table in enumerate(scores.values()):
+        for place, (order, lead) in enumerate(leads(table).items()):
+            interval, x = mean_interval(lead), index + 0.18 * (place - 1.5)
             label = _WORDS[order] if index == 0 else None
-            axes.plot(x, ahead.mean(), _MARKERS[order], color=grey, markersize=6, label=label)
+            grey = "black" if order == DIFFERENCE else _GREYS[SHUFFLED]
+            axes.plot(x, lead.mean(), _MARKERS[order], color=grey, markersize=6, label=label)
             if interval:
                 axes.vlines(x, interval.low, interval.high, color=method_colour(index), linewidth=2, zorder=0)
     axes.axhline(0, color="black", linewidth=0.8)

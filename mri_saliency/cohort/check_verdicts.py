@@ -16,14 +16,13 @@ import pandas as pd
 from mri_saliency.attribution.check_table import (
     ANOTHER,
     DIFFERENCE,
-    IMPOSTORS,
     INTENSITY,
     MAP,
     RANDOM,
     SHUFFLED,
 )
 from mri_saliency.attribution.methods import METHODS
-from mri_saliency.cohort.check_curves import evidence_scores
+from mri_saliency.cohort.check_curves import evidence_scores, leads
 from mri_saliency.cohort.intervals import FEWEST, mean_interval
 
 UNCHANGED = 0.2  # rank correlation with a shuffled network's map, above which a map has not changed
@@ -143,7 +142,7 @@ def changes_with_weights(rows: pd.DataFrame, *, signed: bool) -> Verdict:
 def finds_evidence(scores: pd.DataFrame) -> Verdict:
     """Judge whether a method's maps find what moves the logit better than every impostor does.
 
-    They do if over the scans the map's score less the impostor's is above 0 with the whole of its two-sided
+    They do if over the scans the map's lead (`check_curves.leads`) is above 0 with the whole of its two-sided
     95 % interval (Student's t, paired by scan), for each of `IMPOSTORS`. Random order alone is beaten by
     every map that knows where the scan differs from its baseline.
 
@@ -152,7 +151,7 @@ def finds_evidence(scores: pd.DataFrame) -> Verdict:
     scores : DataFrame
         From `evidence_scores`.
     """
-    ahead = {order: mean_interval(scores[MAP] - scores[order]) for order in IMPOSTORS}
+    ahead = {order: mean_interval(lead) for order, lead in leads(scores).items()}
     if None in ahead.values():
         return _too_few(len(scores))
     behind = {order: interval for order, interval in ahead.items() if not interval.low > 0}

@@ -13,7 +13,7 @@ from mri_saliency.attribution.check_table import (
     SHUFFLED,
     Row,
 )
-from mri_saliency.cohort.check_curves import SHARE_RANGE, curve_shares, evidence_scores, mean_curves
+from mri_saliency.cohort.check_curves import SHARE_RANGE, curve_shares, evidence_scores, leads, mean_curves
 
 from .conftest import CHECKED, LEVELS, checks_table
 
@@ -71,3 +71,11 @@ def test_one_scan_that_leaves_the_range_counts_as_its_end():
     ]
     low, high = SHARE_RANGE
     assert found[0] == found[1] == pytest.approx((high + 0.5) / 2 - (low + 0.5) / 2)
+
+
+def test_an_impostor_worse_than_nothing_counts_as_nothing():
+    scores = evidence_scores(checks_table(), "smooth_grad")
+    found = leads(scores)
+    assert list(found) == [DIFFERENCE, SHUFFLED, ANOTHER, RANDOM]
+    assert found[DIFFERENCE]["a"] == pytest.approx(0.4 - 0.1) and scores.loc["a", RANDOM] < 0
+    assert found[RANDOM].tolist() == scores[MAP].tolist()

@@ -50,7 +50,7 @@ def test_a_method_that_passes():
             [EVIDENCE],
             "|scan - baseline|, -0.05 (95 % interval -0.05 to -0.05). Do not",
         ),
-        ({"levels": {MAP: 0.55}}, [EVIDENCE], "-0.15) and a shuffled network's map, -0.05"),
+        ({"levels": {MAP: 0.55}}, [EVIDENCE], "-0.15) and a shuffled network's map, -0.06"),
         ({"levels": {SHUFFLED: 0.1}}, [EVIDENCE], "not ahead of a shuffled network's map, 0.00"),
         ({"levels": {ANOTHER: 0.1}}, [EVIDENCE], "not ahead of another scan's map"),
         ({"levels": {RANDOM: 0.0}}, [EVIDENCE], "not ahead of voxels at random"),
