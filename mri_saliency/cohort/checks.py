@@ -59,7 +59,7 @@ def check_some_maps(
         targets=next(iter(plan.recipes.values())).target,
         subject_ids=[scan.context.scan.subject_id for scan in scans],
         brains=np.stack([scan.context.brain for scan in scans]),
-        labels=None if atlas is None else np.stack([_labels(scan, atlas) for scan in scans]),
+        labels=None if atlas is None else np.stack([region_labels(scan, atlas) for scan in scans]),
         region_names={} if atlas is None else atlas.names,
     )
     print(f"checking the maps of {len(scans)} scans on the network", flush=True)
@@ -103,8 +103,11 @@ def write_check_results(folder: OutputFolder, table: pd.DataFrame, recipes: Mapp
     write_table(folder.checks, pd.concat([fingerprints.rename("fingerprint"), table], axis=1))
 
 
-def _labels(scan: LoadedScan, atlas: Atlas) -> np.ndarray:
-    """Return the region of each voxel of a scan's input, int32; zeros for a scan without a place in mm."""
+def region_labels(scan: LoadedScan, atlas: Atlas) -> np.ndarray:
+    """Return the region of each voxel of a scan's input, int32 (n_slices, 128, 128).
+
+    Zeros, with a warning, where the atlas does not lie where the scan does; zeros for a scan without affine.
+    """
     grid = scan.context.grid
     if grid.affine is None:
         return np.zeros(scan.network_input.shape, np.int32)
