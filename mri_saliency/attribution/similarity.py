@@ -36,14 +36,24 @@ def similarity(a: np.ndarray, b: np.ndarray, brain: np.ndarray) -> dict[str, flo
 
 
 def partial_similarity(a: np.ndarray, b: np.ndarray, factor: np.ndarray, brain: np.ndarray) -> float:
-    """Compute Spearman's partial correlation of two maps' magnitudes inside the brain, given a third's.
+    """Compute Spearman's partial correlation of two maps' magnitudes inside the brain.
 
-    What is correlated is what a straight line through the ranks of `factor` leaves of the two maps'
-    ranks. NaN where a map is constant, or that line leaves nothing of it.
+    What is correlated is what a linear regression of the two maps' ranks leaves: on the ranks of
+    `factor`'s magnitude, and of place (slice, row, column, distance from the slice's middle), because
+    with any weights a convolutional network reacts more to the middle of its input than to its edges. NaN
+    where a map is constant, or where the regression leaves nothing of it.
     """
-    given = _ranks(np.abs(_inside(factor, brain)))
+    given = [_ranks(np.abs(_inside(factor, brain)))]
+    given += [_ranks(_inside(values, brain)) for values in _places(a.shape)]
     ranks = [_ranks(np.abs(_inside(values, brain))) for values in (a, b)]
-    return _correlation(*(_without(values, given) for values in ranks))
+    return _correlation(*(_without(values, np.stack(given, axis=1)) for values in ranks))
+
+
+def _places(shape: tuple[int, ...]) -> list[np.ndarray]:
+    """Return slice, row, column and distance from the slice's middle of every voxel."""
+    _, rows, columns = indices = np.indices(shape)
+    middle = ((length - 1) / 2 for length in shape[1:])
+    return [*indices, np.hypot(*(place - at for place, at in zip((rows, columns), middle, strict=True)))]
 
 
 def _inside(values: np.ndarray, brain: np.ndarray) -> np.ndarray:
@@ -57,10 +67,10 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 
 
 def _without(ranks: np.ndarray, given: np.ndarray) -> np.ndarray:
-    """Return what a straight line through `given` leaves of `ranks`; zeros if that is rounding."""
-    if not given.any():
+    """Return what a regression on `given`, (n, k), leaves of `ranks`, (n,); zeros if that is rounding."""
+    if len(ranks) < _FEWEST:
         return ranks
-    left = ranks - (ranks @ given) / (given @ given) * given
+    left = ranks - given @ np.linalg.lstsq(given, ranks, rcond=None)[0]
     return left if left @ left > _NOTHING * (ranks @ ranks) else np.zeros_like(ranks)
 
 

@@ -66,7 +66,7 @@ def check_figure(table: pd.DataFrame, methods: Sequence[str]) -> Figure:
     _draw_cascade(axes[0, 0], table, [name for name in methods if METHODS[name].signed], "signed")
     axes[0, 0].set_title("Weights shuffled: rank correlation of values")
     _draw_cascade(axes[0, 1], table, methods, "partial")
-    axes[0, 1].set_title("Of magnitudes, |scan - baseline| left out")
+    axes[0, 1].set_title("Of magnitudes, |scan - baseline| and place left out")
     _draw_repeats(axes[0, 2], table, methods)
     curves, n_drawn = mean_curves(table)
     _draw_curves(axes[1, 0], curves.xs("deletion"), methods)

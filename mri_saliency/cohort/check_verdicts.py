@@ -116,9 +116,10 @@ def changes_with_weights(rows: pd.DataFrame, *, signed: bool) -> Verdict:
 
     They do if with all weights shuffled a map's rank correlation with the original's, in size and in
     the mean over scans, is at most `UNCHANGED`: of values, for a signed method, and of magnitudes, for
-    which |scan - baseline| is partialled out, because it is a factor of both maps that owes nothing to
-    the network. A fixed line, so that more scans do not loosen it. Correlations of either sign count, and
-    those of different signs do not cancel: a map that is the original's reverse has not forgotten it.
+    which |scan - baseline| and place are partialled out, because they are factors of both maps that owe
+    nothing to the network's weights (`similarity.partial_similarity`). A fixed line, so that more scans do
+    not loosen it. Correlations of either sign count, and those of different signs do not cancel: a map
+    that is the original's reverse has not forgotten it.
 
     Parameters
     ----------

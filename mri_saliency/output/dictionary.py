@@ -163,7 +163,7 @@ TABLES: dict[str, dict[str, Column]] = {  # name of the table -> column -> what 
             levels={
                 "signed": "Spearman's correlation in the brain",
                 "absolute": "the same of magnitudes (in the brain, or over regions)",
-                "partial": "the same of magnitudes, without what |scan - baseline| explains",
+                "partial": "the same of magnitudes, without what |scan - baseline| and place explain",
                 "brain_share": "share of the magnitude in the brain",
                 "logit": "logit less the baseline's, toward the scan's; region: logit less that without it",
             },

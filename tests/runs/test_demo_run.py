@@ -79,8 +79,8 @@ def test_groups_differ_in_the_hippocampi(demo, maps):
     assert np.mean(np.array(far_mm) > 10) < 0.1
 
 
-N_CHECKED = 5
-REFUSED = ("difference", "network_shuffled_again", "another_scan")
+N_CHECKED = 8
+REFUSED = ("difference", "another_scan")
 
 
 @pytest.fixture(scope="module")
