@@ -130,11 +130,11 @@ def generate(options: Options, command_line: str) -> int:
             write_tables(folder, records, outcome)
             run_record.write("interrupted" if stopped else "describing", outcome)
             if options.check_maps and not stopped:
-                from mri_saliency.cohort.checks import check_some_maps, evenly_spread
+                from mri_saliency.cohort.checks import check_some_maps, representative
 
                 try:
-                    groups = in_groups(evenly_spread(request.scans, options.check_maps))
-                    check_some_maps(groups, explainer, baseline, plan)
+                    groups = in_groups(representative(request.scans, options.check_maps))
+                    check_some_maps(groups, explainer, baseline, plan, request.atlas)
                 except Exception as error:  # the cohort is described all the same
                     stopped = UserError(f"--check_maps: {failure_message(error)}")
             if records and not isinstance(stopped, KeyboardInterrupt):

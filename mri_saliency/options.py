@@ -349,8 +349,9 @@ def _add_cohort(group: argparse._ArgumentGroup) -> None:
         const=CHECKED_SCANS,
         default=0,
         metavar="SCANS",
-        help="check the maps on the network itself, on so many scans: weights shuffled, voxels "
-        f"replaced, maps repeated; {CHECKED_SCANS} scans where no number is given, 0: no checks",
+        help="check the maps on the network itself, on so many scans (3 at least for an interval): weights "
+        "shuffled, voxels and, with --atlas, regions replaced, maps repeated; "
+        f"{CHECKED_SCANS} scans where no number is given, 0: no checks",
     )
     group.add_argument(
         "--report_only", action="store_true", help="make no maps; describe those in --output_dir again"

@@ -90,7 +90,7 @@ def test_checks_on_the_maps_have_a_default_number(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a").write_text("")
     paths = ["--model_path", "a", "--csv_path", "a"]
-    assert read_options("", [*paths, "--check_maps"]).check_maps == 4
+    assert read_options("", [*paths, "--check_maps"]).check_maps == 8
     assert read_options("", [*paths, "--check_maps", "7"]).check_maps == 7
     assert read_options("", paths).check_maps == 0
 

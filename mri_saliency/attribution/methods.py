@@ -53,6 +53,11 @@ class Method:
         """What its null map |scan - reference| takes as reference: "baseline", or "zero" without one."""
         return "baseline" if "baseline" in self.settings else "zero"
 
+    @property
+    def from_zero(self) -> bool:
+        """Whether it multiplies by the scan's difference from zero, or noise around it, not `--baseline`."""
+        return self.unit == _CONTRIBUTION and "baseline" not in self.settings
+
 
 _CONTRIBUTION = "logit"
 _SLOPE = "logit per unit of intensity"
@@ -149,7 +154,7 @@ DEFAULT_METHODS = ("integrated_gradients", "saliency", "gradient_shap")
 BASELINES = ("zero", "background", "hc_mean")
 
 # Scans of --check_maps without a number.
-CHECKED_SCANS = 4
+CHECKED_SCANS = 8
 
 # The most volumes in one pass of the network, by device type; --batch_size overrides it.
 BATCH_SIZES = {"cpu": 25, "cuda": 50}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from statistics import median
 
-from mri_saliency.attribution import sanity_verdicts
 from mri_saliency.attribution.methods import METHODS
+from mri_saliency.cohort import check_verdicts
+from mri_saliency.cohort.check_verdicts import Verdict
 from mri_saliency.maps.statistics import MapStatistics
 from mri_saliency.output.files import read_table
 from mri_saliency.output.folder import OutputFolder
@@ -18,13 +19,13 @@ OUTSIDE_ALARM = 0.5  # share of a map's magnitude outside the brain; for maps wi
 NULL_MARGIN = 0.1
 
 
-def judge_sanity_checks(folder: OutputFolder, records: list[MapRecord]) -> dict[str, dict[str, str]]:
+def judge_sanity_checks(folder: OutputFolder, records: list[MapRecord]) -> dict[str, dict[str, Verdict]]:
     """Judge the checks in the folder, for the methods whose maps have the recipe that was checked.
 
     Returns
     -------
     dict
-        Method -> {check: "yes", "NO" or why it does not apply}; empty if no checks were run.
+        Method -> {check: its verdict}; empty if no checks were run.
     """
     table = read_table(folder.checks)
     if table is None or "fingerprint" not in table:
@@ -32,22 +33,22 @@ def judge_sanity_checks(folder: OutputFolder, records: list[MapRecord]) -> dict[
     checked = dict(zip(table["method"], table["fingerprint"], strict=True))
     current = {record.method: record.recipe.digest() for record in records}
     return {
-        method: verdict.answers()
-        for method, verdict in sanity_verdicts.verdicts(table).items()
+        method: answers
+        for method, answers in check_verdicts.verdicts(table).items()
         if checked[method] == current.get(method)
     }
 
 
-def find_alarms(records: list[MapRecord], verdicts: dict[str, dict[str, str]]) -> list[str]:
+def find_alarms(records: list[MapRecord], verdicts: dict[str, dict[str, Verdict]]) -> list[str]:
     """Return what in the cohort needs a look, in sentences; `verdicts` as from `judge_sanity_checks`."""
     by_method: dict[str, list[MapStatistics]] = {}
     for record in in_order(records):
         by_method.setdefault(record.method, []).append(record.statistics)
     alarms = [alarm for method, rows in by_method.items() for alarm in _method_alarms(method, rows)]
     for method, answers in verdicts.items():
-        failed = [check for check, answer in answers.items() if answer == "NO"]
-        if failed:
-            alarms.append(f"{method}: fails the check “{'”, “'.join(failed)}”.")
+        for check, verdict in answers.items():
+            if verdict.passed is False:
+                alarms.append(f"{method} fails “{check}”: {verdict.reason}")
     return alarms
 
 

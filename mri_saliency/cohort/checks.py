@@ -8,19 +8,16 @@ import numpy as np
 import pandas as pd
 
 from mri_saliency.attribution.baselines import Baseline
+from mri_saliency.attribution.checked_scans import CheckedScans, registered
 from mri_saliency.attribution.explainer import Explainer
-from mri_saliency.attribution.sanity_checks import CheckedScans, check_maps, n_stages
-from mri_saliency.attribution.sanity_verdicts import (
-    ORDERS,
-    areas_between,
-    curve,
-    mean_values,
-    pass_lines,
-    verdicts,
-)
+from mri_saliency.attribution.sanity_checks import check_maps, n_stages
+from mri_saliency.cohort.atlas import Atlas
 from mri_saliency.cohort.check_figure import check_figure
-from mri_saliency.errors import warn
+from mri_saliency.cohort.check_verdicts import verdicts
+from mri_saliency.errors import UserError, warn
 from mri_saliency.inputs.loading import LoadedScan, UnreadableScan
+from mri_saliency.inputs.preprocessing import pad
+from mri_saliency.inputs.scan_table import Scan
 from mri_saliency.output.files import write_figure, write_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import Recipe
@@ -34,6 +31,7 @@ def check_some_maps(
     explainer: Explainer,
     baseline: Baseline,
     plan: Plan,
+    atlas: Atlas | None = None,
 ) -> None:
     """Check each method's maps of some scans on the network, and write what was found.
 
@@ -45,28 +43,40 @@ def check_some_maps(
     baseline : Baseline
     plan : Plan
         Has the methods and their recipes.
+    atlas : Atlas, optional
+        Whose regions are replaced by the baseline, one at a time.
     """
     scans = [scan for group in groups for scan in group if isinstance(scan, LoadedScan)]
     if len(scans) < 2:
         warn("--check_maps needs two readable scans at least, whose maps it compares; skipped.")
         return
-    methods = list(plan.recipes)
+    methods = registered(plan.recipes)
     inputs = np.stack([scan.network_input for scan in scans])
     checked = CheckedScans(
         inputs=inputs,
         baselines=baseline.of(scans),
         scan_ids=[scan.context.source.sha256 for scan in scans],
-        targets=plan.recipes[methods[0]].target,
+        targets=next(iter(plan.recipes.values())).target,
         subject_ids=[scan.context.scan.subject_id for scan in scans],
         brains=np.stack([scan.context.brain for scan in scans]),
+        labels=None if atlas is None else np.stack([region_labels(scan, atlas) for scan in scans]),
+        region_names={} if atlas is None else atlas.names,
     )
     print(f"checking the maps of {len(scans)} scans on the network", flush=True)
-    progress = Progress(n_stages(explainer.network, methods), 0, Ranks(), unit="check")
+    progress = Progress(n_stages(explainer.network, checked, methods), 0, Ranks(), unit="check")
     table = check_maps(explainer, checked, methods, progress.advance)
     progress.close()
-    for method, verdict in verdicts(table).items():
-        print(f"{method}: " + "; ".join(f"{check}: {answer}" for check, answer in verdict.answers().items()))
+    for method, answers in verdicts(table).items():
+        print(f"{method}:", *(f"{check}: {verdict}" for check, verdict in answers.items()), sep="\n  ")
     write_check_results(plan.files.folder, table, plan.recipes)
+
+
+def representative(scans: Sequence[Scan], n: int) -> list[Scan]:
+    """Return `n` scans, or all if there are fewer, of each diagnosis about its share.
+
+    Scans of one diagnosis follow each other, so that "another scan" mostly is one of the same.
+    """
+    return evenly_spread(sorted(scans, key=lambda scan: scan.diagnosis), n)
 
 
 def evenly_spread(items: Sequence, n: int) -> list:
@@ -87,13 +97,22 @@ def write_check_results(folder: OutputFolder, table: pd.DataFrame, recipes: Mapp
     recipes : mapping
         Method -> the recipe of its maps, whose digest says later which maps the checks are about.
     """
-    means = mean_values(table)
-    curves = {
-        check: {name: curve(means, check, name) for name in (*recipes, *ORDERS)}
-        for check in ("deletion", "insertion")
-    }
-    areas = {method: areas_between(table, method) for method in recipes}
-    write_figure(folder.check_figure, check_figure(means, pass_lines(table), curves, areas))
+    write_figure(folder.check_figure, check_figure(table, list(recipes)))
     digests = {method: recipe.digest() for method, recipe in recipes.items()}
     fingerprints = table["method"].map(digests)
     write_table(folder.checks, pd.concat([fingerprints.rename("fingerprint"), table], axis=1))
+
+
+def region_labels(scan: LoadedScan, atlas: Atlas) -> np.ndarray:
+    """Return the region of each voxel of a scan's input, int32 (n_slices, 128, 128).
+
+    Zeros, with a warning, where the atlas does not lie where the scan does; zeros for a scan without affine.
+    """
+    grid = scan.context.grid
+    if grid.affine is None:
+        return np.zeros(scan.network_input.shape, np.int32)
+    try:
+        return pad(atlas.on_network_grid(grid))
+    except UserError as error:
+        warn(f"{scan.context.scan.subject_id}: its regions are not checked: {error}")
+        return np.zeros(scan.network_input.shape, np.int32)

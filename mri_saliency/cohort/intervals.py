@@ -1,13 +1,16 @@
-"""95 % intervals of proportions and areas under ROC curves, right also for few subjects and at the ends."""
+"""95 % intervals of means, proportions and areas under ROC curves, right for few values too."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
 
 COVERAGE = 0.95
+FEWEST = 3  # values that have an interval of their mean
 _Z = float(ndtri((1 + COVERAGE) / 2))
 _BISECTIONS = 50
 
@@ -99,3 +102,28 @@ def _correlation(wins: np.ndarray, other: np.ndarray) -> float:
     )
     variances = covariance[0, 0] * covariance[1, 1]
     return float(np.clip(covariance[0, 1] / math.sqrt(variances), -1, 1)) if variances > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its two-sided 95 % interval, of `n` values."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        """Return the mean and the interval as a sentence has them."""
+        return f"{self.mean:.2f} (95 % interval {self.low:.2f} to {self.high:.2f})"
+
+
+def mean_interval(values: Iterable[float]) -> Interval | None:
+    """Compute the mean of values and Student's interval of it; None below `FEWEST` values."""
+    values = np.asarray(list(values), float)
+    n = len(values)
+    if n < FEWEST:
+        return None
+    half = stdtrit(n - 1, (1 + COVERAGE) / 2) * values.std(ddof=1) / np.sqrt(n)
+    mean = float(values.mean())
+    return Interval(mean, mean - float(half), mean + float(half), n)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from mri_saliency.cohort.check_verdicts import Verdict
 from mri_saliency.cohort.group_test import SIGNED_CAVEAT, GroupComparison
 from mri_saliency.cohort.groups import class_words, diagnosis_words
 from mri_saliency.cohort.regions import densest
@@ -65,7 +66,7 @@ class Findings:
     agreement: pd.DataFrame
     groups: GroupComparison
     regions: pd.DataFrame | None
-    verdicts: dict[str, dict[str, str]]
+    verdicts: dict[str, dict[str, Verdict]]
     alarms: list[str]
     notes: list[str] = field(default_factory=list)
     class_names: ClassNames = DEFAULT_CLASS_NAMES
@@ -100,7 +101,7 @@ class Report:
     densest : dict
         Method -> the regions to list, in order.
     verdicts : dict
-        Method -> {check: "yes", "NO" or why it does not apply}; empty if no checks were run.
+        Method -> {check: its verdict}; empty if no checks were run.
     failures : list of dict
         The rows of failures.csv.
     embedded : bool
@@ -121,7 +122,7 @@ class Report:
     agreement: pd.DataFrame
     regions: pd.DataFrame | None = None
     densest: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    verdicts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    verdicts: Mapping[str, Mapping[str, Verdict]] = field(default_factory=dict)
     failures: list[dict] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     embedded: bool = False

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from mri_saliency.attribution.checked_scans import CheckedScans
 from mri_saliency.attribution.explainer import Explainer, Settings
 from mri_saliency.inputs.checkpoint import prepare_for_attribution
 
@@ -68,3 +69,25 @@ def assert_same_maps(found, expected, tolerance=1e-5):
     assert len(found) == len(expected)
     for number, (a, b) in enumerate(zip(found, expected, strict=True)):
         assert difference(a, b) <= tolerance, number
+
+
+class Linear(torch.nn.Module):
+    """A network of an EfficientNet's form whose logit is a weighted sum of its inputs."""
+
+    def __init__(self, weights):
+        super().__init__()
+        copying = torch.nn.Conv2d(len(weights), len(weights), 1, bias=False)
+        torch.nn.init.dirac_(copying.weight)
+        nothing = torch.nn.Identity()
+        self.features = torch.nn.Sequential(torch.nn.Sequential(copying, nothing, nothing))
+        self.avgpool = nothing
+        self.classifier = torch.nn.Linear(weights.numel(), 1, bias=False)
+        self.classifier.weight.data = weights.reshape(1, -1)
+        self.requires_grad_(False)  # as a checkpoint's network
+
+
+def checked_scans(inputs, *, targets=0, baselines=None, **regions):
+    """Scans to check, whose brain is where they are not zero; named a, b, …"""
+    names = [chr(97 + index) for index in range(len(inputs))]
+    baselines = np.zeros_like(inputs[:1]) if baselines is None else baselines
+    return CheckedScans(inputs, baselines, names, targets, names, inputs != 0, **regions)

@@ -22,7 +22,7 @@ def test_the_explainer_runs_the_registrys_methods(prepared):
 def test_the_defaults_are_the_contracts():
     assert DEFAULT_METHODS == ("integrated_gradients", "saliency", "gradient_shap")
     assert BASELINES == ("zero", "background", "hc_mean")
-    assert BATCH_SIZES == {"cpu": 25, "cuda": 50} and CHECKED_SCANS == 4
+    assert BATCH_SIZES == {"cpu": 25, "cuda": 50} and CHECKED_SCANS == 8
 
 
 def test_every_setting_of_a_method_is_an_explainers_or_the_baseline():
@@ -30,6 +30,8 @@ def test_every_setting_of_a_method_is_an_explainers_or_the_baseline():
     for method in METHODS.values():
         assert set(method.settings) <= known, method.name
         assert method.stochastic == ("n_samples" in method.settings), method.name
+        if method.unit == "logit":
+            assert method.from_zero != ("baseline" in method.settings), method.name
         assert all((method.question, method.unit, method.reference, method.passes, method.paper))
 
 
@@ -39,7 +41,7 @@ def test_every_setting_of_a_method_is_an_explainers_or_the_baseline():
         ("methods", ("numpy", "torch", "pandas")),
         ("result", ("torch", "pandas")),
         ("baselines", ("torch",)),
-        ("sanity_verdicts", ("torch",)),
+        ("check_table", ("numpy", "torch", "pandas")),
     ],
 )
 def test_what_workers_and_the_parser_import_is_light(module, heavy):

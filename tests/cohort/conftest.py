@@ -9,9 +9,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mri_saliency.attribution.check_table import (
+    ANOTHER,
+    COLUMNS,
+    DIFFERENCE,
+    INTENSITY,
+    MAP,
+    RANDOM,
+    SHUFFLED,
+    WHOLE,
+    Row,
+)
 from mri_saliency.attribution.methods import METHODS
 from mri_saliency.attribution.result import Attribution
-from mri_saliency.attribution.sanity_verdicts import COLUMNS, WHOLE
 from mri_saliency.cohort.atlas import read_atlas
 from mri_saliency.inputs.file_identity import FileIdentity
 from mri_saliency.inputs.grid import FIRST_SLICE, Grid
@@ -191,16 +201,43 @@ def report_records(n=6):
     return records
 
 
-def passing_checks(method="smooth_grad"):
-    """The table of checks that a method passes on one scan."""
-    both = ("signed", "absolute")
-    rows = [("subjects", method, "a", WHOLE, measure, 0.5) for measure in both]
-    rows += [("weights", method, "a", "features.0", measure, 0.1) for measure in both]
-    rows += [(kind, method, "a", WHOLE, measure, 0.9) for kind in ("noise", "seed") for measure in both]
-    for name, level in ((method, 0.2), ("random", 0.5), ("intensity", 0.5)):
-        for check, values in (("deletion", (7, 7 * level, 0)), ("insertion", (0, 7 - 7 * level, 7))):
-            steps = zip(("0", "50", "100"), values, strict=True)
-            rows += [(check, name, "a", step, "logit", value) for step, value in steps]
+CHECKED = ("a", "b", "c", "d")  # scans of `checks_table`
+LEVELS = {MAP: 0.1, DIFFERENCE: 0.4, SHUFFLED: 0.5, ANOTHER: 0.6, RANDOM: 0.7, INTENSITY: 0.5}
+
+
+def checks_table(method="smooth_grad", *, weights=0.1, noise=0.9, others=0.5, levels=None, regions=0.8):
+    """Make a table of checks whose numbers are known; a method passes all of them by default.
+
+    Parameters
+    ----------
+    weights, noise, others : float
+        Similarity to the shuffled network's, to the repeated and to other scans' maps.
+    levels : dict, optional
+        Order -> height of its deletion curve half way, scan by scan or for all; that of insertion is
+        1 less it.
+    regions : float or None
+        Rank correlation over regions; None without an atlas.
+    """
+    both, levels = ("signed", "absolute"), LEVELS | (levels or {})
+    pairs = [f"{a} and {b}" for i, a in enumerate(CHECKED) for b in CHECKED[i + 1 :]]
+    rows = [Row("subjects", method, pair, WHOLE, measure, others) for pair in pairs for measure in both]
+    for index, scan in enumerate(CHECKED):
+        for step, value in (("classifier", 0.99), ("features.0", weights)):
+            rows += [Row("weights", method, scan, step, name, value) for name in (*both, "partial")]
+        rows += [Row(check, method, scan, WHOLE, name, noise) for check in ("noise", "seed") for name in both]
+        for order, share in ((MAP, 0.9), (SHUFFLED, 0.6), (DIFFERENCE, 0.8)):
+            rows.append(Row("nulls", method, scan, WHOLE, "brain_share", share, order))
+        for order, level in levels.items():
+            name = method if order in (MAP, SHUFFLED, ANOTHER) else order
+            level = (np.broadcast_to(level, len(CHECKED)) + (0.0, 0.02, -0.02, 0.01))[index]
+            for check, values in (("deletion", (7, 7 * level, 0)), ("insertion", (0, 7 - 7 * level, 7))):
+                steps = zip(("0", "50", "100"), values, strict=True)
+                rows += [Row(check, name, scan, step, "logit", value, order) for step, value in steps]
+        if regions is not None:
+            rows.append(Row("region", "ablation", scan, "Left Side", "logit", 1.5, None))
+            rows.append(Row("region_ranks", method, scan, WHOLE, "absolute", regions + index / 100))
+            rows.append(Row("region_ranks", method, scan, WHOLE, "absolute", 0.2, SHUFFLED))
+            rows.append(Row("region_ranks", "difference", scan, WHOLE, "absolute", 0.3, DIFFERENCE))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

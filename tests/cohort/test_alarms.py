@@ -5,20 +5,21 @@ from dataclasses import replace
 import pytest
 
 from mri_saliency.cohort.alarms import find_alarms, judge_sanity_checks
+from mri_saliency.cohort.check_verdicts import Verdict
 from mri_saliency.output.files import write_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import Recipe
 
-from .conftest import COHORT_METHODS, made_record, passing_checks
+from .conftest import COHORT_METHODS, RECIPE, checks_table, made_record
 
 
 def test_checks_of_maps_with_another_recipe_are_no_verdict(tmp_path):
     recipe = Recipe(maths=1, checkpoint="abc", first_slice=10, target=0, settings={"n_samples": 10})
     record = made_record(method="smooth_grad", recipe=recipe)
     folder = OutputFolder(tmp_path)
-    write_table(folder.checks, passing_checks().assign(fingerprint=recipe.digest()))
+    write_table(folder.checks, checks_table().assign(fingerprint=recipe.digest()))
     answers = judge_sanity_checks(folder, [record])["smooth_grad"]
-    assert answers["changes with the weights"] == "yes" and set(answers.values()) == {"yes"}
+    assert all(verdict.passed for verdict in answers.values())
     other = replace(record, recipe=replace(recipe, settings={"n_samples": 11}))
     assert judge_sanity_checks(folder, [other]) == judge_sanity_checks(folder, []) == {}
 
@@ -26,7 +27,11 @@ def test_checks_of_maps_with_another_recipe_are_no_verdict(tmp_path):
 def test_a_folder_without_checks_has_no_verdicts(tmp_path):
     folder = OutputFolder(tmp_path)
     assert judge_sanity_checks(folder, [made_record()]) == {}
-    write_table(folder.checks, passing_checks())  # of a version that did not record the recipe
+    earlier = checks_table().drop(columns="order")
+    write_table(folder.checks, earlier.assign(fingerprint=RECIPE.digest()))
+    [answers] = judge_sanity_checks(folder, [made_record(method="smooth_grad")]).values()
+    assert {verdict.answer for verdict in answers.values()} == {"not judged"}
+    write_table(folder.checks, earlier)  # of a version that did not record the recipe
     assert judge_sanity_checks(folder, [made_record(method="smooth_grad")]) == {}
 
 
@@ -37,11 +42,11 @@ def test_alarms(cohort):
         method = complete[record.method]
         numbers = {"brain_share": 0.4, "completeness_verdict": "check", "method": method}
         records.append(replace(record, method=method, statistics=replace(record.statistics, **numbers)))
-    alarms = find_alarms(records, {"saliency": {"finds the evidence": "NO"}})
+    alarms = find_alarms(records, {"saliency": {"finds the evidence": Verdict(False, "worse than random.")}})
     text = " ".join(alarms)
     assert "outside the brain" in text and "integrated_gradients: 7 of 7 maps do not add up" in text
     assert "logit's change; raise --n_steps." in text and "logit's change; raise --n_samples." in text
-    assert alarms[-1] == "saliency: fails the check “finds the evidence”."
+    assert alarms[-1] == "saliency fails “finds the evidence”: worse than random."
     assert alarms[0].startswith("integrated_gradients: in 7 of 7 scans more than 50%") and len(alarms) == 5
 
 
@@ -66,12 +71,18 @@ def test_a_map_is_outside_the_brain_if_most_of_it_is(share, n):
 def test_maps_of_zeros_and_failed_checks_are_reported():
     zero = made_record(abs_mean=0.0, brain_share=None)
     verdicts = {
-        "saliency": {"a": "NO", "b": "yes", "c": "NO", "d": "draws nothing"},
-        "deep_lift": {"a": "yes"},
+        "saliency": {
+            "a": Verdict(False, "Why a."),
+            "b": Verdict(True, "Why b."),
+            "c": Verdict(False, "Why c."),
+            "d": Verdict(None, "draws nothing"),
+        },
+        "deep_lift": {"a": Verdict(True, "")},
     }
     assert find_alarms([zero, made_record("sub-B")], verdicts) == [
         "saliency: 1 of 2 maps are zero everywhere.",
-        "saliency: fails the check “a”, “c”.",
+        "saliency fails “a”: Why a.",
+        "saliency fails “c”: Why c.",
     ]
 
 

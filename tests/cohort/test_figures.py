@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from mri_saliency.cohort.check_figure import check_figure
 from mri_saliency.cohort.figures import cohort_figure, region_figure
 from mri_saliency.inputs.scan_table import ClassNames
 from mri_saliency.maps.comparison import NULL, MeanAgreement
@@ -118,33 +117,3 @@ def test_patients_without_a_side_have_a_box_in_the_classes_words():
     assert words_of(figure) == ["CN", "left", "right", "AD, side unknown"]
     colours = [tuple(points.get_facecolor()[0]) for points in figure.axes[0].collections[-4:]]
     assert len(set(colours)) == 4
-
-
-def test_check_figure_has_curves_and_lines_of_every_method():
-    methods, steps = ["saliency", "gradient_shap"], ["classifier", "features.1"]
-    similarities = {
-        ("weights", method, step, measure): 0.3
-        for method in methods
-        for step in steps
-        for measure in ("signed", "absolute")
-    }
-    similarities |= {("noise", method, "", "absolute"): 0.9 for method in methods}
-    similarities["seed", "gradient_shap", "", "absolute"] = 0.8
-    means = pd.Series(similarities).rename_axis(["check", "method", "step", "measure"])
-    lines = pd.Series({(method, measure): 0.4 for method in methods for measure in ("signed", "absolute")})
-    lines = lines.rename_axis(["method", "measure"])
-    curve = pd.Series(np.linspace(1, 0, 11), index=np.arange(0, 101, 10))
-    curves = {
-        check: dict.fromkeys((*methods, "random", "intensity"), curve) for check in ("deletion", "insertion")
-    }
-    areas = {
-        method: {order: {"deletion": 0.1, "insertion": 0.2} for order in ("random", "intensity")}
-        for method in methods
-    }
-    figure = check_figure(means, lines, curves, areas)
-    drawn(figure)
-    cascade, _, repeats, deletion, _, bars = figure.axes
-    np.testing.assert_allclose(cascade.lines[0].get_ydata(), [1, 0.3, 0.3])
-    assert [label.get_text() for label in cascade.get_xticklabels()] == ["none", "classifier", "1"]
-    assert sorted(patch.get_height() for patch in repeats.patches) == [0.8, 0.9, 0.9]
-    assert len(deletion.lines) == 4 and len(bars.patches) == 8

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from mri_saliency.cohort.intervals import auc_difference_interval, auc_interval, pair_wins, wilson_interval
+from mri_saliency.cohort.intervals import (
+    auc_difference_interval,
+    auc_interval,
+    mean_interval,
+    pair_wins,
+    wilson_interval,
+)
 from mri_saliency.maps.comparison import roc_auc
 
 
@@ -102,3 +108,18 @@ def test_the_correlation_makes_the_differences_interval_shorter():
     low_2, high_2 = auc_difference_interval(wins, independent)
     assert high - low < 0.7 * (high_2 - low_2)
     assert auc_difference_interval(wins, wins) == pytest.approx((0, 0), abs=0.05)
+
+
+def test_the_interval_is_students():
+    values = np.random.default_rng(0).standard_normal(7)
+    expected = stats.t.interval(0.95, 6, values.mean(), stats.sem(values))
+    found = mean_interval(values)
+    assert (found.low, found.high) == pytest.approx(expected) and found.n == 7
+    assert found.mean == pytest.approx(values.mean())
+    assert str(mean_interval([1, 2, 3])) == "2.00 (95 % interval -0.48 to 4.48)"
+
+
+def test_two_values_have_none_and_equal_ones_no_width():
+    assert mean_interval([1, 2]) is None
+    found = mean_interval([0.0, 0.0, 0.0])
+    assert found.low == found.mean == found.high == 0

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import mri_saliency
+from mri_saliency.cohort.check_verdicts import Verdict
 from mri_saliency.cohort.group_test import ComparedContrast, GroupComparison
 from mri_saliency.cohort.lateralisation import lateralisation_table
 from mri_saliency.cohort.regions import densest
@@ -32,7 +33,10 @@ RUN = {
     "versions": {"python": "3", "torch": "2"},
     "started": "2026-01-01",  # and no "ended": a run that was killed
 }
-ANSWERS = {"finds the evidence": "NO", "same with another seed": "draws nothing"}
+ANSWERS = {
+    "finds the evidence": Verdict(False, "not ahead of |scan - baseline|."),
+    "same with another seed": Verdict(None, "draws nothing"),
+}
 
 
 def save_page(folder, records, **changes):
@@ -101,7 +105,7 @@ def test_every_section_shows_its_numbers(tmp_path):
     for text in (
         *("n_steps 50, seed 0; baseline zero", "python 3, torch 2", "EfficientNetV2-S, 6 scans"),
         *("Hippocampus &lt;L&gt;", '<td class="n">2.50</td>', '<td class="n">−0.25</td>'),
-        *('<td class="bad">NO</td>', '<td class="soft">draws nothing</td>'),
+        *('<td class="bad">NO<br>', '<small class="soft">draws nothing</small>'),
         *('src="checks.png"', 'src="regions.png"'),
         *('<td class="n">−0.12\n<span class="soft">(−0.56)</span></td>', "null map |scan − reference|"),
         *('<td class="n">0.34\n<span class="soft">(–)</span></td>', '<td class="n">0.78\n'),
@@ -111,7 +115,8 @@ def test_every_section_shows_its_numbers(tmp_path):
         assert text in page, text
     assert all(f"<td>{i}.nii: is a folder</td>" in page for i in range(12))
     without_figure = save_page(tmp_path, report_records(), verdicts={"saliency": ANSWERS})
-    assert "Curves of the checks" not in without_figure and '<td class="bad">NO</td>' in without_figure
+    assert "Curves of the checks" not in without_figure and '<td class="bad">NO<br>' in without_figure
+    assert "not ahead of |scan - baseline|." in without_figure
 
 
 def test_normal_ranges_are_shown_where_there_are_some(tmp_path):

@@ -116,8 +116,10 @@ def test_checks_are_written_for_the_methods_recipes(cohort):
     assert list(table.columns)[:3] == ["fingerprint", "check", "method"]
     record = OutputFolder(cohort.output).read_record("saliency", "sub-A")
     assert set(table[table["method"] == "saliency"]["fingerprint"]) == {record.recipe.digest()}
+    assert set(table[table["check"] == "region"]["step"]) == {"Left Half", "Right Half"}
     assert (cohort.output / "map_checks.png").stat().st_size > 10_000
-    assert "same under a little noise" in (cohort.output / "report.html").read_text()
+    page = (cohort.output / "report.html").read_text()
+    assert "same under a little noise" in page and "too few scans for an interval (2)" in page
 
 
 def test_the_folder_describes_itself_to_bids_tools(cohort):

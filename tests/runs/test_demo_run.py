@@ -1,10 +1,25 @@
 """The demo tells the truth that was built into it."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import run_saliency_generation as runner
-from mri_saliency.attribution.sanity_verdicts import areas_between, mean_values, verdicts
+from mri_saliency.attribution import replacement
+from mri_saliency.attribution.checked_scans import CheckedScans, registered
+from mri_saliency.attribution.explainer import Explainer, Settings
+from mri_saliency.attribution.sanity_checks import check_maps
+from mri_saliency.cohort.atlas import read_atlas
+from mri_saliency.cohort.check_verdicts import CHECKS, SEED, verdicts
+from mri_saliency.cohort.checks import representative
+from mri_saliency.inputs.checkpoint import load_checkpoint
+from mri_saliency.inputs.grid import FIRST_SLICE
+from mri_saliency.inputs.labels import DEFAULT_LABELS
+from mri_saliency.inputs.loading import load_scan
+from mri_saliency.inputs.preprocessing import pad
+from mri_saliency.inputs.scan_table import TableColumns, read_scan_table
+
+from ..conftest import DIAGNOSIS_COLUMN
 
 METHODS = ("integrated_gradients", "saliency")
 
@@ -21,8 +36,6 @@ def demo(tmp_path_factory):
         "--key_slices",
         "50",
         "--no_nifti",
-        "--check_maps",
-        "2",
     ]
     assert runner.main(["--demo", str(folder), *options]) == 0
     return folder
@@ -77,23 +90,50 @@ def test_groups_differ_in_the_hippocampi(maps):
         peak = strongest.loc[f"{side}_minus_HC"]
         assert 10 < sign * peak["peak_x"] < 40 and -50 < peak["peak_y"] < 0
     regions = pd.read_csv(maps / "region_group_test.csv")
-    regions = regions[regions["method"] == "integrated_gradients"].groupby("contrast").first()
-    assert regions.loc["left_minus_HC", "region"] == "Left hippocampus"
+    regions = regions.set_index(["method", "contrast"]).loc["integrated_gradients"]
+    for side in ("left", "right"):
+        first = regions.loc[f"{side}_minus_HC"].nlargest(1, "ratio").iloc[0]
+        assert first["region"] == f"{side.capitalize()} hippocampus" and first["p"] <= 0.05
 
 
-def test_the_checks_on_the_demos_network(maps):
-    """Saliency passes; of Integrated Gradients what holds however the network's training rounded."""
-    table = pd.read_csv(maps / "map_checks.csv", keep_default_na=False)
-    found = verdicts(table)
-    assert set(found) == set(METHODS)
-    assert all(verdict.steady_under_noise for verdict in found.values())
-    assert found["saliency"].changes_with_weights and found["saliency"].finds_evidence
-    shuffled = mean_values(table)["weights", "integrated_gradients", "features.0", "signed"]
-    assert abs(shuffled) < 0.2
-    assert areas_between(table, "integrated_gradients")["random"]["insertion"] > 0
-    page = (maps / "report.html").read_text()
-    assert "Left hippocampus" in page and "finds the evidence" in page
-    assert (maps / "map_checks.png").stat().st_size > 10_000
+N_CHECKED = 8
+
+
+@pytest.fixture(scope="module")
+def answers(demo):
+    """Verdicts of the checks, with few steps, voxels and regions, on the demo's network."""
+    run = demo / "run"
+    checkpoint = load_checkpoint(run / "fold_1" / "best_model.pth", run / "parameters.json")
+    columns = TableColumns("file", DIAGNOSIS_COLUMN, "sbj_nme")
+    table = read_scan_table(demo / "val.csv", columns, DEFAULT_LABELS).scans
+    window = {"n_slices": checkpoint.n_slices, "first_slice": FIRST_SLICE, "key_slices": (50,)}
+    healthy = [load_scan(scan, **window).network_input for scan in table if scan.label == 0]
+    scans = [load_scan(scan, **window) for scan in representative(table, N_CHECKED)]
+    atlas = read_atlas(demo / "atlas.nii.gz", demo / "atlas.csv")
+    labels = pad(atlas.on_network_grid(scans[0].context.grid))
+    kept = [label for label, name in atlas.names.items() if name.endswith("hippocampus")]
+    labels = np.where(np.isin(labels, [0, *kept]), labels, labels % 10 + 1)  # the other regions in ten parts
+    checked = CheckedScans(
+        inputs=np.stack([scan.network_input for scan in scans]),
+        baselines=np.mean(healthy, axis=0)[None],
+        scan_ids=[scan.context.source.sha256 for scan in scans],
+        targets=0,
+        subject_ids=[scan.context.scan.subject_id for scan in scans],
+        brains=np.stack([scan.context.brain for scan in scans]),
+        labels=np.stack([labels] * len(scans)),
+        region_names=atlas.names,
+    )
+    explainer = Explainer(checkpoint.network, Settings(batch_size=25, n_steps=2))
+    methods = registered(["integrated_gradients"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(replacement, "REPLACED_PERCENT", (0, 1, 5, 20, 80, 100))
+        table = check_maps(explainer, checked, methods, lambda: None)
+    return verdicts(table, methods)["integrated_gradients"]
+
+
+def test_integrated_gradients_pass_the_checks_on_the_demos_network(answers):
+    found = {check: verdict.passed for check, verdict in answers.items()}
+    assert found == dict.fromkeys(CHECKS, True) | {SEED: None}, answers
 
 
 def test_the_lesion_is_found(maps):
