@@ -19,6 +19,12 @@ from mri_saliency.attribution.log_odds import log_odds
 from mri_saliency.attribution.result import Attribution
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.loading import LoadedScan
+from mri_saliency.runtime.device_errors import (
+    first_line,
+    has_no_kernel,
+    is_out_of_memory,
+    no_kernel_message,
+)
 
 # Raised by a change after which maps differ by more than rounding from earlier ones.
 MATHS = 1
@@ -84,16 +90,20 @@ class Explainer:
         Raises
         ------
         UserError
-            The device's memory is too small for the scans.
+            The device's memory is too small for the scans, or PyTorch has no kernel for the device.
         """
         device = next(self.network.parameters()).device
         try:
+            # not from pinned memory: pinning is a copy of its own, and the next step needs the scans at once;
+            # they are 8 MB each, so a group of ten takes milliseconds, before passes of seconds
             on_device = [
                 torch.from_numpy(array).to(device).permute(0, 2, 3, 1).contiguous()
                 for array in (inputs, baselines)
             ]
         except RuntimeError as error:
-            if not _is_out_of_memory(error):
+            if has_no_kernel(error, device):
+                raise UserError(no_kernel_message(error, device)) from error
+            if not is_out_of_memory(error, device):
                 raise
             raise UserError(
                 f"the device has too little memory for {len(inputs)} scans; try a smaller --batch_size."
@@ -146,7 +156,7 @@ class Explainer:
         Raises
         ------
         UserError
-            The memory is too small for one volume at a time.
+            The memory is too small for one volume at a time, or PyTorch has no kernel for the device.
         """
         began = time.perf_counter()
         run = METHOD_FUNCTIONS[method]
@@ -196,21 +206,19 @@ class Explainer:
             try:
                 return run()
             except RuntimeError as error:
-                if not _is_out_of_memory(error):
+                device = next(self.network.parameters()).device
+                if has_no_kernel(error, device):
+                    raise UserError(f"{work}: {no_kernel_message(error, device)}") from error
+                if not is_out_of_memory(error, device):
                     raise
                 smaller = self.settings.batch_size // 2
                 if not smaller:
                     raise UserError(
-                        f"{work}: the device has too little memory for one volume at a time. "
+                        f"{work}: the device has too little memory for one volume at a time "
+                        f"({first_line(error)}). "
                         "Free some, start with a smaller --batch_size, or use another --device."
                     ) from error
             warnings.warn(f"out of memory; going on with --batch_size {smaller}", stacklevel=2)
             self.settings = replace(self.settings, batch_size=smaller)
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    """Return whether a device's memory was too small; its libraries have errors of their own for that."""
-    signs = ("out of memory", "ALLOC_FAILED", "unable to find an engine", "can't allocate memory")
-    return isinstance(error, torch.OutOfMemoryError) or any(sign in str(error) for sign in signs)

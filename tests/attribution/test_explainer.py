@@ -1,6 +1,7 @@
 """Maps do not depend on how they were batched; passes fit the memory, and are shared."""
 
 import copy
+import re
 
 import captum.attr
 import numpy as np
@@ -135,7 +136,12 @@ def test_a_waiting_map_keeps_no_other_in_memory(prepared, inputs):
 
 @pytest.mark.filterwarnings("ignore:out of memory")
 @pytest.mark.parametrize(
-    "error", [torch.OutOfMemoryError("injected"), RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")]
+    "error",
+    [
+        torch.OutOfMemoryError("injected"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("GET was unable to find an engine to execute this computation"),
+    ],
 )
 def test_out_of_memory_halves_the_batch_and_repeats(prepared, inputs, error):
     def too_much_for(limit):
@@ -153,8 +159,21 @@ def test_out_of_memory_halves_the_batch_and_repeats(prepared, inputs, error):
     assert explainer.settings.batch_size == 2
     assert_same_maps(found, reference)
     with layer.register_forward_pre_hook(too_much_for(0)), pytest.warns():
-        with pytest.raises(UserError, match="one volume at a time"):
+        with pytest.raises(UserError, match=rf"one volume at a time \({re.escape(str(error))}\)"):
             explainer.attribute("saliency", batch)
+
+
+def test_a_missing_kernel_is_reported_and_the_batch_stays(prepared, inputs, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("GET was unable to find an engine to execute this computation")
+
+    explainer = Explainer(prepared, Settings(8))
+    batch = batch_of(explainer, inputs)
+    monkeypatch.setattr("mri_saliency.runtime.device_errors._free_share", lambda _: 0.9)
+    with prepared.features[1].register_forward_pre_hook(fail):
+        with pytest.raises(UserError, match=r"saliency: this PyTorch .* cannot run .*engine.*90% .* free"):
+            explainer.attribute("saliency", batch)
+    assert explainer.settings.batch_size == 8
 
 
 def test_other_errors_of_the_device_are_not_taken_for_a_lack_of_memory(prepared, inputs):
