@@ -16,9 +16,12 @@ from mri_saliency.attribution.batch import Batch, Settings
 from mri_saliency.attribution.captum_methods import METHOD_FUNCTIONS, baseline_outputs_of, outputs_of
 from mri_saliency.attribution.first_layer import SplitNetwork
 from mri_saliency.attribution.log_odds import log_odds
+from mri_saliency.attribution.methods import BATCH_SIZES, find_method
 from mri_saliency.attribution.result import Attribution
 from mri_saliency.errors import UserError
-from mri_saliency.inputs.loading import LoadedScan
+from mri_saliency.inputs.file_identity import sha256_of_array
+from mri_saliency.inputs.grid import INPUT_SIZE
+from mri_saliency.inputs.loading import LoadedScan, Volume
 from mri_saliency.runtime.device_errors import (
     first_line,
     has_no_kernel,
@@ -44,7 +47,8 @@ class Explainer:
     network : nn.Module
         float32 (n, n_slices, 128, 128) -> (n, n_logits): an EfficientNet, prepared by
         `inputs.checkpoint.prepare_for_attribution`.
-    settings : Settings
+    settings : Settings, optional
+        By default passes of as many volumes as the command line's.
 
     Attributes
     ----------
@@ -57,9 +61,9 @@ class Explainer:
         The network's batch normalisation is not merged into its convolutions.
     """
 
-    def __init__(self, network: nn.Module, settings: Settings) -> None:
+    def __init__(self, network: nn.Module, settings: Settings | None = None) -> None:
         self.network = network
-        self.settings = settings
+        self.settings = settings or Settings(BATCH_SIZES.get(self._device.type, BATCH_SIZES["cpu"]))
         self._split = SplitNetwork(network)
 
     @property
@@ -92,7 +96,7 @@ class Explainer:
         UserError
             The device's memory is too small for the scans, or PyTorch has no kernel for the device.
         """
-        device = next(self.network.parameters()).device
+        device = self._device
         try:
             # not from pinned memory: pinning is a copy of its own, and the next step needs the scans at once;
             # they are 8 MB each, so a group of ten takes milliseconds, before passes of seconds
@@ -206,10 +210,9 @@ class Explainer:
             try:
                 return run()
             except RuntimeError as error:
-                device = next(self.network.parameters()).device
-                if has_no_kernel(error, device):
-                    raise UserError(f"{work}: {no_kernel_message(error, device)}") from error
-                if not is_out_of_memory(error, device):
+                if has_no_kernel(error, self._device):
+                    raise UserError(f"{work}: {no_kernel_message(error, self._device)}") from error
+                if not is_out_of_memory(error, self._device):
                     raise
                 smaller = self.settings.batch_size // 2
                 if not smaller:
@@ -222,3 +225,57 @@ class Explainer:
             self.settings = replace(self.settings, batch_size=smaller)
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.network.parameters()).device
+
+    def explain(
+        self,
+        volume: Volume,
+        method: str = "integrated_gradients",
+        baseline: Volume | np.ndarray | None = None,
+        target: int | None = None,
+    ) -> Attribution:
+        """Compute the map of one volume.
+
+        Maps are those of the command line, but for methods that draw: these draws are seeded by the network's
+        input, not by the file. For many volumes, `batch` and `attribute` fill the passes better.
+
+        Parameters
+        ----------
+        volume : Volume
+            From `load_volume`.
+        method : str
+            One of `methods`.
+        baseline : Volume or ndarray, optional
+            What the volume is compared with: another one, or a network input, float32 (n_slices, 128, 128).
+            By default zero, the mean intensity of a scan.
+        target : int, optional
+            Index of the class to explain; by default the predicted one.
+
+        Returns
+        -------
+        Attribution
+            Its `values` are the map, float32 (n_slices, 128, 128), in the unit of the method. In signed
+            methods, positive values raised the log-odds of the class.
+
+        Raises
+        ------
+        UserError
+            There is no such method or class, or a volume does not have the network's slices; as `attribute`.
+        """
+        find_method(method)
+        inputs = volume.network_input
+        if baseline is None:
+            baseline = np.zeros_like(inputs)
+        baselines = baseline.network_input if isinstance(baseline, Volume) else np.float32(baseline)
+        expected = (self.network.features[0][0].in_channels, INPUT_SIZE, INPUT_SIZE)
+        for name, array in (("volume", inputs), ("baseline", baselines)):
+            if array.shape != expected:
+                raise UserError(f"expected a {name} of shape {expected}, found {array.shape}.")
+        batch = self.batch(inputs[None], baselines[None], [sha256_of_array(inputs)], target)
+        n_logits = self.logits(batch).shape[1]
+        if target is not None and not 0 <= target < n_logits:
+            raise UserError(f"no class {target}; the network has {n_logits} logit(s), counted from 0.")
+        return self.attribute(method, batch)[0]

@@ -24,13 +24,13 @@ def usable_cores() -> int:
     return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
-def choose_device(name: str | None, ranks: Ranks | None = None) -> torch.device:
+def choose_device(name: str | None = None, ranks: Ranks | None = None) -> torch.device:
     """Return the requested device, and prepare PyTorch for it (strict float32, memory, threads).
 
     Parameters
     ----------
-    name : str or None
-        ``cpu``, ``cuda``, ``cuda:1`` ...; None: this rank's GPU, or the CPU where there is none.
+    name : str, optional
+        ``cpu``, ``cuda``, ``cuda:1`` ...; by default this rank's GPU, or the CPU where there is none.
     ranks : Ranks, optional
         torchrun's processes, of which each takes its own GPU.
 
@@ -68,9 +68,10 @@ def use_strict_float32() -> None:
     set, whatever was set before.
 
     What remains is the order of sums. cuDNN may choose a kernel for the gradient of a convolution that adds
-    in any order, so that two runs on one GPU differ in the last digits, as maps of other batch sizes do.
-    `torch.backends.cudnn.deterministic` would exclude such kernels. It is left as it is, because the exclusion can
-    cost speed; nothing else in the network's backward pass depends on an order.
+    in any order, so that two runs on one GPU differ in the last digits, as maps of other batch sizes do: by some
+    millionths of a map's maximum, where TF32 would change it by thousandths. Nothing else in the network's
+    backward pass depends on an order. `torch.backends.cudnn.deterministic` would exclude such kernels, and can
+    cost speed; it is left as it is.
     """
     import torch
 
