@@ -68,10 +68,10 @@ def use_strict_float32() -> None:
     set, whatever was set before.
 
     What remains is the order of sums. cuDNN may choose a kernel for the gradient of a convolution that adds
-    in any order, so that two runs on one GPU differ in the last digits, as maps of other batch sizes do: by some
-    millionths of a map's maximum, where TF32 would change it by thousandths. Nothing else in the network's
-    backward pass depends on an order. `torch.backends.cudnn.deterministic` would exclude such kernels, and can
-    cost speed; it is left as it is.
+    in any order. So two runs on one GPU can differ in the last digits, as maps of other batch sizes do: by
+    millionths of a map's maximum, where TF32 changes it by thousandths. Nothing else in the network's
+    backward pass depends on an order. `torch.backends.cudnn.deterministic` would exclude such kernels; it
+    can cost speed, and is left as it is.
     """
     import torch
 
