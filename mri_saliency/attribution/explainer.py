@@ -267,16 +267,19 @@ class Explainer:
             There is no such method or class, or a volume does not have the network's slices; as `attribute`.
         """
         find_method(method)
-        inputs = volume.network_input
         if baseline is None:
-            baseline = np.zeros_like(inputs)
-        baselines = baseline.network_input if isinstance(baseline, Volume) else np.float32(baseline)
+            baseline = np.zeros_like(volume.network_input)
+        elif isinstance(baseline, Volume):
+            baseline = baseline.network_input
+        inputs, baselines = (
+            np.ascontiguousarray(array, np.float32) for array in (volume.network_input, baseline)
+        )
         expected = (self.network.features[0][0].in_channels, INPUT_SIZE, INPUT_SIZE)
         for name, array in (("volume", inputs), ("baseline", baselines)):
             if array.shape != expected:
                 raise UserError(f"expected a {name} of shape {expected}, found {array.shape}.")
-        batch = self.batch(inputs[None], baselines[None], [sha256_of_array(inputs)], target)
-        n_logits = self.logits(batch).shape[1]
+        n_logits = self.network.classifier[-1].out_features
         if target is not None and not 0 <= target < n_logits:
             raise UserError(f"no class {target}; the network has {n_logits} logit(s), counted from 0.")
+        batch = self.batch(inputs[None], baselines[None], [sha256_of_array(inputs)], target)
         return self.attribute(method, batch)[0]

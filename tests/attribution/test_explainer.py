@@ -240,7 +240,8 @@ def test_a_volume_is_compared_with_another_or_an_array(prepared, volumes):
     with torch.no_grad():
         logits = prepared(scan_inputs(1, 2))[:, 0].tolist()
     maps = []
-    for baseline in (second, second.network_input, second.network_input.astype(float)):
+    turned = second.network_input[::-1].astype(float)[::-1]  # another dtype and order in memory
+    for baseline in (second, second.network_input, turned):
         attribution = explainer.explain(first, "deep_lift", baseline)
         assert attribution.expected_total == pytest.approx(logits[0] - logits[1], abs=1e-4)
         maps.append(attribution)

@@ -3,12 +3,20 @@
 import os
 import subprocess
 import sys
+import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from mri_saliency.errors import UserError
-from mri_saliency.runtime.device import choose_device, hardware_name, move_to_device, usable_cores
+from mri_saliency.runtime.device import (
+    choose_device,
+    hardware_name,
+    move_to_device,
+    usable_cores,
+    use_strict_float32,
+)
 from mri_saliency.runtime.ranks import Ranks
 
 
@@ -66,6 +74,20 @@ if start != "general":  # which recurrent layers follow, of which the old settin
 def test_float32_is_strict_whatever_was_set_before(start):
     done = subprocess.run([sys.executable, "-c", STRICT, start], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_before_pytorch_2_9_there_are_the_old_settings_alone(monkeypatch):
+    cudnn = SimpleNamespace(allow_tf32=True)
+    monkeypatch.setattr("torch.backends.cudnn", cudnn)
+    torch.set_float32_matmul_precision("high")
+    use_strict_float32()
+    assert vars(cudnn) == {"allow_tf32": False} and torch.get_float32_matmul_precision() == "highest"
+
+
+def test_pytorch_2_9_says_of_the_old_settings_that_they_are_old(monkeypatch, recwarn):
+    monkeypatch.setattr("torch.set_float32_matmul_precision", lambda _: warnings.warn("old", stacklevel=2))
+    use_strict_float32()
+    assert not recwarn.list
 
 
 def test_a_device_that_cannot_take_the_network_is_named():
