@@ -18,7 +18,6 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mri_saliency.attribution.methods import METHODS
 from mri_saliency.errors import UserError, failure_message
 from mri_saliency.inputs.labels import DEFAULT_LABELS
 from mri_saliency.options import Options, check_key_slices, read_options
@@ -215,9 +214,8 @@ def write_map(
     context: ScanContext, record: MapRecord, values: np.ndarray, files: MapFiles, *, is_new: bool
 ) -> Counter[str]:
     """Write a map's figures, array, image and, last, its record; return processor seconds by kind of work."""
-    from mri_saliency.inputs.preprocessing import unpad
     from mri_saliency.maps.figures import map_view, slice_figures, summary_figure
-    from mri_saliency.maps.image import estimate, to_nifti
+    from mri_saliency.maps.image import map_to_nifti
     from mri_saliency.output.files import write_array, write_nifti, write_picture
 
     began_s = time.process_time()
@@ -236,9 +234,7 @@ def write_map(
         write_array(folder.array(*name), values)
         written.append(folder.array(*name))
     if files.nifti:
-        method = METHODS[record.method]
-        meaning = estimate(method.unit, view.scale, signed=method.signed)
-        image = to_nifti(unpad(values), context.grid, f"{method.name}, {method.unit}", meaning)
+        image = map_to_nifti(values, context.grid, record.method, view.scale)
         write_nifti(folder.nifti(*name), image, durably=True)
         written.append(folder.nifti(*name))
     for path, picture in pictures.items():

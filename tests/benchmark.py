@@ -23,12 +23,17 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+
+if TYPE_CHECKING:
+    import torch
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -193,10 +198,11 @@ def run_floor(options: argparse.Namespace) -> None:
     inputs = torch.randn(batch_size, 115, 128, 128, device=device)
     inputs = inputs.contiguous(memory_format=torch.channels_last).requires_grad_()
 
-    def run_pass() -> None:
-        torch.autograd.grad(network(inputs).sum(), inputs)
+    def run_pass() -> torch.Tensor:
+        (gradients,) = torch.autograd.grad(network(inputs).sum(), inputs)
         if device.type == "cuda":
             torch.cuda.synchronize()
+        return gradients
 
     run_pass()
     n_passes = options.scans[0] * sum(PASSES[method] for method in options.methods)
@@ -205,7 +211,30 @@ def run_floor(options: argparse.Namespace) -> None:
     for _ in range(n_full):
         run_pass()
     seconds = (time.perf_counter() - began) * n_passes / (n_full * batch_size)
-    print(json.dumps({"seconds": seconds, "volumes a second": n_passes / seconds}))
+    detail = {"seconds": seconds, "volumes a second": n_passes / seconds}
+    if device.type == "cuda":
+        detail |= measure_repeatability(run_pass)
+    print(json.dumps(detail))
+
+
+def measure_repeatability(run_pass: Callable[[], torch.Tensor], n_passes: int = 10) -> dict[str, float]:
+    """Measure how far a repeated pass differs, and what it costs that it does not (`cudnn.deterministic`)."""
+    import torch
+
+    seconds, differences = [], []
+    for deterministic in (False, True):
+        torch.backends.cudnn.deterministic = deterministic
+        first = run_pass().cpu()
+        began = time.perf_counter()
+        for _ in range(n_passes):
+            repeated = run_pass()
+        seconds.append(time.perf_counter() - began)
+        differences.append(float((repeated.cpu() - first).abs().max() / first.abs().max()))
+    return {
+        "a repeated pass differs by ppm of its maximum": 1e6 * differences[0],
+        "with deterministic kernels": 1e6 * differences[1],
+        "their time in % of the others'": 100 * seconds[1] / seconds[0],
+    }
 
 
 def run_plain(options: argparse.Namespace) -> None:

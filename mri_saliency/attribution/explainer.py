@@ -16,9 +16,18 @@ from mri_saliency.attribution.batch import Batch, Settings
 from mri_saliency.attribution.captum_methods import METHOD_FUNCTIONS, baseline_outputs_of, outputs_of
 from mri_saliency.attribution.first_layer import SplitNetwork
 from mri_saliency.attribution.log_odds import log_odds
+from mri_saliency.attribution.methods import BATCH_SIZES, find_method
 from mri_saliency.attribution.result import Attribution
 from mri_saliency.errors import UserError
-from mri_saliency.inputs.loading import LoadedScan
+from mri_saliency.inputs.file_identity import sha256_of_array
+from mri_saliency.inputs.grid import INPUT_SIZE
+from mri_saliency.inputs.loading import LoadedScan, Volume
+from mri_saliency.runtime.device_errors import (
+    first_line,
+    has_no_kernel,
+    is_out_of_memory,
+    no_kernel_message,
+)
 
 # Raised by a change after which maps differ by more than rounding from earlier ones.
 MATHS = 1
@@ -38,7 +47,8 @@ class Explainer:
     network : nn.Module
         float32 (n, n_slices, 128, 128) -> (n, n_logits): an EfficientNet, prepared by
         `inputs.checkpoint.prepare_for_attribution`.
-    settings : Settings
+    settings : Settings, optional
+        By default passes of as many volumes as the command line's.
 
     Attributes
     ----------
@@ -51,9 +61,9 @@ class Explainer:
         The network's batch normalisation is not merged into its convolutions.
     """
 
-    def __init__(self, network: nn.Module, settings: Settings) -> None:
+    def __init__(self, network: nn.Module, settings: Settings | None = None) -> None:
         self.network = network
-        self.settings = settings
+        self.settings = settings or Settings(BATCH_SIZES.get(self._device.type, BATCH_SIZES["cpu"]))
         self._split = SplitNetwork(network)
 
     @property
@@ -84,16 +94,20 @@ class Explainer:
         Raises
         ------
         UserError
-            The device's memory is too small for the scans.
+            The device's memory is too small for the scans, or PyTorch has no kernel for the device.
         """
-        device = next(self.network.parameters()).device
+        device = self._device
         try:
+            # not from pinned memory: pinning is a copy of its own, and the next step needs the scans at once;
+            # they are 8 MB each, so a group of ten takes milliseconds, before passes of seconds
             on_device = [
                 torch.from_numpy(array).to(device).permute(0, 2, 3, 1).contiguous()
                 for array in (inputs, baselines)
             ]
         except RuntimeError as error:
-            if not _is_out_of_memory(error):
+            if has_no_kernel(error, device):
+                raise UserError(no_kernel_message(error, device)) from error
+            if not is_out_of_memory(error, device):
                 raise
             raise UserError(
                 f"the device has too little memory for {len(inputs)} scans; try a smaller --batch_size."
@@ -146,7 +160,7 @@ class Explainer:
         Raises
         ------
         UserError
-            The memory is too small for one volume at a time.
+            The memory is too small for one volume at a time, or PyTorch has no kernel for the device.
         """
         began = time.perf_counter()
         run = METHOD_FUNCTIONS[method]
@@ -196,12 +210,15 @@ class Explainer:
             try:
                 return run()
             except RuntimeError as error:
-                if not _is_out_of_memory(error):
+                if has_no_kernel(error, self._device):
+                    raise UserError(f"{work}: {no_kernel_message(error, self._device)}") from error
+                if not is_out_of_memory(error, self._device):
                     raise
                 smaller = self.settings.batch_size // 2
                 if not smaller:
                     raise UserError(
-                        f"{work}: the device has too little memory for one volume at a time. "
+                        f"{work}: the device has too little memory for one volume at a time "
+                        f"({first_line(error)}). "
                         "Free some, start with a smaller --batch_size, or use another --device."
                     ) from error
             warnings.warn(f"out of memory; going on with --batch_size {smaller}", stacklevel=2)
@@ -209,8 +226,60 @@ class Explainer:
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
 
+    @property
+    def _device(self) -> torch.device:
+        return next(self.network.parameters()).device
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    """Return whether a device's memory was too small; its libraries have errors of their own for that."""
-    signs = ("out of memory", "ALLOC_FAILED", "unable to find an engine", "can't allocate memory")
-    return isinstance(error, torch.OutOfMemoryError) or any(sign in str(error) for sign in signs)
+    def explain(
+        self,
+        volume: Volume,
+        method: str = "integrated_gradients",
+        baseline: Volume | np.ndarray | None = None,
+        target: int | None = None,
+    ) -> Attribution:
+        """Compute the map of one volume.
+
+        Maps are those of the command line, but for methods that draw: these draws are seeded by the network's
+        input, not by the file. For many volumes, use `batch` and `attribute`, which fill the passes: with one
+        volume, a GPU waits for the launches of its kernels (2,100 in a pass of L) rather than computes.
+
+        Parameters
+        ----------
+        volume : Volume
+            From `load_volume`.
+        method : str
+            One of `methods`.
+        baseline : Volume or ndarray, optional
+            What the volume is compared with: another one, or a network input, float32 (n_slices, 128, 128).
+            By default zero, the mean intensity of a scan.
+        target : int, optional
+            Index of the class to explain; by default the predicted one.
+
+        Returns
+        -------
+        Attribution
+            Its `values` are the map, float32 (n_slices, 128, 128), in the unit of the method. In signed
+            methods, positive values raised the log-odds of the class.
+
+        Raises
+        ------
+        UserError
+            There is no such method or class, or a volume does not have the network's slices; as `attribute`.
+        """
+        find_method(method)
+        if baseline is None:
+            baseline = np.zeros_like(volume.network_input)
+        elif isinstance(baseline, Volume):
+            baseline = baseline.network_input
+        inputs, baselines = (
+            np.ascontiguousarray(array, np.float32) for array in (volume.network_input, baseline)
+        )
+        expected = (self.network.features[0][0].in_channels, INPUT_SIZE, INPUT_SIZE)
+        for name, array in (("volume", inputs), ("baseline", baselines)):
+            if array.shape != expected:
+                raise UserError(f"expected a {name} of shape {expected}, found {array.shape}.")
+        n_logits = self.network.classifier[-1].out_features
+        if target is not None and not 0 <= target < n_logits:
+            raise UserError(f"no class {target}; the network has {n_logits} logit(s), counted from 0.")
+        batch = self.batch(inputs[None], baselines[None], [sha256_of_array(inputs)], target)
+        return self.attribute(method, batch)[0]

@@ -1,10 +1,12 @@
 """The registry of attribution methods: the question each one answers, and its cost.
 
-Data only, and no heavy import, so that ``--help`` shows the methods without loading PyTorch.
+Data and their look-up, and no heavy import, so that ``--help`` shows the methods without loading PyTorch.
 `captum_methods.METHOD_FUNCTIONS` holds the code of each name.
 """
 
 from dataclasses import dataclass
+
+from mri_saliency.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,14 @@ METHODS: dict[str, Method] = {
         ),
     )
 }
+
+
+def find_method(name: str) -> Method:
+    """Return a method by its name; raises UserError, with all names, where there is none."""
+    if name not in METHODS:
+        raise UserError(f"no method {name!r}; there are {', '.join(METHODS)}.")
+    return METHODS[name]
+
 
 DEFAULT_METHODS = ("integrated_gradients", "saliency", "gradient_shap")
 

@@ -68,12 +68,12 @@ class Checkpoint:
     sha256: str
 
 
-def load_checkpoint(path: Path, parameters_path: Path | None = None) -> Checkpoint:
+def load_checkpoint(path: Path | str, parameters_path: Path | None = None) -> Checkpoint:
     """Load a trained EfficientNetV2; its architecture is derived from the shapes of the weights.
 
     Parameters
     ----------
-    path : Path
+    path : Path or str
         A ``torch.save`` file: a dict with ``model_state_dict``, or a bare state dict. It cannot run
         code, and an optimizer's state in it is hashed but not loaded.
     parameters_path : Path, optional
@@ -85,6 +85,7 @@ def load_checkpoint(path: Path, parameters_path: Path | None = None) -> Checkpoi
         The file is missing, truncated, not PyTorch's, a pickled module, not an EfficientNetV2,
         takes pictures of 1 or 3 channels, or has missing, misshapen or non-finite tensors.
     """
+    path = Path(path)
     parameters = read_parameters(parameters_path) if parameters_path else {}
     state = read_weights(path)
     dropout = parameters.get("dropout_rate", _DEFAULT_DROPOUT)

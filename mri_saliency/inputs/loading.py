@@ -51,7 +51,7 @@ class Volume:
     warning: str | None = None
 
 
-def load_volume(path: Path, n_slices: int, first_slice: int = FIRST_SLICE) -> Volume:
+def load_volume(path: Path | str, n_slices: int, first_slice: int = FIRST_SLICE) -> Volume:
     """Load a volume and prepare it exactly as the training code did.
 
     A real scan (``.nii``, ``.nii.gz``, ``.mgz``, ``.npy``) is z-scored over the whole volume; a
@@ -65,6 +65,7 @@ def load_volume(path: Path, n_slices: int, first_slice: int = FIRST_SLICE) -> Vo
         The file cannot be read, is not one 3-D volume of finite and varying numbers, its axes
         are not (left-right, posterior-anterior, inferior-superior), or it has too few slices.
     """
+    path = Path(path)
     voxels, affine, space_code = read_volume(path, nan_allowed=not is_synthetic(path))
     if is_synthetic(path):
         first_slice = max(first_slice - _SYNTHETIC_CROP, 0)

@@ -9,7 +9,9 @@ from functools import lru_cache
 import nibabel as nib
 import numpy as np
 
+from mri_saliency.attribution.methods import find_method
 from mri_saliency.inputs.grid import RESIZED, Grid
+from mri_saliency.inputs.preprocessing import unpad
 
 _ALIGNED = 1  # NIfTI's space code where the scan gives an affine, but no space
 _DESCRIPTION_BYTES = 79  # of the header's field, less its closing zero
@@ -143,6 +145,38 @@ def to_nifti(
     image.header.set_intent(meaning.intent, meaning.parameters, meaning.name[:_NAME_BYTES])
     image.header["descrip"] = description[:_DESCRIPTION_BYTES].encode("ascii", "replace")
     return image
+
+
+def map_to_nifti(values: np.ndarray, grid: Grid, method: str, scale: float | None = None) -> nib.Nifti1Image:
+    """Make the NIfTI image of a method's map, on the scan's grid and affine.
+
+    Parameters
+    ----------
+    values : ndarray
+        float32 (n_slices, 128, 128), with the pad of the network's input.
+    grid : Grid
+        The scan's, `Volume.grid`.
+    method : str
+        Name of the method, by which the header states the unit.
+    scale : float, optional
+        Magnitude at which a viewer's colours saturate; by default that of its figures.
+
+    Returns
+    -------
+    Nifti1Image
+        float32, the scan's shape; zero where the network saw nothing. Its sum is that of the map without pad.
+
+    Raises
+    ------
+    UserError
+        There is no such method.
+    """
+    # matplotlib, which only this default needs
+    from mri_saliency.maps.colours import colour_scale
+
+    known = find_method(method)
+    meaning = estimate(known.unit, colour_scale(values) if scale is None else scale, signed=known.signed)
+    return to_nifti(unpad(values), grid, f"{known.name}, {known.unit}", meaning)
 
 
 @lru_cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+import warnings
 from typing import TYPE_CHECKING
 
 from mri_saliency.errors import UserError
@@ -23,13 +24,13 @@ def usable_cores() -> int:
     return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
-def choose_device(name: str | None, ranks: Ranks | None = None) -> torch.device:
+def choose_device(name: str | None = None, ranks: Ranks | None = None) -> torch.device:
     """Return the requested device, and prepare PyTorch for it (strict float32, memory, threads).
 
     Parameters
     ----------
-    name : str or None
-        ``cpu``, ``cuda``, ``cuda:1`` ...; None: this rank's GPU, or the CPU where there is none.
+    name : str, optional
+        ``cpu``, ``cuda``, ``cuda:1`` ...; by default this rank's GPU, or the CPU where there is none.
     ranks : Ranks, optional
         torchrun's processes, of which each takes its own GPU.
 
@@ -52,12 +53,36 @@ def choose_device(name: str | None, ranks: Ranks | None = None) -> torch.device:
     name = gpu_of_rank if name == "cuda" else name
     if name not in available:
         raise UserError(f"--device: no device {name!r} here; there are {', '.join(available)}.")
-    # float32 as written: NVIDIA's convolutions otherwise round their inputs to 10 bits
-    torch.backends.cudnn.allow_tf32 = False
+    use_strict_float32()
     keep_freed_memory()
     if name == "cpu" and is_shared:
         torch.set_num_threads(usable_cores())  # torchrun leaves each rank a single one
     return torch.device(name)
+
+
+def use_strict_float32() -> None:
+    """Let PyTorch compute convolutions and matrix products of float32 in float32, on every device.
+
+    By default NVIDIA's convolutions round their inputs to 10 bits (TF32). Two generations of settings exist.
+    From PyTorch 2.9 on, it is an error if they contradict each other, for matrix products too. So both are
+    set, whatever was set before.
+
+    What remains is the order of sums. cuDNN may choose a kernel for the gradient of a convolution that adds
+    in any order. So two runs on one GPU can differ in the last digits, as maps of other batch sizes do: by
+    millionths of a map's maximum, where TF32 changes it by thousandths. Nothing else in the network's
+    backward pass depends on an order. `torch.backends.cudnn.deterministic` would exclude such kernels; it
+    can cost speed, and is left as it is.
+    """
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch 2.9 calls these two deprecated
+        torch.set_float32_matmul_precision("highest")
+        torch.backends.cudnn.allow_tf32 = False
+    if hasattr(torch.backends.cudnn, "conv"):  # from PyTorch 2.9 on
+        # "none", which the line above leaves, means whatever torch.backends.fp32_precision is
+        for backend in (torch.backends.cudnn, torch.backends.mkldnn):
+            backend.conv.fp32_precision = "ieee"
 
 
 def hardware_name(device: torch.device) -> str:

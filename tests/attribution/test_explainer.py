@@ -1,6 +1,8 @@
 """Maps do not depend on how they were batched; passes fit the memory, and are shared."""
 
 import copy
+import re
+from dataclasses import replace
 
 import captum.attr
 import numpy as np
@@ -8,11 +10,15 @@ import pytest
 import torch
 
 from mri_saliency.attribution.explainer import Explainer, Settings
-from mri_saliency.attribution.methods import METHODS
+from mri_saliency.attribution.methods import BATCH_SIZES, METHODS
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.checkpoint import prepare_for_attribution
+from mri_saliency.inputs.file_identity import sha256_of_array
+from mri_saliency.inputs.grid import Grid
+from mri_saliency.inputs.loading import Volume
+from mri_saliency.runtime.device import use_strict_float32
 
-from ..conftest import lively_network
+from ..conftest import AFFINE, N_SLICES, REAL_SHAPE, lively_network, scan_inputs
 from .conftest import (
     N_SAMPLES,
     N_STEPS,
@@ -135,7 +141,12 @@ def test_a_waiting_map_keeps_no_other_in_memory(prepared, inputs):
 
 @pytest.mark.filterwarnings("ignore:out of memory")
 @pytest.mark.parametrize(
-    "error", [torch.OutOfMemoryError("injected"), RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")]
+    "error",
+    [
+        torch.OutOfMemoryError("injected"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("GET was unable to find an engine to execute this computation"),
+    ],
 )
 def test_out_of_memory_halves_the_batch_and_repeats(prepared, inputs, error):
     def too_much_for(limit):
@@ -153,8 +164,21 @@ def test_out_of_memory_halves_the_batch_and_repeats(prepared, inputs, error):
     assert explainer.settings.batch_size == 2
     assert_same_maps(found, reference)
     with layer.register_forward_pre_hook(too_much_for(0)), pytest.warns():
-        with pytest.raises(UserError, match="one volume at a time"):
+        with pytest.raises(UserError, match=rf"one volume at a time \({re.escape(str(error))}\)"):
             explainer.attribute("saliency", batch)
+
+
+def test_a_missing_kernel_is_reported_and_the_batch_stays(prepared, inputs, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("GET was unable to find an engine to execute this computation")
+
+    explainer = Explainer(prepared, Settings(8))
+    batch = batch_of(explainer, inputs)
+    monkeypatch.setattr("mri_saliency.runtime.device_errors._free_share", lambda _: 0.9)
+    with prepared.features[1].register_forward_pre_hook(fail):
+        with pytest.raises(UserError, match=r"saliency: this PyTorch .* cannot run .*engine.*90% .* free"):
+            explainer.attribute("saliency", batch)
+    assert explainer.settings.batch_size == 8
 
 
 def test_other_errors_of_the_device_are_not_taken_for_a_lack_of_memory(prepared, inputs):
@@ -192,20 +216,86 @@ def test_targets_choose_the_class(inputs):
         assert all(attribution.logits.shape == (3,) for attribution in found)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.fixture
+def volumes():
+    """Two scans as the network takes them."""
+    grid = Grid(REAL_SHAPE, AFFINE, 4, first_slice=10, n_slices=N_SLICES)
+    return [Volume(network_input, grid) for network_input in scan_inputs(1, 2).numpy()]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_one_volume_has_the_map_of_a_batch(prepared, volumes, method):
+    explainer = explainer_of(prepared)
+    attribution = explainer.explain(volumes[0], method)
+    network_input = volumes[0].network_input
+    ids = [sha256_of_array(network_input)]
+    (expected,) = explain(prepared, torch.from_numpy(network_input[None]), method, ids=ids, targets=None)
+    assert_same_maps(stacked([attribution]), stacked([expected]))
+    assert attribution.expected_total == pytest.approx(expected.expected_total)
+
+
+def test_a_volume_is_compared_with_another_or_an_array(prepared, volumes):
+    explainer = explainer_of(prepared)
+    first, second = volumes
+    with torch.no_grad():
+        logits = prepared(scan_inputs(1, 2))[:, 0].tolist()
+    maps = []
+    turned = second.network_input[::-1].astype(float)[::-1]  # another dtype and order in memory
+    for baseline in (second, second.network_input, turned):
+        attribution = explainer.explain(first, "deep_lift", baseline)
+        assert attribution.expected_total == pytest.approx(logits[0] - logits[1], abs=1e-4)
+        maps.append(attribution)
+    assert_same_maps(stacked(maps[1:]), stacked(maps[:1] * 2))
+
+
+def test_one_volumes_class_can_be_chosen(volumes):
+    explainer = explainer_of(prepare_for_attribution(lively_network(n_logits=3)))
+    with torch.no_grad():
+        predicted = int(explainer.network(scan_inputs(1)).argmax())
+    targets = [explainer.explain(volumes[0], "saliency", target=k).target for k in (None, 0, 2)]
+    assert targets == [predicted, 0, 2]
+    with pytest.raises(UserError, match=r"no class 3; the network has 3 logit\(s\)"):
+        explainer.explain(volumes[0], "saliency", target=3)
+
+
+def test_what_cannot_be_explained_is_refused(prepared, volumes):
+    explainer = Explainer(prepared)  # with the command line's batch size
+    assert explainer.settings == Settings(BATCH_SIZES["cpu"])
+    with pytest.raises(UserError, match="no method 'grad_cam'; there are integrated_gradients, "):
+        explainer.explain(volumes[0], "grad_cam")
+    short = replace(volumes[0], network_input=volumes[0].network_input[1:])
+    with pytest.raises(UserError, match=r"volume of shape \(9, 128, 128\), found \(8, 128, 128\)"):
+        explainer.explain(short)
+    with pytest.raises(UserError, match=r"baseline of shape \(9, 128, 128\), found \(8, 128, 128\)"):
+        explainer.explain(volumes[0], baseline=short)
+
+
+on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+@on_a_gpu
 @pytest.mark.parametrize("method", sorted(name for name in METHODS if not METHODS[name].stochastic))
-def test_gpu_agrees_with_the_cpu(prepared, inputs, method, monkeypatch):
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+def test_gpu_agrees_with_the_cpu(prepared, inputs, method):
+    use_strict_float32()
     on_gpu = explain(copy.deepcopy(prepared).cuda(), inputs, method)
-    assert_same_maps(stacked(on_gpu), stacked(explain(prepared, inputs, method)), 1e-3)
+    assert_same_maps(stacked(on_gpu), stacked(explain(prepared, inputs, method)), 1e-4)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@on_a_gpu
 @pytest.mark.parametrize("method", ["integrated_gradients", "deep_lift"])
-def test_gpu_agrees_with_the_cpu_on_several_logits(inputs, method, monkeypatch):
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+def test_gpu_agrees_with_the_cpu_on_several_logits(inputs, method):
+    use_strict_float32()
     prepared = prepare_for_attribution(lively_network(n_logits=3))
     targets = [2, 0, 1]
     on_gpu = explain(copy.deepcopy(prepared).cuda(), inputs, method, targets=targets)
     on_cpu = explain(prepared, inputs, method, targets=targets)
-    assert_same_maps(stacked(on_gpu), stacked(on_cpu), 1e-3)
+    assert_same_maps(stacked(on_gpu), stacked(on_cpu), 1e-4)
+
+
+@on_a_gpu
+@pytest.mark.parametrize("method", METHODS)
+def test_gpu_agrees_with_itself(prepared, inputs, method):
+    use_strict_float32()
+    on_gpu = copy.deepcopy(prepared).cuda()
+    first, second = (stacked(explain(on_gpu, inputs, method)) for _ in range(2))
+    assert_same_maps(first, second)

@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 
 from mri_saliency.attribution.methods import METHODS
+from mri_saliency.errors import UserError
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.inputs.preprocessing import to_network_input, unpad
 from mri_saliency.maps.colours import colour_scale
 from mri_saliency.maps.image import (
     Meaning,
     estimate,
+    map_to_nifti,
     neg_log10_p,
     p_value,
     t_score,
@@ -149,3 +151,18 @@ def test_input_affine_agrees_with_the_map_in_the_scans_grid(affine):
     centre = (np.argwhere(data > 1e-3) * data[data > 1e-3][:, None]).sum(0) / data[data > 1e-3].sum()
     found_mm = nib.affines.apply_affine(affine, centre)
     np.testing.assert_allclose(nib.affines.apply_affine(grid.input_affine, (50, 30, 71)), found_mm, atol=0.1)
+
+
+@pytest.mark.parametrize("method", ["saliency", "gradient_shap"])
+def test_a_methods_map_is_shown_with_the_scale_of_its_figures(method):
+    grid = Grid((113, 137, 113), AFFINE, 4, first_slice=10, n_slices=115)
+    values = np.random.default_rng(0).normal(size=(115, 128, 128)).astype(np.float32)
+    known = METHODS[method]
+    scale = colour_scale(values)
+    meaning = estimate(known.unit, scale, signed=known.signed)
+    expected = to_nifti(unpad(values), grid, f"{method}, {known.unit}", meaning)
+    for image in (map_to_nifti(values, grid, method), map_to_nifti(values, grid, method, scale)):
+        assert image.header == expected.header
+        np.testing.assert_array_equal(image.dataobj, expected.dataobj)
+    with pytest.raises(UserError, match="no method 'grad_cam'"):
+        map_to_nifti(values, grid, "grad_cam")

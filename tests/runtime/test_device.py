@@ -1,12 +1,22 @@
 """The device is the one asked for, or a clear error."""
 
 import os
+import subprocess
+import sys
+import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from mri_saliency.errors import UserError
-from mri_saliency.runtime.device import choose_device, hardware_name, move_to_device, usable_cores
+from mri_saliency.runtime.device import (
+    choose_device,
+    hardware_name,
+    move_to_device,
+    usable_cores,
+    use_strict_float32,
+)
 from mri_saliency.runtime.ranks import Ranks
 
 
@@ -29,10 +39,55 @@ def test_each_rank_takes_its_gpu(monkeypatch):
     assert choose_device("cuda:3") == torch.device("cuda:3") and choose_device(None) == torch.device("cuda:0")
 
 
-def test_convolutions_keep_float32(monkeypatch):
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+STRICT = """
+import sys
+import warnings
+
+import torch
+
+from mri_saliency.runtime.device import choose_device
+
+backends = torch.backends
+has_new = hasattr(backends.cudnn, "conv")
+start = sys.argv[1]
+if start == "old" or not has_new:
+    backends.cudnn.allow_tf32 = True
+    torch.set_float32_matmul_precision("medium")
+elif start == "new":
+    backends.cudnn.conv.fp32_precision = backends.cuda.matmul.fp32_precision = "tf32"
+    backends.mkldnn.conv.fp32_precision = "bf16"
+elif start == "general":
+    backends.fp32_precision = "tf32"
+with warnings.catch_warnings():
+    warnings.simplefilter("error")
     choose_device("cpu")
-    assert torch.backends.cudnn.allow_tf32 is False
+assert torch.get_float32_matmul_precision() == "highest" and backends.cuda.matmul.allow_tf32 is False
+if has_new:
+    for backend in (backends.cudnn.conv, backends.mkldnn.conv, backends.cuda.matmul, backends.mkldnn.matmul):
+        assert backend.fp32_precision == "ieee"
+if start != "general":  # which recurrent layers follow, of which the old setting knows as well
+    assert backends.cudnn.allow_tf32 is False
+"""
+
+
+@pytest.mark.parametrize("start", ["as it is", "old", "new", "general"])
+def test_float32_is_strict_whatever_was_set_before(start):
+    done = subprocess.run([sys.executable, "-c", STRICT, start], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_before_pytorch_2_9_there_are_the_old_settings_alone(monkeypatch):
+    cudnn = SimpleNamespace(allow_tf32=True)
+    monkeypatch.setattr("torch.backends.cudnn", cudnn)
+    torch.set_float32_matmul_precision("high")
+    use_strict_float32()
+    assert vars(cudnn) == {"allow_tf32": False} and torch.get_float32_matmul_precision() == "highest"
+
+
+def test_pytorch_2_9_says_of_the_old_settings_that_they_are_old(monkeypatch, recwarn):
+    monkeypatch.setattr("torch.set_float32_matmul_precision", lambda _: warnings.warn("old", stacklevel=2))
+    use_strict_float32()
+    assert not recwarn.list
 
 
 def test_a_device_that_cannot_take_the_network_is_named():
