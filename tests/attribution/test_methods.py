@@ -29,7 +29,8 @@ def test_every_setting_of_a_method_is_an_explainers_or_the_baseline():
     known = {"baseline", *vars(explainer.Settings(1))}
     for method in METHODS.values():
         assert set(method.settings) <= known, method.name
-        assert method.stochastic == ("n_samples" in method.settings), method.name
+        n_draws = {"n_samples", "n_references"} & set(method.settings)
+        assert method.stochastic == bool(n_draws), method.name
         assert all((method.question, method.unit, method.reference, method.passes, method.paper))
 
 
@@ -39,6 +40,7 @@ def test_every_setting_of_a_method_is_an_explainers_or_the_baseline():
         ("methods", ("numpy", "torch", "pandas")),
         ("result", ("torch", "pandas")),
         ("baselines", ("torch",)),
+        ("references", ("torch",)),
         ("sanity_verdicts", ("torch",)),
     ],
 )
