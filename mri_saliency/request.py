@@ -92,12 +92,13 @@ class Request:
 
     def to_json(self, options: Options, command_line: str) -> dict:
         """Return the request as run.json has it."""
-        checkpoint = self.checkpoint
+        checkpoint, references = self.checkpoint, self.settings.references
         return {
             "command_line": command_line,
             "working_directory": str(Path.cwd()),
             "options": options.to_json() | {"target": self.target},
             "settings": self.settings.to_json(),
+            "references": list(references.paths) if references else [],
             "checkpoint": {
                 "path": str(checkpoint.path.absolute()),
                 "sha256": checkpoint.sha256,

@@ -30,11 +30,14 @@ class References:
         SHA-256 of their files.
     relatives : tuple of frozenset of str
         For each, the SHA-256 of the scans that are not compared with it: its own, and its subject's others.
+    paths : tuple of str
+        Their files, for the record.
     """
 
     inputs: tuple[np.ndarray, ...]
     scan_ids: tuple[str, ...]
     relatives: tuple[frozenset[str], ...]
+    paths: tuple[str, ...] = ()
 
     @cached_property
     def identity(self) -> str:
@@ -144,7 +147,7 @@ def _load(
     by_subject: dict[str, set[str]] = {}
     for scan, scan_id in hashes.items():
         by_subject.setdefault(scan.subject, set()).add(scan_id)
-    inputs, scan_ids, relatives = [], [], []
+    inputs, scan_ids, relatives, paths = [], [], [], []
     for loaded in (loaded for group in in_groups(scans) for loaded in group):
         if isinstance(loaded, UnreadableScan):
             warn(f"left out of the references: {loaded.reason}")
@@ -155,6 +158,7 @@ def _load(
         inputs.append(np.ascontiguousarray(loaded.network_input.transpose(1, 2, 0)))
         scan_ids.append(scan_id)
         relatives.append(frozenset({scan_id}).union(*families))
+        paths.append(str(loaded.context.scan.path))
         if len(inputs) == n:
             break
-    return References(tuple(inputs), tuple(scan_ids), tuple(relatives))
+    return References(*map(tuple, (inputs, scan_ids, relatives, paths)))

@@ -64,6 +64,7 @@ def test_all_healthy_scans_are_references_and_copies_count_once(references, scan
         scan = load(scans[hashes.index(scan_id)])
         np.testing.assert_array_equal(references.inputs[index].transpose(2, 0, 1), scan.network_input)
         assert references.inputs[index].flags.c_contiguous
+        assert references.paths[index] == str(scan.context.scan.path)
 
 
 def test_a_scan_its_copies_and_its_subjects_other_scans_are_left_out(references, hashes):

@@ -58,6 +58,8 @@ def test_each_map_has_its_standard_error_and_is_made_again_for_it(cohort, maps_o
         fingerprint = sidecar["fingerprint"]
         assert fingerprint["references"].startswith("3 HC scans ") and fingerprint["n_references"] == 4
         assert "drawn_on" not in fingerprint
+    references = json.loads((cohort.output / "run.json").read_text())["references"]
+    assert len(references) == 3 and str(cohort.scans[2]) not in references
     # figures are drawn again from the array, and the error's image is kept
     made = error_path(cohort, "sub-A").read_bytes()
     assert script.main([*options, "--key_slices", "3"]) == 0
