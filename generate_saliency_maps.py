@@ -87,10 +87,12 @@ def generate(options: Options, command_line: str) -> int:
         folder = OutputFolder(options.output_dir)
         table = replace(table, scans=keep_names(table.scans, list(folder.all_records())))
         request = read_request(options, table, ranks)
-        explainer = Explainer(move_to_device(request.checkpoint.network, request.device), request.settings)
         group_size = min(GROUP_SIZE, request.settings.batch_size)
         in_groups = partial(load_in_groups, load=request.load, workers=workers, group_size=group_size)
         baseline = make_baseline(options.baseline, request.healthy, in_groups, **request.window)
+        if "expected_gradients" in options.methods:
+            request = request.with_references(in_groups)
+        explainer = Explainer(move_to_device(request.checkpoint.network, request.device), request.settings)
 
         # What is finished already.
         files = MapFiles(folder, options.key_slices, options.nifti, request.checkpoint.n_logits)
@@ -197,7 +199,7 @@ def write_new_map(
     from mri_saliency.output.record import new_record
 
     record = new_record(context, method, attribution, recipe)
-    seconds = write_map(context, record, attribution.values, files, is_new=True)
+    seconds = write_map(context, record, attribution.values, files, attribution)
     return seconds + Counter(network=attribution.seconds)
 
 
@@ -207,15 +209,15 @@ def redraw_map(context: ScanContext, method: str, files: MapFiles) -> Counter[st
 
     name = (method, context.scan.subject_id)
     values = np.load(files.folder.array(*name), allow_pickle=False)
-    return write_map(context, files.folder.read_record(*name), values, files, is_new=False)
+    return write_map(context, files.folder.read_record(*name), values, files, None)
 
 
 def write_map(
-    context: ScanContext, record: MapRecord, values: np.ndarray, files: MapFiles, *, is_new: bool
+    context: ScanContext, record: MapRecord, values: np.ndarray, files: MapFiles, new: Attribution | None
 ) -> Counter[str]:
-    """Write a map's figures, array, image and, last, its record; return processor seconds by kind of work."""
+    """Write a map's files, the record last; an array if it is `new`. Return processor seconds by work."""
     from mri_saliency.maps.figures import map_view, slice_figures, summary_figure
-    from mri_saliency.maps.image import map_to_nifti
+    from mri_saliency.maps.image import map_to_nifti, standard_error_to_nifti
     from mri_saliency.output.files import write_array, write_nifti, write_picture
 
     began_s = time.process_time()
@@ -228,15 +230,19 @@ def write_map(
         pictures[folder.slice_figure(*name, index)] = picture
     drawn_s = time.process_time()
 
-    folder.open_map(*name, replace=is_new)
+    folder.open_map(*name, replace=new is not None)
     written = [folder.array(*name).with_name(file) for file in record.files]
-    if is_new:
+    if new:
         write_array(folder.array(*name), values)
         written.append(folder.array(*name))
     if files.nifti:
-        image = map_to_nifti(values, context.grid, record.method, view.scale)
-        write_nifti(folder.nifti(*name), image, durably=True)
-        written.append(folder.nifti(*name))
+        images = {folder.nifti(*name): map_to_nifti(values, context.grid, record.method, view.scale)}
+        if new and new.standard_error is not None:
+            errors = (new.standard_error, context.grid, record.method, view.scale)
+            images[folder.standard_error(*name)] = standard_error_to_nifti(*errors)
+        for path, image in images.items():
+            write_nifti(path, image, durably=True)
+            written.append(path)
     for path, picture in pictures.items():
         write_picture(path, picture)
     sizes = {path.name: path.stat().st_size for path in (*written, *pictures)}

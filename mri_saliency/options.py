@@ -50,6 +50,7 @@ class Options:
     n_samples: int
     noise_std: float
     seed: int
+    n_references: int
     key_slices: tuple[int, ...]
     overwrite: bool
     report_only: bool
@@ -133,7 +134,7 @@ def choose_target(target: int | None, n_logits: int) -> int | None:
 
 def _check_numbers(options: Options) -> None:
     least = {"max_samples": 0, "first_slice": 0, "n_steps": 1, "n_samples": 1, "workers": 0}
-    least |= {"batch_size": 1, "target": 0, "seed": 0, "check_maps": 0}
+    least |= {"batch_size": 1, "target": 0, "seed": 0, "check_maps": 0, "n_references": 2}
     for name, smallest in least.items():
         value = getattr(options, name)
         if value is not None and value < smallest:
@@ -283,6 +284,13 @@ def _add_methods(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--seed", type=int, default=0, help="seed of the draws, mixed with each scan's content"
+    )
+    group.add_argument(
+        "--n_references",
+        type=int,
+        default=50,
+        help="draws of expected_gradients, each an HC scan of the table and a place on the path from it; no "
+        "more HC scans are kept in memory",
     )
     group.add_argument(
         "--target",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from mri_saliency.attribution.baselines import Baseline
 from mri_saliency.attribution.batch import Settings
 from mri_saliency.attribution.explainer import MATHS
 from mri_saliency.attribution.methods import BATCH_SIZES
+from mri_saliency.attribution.references import load_references
 from mri_saliency.cohort.atlas import Atlas, read_atlas_for
 from mri_saliency.errors import UserError, warn
 from mri_saliency.inputs.checkpoint import Checkpoint, load_checkpoint
@@ -75,22 +76,29 @@ class Request:
         """The table's HC scans."""
         return [scan for scan in self.table.scans if scan.label == 0]
 
+    def with_references(self, in_groups: Callable[..., Iterator[list]]) -> Request:
+        """Return the request with the references of Expected Gradients; raises as `load_references`."""
+        how = {"n_references": self.settings.n_references, "seed": self.settings.seed}
+        references = load_references(self.table.scans, in_groups, **how)
+        return replace(self, settings=replace(self.settings, references=references))
+
     def recipes(self, methods: Iterable[str], baseline: Baseline) -> dict[str, Recipe]:
         """Return how each method's maps are made."""
         # a single logit is explained as it is, and its recipe is that of maps from before there was a choice
         explains = {"explains": "log-odds"} if self.checkpoint.n_logits > 1 else {}
         common = Recipe(MATHS, self.checkpoint.sha256, self.window["first_slice"], self.target, explains)
-        settings = asdict(self.settings) | {"baseline": baseline.identity}
+        settings = self.settings.to_json() | {"baseline": baseline.identity}
         return make_recipes(methods, common, settings, hardware_name(self.device))
 
     def to_json(self, options: Options, command_line: str) -> dict:
         """Return the request as run.json has it."""
-        checkpoint = self.checkpoint
+        checkpoint, references = self.checkpoint, self.settings.references
         return {
             "command_line": command_line,
             "working_directory": str(Path.cwd()),
             "options": options.to_json() | {"target": self.target},
-            "settings": asdict(self.settings),
+            "settings": self.settings.to_json(),
+            "references": list(references.paths) if references else [],
             "checkpoint": {
                 "path": str(checkpoint.path.absolute()),
                 "sha256": checkpoint.sha256,
@@ -135,6 +143,7 @@ def read_request(options: Options, table: ScanTable, ranks: Ranks) -> Request:
         n_samples=options.n_samples,
         noise_std=options.noise_std,
         seed=options.seed,
+        n_references=options.n_references,
     )
     load = partial(load_scan, **window, key_slices=options.key_slices)
     names = ClassNames(*options.class_names)

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from mri_saliency import demo
+from mri_saliency.attribution.methods import DEFAULT_METHODS
 from mri_saliency.inputs.checkpoint import load_checkpoint
 from mri_saliency.inputs.loading import load_volume
 from mri_saliency.inputs.scan_table import read_scan_table
+from mri_saliency.options import get_parser
 from mri_saliency.output.files import write_json
 
 from .conftest import lively_network
@@ -71,6 +73,16 @@ def test_what_groups_differ_in_is_held_against_the_lesion():
     assert found == pytest.approx({"n_significant": 3, "near": 2 / 3, "found": 0.5})
     nothing = demo.group_localisation(np.zeros_like(lesion), lesion)
     assert np.isnan(nothing["near"]) and nothing["found"] == 0
+
+
+def test_the_demo_compares_with_its_controls_unless_asked_otherwise(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "make", lambda _: None)
+    asked = []
+    for passed_on in ([], ["--methods", "saliency"]):
+        code = demo.run(tmp_path, passed_on, lambda args: asked.append(get_parser().parse_args(args)) or 2)
+        assert code == 2
+    assert asked[0].methods == [*DEFAULT_METHODS, "expected_gradients"] and asked[0].n_references == 20
+    assert asked[1].methods == ["saliency"]
 
 
 def test_a_made_demo_is_reused(tmp_path, monkeypatch, capsys):

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from mri_saliency.attribution.references import References
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,10 @@ class Settings:
         Standard deviation of those draws, in units of the network's input.
     seed : int
         With the scan's stable id and the method, the seed of its draws.
+    n_references : int
+        Draws of Expected Gradients: a reference and a place on the path from it.
+    references : References or None
+        The HC scans of Expected Gradients, which needs them.
     """
 
     batch_size: int
@@ -30,6 +38,13 @@ class Settings:
     n_samples: int = 10
     noise_std: float = 0.1
     seed: int = 0
+    n_references: int = 50
+    references: References | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Return the values as recipes and run.json have them; of the references, what identifies them."""
+        references = None if self.references is None else self.references.identity
+        return vars(self) | {"references": references}
 
 
 @dataclass

@@ -1,23 +1,26 @@
 """Name of a method -> how Captum is asked, in passes of at most `Settings.batch_size` volumes.
 
 Each function returns the maps, float32 (n, 128, 128, n_slices), and the change of the target's log-odds that
-each map's sum should equal, float64 (n,), or None for methods without completeness.
+each map's sum should equal, float64 (n,), or None for methods without completeness; Expected Gradients also
+the maps' standard errors.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
 from captum.attr import DeepLift, IntegratedGradients, Saliency
 from torch import Tensor
 
 from mri_saliency.attribution.batch import Batch, Settings
-from mri_saliency.attribution.draws import draw
+from mri_saliency.attribution.draws import draw, draw_references, seed_of
 from mri_saliency.attribution.first_layer import SplitNetwork
 from mri_saliency.attribution.log_odds import log_odds
+from mri_saliency.attribution.references import References
 
 
 def saliency(network: SplitNetwork, batch: Batch, settings: Settings) -> tuple[Tensor, None]:
@@ -83,6 +86,38 @@ def gradient_shap(network: SplitNetwork, batch: Batch, settings: Settings) -> tu
     return maps, expected
 
 
+def expected_gradients(
+    network: SplitNetwork, batch: Batch, settings: Settings
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Average ``(x - x') * gradient`` over HC scans x' and random points between x' and x.
+
+    Raises
+    ------
+    ValueError
+        The settings have no references, or all are left out for a scan.
+    """
+    references, n = settings.references, settings.n_references
+    if references is None:
+        raise ValueError("expected_gradients: expected Settings.references, found None")
+    starts, start_outputs = _behind_first_layer(network, references, settings)
+    seeds = [seed_of(settings.seed, scan_id, "expected_gradients") for scan_id in batch.scan_ids]
+    available = [references.available(scan_id) for scan_id in batch.scan_ids]
+    draws = [draw_references(*pair) for pair in zip(available, [n] * len(seeds), seeds, strict=True)]
+    drawn, fractions = (np.concatenate(parts) for parts in zip(*draws, strict=True))
+    targets = np.repeat(batch.targets, n).tolist()
+    places = torch.from_numpy(fractions).to(starts)[:, None, None, None]
+    ends = network.first(batch.inputs).repeat_interleave(n, dim=0)
+    gradients = _gradients(network, torch.lerp(starts[drawn], ends, places), targets, settings.batch_size)[0]
+
+    start_log_odds = _of_targets(start_outputs[drawn], targets).unflatten(0, (-1, n))
+    expected = _of_targets(outputs_of(network, batch, settings), batch.targets) - start_log_odds.mean(1)
+    maps, standard_errors = torch.empty_like(batch.inputs), torch.empty_like(batch.inputs)
+    for scan, (of_scan, _) in enumerate(draws):
+        shares = _shares(network, references, batch.inputs[scan], of_scan, gradients[scan * n :][:n])
+        maps[scan], standard_errors[scan] = _mean_and_standard_error(shares)
+    return maps, expected, standard_errors
+
+
 def deep_lift(network: SplitNetwork, batch: Batch, settings: Settings) -> tuple[Tensor, Tensor]:
     """Split the log-odds' difference from the baseline's over the voxels' differences."""
     ends = network.first(batch.inputs)
@@ -101,12 +136,13 @@ def deep_lift(network: SplitNetwork, batch: Batch, settings: Settings) -> tuple[
     return (batch.inputs - batch.baselines) * at_inputs, _change(network, batch, settings)
 
 
-METHOD_FUNCTIONS: dict[str, Callable[[SplitNetwork, Batch, Settings], tuple[Tensor, Tensor | None]]] = {
+METHOD_FUNCTIONS: dict[str, Callable[[SplitNetwork, Batch, Settings], tuple[Tensor | None, ...]]] = {
     function.__name__: function
     for function in (
         integrated_gradients,
         saliency,
         gradient_shap,
+        expected_gradients,
         input_x_gradient,
         deep_lift,
         noise_tunnel_ig,
@@ -127,6 +163,51 @@ def baseline_outputs_of(network: SplitNetwork, batch: Batch, settings: Settings)
     if batch.baseline_outputs is None:
         batch.baseline_outputs = network.predict(network.first(batch.baselines), settings.batch_size)
     return batch.baseline_outputs
+
+
+def _behind_first_layer(
+    network: SplitNetwork, references: References, settings: Settings
+) -> tuple[Tensor, Tensor]:
+    """Return the references behind the first layer, and the network's outputs for them; computed once."""
+    if network.references is None:
+        device = network.first.device
+        inputs = (torch.from_numpy(values)[None].to(device) for values in references.inputs)
+        points = torch.cat([network.first(values) for values in inputs])
+        network.references = points, network.predict(points, settings.batch_size)
+    return network.references
+
+
+def _shares(
+    network: SplitNetwork, references: References, scan: Tensor, drawn: np.ndarray, gradients: Tensor
+) -> Iterator[tuple[float, Tensor]]:
+    """Yield each drawn reference's weight and its contribution to a scan's map, (128, 128, n_slices)."""
+    for index in np.unique(drawn):
+        places = np.flatnonzero(drawn == index)
+        at_scan = network.first.back(gradients[places].mean(0, keepdim=True), scan[None])[0]
+        reference = torch.from_numpy(references.inputs[index]).to(scan.device)
+        yield len(places) / len(drawn), (scan - reference) * at_scan
+
+
+def _mean_and_standard_error(shares: Iterator[tuple[float, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Return the mean m of values c with weights w (sum 1), and its standard error; NaN with one value.
+
+    The error's square is k / (k - 1) times the sum of (w (c - m))^2 over the k values: with equal weights,
+    the variance over k. Sums are of differences from the first value, for which float32 suffices.
+    """
+    weight, first = next(shares)
+    weights = [weight]
+    mean, linear, square = (torch.zeros_like(first) for _ in range(3))
+    for weight, values in shares:
+        weights.append(weight)
+        values -= first
+        mean.add_(values, alpha=weight)
+        linear.add_(values, alpha=weight**2)
+        square.addcmul_(values, values, value=weight**2)
+    k = len(weights)
+    if k == 1:
+        return first, torch.full_like(first, math.nan)
+    squares = square - 2 * mean * linear + mean**2 * sum(weight**2 for weight in weights)
+    return first + mean, (squares.clamp_(min=0) * (k / (k - 1))).sqrt_()
 
 
 def _change(network: SplitNetwork, batch: Batch, settings: Settings) -> Tensor:

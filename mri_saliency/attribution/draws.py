@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -50,6 +51,25 @@ def draw(batch: Batch, settings: Settings, method: str, at_a_time: int) -> Itera
             fractions[i].uniform_(generator=generators[scan]).add_(sample).div_(settings.n_samples)
             noise[i].normal_(0, settings.noise_std, generator=generators[scan])
         yield Draws([scan for scan, _ in group], noise, fractions)
+
+
+def draw_references(references: Sequence[int], n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw references, each equally often or once more, and a place on the path from each.
+
+    Each n-th part of 0 to 1 has one place. Of every ``len(references)`` neighbouring parts each reference has
+    one, so its places are spread over the path too. NumPy draws, the same on all hardware.
+
+    Returns
+    -------
+    drawn : ndarray
+        int (n,): items of `references`.
+    fractions : ndarray
+        float64 (n,), ascending.
+    """
+    generator = np.random.default_rng(seed)
+    fractions = (np.arange(n) + generator.random(n)) / n
+    drawn = [generator.permutation(references) for _ in range(0, n, len(references))]
+    return np.concatenate(drawn)[:n], fractions
 
 
 def seed_of(seed: int, scan_id: str, method: str) -> int:

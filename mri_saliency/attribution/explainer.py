@@ -146,6 +146,7 @@ class Explainer:
         passes = {
             "integrated_gradients": n_steps,
             "gradient_shap": n_samples,
+            "expected_gradients": self.settings.n_references,
             "deep_lift": 2,
             "noise_tunnel_ig": n_samples * n_steps,
             "smooth_grad": n_samples,
@@ -164,15 +165,19 @@ class Explainer:
         """
         began = time.perf_counter()
         run = METHOD_FUNCTIONS[method]
-        maps, expected = self._within_memory(method, lambda: run(self._split, batch, self.settings))
+        maps, expected, *errors = self._within_memory(method, lambda: run(self._split, batch, self.settings))
         totals = maps.sum(dim=(1, 2, 3), dtype=torch.float64).tolist()
         expected_totals = [None] * len(totals) if expected is None else expected.tolist()
         outputs = self._outputs(batch).cpu().numpy()
         # a copy each, so that a map that waits to be written keeps no other in memory
-        values = [slices_last.permute(2, 0, 1).contiguous().cpu().numpy() for slices_last in maps]
+        values, *errors = (
+            [slices_last.permute(2, 0, 1).contiguous().cpu().numpy() for slices_last in arrays]
+            for arrays in (maps, *errors)
+        )
+        standard_errors = errors[0] if errors else [None] * len(values)
         seconds = (time.perf_counter() - began) / len(values)
         rows = zip(values, totals, expected_totals, outputs, batch.targets, strict=True)
-        return [Attribution(*row, seconds) for row in rows]
+        return [Attribution(*row, seconds, error) for row, error in zip(rows, standard_errors, strict=True)]
 
     def logits(self, batch: Batch) -> Tensor:
         """Return each class's log-odds for a batch, (n, n_logits); memory as in `attribute`."""

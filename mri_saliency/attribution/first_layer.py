@@ -25,11 +25,18 @@ class SplitNetwork:
     network : nn.Module
         float32 (n, n_slices, 128, 128) -> (n, n_logits): an EfficientNet, prepared by
         `inputs.checkpoint.prepare_for_attribution`.
+
+    Attributes
+    ----------
+    references : tuple of Tensor or None
+        The references of Expected Gradients behind the first layer, (n, channels, 64, 64), and the network's
+        outputs for them, once the method has needed them.
     """
 
     def __init__(self, network: nn.Module) -> None:
         self.first = FirstLayer(network)
         self.later = LaterLayers(network)
+        self.references: tuple[Tensor, Tensor] | None = None
 
     def predict(self, points: Tensor, batch_size: int) -> Tensor:
         """Return the network's outputs (n, n_logits) for `points` behind the first layer."""
@@ -60,6 +67,11 @@ class FirstLayer:
         self._convolution, norm, _ = network.features[0]
         if not isinstance(norm, nn.Identity):
             raise ValueError("expected a network whose batch normalisation is merged")
+
+    @property
+    def device(self) -> torch.device:
+        """Where the layer's weights are."""
+        return self._convolution.weight.device
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Apply the layer: (n, 128, 128, n_slices) -> (n, channels, 64, 64)."""

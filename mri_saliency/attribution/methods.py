@@ -51,6 +51,16 @@ class Method:
         return "seed" in self.settings
 
     @property
+    def draws_noise(self) -> bool:
+        """Whether it draws on the network's device, where a CPU and each model of GPU draw other numbers."""
+        return "noise_std" in self.settings
+
+    @property
+    def has_standard_error(self) -> bool:
+        """Whether its maps come with each voxel's standard error."""
+        return "n_references" in self.settings
+
+    @property
     def null_reference(self) -> str:
         """What its null map |scan - reference| takes as reference: "baseline", or "zero" without one."""
         return "baseline" if "baseline" in self.settings else "zero"
@@ -58,7 +68,7 @@ class Method:
     @property
     def from_zero(self) -> bool:
         """Whether it multiplies by the scan's difference from zero, or noise around it, not `--baseline`."""
-        return self.unit == _CONTRIBUTION and "baseline" not in self.settings
+        return self.unit == _CONTRIBUTION and not {"baseline", "references"} & set(self.settings)
 
 
 _CONTRIBUTION = "logit"
@@ -100,6 +110,19 @@ METHODS: dict[str, Method] = {
             completes=True,
             settings=_DRAWS,
             paper="Lundberg & Lee 2017, A unified approach to interpreting model predictions, NeurIPS",
+        ),
+        Method(
+            name="expected_gradients",
+            question="how much each voxel moved the logit on the way from the healthy controls to the scan, "
+            "averaged over them",
+            signed=True,
+            unit=_CONTRIBUTION,
+            reference="each HC scan",
+            passes="`n_references`",
+            completes=True,
+            settings=("references", "n_references", "seed"),
+            paper="Erion et al. 2021, Improving performance of deep learning models with axiomatic "
+            "attribution priors and expected gradients, Nature Machine Intelligence",
         ),
         Method(
             name="input_x_gradient",

@@ -179,6 +179,13 @@ def map_to_nifti(values: np.ndarray, grid: Grid, method: str, scale: float | Non
     return to_nifti(unpad(values), grid, f"{known.name}, {known.unit}", meaning)
 
 
+def standard_error_to_nifti(values: np.ndarray, grid: Grid, method: str, scale: float) -> nib.Nifti1Image:
+    """Make the NIfTI image of the standard error of a method's map; as `map_to_nifti`, never negative."""
+    known = find_method(method)
+    meaning = estimate(known.unit, scale, signed=False)
+    return to_nifti(unpad(values), grid, f"{known.name}, standard error", meaning)
+
+
 @lru_cache
 def _shares(n: int) -> np.ndarray:
     """Return how a line of 112 pixels is divided among n of the same extent: float32 (n, 112).

@@ -35,6 +35,7 @@ nor where the disease is. Read report.html first.
 METHOD/SUBJECT/SUBJECT_METHOD_...
     attributions.npy      the map: float32 (slices, 128, 128), coronal slice, x, z, with padding
     attributions.nii.gz   the same on the scan's grid; the sum is kept
+    standard_error.nii.gz standard errors of the values, of expected_gradients
     attributions.json     how it was made, and its numbers
     slice_K.png, summary.png
 group_maps/METHOD/METHOD_...

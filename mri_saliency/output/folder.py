@@ -81,6 +81,10 @@ class OutputFolder:
         """Return the path of a map's image in the scan's grid."""
         return self._map_file(method, subject_id, "attributions.nii.gz")
 
+    def standard_error(self, method: str, subject_id: str) -> Path:
+        """Return the path of the image of a map's standard errors, of methods that estimate them."""
+        return self._map_file(method, subject_id, "standard_error.nii.gz")
+
     def sidecar(self, method: str, subject_id: str) -> Path:
         """Return the path of a map's JSON file, its `MapRecord`; it is written last."""
         return self._map_file(method, subject_id, "attributions.json")

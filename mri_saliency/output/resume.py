@@ -53,6 +53,12 @@ class MapFiles:
             wanted.add(self.folder.nifti(*name).name)
         return wanted <= record.files.keys() and record.key_slices == self.key_slices
 
+    def can_be_drawn(self, record: MapRecord) -> bool:
+        """Return whether a finished map's array suffices for all these files; else it must be made again."""
+        if not (self.nifti and METHODS[record.method].has_standard_error):
+            return True
+        return self.folder.standard_error(record.method, record.subject_id).name in record.files
+
     def warn_of_full_disk(self, n_maps: int, n_slices: int) -> None:
         """Warn if the files of so many maps will hardly fit on the disk."""
         image = 4 * _SCAN_VOXELS * self.nifti
@@ -149,12 +155,12 @@ def make_recipes(
     settings : mapping
         Values of all options that a method may depend on.
     hardware : str
-        A CPU and each model of GPU draw different random numbers.
+        A CPU and each model of GPU draw different noise.
     """
     recipes = {}
     for name in methods:
         method = METHODS[name]
-        drawn_on = {"drawn_on": hardware} if method.stochastic else {}
+        drawn_on = {"drawn_on": hardware} if method.draws_noise else {}
         of_method = {setting: settings[setting] for setting in method.settings}
         recipes[name] = replace(common, settings=common.settings | of_method | drawn_on)
     return recipes
@@ -183,7 +189,7 @@ def make_plan(
                 difference = None
             if difference:
                 differing.append(f"{method} of {scan.subject_id}: {difference}")
-            if record is None or difference:
+            if record is None or difference or not files.can_be_drawn(record):
                 actions[scan.subject_id, method] = Action.MAKE
             else:
                 is_drawn = files.are_drawn(record)

@@ -1,6 +1,7 @@
 """Scans of the tiny network, its prepared copy, and short calls of the explainer."""
 
 import copy
+from functools import cache
 
 import numpy as np
 import pytest
@@ -8,11 +9,13 @@ import torch
 
 from mri_saliency.attribution.checked_scans import CheckedScans
 from mri_saliency.attribution.explainer import Explainer, Settings
+from mri_saliency.attribution.references import References
 from mri_saliency.inputs.checkpoint import prepare_for_attribution
 
 from ..conftest import scan_inputs
 
 N_STEPS, N_SAMPLES, NOISE = 4, 2, 0.1
+N_REFERENCES = 5  # draws, from three or four references
 
 
 @pytest.fixture(scope="session")
@@ -40,8 +43,20 @@ class PlainLogOdds(torch.nn.Module):
         return (p / of_others).log()
 
 
+@cache
+def made_references():
+    """Four references; scans "a" and "b" are not compared with the first and the second."""
+    inputs = scan_inputs(4, 5, 6, 7).permute(0, 2, 3, 1).numpy()
+    relatives = ({"a", "r0"}, {"b", "r1"}, {"r2"}, {"r3"})
+    return References(tuple(inputs), ("r0", "r1", "r2", "r3"), tuple(map(frozenset, relatives)))
+
+
+def settings_of(batch_size=4, seed=0):
+    return Settings(batch_size, N_STEPS, N_SAMPLES, NOISE, seed, N_REFERENCES, made_references())
+
+
 def explainer_of(network, batch_size=4, seed=0):
-    return Explainer(network, Settings(batch_size, N_STEPS, N_SAMPLES, NOISE, seed))
+    return Explainer(network, settings_of(batch_size, seed))
 
 
 def batch_of(explainer, inputs, ids="abc", baseline=None, targets=0):

@@ -1,7 +1,7 @@
 """Maps equal plain Captum's on a plainly built network."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import captum.attr
 import numpy as np
@@ -9,11 +9,27 @@ import pytest
 import torch
 from torch import nn
 
-from mri_saliency.attribution.draws import seed_of
+from mri_saliency.attribution.draws import draw_references, seed_of
+from mri_saliency.attribution.explainer import Explainer
+from mri_saliency.attribution.references import References
 from mri_saliency.inputs.checkpoint import prepare_for_attribution
 
 from ..conftest import lively_network, scan_inputs
-from .conftest import N_SAMPLES, N_STEPS, NOISE, PlainLogOdds, assert_same_maps, explain, stacked
+from .conftest import (
+    N_REFERENCES,
+    N_SAMPLES,
+    N_STEPS,
+    NOISE,
+    PlainLogOdds,
+    assert_same_maps,
+    batch_of,
+    difference,
+    explain,
+    explainer_of,
+    made_references,
+    settings_of,
+    stacked,
+)
 
 CAPTUMS = 1e-4  # tolerance: Captum adds its steps up in another order
 REFERENCES = {
@@ -123,3 +139,119 @@ def test_gradient_shap_equals_captums_under_the_same_draws(pair, inputs, monkeyp
     with torch.no_grad():
         change = (pair.plain(x).mean(0) - pair.plain(baselines).mean(0))[target]
     assert found[0].expected_total == pytest.approx(float(change), rel=1e-3, abs=1e-4)
+
+
+class OneLayer(nn.Module):
+    """A linear network of an EfficientNet's parts: a convolution, and its mean."""
+
+    def __init__(self):
+        super().__init__()
+        convolution = nn.Conv2d(9, 4, 3, stride=2, padding=1)
+        self.features = nn.Sequential(nn.Sequential(convolution, nn.Identity(), nn.Identity()))
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.classifier = nn.Linear(4, 1)
+
+    def forward(self, inputs):
+        return self.classifier(self.avgpool(self.features(inputs)).flatten(1))
+
+
+def reference_inputs():
+    """The references' network inputs, float64 (n, n_slices, 128, 128)."""
+    return torch.from_numpy(np.stack(made_references().inputs)).permute(0, 3, 1, 2).double()
+
+
+def test_expected_gradients_of_a_linear_network_are_shaps(inputs):
+    """phi = w (x - mean of the references)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = OneLayer().requires_grad_(False)
+    settings = replace(settings_of(), n_references=12)  # each of three or four equally often
+    explainer = Explainer(network, settings)
+    found = explainer.attribute("expected_gradients", batch_of(explainer, inputs))
+    leaf = torch.zeros(1, 9, 128, 128, requires_grad=True)
+    network(leaf).sum().backward()
+    references = reference_inputs()
+    for scan, left_out in enumerate((0, 1, None)):
+        mean = torch.stack([r for index, r in enumerate(references) if index != left_out]).mean(0)
+        expected = leaf.grad[0].double() * (inputs[scan].double() - mean)
+        assert difference(torch.from_numpy(found[scan].values).double(), expected) <= 1e-6
+        assert found[scan].total == pytest.approx(found[scan].expected_total, rel=1e-4, abs=1e-5)
+
+
+def test_expected_gradients_equal_a_plain_loop(pair, inputs):
+    """In float64, on the plain network, with the documented draws; their standard error too."""
+    plain = copy.deepcopy(pair.plain).double()
+    references = reference_inputs()
+    found = explain(pair.prepared, inputs, "expected_gradients", targets=pair.targets)
+    for scan, (scan_id, available) in enumerate({"a": [1, 2, 3], "b": [0, 2, 3], "c": [0, 1, 2, 3]}.items()):
+        x, target = inputs[scan].double(), pair.targets[scan]
+        drawn, places = draw_references(available, N_REFERENCES, seed_of(0, scan_id, "expected_gradients"))
+        shares, logits = [], []
+        for index, place in zip(drawn, places, strict=True):
+            point = (references[index] + place * (x - references[index]))[None].requires_grad_()
+            [gradient] = torch.autograd.grad(plain(point)[0, target], point)
+            shares.append(((x - references[index]) * gradient[0]).detach().numpy())
+            logits.append(float(plain(references[index][None])[0, target]))
+        mean = np.mean(shares, axis=0)
+        assert difference(torch.from_numpy(found[scan].values), torch.from_numpy(mean)) <= CAPTUMS
+        change = float(plain(x[None])[0, target]) - np.mean(logits)
+        assert found[scan].expected_total == pytest.approx(change, rel=1e-3, abs=1e-4)
+
+        weights = np.bincount(drawn, minlength=4)[available] / N_REFERENCES
+        means = [
+            np.mean([s for s, i in zip(shares, drawn, strict=True) if i == r], axis=0) for r in available
+        ]
+        deviations = [weight * (value - mean) for weight, value in zip(weights, means, strict=True)]
+        k = len(available)
+        expected = np.sqrt(k / (k - 1) * np.square(deviations).sum(0))
+        error = torch.from_numpy(found[scan].standard_error)
+        assert difference(error, torch.from_numpy(expected)) <= CAPTUMS
+        assert found[scan].standard_error.dtype == np.float32
+
+
+def test_the_standard_error_is_the_spread_over_seeds(prepared, inputs):
+    """Where every reference may be drawn or not: 3 of 40, again and again."""
+    generator = np.random.default_rng(0)
+    pool = [generator.normal(0, 1, (128, 128, 9)).astype(np.float32) for _ in range(40)]
+    maps, squared_errors = [], []
+    for seed in range(30):
+        chosen = generator.choice(40, 3, replace=False)
+        references = References(tuple(pool[i] for i in chosen), ("p", "q", "r"), (frozenset(),) * 3)
+        explainer = Explainer(
+            prepared, replace(settings_of(seed=seed), n_references=3, references=references)
+        )
+        [found] = explainer.attribute("expected_gradients", batch_of(explainer, inputs[:1], "a"))
+        maps.append(found.values)
+        squared_errors.append(np.square(found.standard_error))
+    inside = inputs[0].numpy() != 0
+    spread = np.var(maps, axis=0, ddof=1)[inside].mean() ** 0.5
+    assert np.mean(squared_errors, axis=0)[inside].mean() ** 0.5 == pytest.approx(spread, rel=0.15)
+
+
+def test_one_reference_tells_nothing_of_the_error(prepared, inputs):
+    references = References(made_references().inputs[:1], ("r0",), (frozenset({"r0"}),))
+    explainer = Explainer(prepared, replace(settings_of(), references=references))
+    [found] = explainer.attribute("expected_gradients", batch_of(explainer, inputs[:1], "a"))
+    assert np.isfinite(found.values).all() and np.isnan(found.standard_error).all()
+
+
+def test_expected_gradients_need_references(prepared, inputs):
+    explainer = Explainer(prepared, replace(settings_of(), references=None))
+    with pytest.raises(ValueError, match="Settings.references, found None"):
+        explainer.attribute("expected_gradients", batch_of(explainer, inputs))
+
+
+def test_references_pass_the_network_once(prepared, inputs):
+    explainer = explainer_of(prepared)
+    predicted = []  # volumes of the passes without gradients
+
+    def note(_module, arguments, _output):
+        if not torch.is_grad_enabled():
+            predicted.append(len(arguments[0]))
+
+    batch = batch_of(explainer, inputs)
+    explainer.logits(batch)
+    with prepared.features[1].register_forward_hook(note):
+        for scan in range(len(inputs)):
+            explainer.attribute("expected_gradients", explainer.select(batch, [scan]))
+    assert sorted(predicted) == [1, 4]  # the baseline of the batch, which `select` shares, and the references

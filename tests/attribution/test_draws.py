@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mri_saliency.attribution.draws import draw, seed_of
+from mri_saliency.attribution.draws import draw, draw_references, seed_of
 from mri_saliency.attribution.methods import METHODS
 
 from .conftest import N_SAMPLES, NOISE, batch_of, difference, explain, explainer_of, stacked
@@ -42,6 +42,30 @@ def test_noise_and_places_have_the_distributions_asked_for(prepared, inputs):
     assert float(noise.std()) == pytest.approx(NOISE, rel=5 / (2 * noise.numel()) ** 0.5)
     parts = (draws.fractions * N_SAMPLES).long().tolist()
     assert parts == [0, 1] * 3  # one place in each part of the path
+
+
+@pytest.mark.parametrize(("n_references", "n"), [(1, 1), (3, 3), (3, 8), (10, 50), (49, 50)])
+def test_references_are_drawn_equally_often_and_places_are_spread(n_references, n):
+    references = list(range(5, 5 + n_references))
+    drawn, fractions = draw_references(references, n, seed=1)
+    assert (fractions * n).astype(int).tolist() == list(range(n))  # one place in each part
+    counts = np.bincount(drawn, minlength=5 + n_references)[5:]
+    assert counts.sum() == n and set(counts) <= {n // n_references, -(-n // n_references)}
+    for reference in references:  # its places are spread as well
+        turns = np.flatnonzero(drawn == reference) // n_references
+        assert turns.tolist() == list(range(len(turns)))
+
+
+def test_drawn_references_are_the_seeds():
+    references = [0, 2, 3, 7, 8]
+    drawn, fractions = draw_references(references, 12, seed=4)
+    for seed, is_same in ((4, True), (5, False)):
+        again, places = draw_references(references, 12, seed)
+        assert np.array_equal(drawn, again) == np.array_equal(fractions, places) == is_same
+    often = np.concatenate([draw_references(references, 6, seed)[0] for seed in range(400)])
+    counts = np.bincount(often, minlength=9)[references]
+    # 400 each, and by chance 80 more; 5 standard deviations
+    assert np.abs(counts - 480).max() < 5 * (400 * 0.2 * 0.8) ** 0.5
 
 
 def test_seeds_differ_by_each_of_their_parts_and_stay_the_same():

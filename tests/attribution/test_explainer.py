@@ -20,7 +20,6 @@ from mri_saliency.runtime.device import use_strict_float32
 
 from ..conftest import AFFINE, N_SLICES, REAL_SHAPE, lively_network, scan_inputs
 from .conftest import (
-    N_SAMPLES,
     N_STEPS,
     PlainLogOdds,
     assert_same_maps,
@@ -64,7 +63,7 @@ def test_selecting_all_scans_shares_the_batch(prepared, inputs):
 def test_no_pass_exceeds_the_batch_size(prepared, inputs, method, batch_size):
     sizes = []
     with prepared.features[1].register_forward_hook(lambda *a: sizes.append(len(a[1][0]))):
-        explainer = Explainer(prepared, Settings(batch_size, N_STEPS, N_SAMPLES))
+        explainer = explainer_of(prepared, batch_size)
         explainer.attribute(method, batch_of(explainer, inputs))
     assert max(sizes) <= batch_size
 
@@ -80,11 +79,12 @@ def test_passes_of_integrated_gradients_are_of_equal_size(prepared, inputs):
 
 
 def test_scans_at_a_time_fill_one_pass(prepared):
-    explainer = Explainer(prepared, Settings(batch_size=50, n_steps=20, n_samples=4))
+    explainer = Explainer(prepared, Settings(batch_size=50, n_steps=20, n_samples=4, n_references=10))
     expected = {
         "integrated_gradients": 2,
         "saliency": 50,
         "gradient_shap": 12,
+        "expected_gradients": 5,
         "input_x_gradient": 50,
         "deep_lift": 25,
         "noise_tunnel_ig": 1,  # 80 points a scan

@@ -29,9 +29,10 @@ def test_every_setting_of_a_method_is_an_explainers_or_the_baseline():
     known = {"baseline", *vars(explainer.Settings(1))}
     for method in METHODS.values():
         assert set(method.settings) <= known, method.name
-        assert method.stochastic == ("n_samples" in method.settings), method.name
+        n_draws = {"n_samples", "n_references"} & set(method.settings)
+        assert method.stochastic == bool(n_draws), method.name
         if method.unit == "logit":
-            assert method.from_zero != ("baseline" in method.settings), method.name
+            assert method.from_zero == (not {"baseline", "references"} & set(method.settings)), method.name
         assert all((method.question, method.unit, method.reference, method.passes, method.paper))
 
 
@@ -42,6 +43,7 @@ def test_every_setting_of_a_method_is_an_explainers_or_the_baseline():
         ("result", ("torch", "pandas")),
         ("baselines", ("torch",)),
         ("check_table", ("numpy", "torch", "pandas")),
+        ("references", ("torch",)),
     ],
 )
 def test_what_workers_and_the_parser_import_is_light(module, heavy):

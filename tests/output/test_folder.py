@@ -29,7 +29,8 @@ def test_names(tmp_path):
     stem = os.path.join("saliency", "sub-1", "sub-1_saliency_")
     found = [folder.array(*name), folder.nifti(*name), folder.sidecar(*name), folder.summary_figure(*name)]
     endings = ["attributions.npy", "attributions.nii.gz", "attributions.json", "summary.png", "slice_40.png"]
-    found.append(folder.slice_figure(*name, 40))
+    endings.append("standard_error.nii.gz")
+    found += [folder.slice_figure(*name, 40), folder.standard_error(*name)]
     assert [str(path.relative_to(tmp_path)) for path in found] == [stem + ending for ending in endings]
     group = folder.group_map("saliency", "HC_mean.nii.gz").relative_to(tmp_path)
     assert str(group) == os.path.join("group_maps", "saliency", "saliency_HC_mean.nii.gz")

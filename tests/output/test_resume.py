@@ -18,6 +18,7 @@ from .records import record
 
 COMMON = Recipe(1, "abc", 10, 0)
 SETTINGS = {"baseline": "zero", "n_steps": 50, "n_samples": 10, "noise_std": 0.1, "seed": 0, "batch_size": 5}
+SETTINGS |= {"references": "9 HC scans abc", "n_references": 50}
 
 
 @pytest.fixture
@@ -60,6 +61,10 @@ def test_recipes_hold_what_determines_a_method_and_no_more():
     assert recipes["gradient_shap"].settings == {
         **{"n_samples": 10, "noise_std": 0.1, "seed": 0, "drawn_on": "NVIDIA H100"}
     }
+    # it draws no noise, and so the same on all hardware
+    assert recipes["expected_gradients"].settings == {
+        **{"references": "9 HC scans abc", "n_references": 50, "seed": 0}
+    }
 
 
 def test_recipes_share_the_common_settings():
@@ -98,6 +103,21 @@ def test_an_image_that_was_not_asked_for_is_added(files, scans):
     assert make_plan(scans, recipes, files, overwrite=False).count(Action.REDRAW) == 1
     no_image = replace(files, nifti=False)
     assert make_plan(scans, recipes, no_image, overwrite=False).count(Action.KEEP) == 1
+
+
+def test_a_map_without_its_standard_error_is_made_again(files, scans):
+    recipes = make_recipes(["expected_gradients"], COMMON, SETTINGS, "cpu")
+    finish(files, scans[0], "expected_gradients", recipes["expected_gradients"])
+    no_image = replace(files, nifti=False)
+    assert make_plan(scans[:1], recipes, no_image, overwrite=False).count(Action.KEEP) == 1
+    assert make_plan(scans[:1], recipes, files, overwrite=False).count(Action.MAKE) == 1
+    path = files.folder.standard_error("expected_gradients", "sub-A")
+    path.write_bytes(b"content")
+    made = files.folder.read_record("expected_gradients", "sub-A")
+    files.folder.write_record(replace(made, files=made.files | {path.name: len(b"content")}))
+    assert make_plan(scans[:1], recipes, files, overwrite=False).count(Action.KEEP) == 1
+    other_slices = replace(files, key_slices=(2,))
+    assert make_plan(scans[:1], recipes, other_slices, overwrite=False).count(Action.REDRAW) == 1
 
 
 def test_maps_made_in_another_way_are_refused_or_replaced(files, scans):

@@ -16,10 +16,11 @@ from .outputs import METHODS, QUICK, assert_same_maps
 TINY_SCRIPT = Path(__file__).with_name("tiny_script.py")
 
 
-def torchrun(run_folder, output, *more):
+def torchrun(run_folder, output, *more_for_torchrun, more=()):
     """Start two ranks."""
-    options = run_folder.options(*METHODS, *QUICK, "--workers", "0", "--output_dir", output)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *more]
+    options = run_folder.options(*METHODS, *QUICK, "--workers", "0", "--output_dir", output, *more)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += more_for_torchrun
     return subprocess.Popen([*command, str(TINY_SCRIPT), *options], stderr=subprocess.PIPE, text=True)
 
 

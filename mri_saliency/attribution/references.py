@@ -1,0 +1,164 @@
+"""The HC scans that Expected Gradients compares a scan with."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from mri_saliency.attribution.baselines import FEW_HEALTHY
+from mri_saliency.errors import UserError, warn
+from mri_saliency.inputs.file_identity import sha256_of_file
+from mri_saliency.inputs.loading import UnreadableScan
+from mri_saliency.inputs.scan_table import Scan
+
+
+@dataclass(frozen=True, eq=False)
+class References:
+    """HC scans with which scans are compared, each scan with those that are not of its own subject.
+
+    Attributes
+    ----------
+    inputs : tuple of ndarray
+        float32 (128, 128, n_slices) each: their network inputs, slices last as in `Batch`. They stay in the
+        main memory, 7.5 MB each for 115 slices.
+    scan_ids : tuple of str
+        SHA-256 of their files.
+    relatives : tuple of frozenset of str
+        For each, the SHA-256 of the scans that are not compared with it: its own, and its subject's others.
+    paths : tuple of str
+        Their files, for the record.
+    """
+
+    inputs: tuple[np.ndarray, ...]
+    scan_ids: tuple[str, ...]
+    relatives: tuple[frozenset[str], ...]
+    paths: tuple[str, ...] = ()
+
+    @cached_property
+    def identity(self) -> str:
+        """How many they are, and a hash of the scans and of what each is not compared with."""
+        parts = [
+            f"{scan_id} not for {','.join(sorted(relatives))}"
+            for scan_id, relatives in zip(self.scan_ids, self.relatives, strict=True)
+        ]
+        return f"{len(parts)} HC scans {hashlib.sha256(';'.join(sorted(parts)).encode()).hexdigest()}"
+
+    def available(self, scan_id: str) -> list[int]:
+        """Return the indices of the references that a scan, given by its SHA-256, is compared with."""
+        return [index for index, relatives in enumerate(self.relatives) if scan_id not in relatives]
+
+
+def load_references(
+    scans: Sequence[Scan],
+    in_groups: Callable[..., Iterator[list]],
+    *,
+    n_references: int,
+    seed: int,
+) -> References:
+    """Load the references: all HC scans, or `n_references` of them if there are more.
+
+    Which ones is drawn by the run's seed and the files' contents, so that it depends neither on the table's
+    order nor on where the files are. Each subject has one scan among them before any has two. Files of the
+    same content count once.
+
+    Parameters
+    ----------
+    scans : sequence of Scan
+        All of the table.
+    in_groups : callable
+        `load_in_groups` but for its first argument; its ``load`` can be replaced.
+    n_references : int
+    seed : int
+
+    Raises
+    ------
+    UserError
+        Without the scans of one of the subjects, no HC scan is left.
+    """
+    subjects = {scan.subject for scan in scans if scan.label == 0}
+    candidates = [scan for scan in scans if scan.subject in subjects]
+    hashes = _hashes(candidates, in_groups)
+    healthy = [scan for scan in candidates if scan.label == 0 and scan in hashes]
+    ordered = _by_lot({hashes[scan]: scan for scan in reversed(healthy)}, seed)
+    print(f"loading {min(n_references, len(ordered))} of {len(ordered)} HC scans as references", flush=True)
+    references = _load(ordered, hashes, in_groups, n_references)
+    _check(references, hashes)
+    return references
+
+
+def _check(references: References, hashes: Mapping[Scan, str]) -> None:
+    """Raise UserError if a scan with a known hash has no reference; warn of few references."""
+    n = len(references.inputs)
+    if not n:
+        raise UserError(
+            "--methods expected_gradients: the table (--csv_path) has no readable HC scan to compare with. "
+            "Choose other --methods."
+        )
+    for scan, scan_id in hashes.items():
+        if not references.available(scan_id):
+            raise UserError(
+                "--methods expected_gradients: expected HC scans of two subjects at least in the table "
+                f"(--csv_path); found {n} readable, none of which differs from {scan.path} in subject "
+                f"({scan.subject}) and content. Choose other --methods."
+            )
+    if n < FEW_HEALTHY:
+        warn(
+            f"--methods expected_gradients: {n} HC scans are a rough control; "
+            f"{FEW_HEALTHY} or more are better."
+        )
+
+
+def hash_scan(scan: Scan) -> str:
+    """Return the SHA-256 of a scan's file; a worker's job."""
+    return sha256_of_file(scan.path)
+
+
+def _hashes(scans: Sequence[Scan], in_groups: Callable[..., Iterator[list]]) -> dict[Scan, str]:
+    """Return the SHA-256 of each scan's file, without those that cannot be read."""
+    found = [scan_id for group in in_groups(scans, load=hash_scan) for scan_id in group]
+    return {
+        scan: scan_id
+        for scan, scan_id in zip(scans, found, strict=True)
+        if not isinstance(scan_id, UnreadableScan)
+    }
+
+
+def _by_lot(scans: Mapping[str, Scan], seed: int) -> list[Scan]:
+    """Return scans, given by their SHA-256, in random order, one of each subject before any second one."""
+    lots = sorted(scans, key=lambda scan_id: hashlib.sha256(f"{seed}\0{scan_id}".encode()).digest())
+    turns: Counter[str] = Counter()
+    turn = {}
+    for scan_id in lots:
+        subject = scans[scan_id].subject
+        turn[scan_id] = turns[subject]
+        turns[subject] += 1
+    return [scans[scan_id] for scan_id in sorted(lots, key=turn.__getitem__)]
+
+
+def _load(
+    scans: Sequence[Scan], hashes: Mapping[Scan, str], in_groups: Callable[..., Iterator[list]], n: int
+) -> References:
+    """Load the first `n` readable scans."""
+    by_subject: dict[str, set[str]] = {}
+    for scan, scan_id in hashes.items():
+        by_subject.setdefault(scan.subject, set()).add(scan_id)
+    inputs, scan_ids, relatives, paths = [], [], [], []
+    for loaded in (loaded for group in in_groups(scans) for loaded in group):
+        if isinstance(loaded, UnreadableScan):
+            warn(f"left out of the references: {loaded.reason}")
+            continue
+        scan_id = loaded.context.source.sha256
+        # a copy under another subject's name makes both subjects relatives
+        families = (family for family in by_subject.values() if scan_id in family)
+        inputs.append(np.ascontiguousarray(loaded.network_input.transpose(1, 2, 0)))
+        scan_ids.append(scan_id)
+        relatives.append(frozenset({scan_id}).union(*families))
+        paths.append(str(loaded.context.scan.path))
+        if len(inputs) == n:
+            break
+    return References(*map(tuple, (inputs, scan_ids, relatives, paths)))

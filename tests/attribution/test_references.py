@@ -1,0 +1,126 @@
+"""Which HC scans are references, and who is compared with which."""
+
+import shutil
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mri_saliency.attribution.references import load_references
+from mri_saliency.errors import UserError
+from mri_saliency.inputs.file_identity import sha256_of_file
+from mri_saliency.inputs.grid import FIRST_SLICE
+from mri_saliency.inputs.loading import load_in_groups, load_scan
+from mri_saliency.inputs.scan_table import Scan
+from mri_saliency.runtime.workers import Workers
+
+from ..conftest import N_SLICES, brain, save_scan
+
+# HC: P has two sessions, Q to S one each, and T a copy of Q's; R has a session as a patient.
+ROWS = [
+    ("P", 0, 0),
+    ("P", 1, 0),
+    ("Q", 2, 0),
+    ("R", 3, 0),
+    ("S", 4, 0),
+    ("T", 2, 0),
+    ("R", 5, 1),
+    ("U", 6, 1),
+]
+
+load = partial(load_scan, n_slices=N_SLICES, first_slice=FIRST_SLICE, key_slices=(4,))
+in_groups = partial(load_in_groups, load=load, workers=Workers(0), group_size=3)
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scans")
+    found = []
+    for index, (subject, seed, label) in enumerate(ROWS):
+        path = save_scan(folder / f"{index}_T1w.nii", brain(seed=seed))
+        found.append(Scan(path.name, path, label, ("HC", "TLE")[label], index, subject))
+    return found
+
+
+@pytest.fixture(scope="module")
+def hashes(scans):
+    return [sha256_of_file(scan.path) for scan in scans]
+
+
+def references_of(scans, n=50, seed=0):
+    return load_references(scans, in_groups, n_references=n, seed=seed)
+
+
+@pytest.fixture(scope="module")
+def references(scans):
+    return references_of(scans)
+
+
+def test_all_healthy_scans_are_references_and_copies_count_once(references, scans, hashes):
+    assert sorted(references.scan_ids) == sorted(hashes[:5])
+    for index, scan_id in enumerate(references.scan_ids):
+        scan = load(scans[hashes.index(scan_id)])
+        np.testing.assert_array_equal(references.inputs[index].transpose(2, 0, 1), scan.network_input)
+        assert references.inputs[index].flags.c_contiguous
+        assert references.paths[index] == str(scan.context.scan.path)
+
+
+def test_a_scan_its_copies_and_its_subjects_other_scans_are_left_out(references, hashes):
+    def left_out(scan_id):
+        kept = references.available(scan_id)
+        return {hashes.index(left) for index, left in enumerate(references.scan_ids) if index not in kept}
+
+    of_scans = [{0, 1}, {0, 1}, {2}, {3}, {4}, {2}, {3}, set()]
+    assert [left_out(scan_id) for scan_id in hashes] == of_scans
+    assert left_out("of no scan of the table") == set()
+
+
+def test_they_are_described_when_loaded(scans, capsys):
+    references_of([*scans, replace(scans[3], path=scans[3].path.with_name("gone.nii"), subject="V")])
+    printed = capsys.readouterr()
+    assert printed.out == "loading 5 of 5 HC scans as references\n"
+    assert "5 HC scans are a rough control; 20 or more are better." in printed.err
+
+
+def test_a_scan_that_cannot_be_loaded_is_replaced_by_the_next(scans, hashes, tmp_path, capsys):
+    first = hashes.index(references_of(scans, 3).scan_ids[0])
+    damaged = tmp_path / "damaged_T1w.nii"
+    damaged.write_bytes(scans[first].path.read_bytes()[:10_000])
+    order = [replace(scan, path=damaged) if index == first else scan for index, scan in enumerate(scans)]
+    for seed in range(20):  # until the damaged file is among the first three
+        found = references_of(order, 3, seed)
+        if "left out of the references: " in capsys.readouterr().err:
+            break
+    else:
+        raise AssertionError("never among the first")
+    assert len(found.scan_ids) == 3 and set(found.scan_ids) <= set(hashes)
+
+
+@pytest.mark.parametrize("n", [2, 4])
+def test_some_are_drawn_by_the_seed_and_of_different_subjects(scans, hashes, n, tmp_path):
+    found = {seed: references_of(scans, n, seed) for seed in range(6)}
+    assert len({references.identity for references in found.values()}) > 1
+    for references in found.values():
+        subjects = {scans[hashes.index(scan_id)].subject for scan_id in references.scan_ids}
+        assert len(references.inputs) == len(subjects) == n
+    moved = [replace(scan, path=Path(shutil.copy(scan.path, tmp_path))) for scan in reversed(scans)]
+    again = references_of(moved, n, 3)
+    assert (again.scan_ids, again.identity) == (found[3].scan_ids, found[3].identity)
+
+
+def test_the_identity_tells_scans_and_subjects_apart(scans, references):
+    assert references.identity.startswith("5 HC scans ") and len(references.identity) == 11 + 64
+    fewer = references_of(scans[1:])
+    other_subject = references_of([replace(scans[0], subject="W"), *scans[1:]])
+    assert len({references.identity, fewer.identity, other_subject.identity}) == 3
+    renamed = references_of([replace(scan, subject=scan.subject * 2) for scan in scans])
+    assert renamed.identity == references.identity
+
+
+def test_one_subject_is_too_few(scans):
+    with pytest.raises(UserError, match=r"two subjects at least.*found 2 readable.*\(P\)"):
+        references_of(scans[:2])
+    with pytest.raises(UserError, match="no readable HC scan"):
+        references_of([replace(scan, label=1) for scan in scans])

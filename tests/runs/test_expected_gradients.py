@@ -1,0 +1,94 @@
+"""A run with Expected Gradients: its files, resuming, checks, ranks, and too few controls."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+import generate_saliency_maps as script
+
+from ..conftest import DIAGNOSIS_COLUMN, brain, save_scan
+from .outputs import are_close, array_path, file_names
+from .test_torchrun import torchrun
+
+METHOD = "expected_gradients"
+OPTIONS = ("--methods", METHOD, "--n_references", "4", "--key_slices", "5")
+SUBJECTS = ("sub-A", "sub-B", "12", "sub-C")
+
+
+@pytest.fixture
+def cohort(run_folder):
+    """The run's three scans, two of them HC, and a third HC scan."""
+    path = save_scan(run_folder.scans[0].with_name("mwp1sub-C_ses-01_T1w.nii"), brain(seed=7))
+    rows = {
+        "file": [*map(str, run_folder.scans), str(path)],
+        DIAGNOSIS_COLUMN: ["HC", "HC", "right", "HC"],
+        "sbj_nme": SUBJECTS,
+    }
+    pd.DataFrame(rows).to_csv(run_folder.table, index=False)
+    return run_folder
+
+
+def error_path(run_folder, subject):
+    return array_path(run_folder, METHOD, subject).with_name(f"{subject}_{METHOD}_standard_error.nii.gz")
+
+
+def test_each_map_has_its_standard_error_and_is_made_again_for_it(cohort, maps_only, capsys):
+    options = cohort.options(*OPTIONS)
+    assert script.main([*options, "--no_nifti"]) == 0
+    assert not list(cohort.output.rglob("*.nii.gz"))
+    assert script.main([*options, "--no_nifti"]) == 0
+    assert "0 maps in" in capsys.readouterr().out
+    before = {subject: np.load(array_path(cohort, METHOD, subject)) for subject in SUBJECTS}
+    assert script.main(options) == 0
+    assert "4 maps in" in capsys.readouterr().out
+    for subject in SUBJECTS:
+        path = array_path(cohort, METHOD, subject)
+        assert are_close(np.load(path), before[subject])
+        sidecar = json.loads(path.with_suffix(".json").read_text())
+        error = nib.load(error_path(cohort, subject))
+        assert (
+            sidecar["files"][error_path(cohort, subject).name] == error_path(cohort, subject).stat().st_size
+        )
+        assert error.shape == nib.load(path.with_suffix(".nii.gz")).shape
+        values = error.get_fdata()
+        assert np.isfinite(values).all() and values.min() == 0 and values.max() > 0
+        fingerprint = sidecar["fingerprint"]
+        assert fingerprint["references"].startswith("3 HC scans ") and fingerprint["n_references"] == 4
+        assert "drawn_on" not in fingerprint
+    references = json.loads((cohort.output / "run.json").read_text())["references"]
+    assert len(references) == 3 and str(cohort.scans[2]) not in references
+    # figures are drawn again from the array, and the error's image is kept
+    made = error_path(cohort, "sub-A").read_bytes()
+    assert script.main([*options, "--key_slices", "3"]) == 0
+    assert error_path(cohort, "sub-A").read_bytes() == made
+    names = json.loads(array_path(cohort, METHOD).with_suffix(".json").read_text())["files"]
+    assert error_path(cohort, "sub-A").name in names
+    assert script.main([*options, "--key_slices", "3"]) == 0
+    assert "0 maps in" in capsys.readouterr().out
+
+
+def test_ranks_make_the_maps_of_one_process_and_checks_work(cohort):
+    assert script.main(cohort.options(*OPTIONS, "--check_maps", "2", "--no_nifti")) == 0
+    checks = pd.read_csv(cohort.output / "map_checks.csv")
+    assert {"weights", "noise", "seed", "deletion"} <= set(checks.loc[checks["method"] == METHOD, "check"])
+    output = cohort.output.with_name("ranks")
+    process = torchrun(cohort, output, more=OPTIONS)
+    error = process.communicate()[1]
+    assert process.returncode == 0, error
+    for subject in SUBJECTS:
+        name = array_path(cohort, METHOD, subject).relative_to(cohort.output)
+        assert are_close(np.load(output / name), np.load(cohort.output / name))
+
+
+def test_without_a_second_control_nothing_is_written(run_folder, capsys):
+    assert script.main(run_folder.options(*OPTIONS)) == 2
+    assert "expected HC scans of two subjects at least" in capsys.readouterr().err
+    assert not run_folder.output.exists() or not file_names(run_folder.output)
+
+
+def test_references_are_loaded_for_their_method_alone(cohort, maps_only, monkeypatch):
+    monkeypatch.setattr("mri_saliency.request.load_references", None)
+    assert script.main(cohort.options("--methods", "saliency", "--key_slices", "5")) == 0
