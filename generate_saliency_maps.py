@@ -240,8 +240,8 @@ def write_map(
     if files.nifti:
         method = METHODS[record.method]
         images = {folder.nifti(*name): (values, method.unit, method.signed)}
-        if new and new.standard_error is not None:
-            images[folder.standard_error(*name)] = (new.standard_error, "standard error", False)
+        if new and new.voxel_errors is not None:
+            images[folder.standard_error(*name)] = (new.voxel_errors, "standard error", False)
         for path, (array, what, signed) in images.items():
             meaning = estimate(method.unit, view.scale, signed=signed)
             image = to_nifti(unpad(array), context.grid, f"{method.name}, {what}", meaning)
