@@ -237,8 +237,8 @@ def write_map(
         written.append(folder.array(*name))
     if files.nifti:
         images = {folder.nifti(*name): map_to_nifti(values, context.grid, record.method, view.scale)}
-        if new and new.standard_error is not None:
-            errors = (new.standard_error, context.grid, record.method, view.scale)
+        if new and new.voxel_errors is not None:
+            errors = (new.voxel_errors, context.grid, record.method, view.scale)
             images[folder.standard_error(*name)] = standard_error_to_nifti(*errors)
         for path, image in images.items():
             write_nifti(path, image, durably=True)

@@ -58,7 +58,7 @@ class Batch:
     baselines : Tensor
         float32, (n, ...) as `inputs` or (1, ...) for all.
     scan_ids : list of str
-        Stable ids that seed each scan's random draws.
+        Stable ids (SHA-256 of the files) that seed each scan's draws, and by which references are left out.
     targets : list of int
         The index of the explained class, for each scan.
     outputs : Tensor or None

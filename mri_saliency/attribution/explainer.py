@@ -174,10 +174,10 @@ class Explainer:
             [slices_last.permute(2, 0, 1).contiguous().cpu().numpy() for slices_last in arrays]
             for arrays in (maps, *errors)
         )
-        standard_errors = errors[0] if errors else [None] * len(values)
+        voxel_errors = errors[0] if errors else [None] * len(values)
         seconds = (time.perf_counter() - began) / len(values)
         rows = zip(values, totals, expected_totals, outputs, batch.targets, strict=True)
-        return [Attribution(*row, seconds, error) for row, error in zip(rows, standard_errors, strict=True)]
+        return [Attribution(*row, seconds, error) for row, error in zip(rows, voxel_errors, strict=True)]
 
     def logits(self, batch: Batch) -> Tensor:
         """Return each class's log-odds for a batch, (n, n_logits); memory as in `attribute`."""

@@ -23,7 +23,7 @@ class Attribution:
         Index of the explained class.
     seconds : float
         Wall time of the network for this map: that of the call over the number of its maps.
-    standard_error : ndarray or None
+    voxel_errors : ndarray or None
         float32, as `values`: each value's standard error, from the method's draws; NaN where these tell
         nothing of it. None for methods that do not estimate it.
     """
@@ -34,4 +34,4 @@ class Attribution:
     logits: np.ndarray
     target: int
     seconds: float
-    standard_error: np.ndarray | None = None
+    voxel_errors: np.ndarray | None = None

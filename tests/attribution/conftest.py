@@ -52,7 +52,8 @@ def made_references():
 
 
 def settings_of(batch_size=4, seed=0):
-    return Settings(batch_size, N_STEPS, N_SAMPLES, NOISE, seed, N_REFERENCES, made_references())
+    numbers = (batch_size, N_STEPS, N_SAMPLES, NOISE, seed)
+    return Settings(*numbers, n_references=N_REFERENCES, references=made_references())
 
 
 def explainer_of(network, batch_size=4, seed=0):

@@ -204,9 +204,9 @@ def test_expected_gradients_equal_a_plain_loop(pair, inputs):
         deviations = [weight * (value - mean) for weight, value in zip(weights, means, strict=True)]
         k = len(available)
         expected = np.sqrt(k / (k - 1) * np.square(deviations).sum(0))
-        error = torch.from_numpy(found[scan].standard_error)
+        error = torch.from_numpy(found[scan].voxel_errors)
         assert difference(error, torch.from_numpy(expected)) <= CAPTUMS
-        assert found[scan].standard_error.dtype == np.float32
+        assert found[scan].voxel_errors.dtype == np.float32
 
 
 def test_the_standard_error_is_the_spread_over_seeds(prepared, inputs):
@@ -222,7 +222,7 @@ def test_the_standard_error_is_the_spread_over_seeds(prepared, inputs):
         )
         [found] = explainer.attribute("expected_gradients", batch_of(explainer, inputs[:1], "a"))
         maps.append(found.values)
-        squared_errors.append(np.square(found.standard_error))
+        squared_errors.append(np.square(found.voxel_errors))
     inside = inputs[0].numpy() != 0
     spread = np.var(maps, axis=0, ddof=1)[inside].mean() ** 0.5
     assert np.mean(squared_errors, axis=0)[inside].mean() ** 0.5 == pytest.approx(spread, rel=0.15)
@@ -232,7 +232,7 @@ def test_one_reference_tells_nothing_of_the_error(prepared, inputs):
     references = References(made_references().inputs[:1], ("r0",), (frozenset({"r0"}),))
     explainer = Explainer(prepared, replace(settings_of(), references=references))
     [found] = explainer.attribute("expected_gradients", batch_of(explainer, inputs[:1], "a"))
-    assert np.isfinite(found.values).all() and np.isnan(found.standard_error).all()
+    assert np.isfinite(found.values).all() and np.isnan(found.voxel_errors).all()
 
 
 def test_expected_gradients_need_references(prepared, inputs):

@@ -46,6 +46,7 @@ SCRIPT = Path(script.__file__)
 
 def test_the_contracts_run_through_all_methods(run_folder):
     run = run_folder
+    run.table.write_text(run.table.read_text().replace("left", "HC"))  # of two subjects, to compare with
     assert script.main(run.options("--methods", *METHODS, *QUICK, "--workers", "1")) == 0
     expected = {"attribution_statistics.csv", "attribution_summary.png", "run.json", "report.html"}
     expected |= {"method_agreement.csv", "dataset_description.json", "mean_scan.npy", "README"}
@@ -56,13 +57,14 @@ def test_the_contracts_run_through_all_methods(run_folder):
             stem = f"{method}/{subject}/{subject}_{method}_"
             expected |= {stem + name for name in ("summary.png", "slice_2.png", "slice_5.png")}
             expected |= {stem + name for name in files}
+            expected |= {stem + "standard_error.nii.gz"} if METHODS[method].has_standard_error else set()
     assert {name for name in file_names(run.output) if not name.startswith("group_maps/")} == expected
 
     table = pd.read_csv(run.output / "attribution_statistics.csv")
-    assert len(table) == 21 and set(SEED_COLUMNS) <= set(table.columns)
+    assert len(table) == 24 and set(SEED_COLUMNS) <= set(table.columns)
     by_subject = table.drop_duplicates("subject_id").set_index("subject_id")
-    assert by_subject["diagnosis"].to_dict() == {"sub-A": "HC", "sub-B": "left", "12": "right"}
-    assert by_subject["true_label"].to_dict() == {"sub-A": 0, "sub-B": 1, "12": 1}
+    assert by_subject["diagnosis"].to_dict() == {"sub-A": "HC", "sub-B": "HC", "12": "right"}
+    assert by_subject["true_label"].to_dict() == {"sub-A": 0, "sub-B": 0, "12": 1}
     complete = table[table["completeness_verdict"].notna()]["method"]
     assert set(complete) == {name for name in METHODS if METHODS[name].completes}
     assert (table[table["method"] == "deep_lift"]["completeness_error"] < 1e-3).all()
@@ -83,7 +85,7 @@ def test_the_contracts_run_through_all_methods(run_folder):
         Image.open(path).verify()
 
     record = json.loads((run.output / "run.json").read_text())
-    assert record["counts"] == {"maps": 21, "kept": 0, "failures": 0}
+    assert record["counts"] == {"maps": 24, "kept": 0, "failures": 0}
     assert record["status"] == "done" and record["training_parameters"]["batch_size"] == 128
     assert record["checkpoint"]["network"] == "EfficientNetV2-tiny"
     assert len(record["checkpoint"]["sha256"]) == 64
