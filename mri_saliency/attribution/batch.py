@@ -1,8 +1,9 @@
-"""What determines a map: the settings, and the scans that are explained together."""
+"""What goes into a method and what comes out: settings, scans that are explained together, their maps."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -51,7 +52,10 @@ class Batch:
     baseline_outputs : Tensor or None
         The network's outputs for `baselines`, once a method has needed them.
     gradients : Tensor or None
-        Gradients of the targets' log-odds at `inputs`, once a method has needed them.
+        Gradients of the targets' log-odds at `inputs`, behind the first layer, (n, channels, 64, 64), once a
+        method has needed them.
+    passes : Counter
+        Index of a scan -> forward-backward passes that the latest method made for it.
     """
 
     inputs: Tensor
@@ -61,3 +65,27 @@ class Batch:
     outputs: Tensor | None = None
     baseline_outputs: Tensor | None = None
     gradients: Tensor | None = None
+    passes: Counter[int] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class BatchMaps:
+    """A method's maps of n scans, and what is known of their errors.
+
+    Attributes
+    ----------
+    values : Tensor
+        float32 (n, 128, 128, n_slices).
+    expected_totals : Tensor or None
+        float64 (n,): the change of the target's log-odds that each map's sum should equal; None for methods
+        without completeness.
+    errors : list of float or None
+        Each map's estimated error, summed over voxels, over its summed magnitude; None where it is not known.
+    standard_errors : Tensor or None
+        float64 (n,): of each sum less its expected total, for methods that draw and are complete.
+    """
+
+    values: Tensor
+    expected_totals: Tensor | None = None
+    errors: list[float | None] | None = None
+    standard_errors: Tensor | None = None

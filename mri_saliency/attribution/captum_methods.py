@@ -1,7 +1,6 @@
 """Name of a method -> how Captum is asked, in passes of at most `Settings.batch_size` volumes.
 
-Each function returns the maps, float32 (n, 128, 128, n_slices), and the change of the target's log-odds that
-each map's sum should equal, float64 (n,), or None for methods without completeness.
+Each function returns the maps of a batch, what their sums should equal, and what is known of their errors.
 """
 
 from __future__ import annotations
@@ -14,76 +13,80 @@ import torch
 from captum.attr import DeepLift, IntegratedGradients, Saliency
 from torch import Tensor
 
-from mri_saliency.attribution.batch import Batch, Settings
+from mri_saliency.attribution.batch import Batch, BatchMaps, Settings
 from mri_saliency.attribution.draws import draw
 from mri_saliency.attribution.first_layer import SplitNetwork
 from mri_saliency.attribution.log_odds import log_odds
+from mri_saliency.attribution.moments import RunningMoments
 
 
-def saliency(network: SplitNetwork, batch: Batch, settings: Settings) -> tuple[Tensor, None]:
+def saliency(network: SplitNetwork, batch: Batch, settings: Settings) -> BatchMaps:
     """Compute the magnitude of the gradient."""
-    return _gradients_at_inputs(network, batch, settings).abs(), None
+    return BatchMaps(_gradients_at_inputs(network, batch, settings).abs())
 
 
-def input_x_gradient(network: SplitNetwork, batch: Batch, settings: Settings) -> tuple[Tensor, None]:
+def input_x_gradient(network: SplitNetwork, batch: Batch, settings: Settings) -> BatchMaps:
     """Compute the product of input and gradient."""
-    return batch.inputs * _gradients_at_inputs(network, batch, settings), None
+    return BatchMaps(batch.inputs * _gradients_at_inputs(network, batch, settings))
 
 
-def integrated_gradients(network: SplitNetwork, batch: Batch, settings: Settings) -> tuple[Tensor, Tensor]:
+def integrated_gradients(network: SplitNetwork, batch: Batch, settings: Settings) -> BatchMaps:
     """Integrate the gradient along the straight path from baseline to scan."""
-    maps = _integrate(network, batch.inputs, batch.baselines, batch.targets, settings)
-    return maps, _change(network, batch, settings)
+    scans = list(range(len(batch.inputs)))
+    maps = _integrate(network, batch, scans, batch.inputs, settings)
+    return BatchMaps(maps, _change(network, batch, settings))
 
 
-def noise_tunnel_ig(network: SplitNetwork, batch: Batch, settings: Settings) -> tuple[Tensor, None]:
+def noise_tunnel_ig(network: SplitNetwork, batch: Batch, settings: Settings) -> BatchMaps:
     """Average Integrated Gradients over noisy copies of the scan."""
-    maps = torch.zeros_like(batch.inputs)
+    moments = RunningMoments(torch.zeros_like(batch.inputs))
     for draws in draw(batch, settings, "noise_tunnel_ig", settings.batch_size // settings.n_steps):
         noisy = batch.inputs[draws.scans] + draws.noise
-        baselines = batch.baselines.expand_as(batch.inputs)[draws.scans]
-        targets = [batch.targets[scan] for scan in draws.scans]
-        integrals = _integrate(network, noisy, baselines, targets, settings)
+        integrals = _integrate(network, batch, draws.scans, noisy, settings)
         for scan, integral in zip(draws.scans, integrals, strict=True):
-            maps[scan] += integral / settings.n_samples
-    return maps, None
+            moments.add(scan, integral)
+    return BatchMaps(moments.means, errors=moments.relative_errors())
 
 
-def smooth_grad(network: SplitNetwork, batch: Batch, settings: Settings) -> tuple[Tensor, None]:
+def smooth_grad(network: SplitNetwork, batch: Batch, settings: Settings) -> BatchMaps:
     """Average the gradient over noisy copies of the scan."""
-    gradients = []
+    moments = RunningMoments(torch.zeros_like(batch.inputs))
     for draws in draw(batch, settings, "smooth_grad", settings.batch_size):
         points = network.first(batch.inputs[draws.scans] + draws.noise)
-        targets = [batch.targets[scan] for scan in draws.scans]
-        gradients.append(_gradients(network, points, targets, settings.batch_size)[0])
-    means = torch.cat(gradients).unflatten(0, (-1, settings.n_samples)).mean(1)
-    return network.first.back(means, batch.inputs), None
+        gradients = _gradients(network, batch, draws.scans, points, settings)[0]
+        for scan, gradient in zip(draws.scans, network.first.back(gradients, draws.noise), strict=True):
+            moments.add(scan, gradient)
+    return BatchMaps(moments.means, errors=moments.relative_errors())
 
 
-def gradient_shap(network: SplitNetwork, batch: Batch, settings: Settings) -> tuple[Tensor, Tensor]:
+def gradient_shap(network: SplitNetwork, batch: Batch, settings: Settings) -> BatchMaps:
     """Average ``(x - noise) * gradient`` at a random point between noise and x.
 
     Sample i's point lies in the i-th of n_samples equal parts of the path: the same expectation as
-    Captum's draws from the whole path, with less variance.
+    Captum's draws from the whole path, with less variance than the standard errors say.
     """
-    maps = torch.zeros_like(batch.inputs)
-    expected = _of_targets(outputs_of(network, batch, settings), batch.targets)
+    moments = RunningMoments(torch.zeros_like(batch.inputs))
+    log_odds_at_scans = _of_targets(outputs_of(network, batch, settings), batch.targets)
+    expected, missed = (RunningMoments(torch.zeros_like(log_odds_at_scans)) for _ in range(2))
     ends = network.first(batch.inputs)
     for draws in draw(batch, settings, "gradient_shap", settings.batch_size):
-        targets = [batch.targets[scan] for scan in draws.scans]
         starts = network.first(draws.noise)
         points = torch.lerp(starts, ends[draws.scans], draws.fractions[:, None, None, None])
-        gradients = _gradients(network, points, targets, settings.batch_size)[0]
+        gradients = _gradients(network, batch, draws.scans, points, settings)[0]
         gradients = network.first.back(gradients, draws.noise)
+        targets = [batch.targets[scan] for scan in draws.scans]
         noise_log_odds = _of_targets(network.predict(starts, settings.batch_size), targets)
         for i, scan in enumerate(draws.scans):
-            change = (batch.inputs[scan] - draws.noise[i]) / settings.n_samples
-            maps[scan].addcmul_(change, gradients[i])
-            expected[scan] -= noise_log_odds[i] / settings.n_samples
-    return maps, expected
+            product = (batch.inputs[scan] - draws.noise[i]) * gradients[i]
+            change = log_odds_at_scans[scan] - noise_log_odds[i]
+            moments.add(scan, product)
+            expected.add(scan, change)
+            missed.add(scan, product.sum(dtype=torch.float64) - change)
+    errors = moments.relative_errors()
+    return BatchMaps(moments.means, expected.means, errors, missed.standard_errors())
 
 
-def deep_lift(network: SplitNetwork, batch: Batch, settings: Settings) -> tuple[Tensor, Tensor]:
+def deep_lift(network: SplitNetwork, batch: Batch, settings: Settings) -> BatchMaps:
     """Split the log-odds' difference from the baseline's over the voxels' differences."""
     ends = network.first(batch.inputs)
     starts = network.first(batch.baselines).expand_as(ends)
@@ -96,12 +99,13 @@ def deep_lift(network: SplitNetwork, batch: Batch, settings: Settings) -> tuple[
             leaves = ends[group].detach().requires_grad_()
             target = _for_captum(batch.targets[group])
             multipliers.append(method.attribute(leaves, starts[group], target=target).detach())
+    batch.passes.update(dict.fromkeys(range(len(ends)), 2))
     # the first layer is linear: its multipliers are its weights
     at_inputs = network.first.back(torch.cat(multipliers), batch.inputs)
-    return (batch.inputs - batch.baselines) * at_inputs, _change(network, batch, settings)
+    return BatchMaps((batch.inputs - batch.baselines) * at_inputs, _change(network, batch, settings))
 
 
-METHOD_FUNCTIONS: dict[str, Callable[[SplitNetwork, Batch, Settings], tuple[Tensor, Tensor | None]]] = {
+METHOD_FUNCTIONS: dict[str, Callable[[SplitNetwork, Batch, Settings], BatchMaps]] = {
     function.__name__: function
     for function in (
         integrated_gradients,
@@ -137,52 +141,71 @@ def _change(network: SplitNetwork, batch: Batch, settings: Settings) -> Tensor:
 
 
 def _gradients_at_inputs(network: SplitNetwork, batch: Batch, settings: Settings) -> Tensor:
+    """Return the gradients at the scans, at their voxels: (n, 128, 128, n_slices)."""
+    return network.first.back(_gradients_at_scans(network, batch, settings), batch.inputs)
+
+
+def _gradients_at_scans(network: SplitNetwork, batch: Batch, settings: Settings) -> Tensor:
     """Return the gradients at the scans; methods share their pass, which yields the outputs too."""
     if batch.gradients is None:
-        points = network.first(batch.inputs)
-        gradients, batch.outputs = _gradients(network, points, batch.targets, settings.batch_size)
-        batch.gradients = network.first.back(gradients, batch.inputs)
+        scans, points = list(range(len(batch.inputs))), network.first(batch.inputs)
+        batch.gradients, batch.outputs = _gradients(network, batch, scans, points, settings)
     return batch.gradients
 
 
 def _gradients(
-    network: SplitNetwork, points: Tensor, targets: list[int], batch_size: int
+    network: SplitNetwork, batch: Batch, scans: list[int], points: Tensor, settings: Settings
 ) -> tuple[Tensor, Tensor]:
-    """Return gradients of the targets' log-odds at `points` behind the first layer, and the outputs."""
+    """Return gradients at points behind the first layer, of their scans' targets, and the outputs.
+
+    Parameters
+    ----------
+    network, batch, settings
+        As for every method; the batch's passes are counted.
+    scans : list of int
+        The index of each point's scan in the batch.
+    points : Tensor
+        (n, channels, 64, 64).
+    """
+    targets = [batch.targets[scan] for scan in scans]
     method = Saliency(network.later)
     gradients, outputs = [], []
-    for group in _slices(len(points), batch_size):
+    for group in _slices(len(points), settings.batch_size):
         leaves = points[group].detach().requires_grad_()
         attributed = method.attribute(leaves, target=_for_captum(targets[group]), abs=False)
         gradients.append(attributed.detach())
         outputs.append(network.later.latest_outputs)
+    batch.passes.update(scans)
     return torch.cat(gradients), torch.cat(outputs)
 
 
 def _integrate(
-    network: SplitNetwork, inputs: Tensor, baselines: Tensor, targets: list[int], settings: Settings
+    network: SplitNetwork, batch: Batch, scans: list[int], inputs: Tensor, settings: Settings
 ) -> Tensor:
-    """Compute Integrated Gradients of (n, ...) from baselines (n or 1, ...).
+    """Compute Integrated Gradients of inputs, from the baselines of their scans and for their targets.
 
     The path is straight behind the first layer as well, so Captum averages the gradients there.
     """
     method = IntegratedGradients(network.later, multiply_by_inputs=False)
+    targets = [batch.targets[scan] for scan in scans]
+    baselines = batch.baselines if len(batch.baselines) == 1 else batch.baselines[scans]
     ends = network.first(inputs)
     starts = network.first(baselines).expand_as(ends)
     batch_size, n_steps = settings.batch_size, settings.n_steps
     means = []
     for group in _slices(len(inputs), batch_size // n_steps):
-        scans = ends[group]
+        of_group = ends[group]
         # passes of equal size: a small last one costs nearly as much as a full one
-        n_passes = math.ceil(n_steps / max(1, batch_size // len(scans)))
+        n_passes = math.ceil(n_steps / max(1, batch_size // len(of_group)))
         attributed = method.attribute(
-            scans,
+            of_group,
             starts[group],
             target=_for_captum(targets[group]),
             n_steps=n_steps,
-            internal_batch_size=len(scans) * math.ceil(n_steps / n_passes),
+            internal_batch_size=len(of_group) * math.ceil(n_steps / n_passes),
         )
         means.append(attributed.detach())
+    batch.passes.update(scans * n_steps)
     # Gauss-Legendre nodes are doubles, and so may the mean be
     return (inputs - baselines) * network.first.back(torch.cat(means).to(inputs.dtype), inputs)
 

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mri_saliency.attribution.batch import Batch, Settings
+from mri_saliency.attribution.batch import Batch, BatchMaps, Settings
 from mri_saliency.attribution.captum_methods import METHOD_FUNCTIONS, baseline_outputs_of, outputs_of
 from mri_saliency.attribution.first_layer import SplitNetwork
 from mri_saliency.attribution.log_odds import log_odds
+from mri_saliency.attribution.moments import sums
 from mri_saliency.attribution.result import Attribution
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.loading import LoadedScan
@@ -148,17 +149,37 @@ class Explainer:
         UserError
             The memory is too small for one volume at a time.
         """
+
+        def run() -> BatchMaps:
+            batch.passes.clear()
+            return METHOD_FUNCTIONS[method](self._split, batch, self.settings)
+
         began = time.perf_counter()
-        run = METHOD_FUNCTIONS[method]
-        maps, expected = self._within_memory(method, lambda: run(self._split, batch, self.settings))
-        totals = maps.sum(dim=(1, 2, 3), dtype=torch.float64).tolist()
-        expected_totals = [None] * len(totals) if expected is None else expected.tolist()
+        maps = self._within_memory(method, run)
         outputs = self._outputs(batch).cpu().numpy()
         # a copy each, so that a map that waits to be written keeps no other in memory
-        values = [slices_last.permute(2, 0, 1).contiguous().cpu().numpy() for slices_last in maps]
+        values = [slices_last.permute(2, 0, 1).contiguous().cpu().numpy() for slices_last in maps.values]
+        none = [None] * len(values)
+        expected, standard_errors = (
+            none if numbers is None else numbers.tolist()
+            for numbers in (maps.expected_totals, maps.standard_errors)
+        )
+        totals, errors = sums(maps.values), maps.errors or none
         seconds = (time.perf_counter() - began) / len(values)
-        rows = zip(values, totals, expected_totals, outputs, batch.targets, strict=True)
-        return [Attribution(*row, seconds) for row in rows]
+        return [
+            Attribution(
+                values[i],
+                totals[i],
+                expected[i],
+                outputs[i],
+                batch.targets[i],
+                seconds,
+                batch.passes[i],
+                errors[i],
+                standard_errors[i],
+            )
+            for i in range(len(values))
+        ]
 
     def logits(self, batch: Batch) -> Tensor:
         """Return each class's log-odds for a batch, (n, n_logits); memory as in `attribute`."""

@@ -100,6 +100,27 @@ def test_the_pass_at_the_scans_is_shared(prepared, inputs):
         torch.testing.assert_close(logits, prepared(inputs), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_passes_are_counted(prepared, inputs, method):
+    points = []  # of passes with gradients
+
+    def note(_module, arguments, _output):
+        if torch.is_grad_enabled():
+            points.append(len(arguments[0]))
+
+    explainer = explainer_of(prepared)
+    batch = batch_of(explainer, inputs)
+    with prepared.features[1].register_forward_hook(note):
+        first = explainer.attribute(method, batch)
+    assert sum(attribution.passes for attribution in first) == (
+        len(inputs) * 2 if not points else sum(points)
+    )
+    shared = method in ("saliency", "input_x_gradient")
+    assert [attribution.passes for attribution in explainer.attribute(method, batch)] == (
+        [0] * len(inputs) if shared else [attribution.passes for attribution in first]
+    )
+
+
 def test_a_shared_baseline_passes_the_network_once(prepared, inputs):
     explainer = Explainer(prepared, Settings(N_STEPS, N_STEPS))
     batch = batch_of(explainer, inputs)
