@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Literal
 
 from torch import Tensor
+
+from mri_saliency.attribution.methods import AUTO, MAP_ERROR
 
 
 @dataclass(frozen=True)
@@ -16,21 +19,25 @@ class Settings:
     ----------
     batch_size : int
         The most volumes in one pass of the network. Changes a map by rounding only.
-    n_steps : int
-        Points on the path of Integrated Gradients (Gauss-Legendre).
+    n_steps : int or "auto"
+        Points on the path of Integrated Gradients (Gauss-Legendre); "auto": for each path as many
+        (Clenshaw-Curtis) as `map_error` asks for.
     n_samples : int
         Random draws of Gradient SHAP and of the noise tunnels.
     noise_std : float
         Standard deviation of those draws, in units of the network's input.
     seed : int
         With the scan's stable id and the method, the seed of its draws.
+    map_error : float
+        The error, relative to the map, that a path's points should reach if `n_steps` is "auto".
     """
 
     batch_size: int
-    n_steps: int = 50
+    n_steps: int | Literal["auto"] = AUTO
     n_samples: int = 10
     noise_std: float = 0.1
     seed: int = 0
+    map_error: float = MAP_ERROR
 
 
 @dataclass
@@ -54,6 +61,8 @@ class Batch:
     gradients : Tensor or None
         Gradients of the targets' log-odds at `inputs`, behind the first layer, (n, channels, 64, 64), once a
         method has needed them.
+    baseline_gradients : dict
+        (row of `baselines`, target) -> the same at a baseline, (channels, 64, 64); as methods need them.
     passes : Counter
         Index of a scan -> forward-backward passes that the latest method made for it.
     """
@@ -65,6 +74,7 @@ class Batch:
     outputs: Tensor | None = None
     baseline_outputs: Tensor | None = None
     gradients: Tensor | None = None
+    baseline_gradients: dict[tuple[int, int], Tensor] = field(default_factory=dict)
     passes: Counter[int] = field(default_factory=Counter)
 
 

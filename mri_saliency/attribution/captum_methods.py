@@ -17,7 +17,9 @@ from mri_saliency.attribution.batch import Batch, BatchMaps, Settings
 from mri_saliency.attribution.draws import draw
 from mri_saliency.attribution.first_layer import SplitNetwork
 from mri_saliency.attribution.log_odds import log_odds
+from mri_saliency.attribution.methods import AUTO
 from mri_saliency.attribution.moments import RunningMoments
+from mri_saliency.attribution.path_integral import Paths, mean_gradients
 
 
 def saliency(network: SplitNetwork, batch: Batch, settings: Settings) -> BatchMaps:
@@ -33,16 +35,23 @@ def input_x_gradient(network: SplitNetwork, batch: Batch, settings: Settings) ->
 def integrated_gradients(network: SplitNetwork, batch: Batch, settings: Settings) -> BatchMaps:
     """Integrate the gradient along the straight path from baseline to scan."""
     scans = list(range(len(batch.inputs)))
-    maps = _integrate(network, batch, scans, batch.inputs, settings)
-    return BatchMaps(maps, _change(network, batch, settings))
+    if settings.n_steps == AUTO:
+        _find_end_gradients(network, batch, settings, of_scans=True)
+    maps, errors = _integrate(network, batch, scans, batch.inputs, settings)
+    return BatchMaps(maps, _change(network, batch, settings), errors)
 
 
 def noise_tunnel_ig(network: SplitNetwork, batch: Batch, settings: Settings) -> BatchMaps:
     """Average Integrated Gradients over noisy copies of the scan."""
     moments = RunningMoments(torch.zeros_like(batch.inputs))
-    for draws in draw(batch, settings, "noise_tunnel_ig", settings.batch_size // settings.n_steps):
+    if settings.n_steps == AUTO:
+        _find_end_gradients(network, batch, settings, of_scans=False)
+        at_a_time = settings.batch_size // 4  # paths together fill passes, though each has few open points
+    else:
+        at_a_time = settings.batch_size // settings.n_steps
+    for draws in draw(batch, settings, "noise_tunnel_ig", at_a_time):
         noisy = batch.inputs[draws.scans] + draws.noise
-        integrals = _integrate(network, batch, draws.scans, noisy, settings)
+        integrals, _ = _integrate(network, batch, draws.scans, noisy, settings)
         for scan, integral in zip(draws.scans, integrals, strict=True):
             moments.add(scan, integral)
     return BatchMaps(moments.means, errors=moments.relative_errors())
@@ -179,21 +188,85 @@ def _gradients(
     return torch.cat(gradients), torch.cat(outputs)
 
 
+def _find_end_gradients(network: SplitNetwork, batch: Batch, settings: Settings, *, of_scans: bool) -> None:
+    """Compute the gradients at the baselines, and at the scans, that no method has needed before."""
+    open_scans = list(range(len(batch.inputs))) if of_scans and batch.gradients is None else []
+    keys: dict[tuple[int, int], int] = {}  # of a gradient -> the first scan that needs it
+    for scan in range(len(batch.inputs)):
+        if _baseline_key(batch, scan) not in batch.baseline_gradients:
+            keys.setdefault(_baseline_key(batch, scan), scan)
+    scans, rows = open_scans + list(keys.values()), [row for row, _ in keys]
+    if not scans:
+        return
+    points = torch.cat([network.first(batch.inputs[open_scans]), network.first(batch.baselines[rows])])
+    gradients, outputs = _gradients(network, batch, scans, points, settings)
+    n = len(open_scans)
+    if open_scans:
+        batch.gradients, batch.outputs = gradients[:n], outputs[:n]
+    if rows == list(range(len(batch.baselines))):
+        batch.baseline_outputs = outputs[n:]
+    batch.baseline_gradients.update(zip(keys, gradients[n:], strict=True))
+
+
+def _baseline_key(batch: Batch, scan: int) -> tuple[int, int]:
+    """Return the row of a scan's baseline, and the scan's target: what a gradient at the baseline is of."""
+    return (0 if len(batch.baselines) == 1 else scan), batch.targets[scan]
+
+
 def _integrate(
     network: SplitNetwork, batch: Batch, scans: list[int], inputs: Tensor, settings: Settings
-) -> Tensor:
+) -> tuple[Tensor, list[float | None] | None]:
     """Compute Integrated Gradients of inputs, from the baselines of their scans and for their targets.
 
-    The path is straight behind the first layer as well, so Captum averages the gradients there.
+    The path is straight behind the first layer as well, so the gradients are averaged there.
+
+    Parameters
+    ----------
+    network, batch, settings
+        As for every method; for ``n_steps="auto"`` the gradients at the baselines are there.
+    scans : list of int
+        The index of each input's scan in the batch.
+    inputs : Tensor
+        float32 (n, 128, 128, n_slices): the scans, or copies with noise.
+
+    Returns
+    -------
+    maps : Tensor
+        float32, of the shape of `inputs`.
+    errors : list of float or None, or None
+        As `mean_gradients` returns them; None for a number of steps.
     """
-    method = IntegratedGradients(network.later, multiply_by_inputs=False)
-    targets = [batch.targets[scan] for scan in scans]
     baselines = batch.baselines if len(batch.baselines) == 1 else batch.baselines[scans]
     ends = network.first(inputs)
     starts = network.first(baselines).expand_as(ends)
+    if settings.n_steps == AUTO:
+        at_scans = [None] * len(inputs) if inputs is not batch.inputs else batch.gradients
+        at_baselines = [batch.baseline_gradients[_baseline_key(batch, scan)] for scan in scans]
+        means, errors = mean_gradients(
+            Paths(starts, ends, at_baselines, at_scans),
+            lambda paths, points: _gradients(network, batch, [scans[i] for i in paths], points, settings)[0],
+            batch_size=settings.batch_size,
+            map_error=settings.map_error,
+        )
+    else:
+        means, errors = _captums_means(network, batch, scans, (starts, ends), settings), None
+    return (inputs - baselines) * network.first.back(means, inputs), errors
+
+
+def _captums_means(
+    network: SplitNetwork,
+    batch: Batch,
+    scans: list[int],
+    ends: tuple[Tensor, Tensor],
+    settings: Settings,
+) -> Tensor:
+    """Return Captum's mean gradients, (n, channels, 64, 64), along paths from `ends[0]` to `ends[1]`."""
+    method = IntegratedGradients(network.later, multiply_by_inputs=False)
+    targets = [batch.targets[scan] for scan in scans]
+    starts, ends = ends
     batch_size, n_steps = settings.batch_size, settings.n_steps
     means = []
-    for group in _slices(len(inputs), batch_size // n_steps):
+    for group in _slices(len(ends), batch_size // n_steps):
         of_group = ends[group]
         # passes of equal size: a small last one costs nearly as much as a full one
         n_passes = math.ceil(n_steps / max(1, batch_size // len(of_group)))
@@ -206,8 +279,7 @@ def _integrate(
         )
         means.append(attributed.detach())
     batch.passes.update(scans * n_steps)
-    # Gauss-Legendre nodes are doubles, and so may the mean be
-    return (inputs - baselines) * network.first.back(torch.cat(means).to(inputs.dtype), inputs)
+    return torch.cat(means).to(ends.dtype)  # Gauss-Legendre nodes are doubles, and so may the mean be
 
 
 def _for_captum(targets: list[int]) -> int | list[int]:

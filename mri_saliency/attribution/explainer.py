@@ -16,6 +16,7 @@ from mri_saliency.attribution.batch import Batch, BatchMaps, Settings
 from mri_saliency.attribution.captum_methods import METHOD_FUNCTIONS, baseline_outputs_of, outputs_of
 from mri_saliency.attribution.first_layer import SplitNetwork
 from mri_saliency.attribution.log_odds import log_odds
+from mri_saliency.attribution.methods import AUTO
 from mri_saliency.attribution.moments import sums
 from mri_saliency.attribution.result import Attribution
 from mri_saliency.errors import UserError
@@ -125,11 +126,14 @@ class Explainer:
             self._outputs(batch)[indices],
             self._baseline_outputs(batch) if is_shared else None,
             None if batch.gradients is None else batch.gradients[indices],
+            batch.baseline_gradients if is_shared else _of_rows(batch.baseline_gradients, indices),
         )
 
     def scans_at_a_time(self, method: str) -> int:
         """Return how many scans a method's passes fill one pass of the network with; at least 1."""
         n_steps, n_samples = self.settings.n_steps, self.settings.n_samples
+        if n_steps == AUTO:
+            n_steps = 1  # scans that need few points and scans that need many fill passes together
         passes = {
             "integrated_gradients": n_steps,
             "gradient_shap": n_samples,
@@ -229,6 +233,11 @@ class Explainer:
             self.settings = replace(self.settings, batch_size=smaller)
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
+
+
+def _of_rows(gradients: dict[tuple[int, int], Tensor], rows: list[int]) -> dict[tuple[int, int], Tensor]:
+    """Return the gradients at some of a batch's baselines, by the rows that these have among themselves."""
+    return {(rows.index(row), target): value for (row, target), value in gradients.items() if row in rows}
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

@@ -6,8 +6,9 @@ import math
 from statistics import median
 
 from mri_saliency.attribution import sanity_verdicts
-from mri_saliency.attribution.methods import METHODS
-from mri_saliency.maps.statistics import COMPLETENESS_TOLERANCE, STANDARD_ERRORS, MapStatistics
+from mri_saliency.attribution.clenshaw_curtis import POINTS
+from mri_saliency.attribution.methods import AUTO, METHODS
+from mri_saliency.maps.statistics import COMPLETENESS_TOLERANCE, STANDARD_ERRORS
 from mri_saliency.output.files import read_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord, in_order
@@ -74,7 +75,8 @@ def _method_alarms(method: str, records: list[MapRecord]) -> list[str]:
             f"{method}: in {n_outside} of {len(rows)} scans more than {OUTSIDE_ALARM:.0%} of the "
             "attribution lies outside the brain, the mark of a shortcut."
         )
-    alarms += _completeness_alarms(method, rows)
+    alarms += _completeness_alarms(method, records)
+    alarms += _path_alarms(method, records)
     alarms += _draw_alarms(method, records)
     n_zero = sum(row.abs_mean == 0 for row in rows)
     if n_zero:
@@ -82,17 +84,39 @@ def _method_alarms(method: str, records: list[MapRecord]) -> list[str]:
     return alarms
 
 
-def _completeness_alarms(method: str, rows: list[MapStatistics]) -> list[str]:
+def _completeness_alarms(method: str, records: list[MapRecord]) -> list[str]:
     """Return the alarm about maps whose sums are wrong."""
-    incomplete = [row for row in rows if row.completeness_verdict == "check"]
+    incomplete = [record for record in records if record.statistics.completeness_verdict == "check"]
     if not incomplete:
         return []
-    if all(row.completeness_standard_error is not None for row in incomplete):
+    if all(record.statistics.completeness_standard_error is not None for record in incomplete):
         remedy = f", by more than {STANDARD_ERRORS} standard errors"
+    elif all(record.recipe.settings.get("n_steps") == AUTO for record in incomplete):
+        remedy = "; lower --map_error"
     else:
         counts = [name for name in METHODS[method].settings if name.startswith("n_")]
         remedy = "".join(f"; raise --{name}" for name in counts)
-    return [f"{method}: {len(incomplete)} of {len(rows)} maps do not add up to the logit's change{remedy}."]
+    n = f"{len(incomplete)} of {len(records)}"
+    return [f"{method}: {n} maps do not add up to the logit's change{remedy}."]
+
+
+def _path_alarms(method: str, records: list[MapRecord]) -> list[str]:
+    """Return the alarm about maps for whose error the points on the path did not suffice."""
+    if METHODS[method].stochastic:
+        return []  # their error is that of the draws
+    missed = [
+        record.statistics.map_error
+        for record in records
+        if record.recipe.settings.get("n_steps") == AUTO
+        and record.statistics.map_error is not None
+        and record.statistics.map_error > record.recipe.settings["map_error"]
+    ]
+    if not missed:
+        return []
+    return [
+        f"{method}: {len(missed)} of {len(records)} maps did not reach --map_error with {POINTS[-1]} points; "
+        f"the largest error is {max(missed):.2g} of the map."
+    ]
 
 
 def _draw_alarms(method: str, records: list[MapRecord]) -> list[str]:
@@ -106,9 +130,9 @@ def _draw_alarms(method: str, records: list[MapRecord]) -> list[str]:
     if not errors or median(errors) <= COMPLETENESS_TOLERANCE:
         return []
     return [
-        f"{method}: too few draws: the maps' sums have a standard error of {median(errors):.0%} of the logit's "
-        f"change (median of {len(errors)} maps); --n_samples {_rounded_up(median(needed))} would bring it to "
-        f"{COMPLETENESS_TOLERANCE:.0%}."
+        f"{method}: too few draws: the maps' sums have a standard error of {median(errors):.0%} of the "
+        f"logit's change (median of {len(errors)} maps); --n_samples {_rounded_up(median(needed))} would "
+        f"bring it to {COMPLETENESS_TOLERANCE:.0%}."
     ]
 
 

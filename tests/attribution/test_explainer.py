@@ -87,6 +87,12 @@ def test_scans_at_a_time_fill_one_pass(prepared):
     assert {method: explainer.scans_at_a_time(method) for method in METHODS} == expected
 
 
+def test_scans_that_need_few_points_and_many_fill_passes_together(prepared):
+    explainer = Explainer(prepared, Settings(batch_size=50, n_samples=4))
+    assert explainer.scans_at_a_time("integrated_gradients") == 50
+    assert explainer.scans_at_a_time("noise_tunnel_ig") == 12
+
+
 def test_the_pass_at_the_scans_is_shared(prepared, inputs):
     passes = []
     explainer = explainer_of(prepared)
