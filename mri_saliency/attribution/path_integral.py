@@ -63,11 +63,10 @@ def mean_gradients(
     last = POINTS[-1] - 1
     waiting: deque[tuple[int, int]] = deque()  # path and point
     for path in range(len(sums)):
-        known = {0: paths.start_gradients[path], last: paths.end_gradients[path]}
-        for point, gradient in known.items():
-            if gradient is not None:
-                sums[path].add([point], gradient[None])
-        waiting += [(path, point) for point in sums[path].missing() if known.get(point) is None]
+        for point, known in ((0, paths.start_gradients[path]), (last, paths.end_gradients[path])):
+            if known is not None:
+                sums[path].add([point], known[None])
+        waiting += [(path, point) for point in sums[path].missing()]
     while waiting:
         group = [waiting.popleft() for _ in range(min(batch_size, len(waiting)))]
         of_paths = [path for path, _ in group]
