@@ -43,7 +43,6 @@ CUBE_MM = 30  # edge of the regions of the demo's atlas other than the hippocamp
 
 TRAINING_STEPS, TRAINING_BATCH, LEARNING_RATE = 20, 16, 2e-3
 DROPOUT = 0.2
-N_STEPS = 25  # of Integrated Gradients: half the default, enough for this network
 N_REFERENCES = 20  # draws of Expected Gradients: two places on the path from each of ten controls
 N_UNSEEN = 16  # scans the trained network is tried on
 TRAINING_SEED, COHORT_SEED, UNSEEN_SEED = 1, 2, 3
@@ -84,7 +83,7 @@ def run(folder: Path, passed_on: list[str], generate: Callable[[list[str]], int]
             *("--csv_path", str(folder / "val.csv")),
             *("--output_dir", str(output_dir)),
             *("--methods", *DEFAULT_METHODS, "expected_gradients", "--n_references", str(N_REFERENCES)),
-            *("--n_steps", str(N_STEPS), "--baseline", "hc_mean"),
+            *("--baseline", "hc_mean"),
             *passed_on,
         ]
     )

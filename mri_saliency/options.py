@@ -7,9 +7,18 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from mri_saliency import __version__
-from mri_saliency.attribution.methods import BASELINES, BATCH_SIZES, CHECKED_SCANS, DEFAULT_METHODS, METHODS
+from mri_saliency.attribution.methods import (
+    AUTO,
+    BASELINES,
+    BATCH_SIZES,
+    CHECKED_SCANS,
+    DEFAULT_METHODS,
+    MAP_ERROR,
+    METHODS,
+)
 from mri_saliency.errors import UserError, warn
 from mri_saliency.inputs.labels import DEFAULT_LABELS, GROUPS
 from mri_saliency.runtime.device import DEFAULT_DEVICE, usable_cores
@@ -46,7 +55,8 @@ class Options:
     first_slice: int
     methods: tuple[str, ...]
     baseline: str
-    n_steps: int
+    n_steps: int | Literal["auto"]
+    map_error: float
     n_samples: int
     noise_std: float
     seed: int
@@ -137,10 +147,11 @@ def _check_numbers(options: Options) -> None:
     least |= {"batch_size": 1, "target": 0, "seed": 0, "check_maps": 0, "n_references": 2}
     for name, smallest in least.items():
         value = getattr(options, name)
-        if value is not None and value < smallest:
+        if isinstance(value, int) and value < smallest:
             raise UserError(f"--{name}: expected {smallest} or more, found {value}.")
-    if not 0 < options.noise_std < math.inf:
-        raise UserError(f"--noise_std: expected a positive number, found {options.noise_std}.")
+    for name in ("noise_std", "map_error"):
+        if not 0 < getattr(options, name) < math.inf:
+            raise UserError(f"--{name}: expected a positive number, found {getattr(options, name)}.")
     if not 0 <= options.smooth_mm < math.inf:
         raise UserError(f"--smooth_mm: expected 0 or more, found {options.smooth_mm}.")
     if min(options.key_slices) < 0:
@@ -183,6 +194,13 @@ def _method(text: str) -> str:
             f"separate methods by blanks, not commas: --methods {text.replace(',', ' ')}"
         )
     return text
+
+
+def _n_steps(text: str) -> int | str:
+    try:
+        return text if text == AUTO else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected {AUTO} or a whole number, found {text!r}") from None
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -275,7 +293,19 @@ def _add_methods(group: argparse._ArgumentGroup) -> None:
         "background, the scan's own air; hc_mean, the mean input of all the table's HC scans but the scan's "
         "own subject's; or a file, a scan or a .npy array of the input's shape",
     )
-    group.add_argument("--n_steps", type=int, default=50, help="points on Integrated Gradients' path")
+    group.add_argument(
+        "--n_steps",
+        type=_n_steps,
+        default=AUTO,
+        help="points on Integrated Gradients' path: auto, for each scan as many as --map_error asks for; or "
+        "a number",
+    )
+    group.add_argument(
+        "--map_error",
+        type=float,
+        default=MAP_ERROR,
+        help="with --n_steps auto, points are doubled until the map changes by no more than this part of it",
+    )
     group.add_argument(
         "--n_samples", type=int, default=10, help="draws of gradient_shap, noise_tunnel_ig, smooth_grad"
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mri_saliency.attribution.baselines import Baseline
 from mri_saliency.attribution.batch import Settings
 from mri_saliency.attribution.explainer import MATHS
-from mri_saliency.attribution.methods import BATCH_SIZES
+from mri_saliency.attribution.methods import AUTO, BATCH_SIZES
 from mri_saliency.attribution.references import load_references
 from mri_saliency.cohort.atlas import Atlas, read_atlas_for
 from mri_saliency.errors import UserError, warn
@@ -88,6 +88,8 @@ class Request:
         explains = {"explains": "log-odds"} if self.checkpoint.n_logits > 1 else {}
         common = Recipe(MATHS, self.checkpoint.sha256, self.window["first_slice"], self.target, explains)
         settings = self.settings.to_json() | {"baseline": baseline.identity}
+        if self.settings.n_steps != AUTO:
+            del settings["map_error"]  # a number of steps has the recipe that it always had
         return make_recipes(methods, common, settings, hardware_name(self.device))
 
     def to_json(self, options: Options, command_line: str) -> dict:
@@ -143,6 +145,7 @@ def read_request(options: Options, table: ScanTable, ranks: Ranks) -> Request:
         n_samples=options.n_samples,
         noise_std=options.noise_std,
         seed=options.seed,
+        map_error=options.map_error,
         n_references=options.n_references,
     )
     load = partial(load_scan, **window, key_slices=options.key_slices)

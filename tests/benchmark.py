@@ -7,9 +7,13 @@ makes its own cohort and checkpoint, and runs in turn, each in a process of its 
 tool    generate_saliency_maps.py, as a user runs it;
 previous  with --previous, the script of another version, in the same way;
 plain   a Captum call for a scan and a matplotlib figure for a slice, as their tutorials show;
-floor   the forward-backward passes that the methods need, on the prepared network, and nothing else.
+floor   the forward-backward passes that the tool's maps took, on the prepared network, and nothing else.
 
-The floor is the time of its passes alone; the others' seconds are the whole process, start to end.
+The floor is the time of its passes alone; the others' seconds are the whole process, start to end. The plain
+way takes 50 steps for every map of Integrated Gradients; how far its maps are from the tool's is printed, to
+compare times at equal errors. With a demo's trained network and scans:
+
+    python tests/benchmark.py --demo FOLDER --scans 20 --repeats 1 --methods integrated_gradients
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -41,6 +46,7 @@ sys.path.insert(0, str(ROOT))
 from mri_saliency.attribution.methods import BATCH_SIZES  # noqa: E402
 from tests.conftest import brain, lively_network, save_checkpoint, save_scan  # noqa: E402
 
+# forward-backward passes of the plain way for a map
 PASSES = {"integrated_gradients": 50, "saliency": 1, "gradient_shap": 10, "input_x_gradient": 1}
 SCRIPT = ROOT / "generate_saliency_maps.py"
 CONTESTANTS = ("tool", "plain", "floor")
@@ -56,14 +62,20 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(dir=options.scratch) as name:
         folder = Path(name)
-        make_inputs(folder, options.variant, max(options.scans))
+        if options.demo:
+            options.variant = "S"
+            copy_demo(folder, options.demo)
+        else:
+            make_inputs(folder, options.variant, max(options.scans))
         os.sync()  # or the first would run while they are being written to the disk
-        runs = [
-            time_contestant(contestant, n_scans, folder, options)
-            for _ in range(options.repeats)
-            for n_scans in options.scans
-            for contestant in options.contestants
-        ]
+        runs = []
+        for _ in range(options.repeats):
+            for n_scans in options.scans:
+                n_passes = n_scans * sum(PASSES[method] for method in options.methods)
+                for contestant in options.contestants:
+                    runs.append(time_contestant(contestant, n_scans, folder, options, n_passes))
+                    if contestant == "tool":
+                        n_passes = int(runs[-1].maps["passes"].sum())
     print_report(runs, options)
 
 
@@ -73,6 +85,7 @@ def _get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--variant", default="L", choices=("S", "M", "L"))
+    parser.add_argument("--demo", type=Path, help="folder of a demo, whose network (S) and scans are used")
     parser.add_argument("--scans", default=[10], type=int, nargs="+", help="cohort sizes (default: 10)")
     parser.add_argument("--methods", default=list(PASSES)[:3], nargs="+", choices=PASSES)
     parser.add_argument("--key_slices", default=[40, 50, 60, 70, 80], type=int, nargs="+")
@@ -82,6 +95,7 @@ def _get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--tool_options", default="", help="further options of the tool, in one string")
     parser.add_argument("--previous", type=Path, help="another version's script, to run in turn as well")
     parser.add_argument("--contestant", choices=CONTESTANTS[1:], help=argparse.SUPPRESS)
+    parser.add_argument("--n_passes", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--output_dir", type=Path, help=argparse.SUPPRESS)
     return parser
@@ -98,9 +112,21 @@ def make_inputs(folder: Path, variant: str, n_scans: int) -> None:
     pd.DataFrame(rows).to_csv(folder / "val.csv", index=False)
 
 
+def copy_demo(folder: Path, demo: Path) -> None:
+    """Put a demo's checkpoint and table where those of `make_inputs` are."""
+    shutil.copy(demo / "run" / "fold_1" / "best_model.pth", folder)
+    shutil.copy(demo / "run" / "parameters.json", folder)
+    table = pd.read_csv(demo / "val.csv")
+    table["file"] = [str(demo.absolute() / file) for file in table["file"]]
+    table.to_csv(folder / "val.csv", index=False)
+
+
 @dataclass(frozen=True)
 class Run:
-    """One run of a contestant: wall-clock seconds, peak memory of its processes, what it printed."""
+    """One run of a contestant: wall-clock seconds, peak memory of its processes, what it printed.
+
+    `maps` has its table of maps, with the arrays of Integrated Gradients in the column ``values``.
+    """
 
     contestant: str
     n_scans: int
@@ -108,10 +134,13 @@ class Run:
     peak_gib: float
     n_figures: int
     detail: dict
+    maps: pd.DataFrame
 
 
-def time_contestant(contestant: str, n_scans: int, folder: Path, options: argparse.Namespace) -> Run:
-    """Run one contestant to its end in a process of its own."""
+def time_contestant(
+    contestant: str, n_scans: int, folder: Path, options: argparse.Namespace, n_passes: int
+) -> Run:
+    """Run one contestant to its end in a process of its own; the floor makes `n_passes`."""
     with tempfile.TemporaryDirectory(dir=folder) as output_dir:
         shared = ["--device", options.device, "--output_dir", output_dir, "--methods", *options.methods]
         shared += ["--key_slices", *map(str, options.key_slices)]
@@ -125,6 +154,7 @@ def time_contestant(contestant: str, n_scans: int, folder: Path, options: argpar
         else:
             command = [sys.executable, __file__, "--contestant", contestant, *shared]
             command += ["--folder", str(folder), "--variant", options.variant, "--scans", str(n_scans)]
+            command += ["--n_passes", str(n_passes)]
         print(f"{contestant}, {n_scans} scans …", file=sys.stderr, flush=True)
         began = time.perf_counter()
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -140,8 +170,24 @@ def time_contestant(contestant: str, n_scans: int, folder: Path, options: argpar
             detail = json.loads(printed.splitlines()[-1])
         seconds = detail.get("seconds", seconds)
         n_figures = len(list(Path(output_dir).rglob("*.png")))
+        maps = read_maps(Path(output_dir))
     print(f"  {seconds:.1f} s", file=sys.stderr, flush=True)
-    return Run(contestant, n_scans, seconds, memory.stop(), n_figures, detail)
+    return Run(contestant, n_scans, seconds, memory.stop(), n_figures, detail, maps)
+
+
+def read_maps(output_dir: Path) -> pd.DataFrame:
+    """Return the table of the maps in a folder, with the arrays of Integrated Gradients; empty without."""
+    path = output_dir / "attribution_statistics.csv"
+    if not path.exists():
+        return pd.DataFrame()
+    table = pd.read_csv(path)
+    table["values"] = [
+        np.load(next((output_dir / row.method / row.subject_id).glob("*.npy")))
+        if row.method == "integrated_gradients"
+        else None
+        for row in table.itertuples()
+    ]
+    return table
 
 
 class PeakMemory(threading.Thread):
@@ -205,7 +251,7 @@ def run_floor(options: argparse.Namespace) -> None:
         return gradients
 
     run_pass()
-    n_passes = options.scans[0] * sum(PASSES[method] for method in options.methods)
+    n_passes = options.n_passes
     began = time.perf_counter()
     n_full = max(1, n_passes // batch_size)
     for _ in range(n_full):
@@ -390,12 +436,32 @@ def print_report(runs: list[Run], options: argparse.Namespace) -> None:
                 f"{of[0].n_figures / s:.1f}" if of[0].n_figures else "",
             ]
             print("| " + " | ".join(cells) + " |")
+        _print_passes(runs, n_scans)
     if options.previous:
         _print_against_previous(runs, options.scans)
     for name in options.contestants:
         last = [run for run in runs if run.contestant == name][-1]
         parts = ", ".join(f"{key} {value:.1f}" for key, value in last.detail.items())
         print(f"\n{name}'s last run, seconds of work: {parts}; {last.n_figures} figures")
+
+
+def _print_passes(runs: list[Run], n_scans: int) -> None:
+    """Print the tool's passes, and how far its maps of Integrated Gradients are from the plain way's."""
+    last = {run.contestant: run.maps for run in runs if run.n_scans == n_scans}
+    if "tool" not in last:
+        return
+    for method, maps in last["tool"].groupby("method"):
+        passes = maps["passes"]
+        print(f"\n{method}: {passes.mean():.1f} passes a scan, {passes.min()} to {passes.max()}", end="")
+        print(f" (plain: {PASSES[method]}); largest error stated: {maps['map_error'].max():.2g}", end="")
+        if method == "integrated_gradients" and "plain" in last:
+            plain = last["plain"].query("method == @method").set_index("subject_id")["values"]
+            differences = [
+                np.abs(values - plain[subject]).sum() / np.abs(values).sum()
+                for subject, values in zip(maps["subject_id"], maps["values"], strict=True)
+            ]
+            print(f"; largest difference from plain's maps: {max(differences):.2g}", end="")
+    print()
 
 
 def _print_against_previous(runs: list[Run], sizes: list[int]) -> None:

@@ -27,6 +27,8 @@ def test_options_are_frozen_and_typed():
         (["--batch_size", 0], "--batch_size: expected 1 or more, found 0"),
         (["--n_steps", 0], "--n_steps: expected 1 or more"),
         (["--seed", -1], "--seed: expected 0 or more"),
+        (["--map_error", 0], "--map_error: expected a positive number, found 0.0"),
+        (["--map_error", "nan"], "--map_error: expected a positive number"),
         (["--noise_std", "nan"], "--noise_std: expected a positive number"),
         (["--noise_std", "inf"], "--noise_std: expected a positive number"),
         (["--atlas_names", "names.csv"], "none is given"),
@@ -64,6 +66,11 @@ def test_mistyped_options_end_with_2(args, capsys):
     assert ended.value.code == 2 and "usage:" in capsys.readouterr().err
 
 
+def test_steps_are_automatic_or_a_number():
+    assert (read().n_steps, read().map_error) == ("auto", 0.001)
+    assert read("--n_steps", 50).n_steps == 50 and read("--n_steps", "auto").n_steps == "auto"
+
+
 def test_labels_and_class_names():
     options = read("--labels", "CN=HC", "a=b=left", "--class_names", "Controls", "Patients")
     assert options.labels == (("CN", "HC"), ("a=b", "left"))
@@ -76,6 +83,8 @@ def test_labels_and_class_names():
     ("args", "message"),
     [
         (["--labels", "CN"], "expected VALUE=GROUP"),
+        (["--n_steps", "2.5"], "expected auto or a whole number, found '2.5'"),
+        (["--n_steps", "Auto"], "expected auto or a whole number, found 'Auto'"),
         (["--labels", "AD=patient"], "one of HC, left, right, TLE"),
         (["--methods", "saliency,deep_lift"], "--methods saliency deep_lift"),
     ],

@@ -1,11 +1,14 @@
-"""What determines a map: the settings, and the scans that are explained together."""
+"""What goes into a method and what comes out: settings, scans that are explained together, their maps."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
+
+from mri_saliency.attribution.methods import AUTO, MAP_ERROR
 
 if TYPE_CHECKING:
     from mri_saliency.attribution.references import References
@@ -19,14 +22,17 @@ class Settings:
     ----------
     batch_size : int
         The most volumes in one pass of the network. Changes a map by rounding only.
-    n_steps : int
-        Points on the path of Integrated Gradients (Gauss-Legendre).
+    n_steps : int or "auto"
+        Points on the path of Integrated Gradients (Gauss-Legendre); "auto": for each path as many
+        (Clenshaw-Curtis) as `map_error` asks for.
     n_samples : int
         Random draws of Gradient SHAP and of the noise tunnels.
     noise_std : float
         Standard deviation of those draws, in units of the network's input.
     seed : int
         With the scan's stable id and the method, the seed of its draws.
+    map_error : float
+        The error, relative to the map, that a path's points should reach if `n_steps` is "auto".
     n_references : int
         Draws of Expected Gradients: a reference and a place on the path from it.
     references : References or None
@@ -34,10 +40,11 @@ class Settings:
     """
 
     batch_size: int
-    n_steps: int = 50
+    n_steps: int | Literal["auto"] = AUTO
     n_samples: int = 10
     noise_std: float = 0.1
     seed: int = 0
+    map_error: float = MAP_ERROR
     n_references: int = 50
     references: References | None = None
 
@@ -66,7 +73,12 @@ class Batch:
     baseline_outputs : Tensor or None
         The network's outputs for `baselines`, once a method has needed them.
     gradients : Tensor or None
-        Gradients of the targets' log-odds at `inputs`, once a method has needed them.
+        Gradients of the targets' log-odds at `inputs`, behind the first layer, (n, channels, 64, 64), once a
+        method has needed them.
+    baseline_gradients : dict
+        (row of `baselines`, target) -> the same at a baseline, (channels, 64, 64); as methods need them.
+    passes : Counter
+        Index of a scan -> forward-backward passes that the latest method made for it.
     """
 
     inputs: Tensor
@@ -76,3 +88,31 @@ class Batch:
     outputs: Tensor | None = None
     baseline_outputs: Tensor | None = None
     gradients: Tensor | None = None
+    baseline_gradients: dict[tuple[int, int], Tensor] = field(default_factory=dict)
+    passes: Counter[int] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class BatchMaps:
+    """A method's maps of n scans, and what is known of their errors.
+
+    Attributes
+    ----------
+    values : Tensor
+        float32 (n, 128, 128, n_slices).
+    expected_totals : Tensor or None
+        float64 (n,): the change of the target's log-odds that each map's sum should equal; None for methods
+        without completeness.
+    errors : list of float or None
+        Each map's estimated error, summed over voxels, over its summed magnitude; None where it is not known.
+    standard_errors : Tensor or None
+        float64 (n,): of each sum less its expected total, for methods that draw and are complete.
+    voxel_errors : Tensor or None
+        As `values`: each value's standard error; NaN where the draws tell nothing of it.
+    """
+
+    values: Tensor
+    expected_totals: Tensor | None = None
+    errors: list[float | None] | None = None
+    standard_errors: Tensor | None = None
+    voxel_errors: Tensor | None = None

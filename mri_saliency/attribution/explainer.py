@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mri_saliency.attribution.batch import Batch, Settings
+from mri_saliency.attribution.batch import Batch, BatchMaps, Settings
 from mri_saliency.attribution.captum_methods import METHOD_FUNCTIONS, baseline_outputs_of, outputs_of
 from mri_saliency.attribution.first_layer import SplitNetwork
 from mri_saliency.attribution.log_odds import log_odds
-from mri_saliency.attribution.methods import BATCH_SIZES, find_method
+from mri_saliency.attribution.methods import AUTO, BATCH_SIZES, find_method
+from mri_saliency.attribution.moments import sums
 from mri_saliency.attribution.result import Attribution
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.file_identity import sha256_of_array
@@ -138,11 +139,14 @@ class Explainer:
             self._outputs(batch)[indices],
             self._baseline_outputs(batch) if is_shared else None,
             None if batch.gradients is None else batch.gradients[indices],
+            batch.baseline_gradients if is_shared else _of_rows(batch.baseline_gradients, indices),
         )
 
     def scans_at_a_time(self, method: str) -> int:
         """Return how many scans a method's passes fill one pass of the network with; at least 1."""
         n_steps, n_samples = self.settings.n_steps, self.settings.n_samples
+        if n_steps == AUTO:
+            n_steps = 1  # scans that need few points and scans that need many fill passes together
         passes = {
             "integrated_gradients": n_steps,
             "gradient_shap": n_samples,
@@ -163,21 +167,38 @@ class Explainer:
         UserError
             The memory is too small for one volume at a time, or PyTorch has no kernel for the device.
         """
+
+        def run() -> BatchMaps:
+            batch.passes.clear()
+            return METHOD_FUNCTIONS[method](self._split, batch, self.settings)
+
         began = time.perf_counter()
-        run = METHOD_FUNCTIONS[method]
-        maps, expected, *errors = self._within_memory(method, lambda: run(self._split, batch, self.settings))
-        totals = maps.sum(dim=(1, 2, 3), dtype=torch.float64).tolist()
-        expected_totals = [None] * len(totals) if expected is None else expected.tolist()
+        maps = self._within_memory(method, run)
         outputs = self._outputs(batch).cpu().numpy()
-        # a copy each, so that a map that waits to be written keeps no other in memory
-        values, *errors = (
-            [slices_last.permute(2, 0, 1).contiguous().cpu().numpy() for slices_last in arrays]
-            for arrays in (maps, *errors)
+        values = _slices_first(maps.values)
+        none = [None] * len(values)
+        voxel_errors = none if maps.voxel_errors is None else _slices_first(maps.voxel_errors)
+        expected, standard_errors = (
+            none if numbers is None else numbers.tolist()
+            for numbers in (maps.expected_totals, maps.standard_errors)
         )
-        voxel_errors = errors[0] if errors else [None] * len(values)
+        totals, errors = sums(maps.values), maps.errors or none
         seconds = (time.perf_counter() - began) / len(values)
-        rows = zip(values, totals, expected_totals, outputs, batch.targets, strict=True)
-        return [Attribution(*row, seconds, error) for row, error in zip(rows, voxel_errors, strict=True)]
+        return [
+            Attribution(
+                values[i],
+                totals[i],
+                expected[i],
+                outputs[i],
+                batch.targets[i],
+                seconds,
+                batch.passes[i],
+                errors[i],
+                standard_errors[i],
+                voxel_errors[i],
+            )
+            for i in range(len(values))
+        ]
 
     def logits(self, batch: Batch) -> Tensor:
         """Return each class's log-odds for a batch, (n, n_logits); memory as in `attribute`."""
@@ -288,3 +309,13 @@ class Explainer:
             raise UserError(f"no class {target}; the network has {n_logits} logit(s), counted from 0.")
         batch = self.batch(inputs[None], baselines[None], [sha256_of_array(inputs)], target)
         return self.attribute(method, batch)[0]
+
+
+def _slices_first(maps: Tensor) -> list[np.ndarray]:
+    """Return a copy of each map, so that one that waits to be written keeps no other in memory."""
+    return [slices_last.permute(2, 0, 1).contiguous().cpu().numpy() for slices_last in maps]
+
+
+def _of_rows(gradients: dict[tuple[int, int], Tensor], rows: list[int]) -> dict[tuple[int, int], Tensor]:
+    """Return the gradients at some of a batch's baselines, by the rows that these have among themselves."""
+    return {(rows.index(row), target): value for (row, target), value in gradients.items() if row in rows}

@@ -84,9 +84,9 @@ METHODS: dict[str, Method] = {
             signed=True,
             unit=_CONTRIBUTION,
             reference="`--baseline`",
-            passes="`n_steps`",
+            passes="9 to 129, or `n_steps`",
             completes=True,
-            settings=("baseline", "n_steps"),
+            settings=("baseline", "n_steps", "map_error"),
             paper="Sundararajan et al. 2017, Axiomatic attribution for deep networks, ICML",
         ),
         Method(
@@ -153,9 +153,9 @@ METHODS: dict[str, Method] = {
             signed=True,
             unit=_CONTRIBUTION,
             reference="`--baseline`",
-            passes="`n_samples` × `n_steps`",
+            passes="`n_samples` × (9 to 129, or `n_steps`)",
             completes=False,
-            settings=("baseline", "n_steps", *_DRAWS),
+            settings=("baseline", "n_steps", "map_error", *_DRAWS),
             paper="Smilkov et al. 2017, SmoothGrad, arXiv:1706.03825, over Sundararajan et al. 2017",
         ),
         Method(
@@ -172,6 +172,12 @@ METHODS: dict[str, Method] = {
         ),
     )
 }
+
+
+# Value of --n_steps: as many points as --map_error asks for.
+AUTO = "auto"
+# The error of --map_error: the difference of the map from that of half the points, relative to the map.
+MAP_ERROR = 0.001
 
 
 def find_method(name: str) -> Method:

@@ -23,6 +23,12 @@ class Attribution:
         Index of the explained class.
     seconds : float
         Wall time of the network for this map: that of the call over the number of its maps.
+    passes : int
+        Forward-backward passes of the network for this map; one that methods share counts for the first.
+    map_error : float or None
+        Its estimated error, summed over voxels, over its summed magnitude; None where it is not known.
+    standard_error : float or None
+        Of `total` less `expected_total`, for methods that draw.
     voxel_errors : ndarray or None
         float32, as `values`: each value's standard error, from the method's draws; NaN where these tell
         nothing of it. None for methods that do not estimate it.
@@ -34,4 +40,7 @@ class Attribution:
     logits: np.ndarray
     target: int
     seconds: float
+    passes: int = 0
+    map_error: float | None = None
+    standard_error: float | None = None
     voxel_errors: np.ndarray | None = None

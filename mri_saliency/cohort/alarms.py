@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from statistics import median
 
-from mri_saliency.attribution.methods import METHODS
+from mri_saliency.attribution.clenshaw_curtis import POINTS
+from mri_saliency.attribution.methods import AUTO, METHODS
 from mri_saliency.cohort import check_verdicts
 from mri_saliency.cohort.check_verdicts import Verdict
-from mri_saliency.maps.statistics import MapStatistics
+from mri_saliency.maps.statistics import COMPLETENESS_TOLERANCE, STANDARD_ERRORS
 from mri_saliency.output.files import read_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord, in_order
@@ -41,10 +43,10 @@ def judge_sanity_checks(folder: OutputFolder, records: list[MapRecord]) -> dict[
 
 def find_alarms(records: list[MapRecord], verdicts: dict[str, dict[str, Verdict]]) -> list[str]:
     """Return what in the cohort needs a look, in sentences; `verdicts` as from `judge_sanity_checks`."""
-    by_method: dict[str, list[MapStatistics]] = {}
+    by_method: dict[str, list[MapRecord]] = {}
     for record in in_order(records):
-        by_method.setdefault(record.method, []).append(record.statistics)
-    alarms = [alarm for method, rows in by_method.items() for alarm in _method_alarms(method, rows)]
+        by_method.setdefault(record.method, []).append(record)
+    alarms = [alarm for method, maps in by_method.items() for alarm in _method_alarms(method, maps)]
     for method, answers in verdicts.items():
         for check, verdict in answers.items():
             if verdict.passed is False:
@@ -52,9 +54,10 @@ def find_alarms(records: list[MapRecord], verdicts: dict[str, dict[str, Verdict]
     return alarms
 
 
-def _method_alarms(method: str, rows: list[MapStatistics]) -> list[str]:
+def _method_alarms(method: str, records: list[MapRecord]) -> list[str]:
     """Return the alarms about one method's maps."""
     alarms = []
+    rows = [record.statistics for record in records]
     rated = [row for row in rows if row.brain_share is not None]
     with_null = [row for row in rated if row.brain_share_null is not None]
     below = [row for row in with_null if row.brain_share < row.brain_share_null - NULL_MARGIN]
@@ -73,14 +76,68 @@ def _method_alarms(method: str, rows: list[MapStatistics]) -> list[str]:
             f"{method}: in {n_outside} of {len(rows)} scans more than {OUTSIDE_ALARM:.0%} of the "
             "attribution lies outside the brain, the mark of a shortcut."
         )
-    n_incomplete = sum(row.completeness_verdict == "check" for row in rows)
-    if n_incomplete:
-        counts = [name for name in METHODS[method].settings if name.startswith("n_")]
-        remedy = "".join(f"; raise --{name}" for name in counts)
-        alarms.append(
-            f"{method}: {n_incomplete} of {len(rows)} maps do not add up to the logit's change{remedy}."
-        )
+    alarms += _completeness_alarms(method, records)
+    alarms += _path_alarms(method, records)
+    alarms += _draw_alarms(method, records)
     n_zero = sum(row.abs_mean == 0 for row in rows)
     if n_zero:
         alarms.append(f"{method}: {n_zero} of {len(rows)} maps are zero everywhere.")
     return alarms
+
+
+def _completeness_alarms(method: str, records: list[MapRecord]) -> list[str]:
+    """Return the alarm about maps whose sums are wrong."""
+    incomplete = [record for record in records if record.statistics.completeness_verdict == "check"]
+    if not incomplete:
+        return []
+    if all(record.statistics.completeness_standard_error is not None for record in incomplete):
+        remedy = f", by more than {STANDARD_ERRORS} standard errors"
+    elif all(record.recipe.settings.get("n_steps") == AUTO for record in incomplete):
+        remedy = "; lower --map_error"
+    else:
+        counts = [name for name in METHODS[method].settings if name.startswith("n_")]
+        remedy = "".join(f"; raise --{name}" for name in counts)
+    n = f"{len(incomplete)} of {len(records)}"
+    return [f"{method}: {n} maps do not add up to the logit's change{remedy}."]
+
+
+def _path_alarms(method: str, records: list[MapRecord]) -> list[str]:
+    """Return the alarm about maps for whose error the points on the path did not suffice."""
+    if METHODS[method].stochastic:
+        return []  # their error is that of the draws
+    missed = [
+        record.statistics.map_error
+        for record in records
+        if record.recipe.settings.get("n_steps") == AUTO
+        and record.statistics.map_error is not None
+        and record.statistics.map_error > record.recipe.settings["map_error"]
+    ]
+    if not missed:
+        return []
+    return [
+        f"{method}: {len(missed)} of {len(records)} maps did not reach --map_error with {POINTS[-1]} points; "
+        f"the largest error is {max(missed):.2g} of the map."
+    ]
+
+
+def _draw_alarms(method: str, records: list[MapRecord]) -> list[str]:
+    """Return the alarm about maps of too few draws for their sums."""
+    errors, needed = [], []  # of each map: its sum's relative standard error, and draws for the tolerance
+    for record in records:
+        row, n_samples = record.statistics, record.recipe.settings.get("n_samples")
+        if n_samples and row.completeness_standard_error is not None and row.completeness_expected:
+            errors.append(row.completeness_standard_error / abs(row.completeness_expected))
+            needed.append(n_samples * (errors[-1] / COMPLETENESS_TOLERANCE) ** 2)
+    if not errors or median(errors) <= COMPLETENESS_TOLERANCE:
+        return []
+    return [
+        f"{method}: too few draws: the maps' sums have a standard error of {median(errors):.0%} of the "
+        f"logit's change (median of {len(errors)} maps); --n_samples {_rounded_up(median(needed))} would "
+        f"bring it to {COMPLETENESS_TOLERANCE:.0%}."
+    ]
+
+
+def _rounded_up(number: float) -> int:
+    """Return a number, rounded up to two digits."""
+    step = 10 ** max(0, math.floor(math.log10(number)) - 1)
+    return math.ceil(number / step) * step

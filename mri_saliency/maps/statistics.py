@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from mri_saliency.attribution.result import Attribution
     from mri_saliency.inputs.loading import ScanContext
 
-# A map whose sum misses the logit's change by more than this fraction of it gets the verdict "check".
+# A map whose sum misses the logit's change by more than this fraction of it gets the verdict "check"; and the
+# share that the standard error of a method that draws should not exceed.
 COMPLETENESS_TOLERANCE = 0.05
+# Of a method that draws, it gets it beyond so many standard errors: of ten draws, 1.5% are by chance.
+STANDARD_ERRORS = 3
 # Differences below this many logits are the rounding of two float32 logits, whatever the fraction.
 LOGIT_ROUNDING = 1e-4
 
@@ -61,6 +64,15 @@ class MapStatistics:
     brain_share_null : float or None
         `brain_share` of the map |scan - reference|, which knows nothing of the network; the reference is
         the baseline, or zero for a method without one. None in the records of earlier versions.
+    map_error : float or None
+        The map's estimated error, summed over voxels, over its summed magnitude; None where it is not known.
+    passes : int or None
+        Forward-backward passes of the network for the map; None in the records of earlier versions.
+    cancellation : float or None
+        `cancellation` of the map: near 0 where positive and negative values cancel. None for a map of zeros,
+        and in the records of earlier versions.
+    completeness_standard_error : float or None
+        Of `completeness_sum` less `completeness_expected`, in logits, for a method that draws.
     """
 
     method: str
@@ -91,6 +103,10 @@ class MapStatistics:
     input_warning: str | None = None
     subject: str | None = None
     brain_share_null: float | None = None
+    map_error: float | None = None
+    passes: int | None = None
+    cancellation: float | None = None
+    completeness_standard_error: float | None = None
 
     @property
     def predicts_tle(self) -> bool:
@@ -153,11 +169,15 @@ def measure_map(
         target=attribution.target,
         baseline=baseline,
         sample_idx=scan.sample_idx,
-        **completeness(attribution.total, attribution.expected_total),
+        **completeness(attribution.total, attribution.expected_total, attribution.standard_error),
         seconds=attribution.seconds,
         input_warning=context.input_warning,
         subject=scan.subject,
         brain_share_null=context.null_shares.get(METHODS[method].null_reference),
+        map_error=attribution.map_error,
+        passes=attribution.passes,
+        cancellation=cancellation(attribution.values),
+        completeness_standard_error=attribution.standard_error,
     )
 
 
@@ -198,6 +218,12 @@ def brain_share(magnitude: np.ndarray, brain: np.ndarray) -> float | None:
     return float(magnitude.sum(dtype=np.float64, where=brain)) / total if total else None
 
 
+def cancellation(values: np.ndarray) -> float | None:
+    """Return |sum| over the sum of magnitudes: 1 where all values have one sign; None for a map of zeros."""
+    magnitude = float(np.abs(values).sum(dtype=np.float64))
+    return abs(float(values.sum(dtype=np.float64))) / magnitude if magnitude else None
+
+
 def slice_profile(values: np.ndarray) -> np.ndarray:
     """Return each slice's share of a map's summed magnitude.
 
@@ -207,7 +233,9 @@ def slice_profile(values: np.ndarray) -> np.ndarray:
     return slice_sums / slice_sums.sum() if slice_sums.any() else slice_sums
 
 
-def completeness(total: float, expected_total: float | None) -> dict[str, Any]:
+def completeness(
+    total: float, expected_total: float | None, standard_error: float | None = None
+) -> dict[str, Any]:
     """Compare a map's sum with the change of the logit that it should equal.
 
     Parameters
@@ -216,14 +244,17 @@ def completeness(total: float, expected_total: float | None) -> dict[str, Any]:
         The sum over the map, in logits.
     expected_total : float or None
         The logit of the scan less that of the baseline; None for a method that promises no sum.
+    standard_error : float or None
+        Of the sum less `expected_total`, in logits, for a method that draws; None: only the fraction counts.
 
     Returns
     -------
     dict
         ``completeness_sum`` and ``completeness_expected`` in logits; ``completeness_error``, the
         difference over the expected change's magnitude (None where that is zero and the sum is
-        not); ``completeness_verdict``, "ok" up to `COMPLETENESS_TOLERANCE` of the expected change
-        or `LOGIT_ROUNDING` logits, else "check". All None if `expected_total` is None.
+        not); ``completeness_verdict``, "ok" up to `COMPLETENESS_TOLERANCE` of the expected change,
+        or with a `standard_error` up to `STANDARD_ERRORS` of them, or `LOGIT_ROUNDING` logits, else
+        "check". All None if `expected_total` is None.
     """
     if expected_total is None:
         return dict.fromkeys(
@@ -234,7 +265,11 @@ def completeness(total: float, expected_total: float | None) -> dict[str, Any]:
         error = 0.0
     else:
         error = difference / abs(expected_total) if expected_total else None
-    accepted = difference <= max(COMPLETENESS_TOLERANCE * abs(expected_total), LOGIT_ROUNDING)
+    if standard_error is None:
+        tolerance = COMPLETENESS_TOLERANCE * abs(expected_total)
+    else:
+        tolerance = STANDARD_ERRORS * standard_error
+    accepted = difference <= max(tolerance, LOGIT_ROUNDING)
     return {
         "completeness_sum": total,
         "completeness_expected": expected_total,

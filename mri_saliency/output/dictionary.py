@@ -145,7 +145,10 @@ TABLES: dict[str, dict[str, Column]] = {  # name of the table -> column -> what 
         "completeness_error": Column("their difference over the change"),
         "completeness_verdict": Column(
             "`ok` or `check`",
-            levels={"ok": "up to 5% of it, or 0.0001 logits", "check": "more"},
+            levels={
+                "ok": "up to 5% of it, for methods that draw up to 3 standard errors; or 0.0001 logits",
+                "check": "more",
+            },
         ),
         "seconds": Column("of the network; a shared pass counts for the first method", "s"),
         "input_warning": Column("how the scan differs from the training data"),
@@ -153,6 +156,18 @@ TABLES: dict[str, dict[str, Column]] = {  # name of the table -> column -> what 
         "brain_share_null": Column(
             "`brain_share` of a map that knows nothing of the network: |scan - baseline|, or |scan| where "
             "the method has no baseline"
+        ),
+        "map_error": Column(
+            "estimated error, summed over voxels, over the summed magnitude. Methods that draw: the standard "
+            "error (too large for gradient_shap, whose places on the path are stratified); `--n_steps auto`: "
+            "the difference from the map of half the points, more than its own error. Empty for others"
+        ),
+        "passes": Column(
+            "forward-backward passes of the network; one that methods share counts for the first"
+        ),
+        "cancellation": Column("|sum| over the sum of magnitudes: 1 if all values have one sign"),
+        "completeness_standard_error": Column(
+            "for methods that draw, of `completeness_sum` less `completeness_expected`", "logit"
         ),
     },
     "region_statistics": {

@@ -153,7 +153,7 @@ def make_recipes(
     common : Recipe
         What all methods share; its settings go into each recipe.
     settings : mapping
-        Values of all options that a method may depend on.
+        Values of all options that a method may depend on, but those that others make void.
     hardware : str
         A CPU and each model of GPU draw different noise.
     """
@@ -161,7 +161,7 @@ def make_recipes(
     for name in methods:
         method = METHODS[name]
         drawn_on = {"drawn_on": hardware} if method.draws_noise else {}
-        of_method = {setting: settings[setting] for setting in method.settings}
+        of_method = {setting: settings[setting] for setting in method.settings if setting in settings}
         recipes[name] = replace(common, settings=common.settings | of_method | drawn_on)
     return recipes
 

@@ -93,6 +93,12 @@ def test_scans_at_a_time_fill_one_pass(prepared):
     assert {method: explainer.scans_at_a_time(method) for method in METHODS} == expected
 
 
+def test_scans_that_need_few_points_and_many_fill_passes_together(prepared):
+    explainer = Explainer(prepared, Settings(batch_size=50, n_samples=4))
+    assert explainer.scans_at_a_time("integrated_gradients") == 50
+    assert explainer.scans_at_a_time("noise_tunnel_ig") == 12
+
+
 def test_the_pass_at_the_scans_is_shared(prepared, inputs):
     passes = []
     explainer = explainer_of(prepared)
@@ -104,6 +110,27 @@ def test_the_pass_at_the_scans_is_shared(prepared, inputs):
     assert len(passes) == 1
     with torch.no_grad():
         torch.testing.assert_close(logits, prepared(inputs), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_passes_are_counted(prepared, inputs, method):
+    points = []  # of passes with gradients
+
+    def note(_module, arguments, _output):
+        if torch.is_grad_enabled():
+            points.append(len(arguments[0]))
+
+    explainer = explainer_of(prepared)
+    batch = batch_of(explainer, inputs)
+    with prepared.features[1].register_forward_hook(note):
+        first = explainer.attribute(method, batch)
+    assert sum(attribution.passes for attribution in first) == (
+        len(inputs) * 2 if not points else sum(points)
+    )
+    shared = method in ("saliency", "input_x_gradient")
+    assert [attribution.passes for attribution in explainer.attribute(method, batch)] == (
+        [0] * len(inputs) if shared else [attribution.passes for attribution in first]
+    )
 
 
 def test_a_shared_baseline_passes_the_network_once(prepared, inputs):

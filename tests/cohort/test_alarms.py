@@ -50,6 +50,56 @@ def test_alarms(cohort):
     assert alarms[0].startswith("integrated_gradients: in 7 of 7 scans more than 50%") and len(alarms) == 5
 
 
+def drawn_record(n, *, error, n_samples=10, **changes):
+    """A record of a map whose sum has so large a standard error, relative to a change of -2."""
+    numbers = {"completeness_sum": -2.1, "completeness_expected": -2.0, "completeness_verdict": "ok"}
+    numbers |= {"completeness_standard_error": 2 * error, "sample_idx": n}
+    recipe = Recipe(maths=1, checkpoint="abc", first_slice=10, target=0, settings={"n_samples": n_samples})
+    return made_record(f"sub-{n}", "gradient_shap", recipe=recipe, **numbers | changes)
+
+
+def test_too_few_draws_are_an_alarm_that_says_how_many_are_needed():
+    [alarm] = find_alarms([drawn_record(n, error=error) for n, error in enumerate((0.3, 0.23, 0.1))], {})
+    assert alarm.startswith("gradient_shap: too few draws") and "error of 23% of the logit's change" in alarm
+    assert "--n_samples 220 would bring it to 5%" in alarm  # 10 (0.23 / 0.05)^2 = 212
+    [alarm] = find_alarms([drawn_record(0, error=0.06, n_samples=4)], {})
+    assert "--n_samples 6 would" in alarm  # 5.8
+    enough = [drawn_record(n, error=error) for n, error in enumerate((0.3, 0.04, 0.05))]
+    unknown = drawn_record(0, error=1, completeness_expected=0.0)
+    assert find_alarms(enough, {}) == find_alarms([unknown], {}) == []
+
+
+def test_a_sum_that_chance_does_not_explain_is_an_alarm_without_remedy():
+    [alarm] = find_alarms([drawn_record(0, error=0.01, completeness_verdict="check")], {})
+    assert alarm == (
+        "gradient_shap: 1 of 1 maps do not add up to the logit's change, by more than 3 standard errors."
+    )
+
+
+def path_record(n, map_error, n_steps="auto", **numbers):
+    settings = {"n_steps": n_steps} | ({"map_error": 0.001} if n_steps == "auto" else {})
+    recipe = Recipe(maths=1, checkpoint="abc", first_slice=10, target=0, settings=settings)
+    numbers |= {"map_error": map_error, "sample_idx": n}
+    return made_record(f"sub-{n}", "integrated_gradients", recipe=recipe, **numbers)
+
+
+def test_a_map_that_did_not_reach_its_error_is_an_alarm():
+    reached = [path_record(0, 0.001), path_record(1, 0.0), path_record(2, None, n_steps=50)]
+    assert find_alarms(reached, {}) == []
+    [alarm] = find_alarms([*reached, path_record(3, 0.002), path_record(4, 0.0123)], {})
+    assert alarm == (
+        "integrated_gradients: 2 of 5 maps did not reach --map_error with 129 points; the largest error is "
+        "0.012 of the map."
+    )
+
+
+def test_the_remedy_of_a_wrong_sum_is_an_option_that_works():
+    [alarm] = find_alarms([path_record(0, 0.0005, completeness_verdict="check")], {})
+    assert alarm.endswith("do not add up to the logit's change; lower --map_error.")
+    [alarm] = find_alarms([path_record(0, None, n_steps=4, completeness_verdict="check")], {})
+    assert alarm.endswith("do not add up to the logit's change; raise --n_steps.")
+
+
 def test_a_map_with_less_in_the_brain_than_its_null_is_an_alarm():
     shares = ((0.84, 0.97), (0.80, 0.96), (0.88, 0.97), (None, 0.97), (0.99, 0.97))
     records = [

@@ -21,7 +21,7 @@ COLUMNS = (  # of attribution_statistics.csv, a format that users' notebooks rea
     "method shape mean std min max abs_mean positive_ratio negative_ratio peak_slice brain_share subject_id "
     "true_label diagnosis prediction predicted_label confidence target baseline sample_idx completeness_sum "
     "completeness_expected completeness_error completeness_verdict seconds "
-    "input_warning subject brain_share_null"
+    "input_warning subject brain_share_null map_error passes cancellation completeness_standard_error"
 ).split()
 LOG_3 = 1.0986122886681098  # the logit of a probability of 0.75
 
@@ -46,12 +46,13 @@ def measured(
     warning=None,
     subject="",
     nulls=None,
+    **known_of_it,
 ):
     scan = Scan("sub-A", Path("/scans/a.nii"), 1, "left", 5, subject)
     grid = Grid((4, 13, 4), AFFINE, 4, 10, 3)
     context = ScanContext(scan, None, grid, brain, values[:1], (0.0, 1.0), warning, nulls or {})
     total = float(values.sum(dtype=np.float64))
-    attribution = Attribution(values, total, expected_total, np.array(logits), 0, 1.5)
+    attribution = Attribution(values, total, expected_total, np.array(logits), 0, 1.5, **known_of_it)
     return measure_map(attribution, context, "integrated_gradients", baseline)
 
 
@@ -118,11 +119,27 @@ def test_a_row_has_its_own_null_maps_share(known):
     assert measured(*known).brain_share_null is None
 
 
+def test_a_row_has_the_maps_error_and_passes(known):
+    row = measured(*known, passes=9, map_error=0.01, standard_error=0.5, expected_total=1.0)
+    assert (row.passes, row.map_error, row.completeness_standard_error) == (9, 0.01, 0.5)
+    assert row.completeness_verdict == "ok" and row.cancellation == 0  # 2 - 3 + 1
+    row = measured(np.abs(known[0]), known[1], expected_total=6.0)
+    assert (row.map_error, row.completeness_standard_error, row.cancellation) == (None, None, 1)
+
+
+def test_cancellation():
+    assert statistics.cancellation(np.float32([3, -1, 0])) == 0.5
+    assert statistics.cancellation(np.float32([-3, 1])) == 0.5
+    assert statistics.cancellation(np.zeros(3, np.float32)) is None
+
+
 def test_rows_of_earlier_versions_have_neither_warning_nor_person(known):
     row = measured(*known, warning="its voxels are of 2 mm")
     content = row.to_json()
-    del content["input_warning"], content["subject"], content["brain_share_null"]
-    assert MapStatistics.from_json(content) == replace(row, input_warning=None, subject=None)
+    for name in COLUMNS[COLUMNS.index("input_warning") :]:
+        del content[name]
+    later = dict.fromkeys(("input_warning", "subject", "passes", "cancellation"))
+    assert MapStatistics.from_json(content) == replace(row, **later)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -148,6 +165,21 @@ def test_completeness(total, expected, error, verdict):
     assert found["completeness_error"] == pytest.approx(error)
     assert found["completeness_verdict"] == verdict
     assert (found["completeness_sum"], found["completeness_expected"]) == (total, expected)
+
+
+@pytest.mark.parametrize(
+    ("total", "expected", "standard_error", "verdict"),
+    [
+        (1.2, 1, 0.1, "ok"),  # off by 20%, which chance explains
+        (1.2, 1, 0.05, "check"),
+        (1.04, 1, 0.01, "check"),
+        (1.00009, 1, 0.0, "ok"),  # the rounding of two logits
+    ],
+)
+def test_completeness_of_a_method_that_draws(total, expected, standard_error, verdict):
+    found = statistics.completeness(total, expected, standard_error)
+    assert found["completeness_verdict"] == verdict
+    assert found["completeness_error"] == pytest.approx(total - expected)
 
 
 def test_completeness_of_a_method_that_promises_no_sum():

@@ -19,7 +19,12 @@ from mri_saliency.cohort.lateralisation import lateralisation_table
 from mri_saliency.cohort.normal_ranges import LEAST_CONTROLS
 from mri_saliency.cohort.region_test import compare_regions
 from mri_saliency.maps.comparison import NULL, TOP_SHARE
-from mri_saliency.maps.statistics import COMPLETENESS_TOLERANCE, LOGIT_ROUNDING, MapStatistics
+from mri_saliency.maps.statistics import (
+    COMPLETENESS_TOLERANCE,
+    LOGIT_ROUNDING,
+    STANDARD_ERRORS,
+    MapStatistics,
+)
 from mri_saliency.output.dictionary import TABLES, markdown, write_dictionary
 from mri_saliency.output.files import write_table
 from mri_saliency.output.folder import OutputFolder
@@ -92,6 +97,7 @@ def test_dataclasses_are_described():
 def test_numbers_in_descriptions_are_the_programs():
     ok = TABLES["attribution_statistics"]["completeness_verdict"].levels["ok"]
     assert f"{COMPLETENESS_TOLERANCE:.0%}" in ok and f"{LOGIT_ROUNDING:g} logits" in ok
+    assert f"{STANDARD_ERRORS} standard errors" in ok
     overlap = TABLES["method_agreement"]["top_overlap"].description
     assert f"{TOP_SHARE:.0%}" in overlap
     assert NULL in TABLES["method_agreement"]["method_b"].levels

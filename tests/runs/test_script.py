@@ -297,6 +297,22 @@ def test_options_reach_the_maps(maps_only, run_folder, flag, value, method):
     assert sidecar["fingerprint"][flag.removeprefix("--")] == value
 
 
+def test_a_number_of_steps_keeps_the_recipe_without_a_map_error(maps_only, run_folder, capsys):
+    method = "integrated_gradients"
+    options = run_folder.options("--methods", method, "--max_samples", "1", "--no_nifti")
+    path = array_path(run_folder, method).with_suffix(".json")
+    assert script.main(options) == 0
+    automatic = json.loads(path.read_text())
+    assert automatic["fingerprint"]["n_steps"] == "auto" and automatic["fingerprint"]["map_error"] == 0.001
+    assert automatic["statistics"]["map_error"] <= 0.001 and automatic["statistics"]["passes"] >= 9
+    assert script.main([*options, "--n_steps", "4"]) == 2
+    assert "n_steps was auto, now 4" in capsys.readouterr().err
+    assert script.main([*options, "--n_steps", "4", "--overwrite"]) == 0
+    fixed = json.loads(path.read_text())
+    assert fixed["fingerprint"]["n_steps"] == 4 and "map_error" not in fixed["fingerprint"]
+    assert fixed["statistics"]["map_error"] is None and fixed["statistics"]["passes"] == 4
+
+
 BAD_REQUESTS = {
     "no default run": ([], "--demo"),
     "no model": (["--model_path", "absent.pth"], "absent.pth: no such file"),
@@ -398,7 +414,8 @@ def test_other_peoples_tables_labels_and_words(run_folder):
     assert script.main([*options, "--class_names", "Controls", "Alzheimer"]) == 0
     table = pd.read_csv(run_folder.output / "attribution_statistics.csv")
     assert table["diagnosis"].tolist() == ["HC", "TLE"] and table["true_label"].tolist() == [0, 1]
-    assert table.columns[-3:].tolist() == ["input_warning", "subject", "brain_share_null"]
+    later = ["map_error", "passes", "cancellation", "completeness_standard_error"]
+    assert table.columns[-4:].tolist() == later
     assert table["subject"].tolist() == ["P1", "P2"]
     page = (run_folder.output / "report.html").read_text()
     assert "Alzheimer" in page and "MCI" in page

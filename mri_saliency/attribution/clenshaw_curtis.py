@@ -1,0 +1,48 @@
+"""Clenshaw-Curtis rules on a path from 0 to 1: each has the points of the one before, and as many new."""
+
+from __future__ import annotations
+
+import numpy as np
+
+POINTS = (5, 9, 17, 33, 65, 129)  # of each rule; the first serves to estimate the second's error
+
+
+def places() -> np.ndarray:
+    """Return the places of the largest rule's points on the path, ascending: float64 (129,)."""
+    n = POINTS[-1] - 1
+    return np.sin(np.pi * np.arange(n + 1) / (2 * n)) ** 2  # (1 - cos) / 2, exact near 0
+
+
+def weights() -> np.ndarray:
+    """Return the weights of all rules at `places`, float64 (6, 129); zero where a rule has no point."""
+    table = np.zeros((len(POINTS), POINTS[-1]))
+    for row, n_points in zip(table, POINTS, strict=True):
+        row[:: stride(n_points)] = rule_weights(n_points)
+    return table
+
+
+def rule_weights(n_points: int) -> np.ndarray:
+    """Return the weights of one rule, float64 (n_points,), for an odd number of points; they add up to 1.
+
+    The integral from 0 to 1 of the polynomial through the values at the points (Clenshaw and Curtis 1960,
+    A method for numerical integration on an automatic computer, Numerische Mathematik 2).
+    """
+    n = n_points - 1
+    k, j = np.arange(n_points), np.arange(1, n // 2 + 1)
+    of_cosines = np.where(j == n // 2, 1, 2) / (4 * j**2 - 1)
+    cosines = np.cos(2 * np.pi * np.outer(k, j) / n)  # (n_points, n // 2)
+    at_ends = np.where((k == 0) | (k == n), 1, 2)
+    return at_ends / (2 * n) * (1 - cosines @ of_cosines)
+
+
+def new_points(n_points: int) -> list[int]:
+    """Return which of `places` a rule adds to those of the rule before it; for the second rule, all."""
+    step = stride(n_points)
+    if n_points == POINTS[1]:
+        return list(range(0, POINTS[-1], step))
+    return list(range(step, POINTS[-1], 2 * step))
+
+
+def stride(n_points: int) -> int:
+    """Return the distance of a rule's points in `places`."""
+    return (POINTS[-1] - 1) // (n_points - 1)

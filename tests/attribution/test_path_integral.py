@@ -1,0 +1,188 @@
+"""Points are added path by path, until the map's error is small; against Captum with 400 steps."""
+
+import captum.attr
+import numpy as np
+import pytest
+import torch
+
+from mri_saliency.attribution import clenshaw_curtis
+from mri_saliency.attribution.clenshaw_curtis import POINTS
+from mri_saliency.attribution.explainer import Explainer, Settings
+from mri_saliency.attribution.path_integral import Paths, mean_gradients
+from mri_saliency.inputs.checkpoint import prepare_for_attribution
+
+from ..conftest import lively_network
+from .conftest import assert_same_maps, batch_of, stacked
+
+IG = "integrated_gradients"
+
+
+def relative_error(found, expected):
+    """Return the summed error of a map over its summed magnitude."""
+    return float((found - expected).abs().sum() / expected.abs().sum())
+
+
+def explained(network, inputs, *, batch_size=25, map_error=0.001, method=IG, **batch):
+    explainer = Explainer(network, Settings(batch_size, n_samples=2, map_error=map_error))
+    return explainer.attribute(method, batch_of(explainer, inputs, **batch))
+
+
+@pytest.fixture(scope="module")
+def exact(inputs):
+    """Captum's maps of two scans from zero, of 400 steps on a plainly built network."""
+    method = captum.attr.IntegratedGradients(lively_network().requires_grad_(False))
+    return method.attribute(inputs[:2], n_steps=400, internal_batch_size=50).float()
+
+
+@pytest.mark.parametrize("map_error", [0.1, 0.001, 1e-5])
+def test_maps_are_captums_of_many_steps(prepared, inputs, exact, map_error):
+    found = explained(prepared, inputs[:2], ids="ab", map_error=map_error)
+    for attribution, expected in zip(found, exact, strict=True):
+        assert attribution.map_error <= map_error
+        error = relative_error(torch.from_numpy(attribution.values), expected)
+        assert error <= max(attribution.map_error, 1e-5)
+        assert attribution.total == pytest.approx(attribution.expected_total, rel=1e-3, abs=1e-4)
+
+
+def test_a_baseline_of_each_scan(prepared, inputs):
+    baseline = 0.5 * inputs.flip(0)
+    method = captum.attr.IntegratedGradients(lively_network().requires_grad_(False))
+    exact = method.attribute(inputs[:1], baseline[:1], n_steps=100, internal_batch_size=50).float()
+    found = explained(prepared, inputs, baseline=baseline, map_error=1e-4)
+    assert_same_maps(stacked(found)[:1], exact, 1e-4)
+
+
+def map_by_rule(network, scan, n_points):
+    """Integrate from zero by one rule, in a plain loop over the voxels' gradients."""
+    step = clenshaw_curtis.stride(n_points)
+    places, weights = clenshaw_curtis.places()[::step], clenshaw_curtis.rule_weights(n_points)
+    total = torch.zeros_like(scan, dtype=torch.float64)
+    for place, weight in zip(places, weights, strict=True):
+        point = (place * scan).float().requires_grad_()
+        total += weight * torch.autograd.grad(network(point[None]).sum(), point)[0].double()
+    return total * scan
+
+
+@pytest.mark.parametrize("map_error", [0.1, 1e-3, 1e-5])
+def test_the_error_is_that_of_half_the_points(prepared, inputs, exact, map_error):
+    """Within a factor of two, wherever it exceeds 1e-5."""
+    inputs, errors = inputs[:2], []
+    baselines = torch.zeros_like(inputs)  # one of each scan, so that no pass is shared
+    maps = explained(prepared, inputs, ids="ab", baseline=baselines, map_error=map_error)
+    for i, found in enumerate(maps):
+        expected = map_by_rule(prepared, inputs[i], found.passes)
+        assert_same_maps(torch.from_numpy(found.values)[None], expected[None], 1e-5)
+        halved = map_by_rule(prepared, inputs[i], found.passes // 2 + 1)
+        errors.append(relative_error(halved, exact[i]))
+        if errors[i] > 1e-5:
+            assert 0.5 * errors[i] < found.map_error < 2 * errors[i]
+    assert map_error == 1e-5 or min(errors) > 1e-5
+
+
+@pytest.mark.parametrize("method", [IG, "noise_tunnel_ig"])
+def test_maps_do_not_depend_on_batch_size_order_or_company(prepared, inputs, method):
+    reference = explained(prepared, inputs, method=method)
+    for batch_size in (1, 4, 100):
+        found = explained(prepared, inputs, method=method, batch_size=batch_size)
+        assert_same_maps(stacked(found), stacked(reference))
+        np.testing.assert_allclose(
+            [attribution.map_error for attribution in found],
+            [attribution.map_error for attribution in reference],
+            rtol=1e-3,
+        )
+    turned = explained(prepared, inputs.flip(0), method=method, ids="cba")
+    assert_same_maps(stacked(turned[::-1]), stacked(reference))
+    alone = explained(prepared, inputs[1:2], method=method, ids="b")
+    assert_same_maps(stacked(alone), stacked(reference)[1:2])
+
+
+def test_noisy_copies_are_integrated_by_the_same_rule(prepared, inputs):
+    found = explained(prepared, inputs, method="noise_tunnel_ig", map_error=1e-4)
+    explainer = Explainer(prepared, Settings(batch_size=50, n_steps=60, n_samples=2))
+    expected = explainer.attribute("noise_tunnel_ig", batch_of(explainer, inputs))
+    assert_same_maps(stacked(found), stacked(expected), 1e-4)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_ends_are_passed_once(prepared, inputs, shared):
+    explainer = Explainer(prepared, Settings(25))
+    baseline = torch.zeros_like(inputs[:1] if shared else inputs)
+    batch = batch_of(explainer, inputs, baseline=baseline)
+    passes = [attribution.passes for attribution in explainer.attribute(IG, batch)]
+    points = (17, 17, 17)  # at 0.001, from zero
+    assert passes == ([17, 16, 16] if shared else list(points))
+    for method, expected in (("saliency", 0), (IG, sum(points) - 6)):
+        assert sum(attribution.passes for attribution in explainer.attribute(method, batch)) == expected
+    part = explainer.select(batch, [2, 0])
+    assert [attribution.passes for attribution in explainer.attribute(IG, part)] == [15, 15]
+    found = stacked(explainer.attribute(IG, part))
+    assert_same_maps(found, stacked(explainer.attribute(IG, batch))[[2, 0]])
+
+
+def test_the_scans_gradients_of_another_method_are_used(prepared, inputs):
+    explainer = Explainer(prepared, Settings(25))
+    batch = batch_of(explainer, inputs)
+    assert [attribution.passes for attribution in explainer.attribute("saliency", batch)] == [1, 1, 1]
+    found = explainer.attribute(IG, batch)
+    assert [attribution.passes for attribution in found] == [16, 15, 15]
+    assert_same_maps(stacked(found), stacked(explained(prepared, inputs)))
+
+
+def test_gradients_at_a_shared_baseline_are_of_each_target(inputs):
+    network = prepare_for_attribution(lively_network(n_logits=3))
+    found = explained(network, inputs, targets=[2, 0, 2])
+    for i, target in enumerate((2, 0, 2)):
+        alone = explained(network, inputs[i : i + 1], ids="abc"[i], targets=target)
+        assert_same_maps(stacked(found)[i : i + 1], stacked(alone))
+
+
+def curve_gradients(frequencies):
+    """Return a stand-in for the network, with gradients cos(frequency * place), and its calls' paths."""
+    calls = []
+
+    def gradients_at(indices, points):
+        calls.append(indices)
+        return torch.cos(torch.tensor(frequencies)[indices][:, None, None, None] * points)
+
+    return gradients_at, calls
+
+
+def unit_paths(n):
+    """Return n paths of one number from 0 to 1."""
+    zeros = torch.zeros(n, 1, 1, 1)
+    return Paths(zeros, torch.ones_like(zeros), [None] * n, [None] * n)
+
+
+def test_paths_are_raised_alone_and_calls_stay_full():
+    frequencies = [0.5, 200.0, 0.5, 30.0, 0.5, 30.0]
+    gradients_at, calls = curve_gradients(frequencies)
+    means, errors = mean_gradients(unit_paths(6), gradients_at, batch_size=8, map_error=1e-3)
+    counts = [sum(indices.count(path) for indices in calls) for path in range(6)]
+    assert counts[0] == counts[2] == counts[4] == 9
+    assert counts[1] == 129 and counts[3] == counts[5] and counts[3] in (33, 65)
+    assert all(len(indices) == 8 for indices in calls[:-1])  # 324 points; some of several paths
+    assert any(len(set(indices)) > 1 for indices in calls)
+    expected = np.sin(frequencies) / frequencies
+    np.testing.assert_allclose(means.flatten()[[0, 2, 3, 4, 5]], expected[[0, 2, 3, 4, 5]], rtol=1e-3)
+    assert all(error <= 1e-3 for path, error in enumerate(errors) if path != 1)
+
+
+def test_a_path_that_cannot_reach_the_error_says_so():
+    gradients_at, calls = curve_gradients([2000.0])
+    _, [error] = mean_gradients(unit_paths(1), gradients_at, batch_size=50, map_error=1e-3)
+    assert error > 1e-3 and sum(map(len, calls)) == POINTS[-1]
+
+
+def test_known_ends_are_not_asked_for():
+    ends = [torch.cos(torch.full((1, 1, 1), place)) for place in (0.0, 1.0)]
+    paths = unit_paths(1)
+    paths = Paths(paths.starts, paths.ends, [ends[0]], [ends[1]])
+    gradients_at, calls = curve_gradients([1.0])
+    means, _ = mean_gradients(paths, gradients_at, batch_size=50, map_error=1e-3)
+    assert list(map(len, calls)) == [7]
+    assert float(means) == pytest.approx(np.sin(1), rel=1e-6)
+
+
+def test_a_scan_that_is_its_baseline_has_a_map_of_zeros(prepared, inputs):
+    [found] = explained(prepared, inputs[:1], ids="a", baseline=inputs[:1])
+    assert not found.values.any() and found.map_error == 0 and found.passes <= 9
