@@ -10,15 +10,12 @@ from __future__ import annotations
 import gc
 import shlex
 import sys
-import time
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mri_saliency.attribution.methods import METHODS
 from mri_saliency.errors import UserError, failure_message
 from mri_saliency.inputs.labels import DEFAULT_LABELS
 from mri_saliency.options import Options, check_key_slices, read_options
@@ -32,17 +29,13 @@ from mri_saliency.runtime.write_queue import WriteQueue
 # What loads PyTorch, pandas or matplotlib is imported where it is used: --help and a mistyped option
 # answer at once, and no worker process loads PyTorch.
 if TYPE_CHECKING:
-    import numpy as np
-
     from mri_saliency.attribution.baselines import Baseline
     from mri_saliency.attribution.explainer import Explainer
-    from mri_saliency.attribution.result import Attribution
-    from mri_saliency.inputs.loading import LoadedScan, ScanContext
-    from mri_saliency.output.record import MapRecord, Recipe
-    from mri_saliency.output.resume import MapFiles, Plan
+    from mri_saliency.inputs.loading import LoadedScan
+    from mri_saliency.output.resume import Plan
 
 DONE, SOME_FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130  # exit codes
-WORKER_MODULES = ("mri_saliency.inputs.loading", "mri_saliency.maps.figures", "mri_saliency.output.record")
+WORKER_MODULES = ("mri_saliency.inputs.loading", "mri_saliency.output.map_writer")
 GROUP_SIZE = 10  # scans loaded and explained together at most: memory hardly grows with the cohort
 
 
@@ -163,6 +156,7 @@ def make_maps(
 ) -> None:
     """Make the maps of each group of scans, method by method; worker processes write them."""
     from mri_saliency.maps.null_map import contexts_with_nulls
+    from mri_saliency.output.map_writer import redraw_map, write_new_map
     from mri_saliency.output.resume import Action
 
     for scans in groups:
@@ -189,63 +183,6 @@ def make_maps(
                 for index, attribution in zip(part, attributions, strict=True):
                     job = (contexts[index], method, attribution, recipe, plan.files)
                     queue.put((listed[index], method), write_new_map, *job)
-
-
-def write_new_map(
-    context: ScanContext, method: str, attribution: Attribution, recipe: Recipe, files: MapFiles
-) -> Counter[str]:
-    """Measure a map that was just made, and write it; a worker's job, as `redraw_map`."""
-    from mri_saliency.output.record import new_record
-
-    record = new_record(context, method, attribution, recipe)
-    seconds = write_map(context, record, attribution.values, files, is_new=True)
-    return seconds + Counter(network=attribution.seconds)
-
-
-def redraw_map(context: ScanContext, method: str, files: MapFiles) -> Counter[str]:
-    """Draw a finished map again, from its array."""
-    import numpy as np
-
-    name = (method, context.scan.subject_id)
-    values = np.load(files.folder.array(*name), allow_pickle=False)
-    return write_map(context, files.folder.read_record(*name), values, files, is_new=False)
-
-
-def write_map(
-    context: ScanContext, record: MapRecord, values: np.ndarray, files: MapFiles, *, is_new: bool
-) -> Counter[str]:
-    """Write a map's figures, array, image and, last, its record; return processor seconds by kind of work."""
-    from mri_saliency.inputs.preprocessing import unpad
-    from mri_saliency.maps.figures import map_view, slice_figures, summary_figure
-    from mri_saliency.maps.image import estimate, to_nifti
-    from mri_saliency.output.files import write_array, write_nifti, write_picture
-
-    began_s = time.process_time()
-    folder, name = files.folder, (record.method, record.subject_id)
-    key_slices = files.key_slices
-    words = {"n_logits": files.n_logits, "class_names": files.class_names}
-    view = map_view(context, values, record.statistics, key_slices=key_slices, **words)
-    pictures = {folder.summary_figure(*name): summary_figure(view)}
-    for index, picture in zip(key_slices, slice_figures(view), strict=True):
-        pictures[folder.slice_figure(*name, index)] = picture
-    drawn_s = time.process_time()
-
-    folder.open_map(*name, replace=is_new)
-    written = [folder.array(*name).with_name(file) for file in record.files]
-    if is_new:
-        write_array(folder.array(*name), values)
-        written.append(folder.array(*name))
-    if files.nifti:
-        method = METHODS[record.method]
-        meaning = estimate(method.unit, view.scale, signed=method.signed)
-        image = to_nifti(unpad(values), context.grid, f"{method.name}, {method.unit}", meaning)
-        write_nifti(folder.nifti(*name), image, durably=True)
-        written.append(folder.nifti(*name))
-    for path, picture in pictures.items():
-        write_picture(path, picture)
-    sizes = {path.name: path.stat().st_size for path in (*written, *pictures)}
-    folder.write_record(replace(record, key_slices=key_slices, files=sizes), files.source_folder)
-    return Counter(draw=drawn_s - began_s, write=time.process_time() - drawn_s)
 
 
 def report_again(options: Options) -> int:
