@@ -31,6 +31,7 @@ def test_options_are_frozen_and_typed():
         (["--noise_std", "inf"], "--noise_std: expected a positive number"),
         (["--atlas_names", "names.csv"], "none is given"),
         (["--check_maps"], "--check_maps needs the network"),
+        (["--combine", "a", "b"], "leave --report_only out"),
     ],
 )
 def test_values_that_cannot_be_right(args, message):
@@ -62,6 +63,13 @@ def test_mistyped_options_end_with_2(args, capsys):
     with pytest.raises(SystemExit) as ended:
         read_options("", args)
     assert ended.value.code == 2 and "usage:" in capsys.readouterr().err
+
+
+def test_runs_to_combine_need_neither_network_nor_table():
+    options = read_options("", ["--combine", "a", "b", "a"])
+    assert [str(path) for path in options.combine] == options.to_json()["combine"] == ["a", "b", "a"]
+    with pytest.raises(UserError, match="without a network; leave --check_maps out"):
+        read_options("", ["--combine", "a", "b", "--check_maps"])
 
 
 def test_labels_and_class_names():

@@ -61,6 +61,11 @@ class MapStatistics:
     brain_share_null : float or None
         `brain_share` of the map |scan - reference|, which knows nothing of the network; the reference is
         the baseline, or zero for a method without one. None in the records of earlier versions.
+    n_networks : int or None
+        How many runs' maps a combined map is the mean of; None for a map of one run.
+    sign_agreement : float or None
+        The share of these runs whose map has the sign of the mean, averaged over the brain's voxels; None
+        for one map, and for methods without a sign.
     """
 
     method: str
@@ -91,6 +96,8 @@ class MapStatistics:
     input_warning: str | None = None
     subject: str | None = None
     brain_share_null: float | None = None
+    n_networks: int | None = None
+    sign_agreement: float | None = None
 
     @property
     def predicts_tle(self) -> bool:

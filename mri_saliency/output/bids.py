@@ -37,6 +37,9 @@ METHOD/SUBJECT/SUBJECT_METHOD_...
     attributions.nii.gz   the same on the scan's grid; the sum is kept
     attributions.json     how it was made, and its numbers
     slice_K.png, summary.png
+    spread.nii.gz, sign_agreement.nii.gz, difference.nii.gz
+                          of a mean of several runs: standard deviation over runs, share of runs with
+                          the mean's sign; of two runs, the second less the first
 group_maps/METHOD/METHOD_...
     GROUP_mean.nii.gz, GROUP_magnitude.nii.gz, GROUP.png
                           means of the maps and of their magnitudes over a group

@@ -34,6 +34,9 @@ class OutputFolder:
         self.hc_mean_scans = root / "baseline_hc_mean.json"
         self.mean_scan = root / "mean_scan.npy"
         self.agreement = root / "method_agreement.csv"
+        self.run_agreement = root / "run_agreement.csv"
+        self.run_regions = root / "run_regions.csv"
+        self.run_region_agreement = root / "run_region_agreement.csv"
         self.group_clusters = root / "group_clusters.csv"
         self.regions = root / "region_statistics.csv"
         self.region_test = root / "region_group_test.csv"
@@ -80,6 +83,18 @@ class OutputFolder:
     def nifti(self, method: str, subject_id: str) -> Path:
         """Return the path of a map's image in the scan's grid."""
         return self._map_file(method, subject_id, "attributions.nii.gz")
+
+    def spread(self, method: str, subject_id: str) -> Path:
+        """Return the path of the image of the standard deviation over the combined runs."""
+        return self._map_file(method, subject_id, "spread.nii.gz")
+
+    def sign_agreement(self, method: str, subject_id: str) -> Path:
+        """Return the path of the image of the share of combined runs with the sign of the mean."""
+        return self._map_file(method, subject_id, "sign_agreement.nii.gz")
+
+    def difference(self, method: str, subject_id: str) -> Path:
+        """Return the path of the image of the second combined run's map minus the first one's."""
+        return self._map_file(method, subject_id, "difference.nii.gz")
 
     def sidecar(self, method: str, subject_id: str) -> Path:
         """Return the path of a map's JSON file, its `MapRecord`; it is written last."""

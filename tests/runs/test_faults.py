@@ -273,7 +273,7 @@ def test_a_bad_scan_costs_only_itself(maps_only, run_folder, fault, reason, caps
 def test_a_defect_in_drawing_costs_one_map_and_keeps_its_traceback(
     maps_only, run_folder, monkeypatch, capsys
 ):
-    summary_figure = figures.summary_figure
+    summary_figure = map_writer.summary_figure
 
     def defect(view):
         if view.title.startswith("sub-B"):

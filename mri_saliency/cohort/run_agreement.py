@@ -1,0 +1,291 @@
+"""Maps of the same scans from several runs -> how far the runs agree, and whether more than chance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
+
+from mri_saliency.attribution.methods import METHODS
+from mri_saliency.cohort.atlas import Atlas
+from mri_saliency.cohort.combination import Combination, Member
+from mri_saliency.cohort.nulls import read_brain, read_null_map
+from mri_saliency.cohort.regions import OUTSIDE, BrainMass, region_rows
+from mri_saliency.errors import warn
+from mri_saliency.inputs.preprocessing import unpad
+from mri_saliency.maps.comparison import CHANCE, MEASURES, agreement
+from mri_saliency.output.files import read_table, write_or_remove_table
+from mri_saliency.output.folder import OutputFolder
+from mri_saliency.runtime.workers import Workers
+
+REPEATABLE = "repeatable across trainings"
+SIGNS = "sign_agreement"
+OF_NULL = "_null"  # ends a measure's name: the same of a run's map and its null map
+LEAST_SCANS = 3  # below, no verdict
+_CONFIDENCE = 0.95  # of the verdict, one-sided
+_PARTS_PER_WORKER = 4  # so that the workers end at about the same time
+
+
+@dataclass(frozen=True)
+class _ScanMaps:
+    """A scan's maps by one method.
+
+    Attributes
+    ----------
+    subject_id, method : str
+        The mean's.
+    members : dict
+        Run's name -> its map.
+    partners : dict
+        Run's name -> its map of another subject's scan, with which chance is measured.
+    """
+
+    subject_id: str
+    method: str
+    members: dict[str, Member]
+    partners: dict[str, Member]
+
+
+def compare_runs(
+    folder: OutputFolder, combination: Combination, atlas: Atlas | None, workers: Workers
+) -> None:
+    """Write the agreement of every two runs' maps of the same scans.
+
+    Writes run_agreement.csv, and with an atlas run_regions.csv and run_region_agreement.csv: the regions'
+    densities in each run, and their intraclass correlation. Tables without rows are removed.
+    """
+    scans = _scans(combination)
+    size = max(1, math.ceil(len(scans) / (_PARTS_PER_WORKER * max(1, workers.n))))
+    parts = [scans[start : start + size] for start in range(0, len(scans), size)]
+    found = [workers.submit(_compare_part, part, atlas) for part in parts]
+    rows, regions, n_gone = [], [], 0
+    for job in found:
+        for of_scan in job.result():
+            rows += of_scan.agreement
+            regions += of_scan.regions
+            n_gone += of_scan.is_gone
+    write_or_remove_table(folder.run_agreement, pd.DataFrame(rows))
+    write_or_remove_table(folder.run_regions, pd.DataFrame(regions))
+    write_or_remove_table(folder.run_region_agreement, region_agreement(pd.DataFrame(regions)))
+    if n_gone:
+        warn(f"the scans of {n_gone} maps cannot be read any more: agreement of their runs is not measured.")
+
+
+def intraclass_correlation(values: np.ndarray) -> float:
+    """Return ICC(2,1): how much of the variance of single values is that between scans.
+
+    Two-way random effects, absolute agreement, a single run: runs are a sample of the runs there could be,
+    and a run whose values are all higher lowers it (Shrout and Fleiss 1979, Psychological Bulletin).
+
+    Parameters
+    ----------
+    values : ndarray
+        (n_scans, n_runs), two of each at least.
+
+    Returns
+    -------
+    float
+        At most 1; about 0 by chance. NaN if all values are equal.
+    """
+    n, k = values.shape
+    centred = values - values.mean()
+    of_scans, of_runs = centred.mean(axis=1), centred.mean(axis=0)
+    rest = centred - of_scans[:, None] - of_runs
+    between_scans = k * (of_scans**2).sum() / (n - 1)
+    between_runs = n * (of_runs**2).sum() / (k - 1)
+    error = (rest**2).sum() / ((n - 1) * (k - 1))
+    total = between_scans + (k - 1) * error + k * (between_runs - error) / n
+    return float((between_scans - error) / total) if total > 0 else math.nan
+
+
+def region_agreement(regions: pd.DataFrame) -> pd.DataFrame:
+    """Return the intraclass correlation of each region's density (its logarithm) over the runs.
+
+    Parameters
+    ----------
+    regions : DataFrame
+        The rows of run_regions.csv.
+
+    Returns
+    -------
+    DataFrame
+        The rows of run_region_agreement.csv, of scans whose density is above 0 in every run.
+    """
+    rows = []
+    if len(regions):
+        for (method, region), part in regions.groupby(["method", "region"], sort=False):
+            by_run = part.pivot(index="subject_id", columns="run", values="density").astype(float)
+            values = np.log(by_run[(by_run > 0).all(axis=1)].to_numpy())
+            n_scans, n_runs = values.shape
+            if n_scans >= LEAST_SCANS and n_runs >= 2:
+                icc = intraclass_correlation(values)
+                counts = {"n_scans": n_scans, "n_networks": n_runs}
+                rows.append({"method": method, "region": region, "icc": icc} | counts)
+    return pd.DataFrame(rows)
+
+
+def judge_repeatability(folder: OutputFolder) -> dict[str, dict[str, str]]:
+    """Judge whether networks that were trained alike agree, by the rows of run_agreement.csv.
+
+    The line is that of the other checks: the maps of one scan by two networks are more alike, in both
+    `MEASURES`, than the maps of two subjects by one network, and than a network's map and what knows nothing
+    of the network. More alike: the mean difference over scans is above 0, with a one-sided 95 % bound
+    (Student's t). Only runs of different networks count.
+
+    Returns
+    -------
+    dict
+        Method -> {`REPEATABLE`: "yes", "NO" or "too few scans"}.
+    """
+    table = read_table(folder.run_agreement)
+    runs = (folder.last_run() or {}).get("combined", ())
+    if table is None or not runs:
+        return {}
+    network = {run["run"]: run["checkpoint"]["sha256"] for run in runs}
+    table = table[table["run_a"].map(network) != table["run_b"].map(network)]
+    return {method: {REPEATABLE: _verdict(rows)} for method, rows in table.groupby("method", sort=False)}
+
+
+def _verdict(rows: pd.DataFrame) -> str:
+    numbers = [f"{measure}{end}" for measure in MEASURES for end in ("", CHANCE, OF_NULL)]
+    by_scan = rows.groupby("subject_id")[numbers].mean()
+    exceeds = []
+    for measure in MEASURES:
+        for end in (CHANCE, OF_NULL):
+            differences = (by_scan[measure] - by_scan[f"{measure}{end}"]).dropna()
+            if len(differences):
+                exceeds.append(_is_above_zero(differences.to_numpy()))
+            elif end == CHANCE:
+                exceeds.append(None)
+    if None in exceeds:
+        return "too few scans"
+    return "yes" if all(exceeds) else "NO"
+
+
+def _is_above_zero(differences: np.ndarray) -> bool | None:
+    """Return whether the mean of the population that was drawn from is above 0; None with too few."""
+    n = len(differences)
+    if n < LEAST_SCANS:
+        return None
+    bound = stdtrit(n - 1, _CONFIDENCE) * differences.std(ddof=1) / math.sqrt(n)
+    return bool(differences.mean() > bound)
+
+
+def _scans(combination: Combination) -> list[list[_ScanMaps]]:
+    """Return the maps of every scan that two runs or more explained, by their methods."""
+    by_run: dict[tuple[str, str], list[Member]] = {}  # run and method -> its maps, in the scans' order
+    for (_, method), members in combination.members.items():
+        for member in members:
+            by_run.setdefault((member.run, method), []).append(member)
+    partners: dict[tuple[str, str, str], Member | None] = {}
+    for maps in by_run.values():
+        partners |= zip(map(_key, maps), _partners(maps), strict=True)
+    scans: dict[str, list[_ScanMaps]] = {}
+    for (subject_id, method), members in combination.members.items():
+        if len(members) > 1:
+            found = {member.run: partners[_key(member)] for member in members}
+            chosen = {run: partner for run, partner in found.items() if partner}
+            maps = _ScanMaps(subject_id, method, {member.run: member for member in members}, chosen)
+            scans.setdefault(subject_id, []).append(maps)
+    return list(scans.values())
+
+
+def _key(member: Member) -> tuple[str, str, str]:
+    return member.run, member.record.method, member.record.subject_id
+
+
+def _partners(maps: Sequence[Member]) -> list[Member | None]:
+    """Return for each map the next one of another subject on its grid; after the last comes the first."""
+    partners = []
+    for place, member in enumerate(maps):
+        following = (*maps[place + 1 :], *maps[:place])
+        partners.append(next((other for other in following if _are_comparable(member, other)), None))
+    return partners
+
+
+def _are_comparable(member: Member, other: Member) -> bool:
+    a, b = member.record, other.record
+    subjects = [record.statistics.subject or record.subject_id for record in (a, b)]
+    return subjects[0] != subjects[1] and a.grid == b.grid
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """The rows of a scan's maps by one method; none, and `is_gone`, if the scan cannot be read any more."""
+
+    agreement: list[dict]
+    regions: list[dict]
+    is_gone: bool
+
+
+def _compare_part(scans: Sequence[list[_ScanMaps]], atlas: Atlas | None) -> list[_Compared]:
+    """Compare the maps of some scans; runs in a worker."""
+    labels_on = lru_cache(1)(atlas.on_network_grid) if atlas else None
+    found = []
+    for maps in (maps for scan in scans for maps in scan):
+        first = next(iter(maps.members.values())).record
+        brain = read_brain(first)
+        rows = [] if brain is None else _agreement_rows(maps, brain)
+        regions = []
+        if atlas is not None and first.grid.affine is not None:
+            regions = _region_densities(maps, labels_on(first.grid), atlas)
+        found.append(_Compared(rows, regions, brain is None))
+    return found
+
+
+def _agreement_rows(maps: _ScanMaps, brain: np.ndarray) -> list[dict]:
+    """Return a row for each pair of runs."""
+    values = {run: unpad(member.load()) for run, member in maps.members.items()}
+    pairs = list(combinations(values, 2))
+    is_signed = METHODS[maps.method].signed
+    by_chance, with_null = {}, {}
+    for run, member in maps.members.items():
+        partner = maps.partners.get(run)
+        other_brain = None if partner is None else read_brain(partner.record)
+        if other_brain is not None:
+            both, other = brain & other_brain, unpad(partner.load())
+            by_chance[run] = agreement({run: values[run]}, {run: other}, [(run, run)], both)[0]
+            by_chance[run][SIGNS] = sign_agreement(values[run], other, both) if is_signed else math.nan
+        null = read_null_map(member.folder, member.record)
+        if null is not None:
+            with_null[run] = agreement({run: values[run]}, {run: null}, [(run, run)], brain)[0]
+    return [
+        {
+            "subject_id": maps.subject_id,
+            "method": maps.method,
+            "run_a": a,
+            "run_b": b,
+            **row,
+            SIGNS: sign_agreement(values[a], values[b], brain) if is_signed else math.nan,
+            **{f"{measure}{CHANCE}": _mean_of(by_chance, a, b, measure) for measure in (*MEASURES, SIGNS)},
+            **{f"{measure}{OF_NULL}": _mean_of(with_null, a, b, measure) for measure in MEASURES},
+        }
+        for (a, b), row in zip(pairs, agreement(values, values, pairs, brain), strict=True)
+    ]
+
+
+def sign_agreement(a: np.ndarray, b: np.ndarray, brain: np.ndarray) -> float:
+    """Return the share of the brain's voxels where two maps have the same sign; NaN without a brain."""
+    return float((np.sign(a[brain]) == np.sign(b[brain])).mean()) if brain.any() else math.nan
+
+
+def _mean_of(found: Mapping[str, Mapping[str, float]], a: str, b: str, measure: str) -> float:
+    """Return the mean over two runs; NaN if one has no value."""
+    return (found[a][measure] + found[b][measure]) / 2 if a in found and b in found else math.nan
+
+
+def _region_densities(maps: _ScanMaps, labels: np.ndarray, atlas: Atlas) -> list[dict]:
+    """Return a row for each run and region of the brain."""
+    return [
+        {"subject_id": maps.subject_id, "method": maps.method, "run": run}
+        | {key: row[key] for key in ("region", "density")}
+        for run, member in maps.members.items()
+        for row in region_rows(unpad(member.load()), labels, atlas, BrainMass.of(member.record))
+        if row["region"] != OUTSIDE
+    ]
