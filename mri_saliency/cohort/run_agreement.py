@@ -17,10 +17,11 @@ from mri_saliency.cohort.atlas import Atlas
 from mri_saliency.cohort.combination import Combination, Member
 from mri_saliency.cohort.nulls import read_brain, read_null_map
 from mri_saliency.cohort.regions import OUTSIDE, BrainMass, region_rows
+from mri_saliency.cohort.run_difference import difference_figure, region_differences
 from mri_saliency.errors import warn
 from mri_saliency.inputs.preprocessing import unpad
 from mri_saliency.maps.comparison import CHANCE, MEASURES, agreement
-from mri_saliency.output.files import read_table, write_or_remove_table
+from mri_saliency.output.files import read_table, write_figure, write_or_remove_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.runtime.workers import Workers
 
@@ -58,7 +59,8 @@ def compare_runs(
     """Write the agreement of every two runs' maps of the same scans.
 
     Writes run_agreement.csv, and with an atlas run_regions.csv and run_region_agreement.csv: the regions'
-    densities in each run, and their intraclass correlation. Tables without rows are removed.
+    densities in each run, and their intraclass correlation; of two runs also run_region_difference.csv and
+    its figure. Tables without rows are removed.
     """
     scans = _scans(combination)
     size = max(1, math.ceil(len(scans) / (_PARTS_PER_WORKER * max(1, workers.n))))
@@ -70,9 +72,17 @@ def compare_runs(
             rows += of_scan.agreement
             regions += of_scan.regions
             n_gone += of_scan.is_gone
+    densities = pd.DataFrame(regions)
     write_or_remove_table(folder.run_agreement, pd.DataFrame(rows))
-    write_or_remove_table(folder.run_regions, pd.DataFrame(regions))
-    write_or_remove_table(folder.run_region_agreement, region_agreement(pd.DataFrame(regions)))
+    write_or_remove_table(folder.run_regions, densities)
+    write_or_remove_table(folder.run_region_agreement, region_agreement(densities))
+    names = tuple(run.name for run in combination.runs)
+    differences = region_differences(densities) if len(names) == 2 else pd.DataFrame()
+    write_or_remove_table(folder.run_region_difference, differences)
+    if len(differences):
+        write_figure(folder.run_difference_figure, difference_figure(differences, names))
+    else:
+        folder.run_difference_figure.unlink(missing_ok=True)
     if n_gone:
         warn(f"the scans of {n_gone} maps cannot be read any more: agreement of their runs is not measured.")
 

@@ -19,6 +19,7 @@ from mri_saliency.cohort.lateralisation import lateralisation_table
 from mri_saliency.cohort.normal_ranges import LEAST_CONTROLS
 from mri_saliency.cohort.region_test import compare_regions
 from mri_saliency.cohort.run_agreement import region_agreement
+from mri_saliency.cohort.run_difference import region_differences
 from mri_saliency.maps.comparison import NULL, TOP_SHARE
 from mri_saliency.maps.statistics import COMPLETENESS_TOLERANCE, LOGIT_ROUNDING, MapStatistics
 from mri_saliency.output.dictionary import TABLES, markdown, write_dictionary
@@ -55,6 +56,7 @@ def tables(tmp_path_factory, made_run):
     # tables of ten patients
     regions = pd.concat([sided_regions().assign(run=name) for name in ("a", "b")])
     write_table(run.output / "run_region_agreement.csv", region_agreement(regions))
+    write_table(run.output / "run_region_difference.csv", region_differences(regions))
     write_table(run.output / "group_clusters.csv", made_up_clusters())
     write_table(run.output / "region_group_test.csv", compare_regions(sided_regions(), SIDED_PAIRS))
     write_table(run.output / "lateralisation.csv", lateralisation_table(sided_regions(), SIDED_PAIRS))

@@ -66,6 +66,9 @@ def test_means_and_what_differs(runs, tmp_path, capsys):
     output = tmp_path / "combined"
     assert combine(*runs, output=output) == 0
     folder = OutputFolder(output)
+    page = folder.report.read_text()
+    assert "Agreement of networks" in page and "repeatable across trainings" in page
+    assert "too few scans" in page and "fold_2/best_model.pth</td>" in page
     table = pd.read_csv(folder.statistics)
     assert (table["n_networks"] == 2).all() and len(table) == 6
     table = table.set_index(["method", "subject_id"])
@@ -137,6 +140,8 @@ def test_a_run_combined_with_itself_agrees(runs, tmp_path, capsys):
     )
     assert regions.shape[1] == 2 and (regions.iloc[:, 0] == regions.iloc[:, 1]).all()
     assert (output / "region_statistics.csv").exists()
+    page = folder.report.read_text()
+    assert "The runs do not differ" in page and "runs of one network" in page
 
 
 def test_scans_of_one_run_alone_and_maps_that_come_later(maps_only, runs, tmp_path):
