@@ -191,15 +191,16 @@ def make_maps(
 
 def combine(options: Options, command_line: str) -> int:
     """Write the means of finished runs' maps, and describe them as a run's; return the exit code."""
-    from mri_saliency.cohort.combination import copy_baseline, plan_combination, write_means
+    from mri_saliency.cohort.combination import copy_baseline, plan_combination
     from mri_saliency.cohort.description import describe_cohort
+    from mri_saliency.cohort.mean_maps import write_means
     from mri_saliency.cohort.report import write_report
     from mri_saliency.cohort.run_agreement import compare_runs
     from mri_saliency.cohort.runs import read_runs
     from mri_saliency.output.folder import OutputFolder
     from mri_saliency.output.outcome import Outcome
     from mri_saliency.output.provenance import RunRecord, prepare_folder, print_summary, write_tables
-    from mri_saliency.output.resume import MapFiles
+    from mri_saliency.output.resume import Action, MapFiles
 
     started, folder = datetime.now().astimezone(), OutputFolder(options.output_dir)
     runs = read_runs(options.combine, folder)
@@ -209,6 +210,7 @@ def combine(options: Options, command_line: str) -> int:
     combination = plan_combination(runs, files, overwrite=options.overwrite)
     folder.create()  # nothing is written before
     run_record = RunRecord(folder, started, combination.to_json(options.to_json(), command_line))
+    files.warn_of_full_disk(combination.plan.count(Action.MAKE), runs[0].checkpoint["n_slices"])
     prepare_folder(folder, None, runs[0].table.parent)
     copy_baseline(runs, folder)
     run_record.write("running")

@@ -18,8 +18,8 @@ from mri_saliency.cohort.method_maps import MethodMaps, find_method_maps
 from mri_saliency.cohort.normal_ranges import normal_range_notes
 from mri_saliency.cohort.region_test import compare_regions
 from mri_saliency.cohort.regions import measure_regions, missing_null_notes
+from mri_saliency.cohort.repeatability import judge_repeatability
 from mri_saliency.cohort.report import Findings
-from mri_saliency.cohort.run_agreement import judge_repeatability
 from mri_saliency.errors import warn
 from mri_saliency.inputs.scan_table import ClassNames
 from mri_saliency.output.dictionary import TABLES, write_dictionary

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from mri_saliency.cohort.run_agreement import OF_NULL, REPEATABLE, SIGNS
+from mri_saliency.cohort.repeatability import OF_NULL, REPEATABLE, SIGNS
 from mri_saliency.maps.comparison import CHANCE, MEASURES
 from mri_saliency.output.files import read_table
 from mri_saliency.output.folder import OutputFolder

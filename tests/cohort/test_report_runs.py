@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mri_saliency.cohort.repeatability import REPEATABLE
 from mri_saliency.cohort.report_runs import recipe_differences, runs_section
-from mri_saliency.cohort.run_agreement import REPEATABLE
 from mri_saliency.output.folder import OutputFolder
 
 

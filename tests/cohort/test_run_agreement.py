@@ -1,51 +1,114 @@
-"""How far runs agree: coefficients against published and plain values, and the verdict by simulation."""
+"""The agreement of two runs' maps, of chance and of the null map, against plain loops."""
 
 import json
+import shutil
+from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import spearmanr
 
-from mri_saliency.cohort.run_agreement import (
-    LEAST_SCANS,
-    REPEATABLE,
-    intraclass_correlation,
-    judge_repeatability,
-    region_agreement,
-    sign_agreement,
-)
+from mri_saliency.cohort.atlas import read_atlas
+from mri_saliency.cohort.combination import plan_combination
+from mri_saliency.cohort.nulls import read_brain
+from mri_saliency.cohort.run_agreement import compare_runs, sign_agreement
+from mri_saliency.cohort.runs import read_runs
+from mri_saliency.inputs.loading import load_volume
+from mri_saliency.inputs.preprocessing import unpad
+from mri_saliency.output.dictionary import TABLES
 from mri_saliency.output.folder import OutputFolder
+from mri_saliency.output.resume import MapFiles
+
+from ..conftest import AFFINE, N_SLICES, REAL_SHAPE
+from .conftest import RECIPE, save_names
+
+RUN = {
+    "status": "done",
+    "working_directory": "/data",
+    "options": {"csv_path": "val.csv", "baseline": "zero"},
+    "settings": {},
+    "checkpoint": {"sha256": RECIPE.checkpoint, "network": "tiny", "n_slices": N_SLICES, "n_logits": 1},
+}
 
 
-def test_the_intraclass_correlation_is_the_published_one():
-    ratings = np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]])
-    assert intraclass_correlation(ratings.astype(float)) == pytest.approx(0.29, abs=0.005)  # Shrout, Fleiss
+@pytest.fixture
+def runs(tmp_path, finished_maps):
+    """Two runs on seven scans, four of them on one grid; the second's maps are like the first's."""
+    generator = np.random.default_rng(1)
+    roots = tmp_path / "one", tmp_path / "two"
+    for root in roots:
+        shutil.copytree(finished_maps, root)
+        (root / "run.json").write_text(json.dumps(RUN))
+    for path in sorted(roots[1].rglob("*_attributions.npy")):
+        values = np.load(path)
+        np.save(path, values + generator.standard_normal(values.shape).astype(np.float32))
+    return read_runs(roots, OutputFolder(tmp_path / "combined"))
 
 
-def test_the_intraclass_correlation_of_known_variances():
-    generator = np.random.default_rng(0)
-    n, k = 4000, 6
-    scans, noise = generator.standard_normal((n, 1)), generator.standard_normal((n, k))
-    assert intraclass_correlation(scans + 0.5 * noise) == pytest.approx(1 / 1.25, abs=0.02)
-    assert intraclass_correlation(noise) == pytest.approx(0, abs=0.02)
-    assert intraclass_correlation(np.repeat(scans, 2, axis=1)) == 1
-    assert np.isnan(intraclass_correlation(np.ones((4, 3))))
-    # a run that is always higher does not agree, though the order of the scans is the same
-    assert intraclass_correlation(np.hstack([scans, scans + 3])) < 0.3
+def front_atlas(folder):
+    """Two halves of the slices that the tiny network sees."""
+    labels = np.zeros(REAL_SHAPE, np.int16)
+    labels[:57, 5:25], labels[57:, 5:25] = 1, 2
+    nib.Nifti1Image(labels, AFFINE).to_filename(folder / "front.nii")
+    return read_atlas(folder / "front.nii", save_names(folder / "names.tsv", "index\tname\n1\tA\n2\tB\n"))
 
 
-def test_regions_need_a_density_in_every_run():
-    rows = [
-        {"subject_id": f"s{i}", "method": "saliency", "run": run, "region": region, "density": density}
-        for i in range(5)
-        for run in ("a", "b")
-        for region, density in (("one", 1.0 + i), ("two", float(i > 2 or run == "a")), ("three", 0.0))
-    ]
-    rows = [row for row in rows if (row["subject_id"], row["run"]) != ("s4", "b")]
-    table = region_agreement(pd.DataFrame(rows))
-    assert list(table["region"]) == ["one"]
-    assert table.loc[0, ["icc", "n_scans", "n_networks"]].tolist() == [1, 4, 2]
-    assert region_agreement(pd.DataFrame()).empty
+def correlation(a, b, brain):
+    third = (slice(None, None, 3),) * 3
+    a, b, brain = a[third], b[third], brain[third]
+    return spearmanr(np.abs(a[brain]), np.abs(b[brain])).statistic
+
+
+def test_rows_are_those_of_plain_loops(runs, tmp_path, no_workers):
+    folder = OutputFolder(tmp_path / "combined")
+    combination = plan_combination(runs, MapFiles(folder, (4,), nifti=False, n_logits=1), overwrite=False)
+    folder.create()
+    compare_runs(folder, combination, front_atlas(tmp_path), no_workers)
+    table = pd.read_csv(folder.run_agreement, dtype={"subject_id": str})
+    assert list(table.columns) == list(TABLES["run_agreement"]) and len(table) == 14
+    assert set(table["run_a"]) == {runs[0].name} and set(table["run_b"]) == {runs[1].name}
+    rows = table.set_index(["method", "subject_id"])
+    one, two = (run.folder for run in runs)
+    records = {key: one.read_record(*key) for key in rows.index}
+    for method, subject, partner in (("saliency", "sub-A", "sub-D"), ("input_x_gradient", "sub-F", "sub-A")):
+        row, record = rows.loc[method, subject], records[method, subject]
+        brain, other_brain = read_brain(record), read_brain(records[method, partner])
+        maps = [run.load_map(method, subject) for run in (one, two)]
+        others = [run.load_map(method, partner) for run in (one, two)]
+        assert row["rank_correlation"] == pytest.approx(correlation(*maps, brain))
+        both = brain & other_brain
+        chance = [correlation(a, b, both) for a, b in zip(maps, others, strict=True)]
+        assert row["rank_correlation_chance"] == pytest.approx(np.mean(chance))
+        scan = unpad(load_volume(Path(record.source.path), N_SLICES).network_input)
+        null = [correlation(values, scan, brain) for values in maps]
+        assert row["rank_correlation_null"] == pytest.approx(np.mean(null))
+        if method == "saliency":
+            assert np.isnan(row["sign_agreement"]) and np.isnan(row["sign_agreement_chance"])
+        else:
+            same = (np.sign(maps[0]) == np.sign(maps[1]))[brain].mean()
+            assert row["sign_agreement"] == pytest.approx(same) and same > 0.6
+            assert row["sign_agreement_chance"] == pytest.approx(0.5, abs=0.02)
+    assert np.isnan(rows.loc[("saliency", "sub-G"), "rank_correlation_chance"])  # alone on its grid
+
+    regions = pd.read_csv(folder.run_regions)
+    assert set(regions["run"]) == {run.name for run in runs} and "12" not in set(regions["subject_id"])
+    coefficients = pd.read_csv(folder.run_region_agreement)
+    assert (coefficients["n_scans"] == 6).all() and (coefficients["n_networks"] == 2).all()
+    assert folder.run_region_difference.exists() and folder.run_difference_figure.stat().st_size > 10_000
+    compare_runs(folder, combination, None, no_workers)  # what is not known any more is removed
+    assert not folder.run_regions.exists() and not folder.run_difference_figure.exists()
+
+
+def test_scans_that_are_gone_have_no_rows(runs, tmp_path, no_workers, monkeypatch, capsys):
+    folder = OutputFolder(tmp_path / "combined")
+    combination = plan_combination(runs, MapFiles(folder, (4,), nifti=False, n_logits=1), overwrite=False)
+    folder.create()
+    monkeypatch.setattr("mri_saliency.cohort.run_agreement.read_brain", lambda record: None)
+    compare_runs(folder, combination, None, no_workers)
+    assert not folder.run_agreement.exists()
+    assert "the scans of 14 maps cannot be read any more" in capsys.readouterr().err
 
 
 def test_agreement_in_sign():
@@ -53,43 +116,3 @@ def test_agreement_in_sign():
     b = np.array([[2.0, 1.0, 0.0, -5.0]])
     assert sign_agreement(a, b, np.array([[True, True, True, False]])) == pytest.approx(2 / 3)
     assert np.isnan(sign_agreement(a, b, np.zeros((1, 4), bool)))
-
-
-def folder_of(tmp_path, *, n=12, effect=0.0, null=0.0, networks=("a", "b"), seed=0):
-    """A folder whose runs agree by 0.4 + effect, with the null 0.4 + null, by chance 0.4, all ± 0.1."""
-    generator = np.random.default_rng(seed)
-    means = {"": 0.4 + effect, "_chance": 0.4, "_null": 0.4 + null}
-    rows = [
-        {"subject_id": f"s{i}", "method": "saliency", "run_a": "one", "run_b": "two"}
-        | {
-            f"{measure}{end}": mean + 0.1 * generator.standard_normal()
-            for measure in ("rank_correlation", "top_overlap")
-            for end, mean in means.items()
-        }
-        for i in range(n)
-    ]
-    tmp_path.mkdir(exist_ok=True)
-    folder = OutputFolder(tmp_path)
-    pd.DataFrame(rows).to_csv(folder.run_agreement, index=False)
-    runs = zip(("one", "two"), networks, strict=True)
-    combined = [{"run": name, "checkpoint": {"sha256": network}} for name, network in runs]
-    folder.run_record.write_text(json.dumps({"combined": combined}))
-    return folder
-
-
-def verdict(*args, **keywords):
-    return judge_repeatability(folder_of(*args, **keywords)).get("saliency", {}).get(REPEATABLE)
-
-
-def test_runs_must_agree_more_than_chance_and_the_null(tmp_path):
-    assert verdict(tmp_path, effect=0.2) == "yes"
-    assert verdict(tmp_path, effect=0.2, null=0.2) == "NO"
-    assert verdict(tmp_path, effect=-0.2) == "NO"
-    assert verdict(tmp_path, effect=0.2, n=LEAST_SCANS - 1) == "too few scans"
-    assert verdict(tmp_path, effect=0.2, networks=("a", "a")) is None  # settings differ, not trainings
-    assert judge_repeatability(OutputFolder(tmp_path / "none")) == {}
-
-
-def test_chance_alone_seldom_passes(tmp_path):
-    found = [verdict(tmp_path, seed=seed) for seed in range(100)]
-    assert found.count("yes") <= 3  # each of four comparisons passes in 5 %

@@ -18,7 +18,7 @@ from mri_saliency.cohort.lateralisation import LEAST_CONTROLS as LEAST_FOR_THRES
 from mri_saliency.cohort.lateralisation import lateralisation_table
 from mri_saliency.cohort.normal_ranges import LEAST_CONTROLS
 from mri_saliency.cohort.region_test import compare_regions
-from mri_saliency.cohort.run_agreement import region_agreement
+from mri_saliency.cohort.repeatability import region_agreement
 from mri_saliency.cohort.run_difference import region_differences
 from mri_saliency.maps.comparison import NULL, TOP_SHARE
 from mri_saliency.maps.statistics import COMPLETENESS_TOLERANCE, LOGIT_ROUNDING, MapStatistics

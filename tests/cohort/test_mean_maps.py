@@ -1,9 +1,11 @@
 """Maps of several runs are averaged one by one; the mean's numbers follow from theirs."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from mri_saliency.cohort.combination import RunningMoments, mean_prediction
+from mri_saliency.cohort.mean_maps import RunningMoments, mean_prediction
 
 from .conftest import made_record
 
@@ -33,6 +35,19 @@ def test_equal_maps_have_no_spread():
         moments.add(values)
     np.testing.assert_array_equal(moments.mean.astype(np.float32), values)
     assert not moments.spread().any() and (moments.sign_agreement() == 1).all()
+
+
+def test_memory_does_not_grow_with_the_runs():
+    def peak(n):
+        tracemalloc.start()
+        moments = RunningMoments((20, 64, 64))
+        for _ in range(n):
+            moments.add(np.ones((20, 64, 64), np.float32))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    assert peak(20) < 1.05 * peak(2)
 
 
 def test_probabilities_are_averaged():
