@@ -12,6 +12,7 @@ import numpy as np
 from mri_saliency.attribution.methods import BASELINES
 from mri_saliency.cohort.runs import FinishedRun, shared_methods
 from mri_saliency.errors import UserError
+from mri_saliency.inputs.grid import INPUT_SIZE
 from mri_saliency.inputs.scan_table import Scan
 from mri_saliency.output.files import read_array, read_json, write_array, write_json
 from mri_saliency.output.folder import OutputFolder
@@ -145,8 +146,8 @@ def copy_baseline(runs: Sequence[FinishedRun], folder: OutputFolder) -> None:
     contents = [read_json(run.folder.hc_mean_scans) for run in runs]
     if contents[0] is None or any(content != contents[0] for content in contents):
         return
-    scan = next(iter(runs[0].maps.values()))
-    values = read_array(runs[0].folder.hc_mean, (scan.grid.n_slices, 128, 128))
+    first = next(iter(runs[0].maps.values()))
+    values = read_array(runs[0].folder.hc_mean, (first.grid.n_slices, INPUT_SIZE, INPUT_SIZE))
     if values is not None:
         write_array(folder.hc_mean, values)
         write_json(folder.hc_mean_scans, contents[0])

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 from scipy.special import ndtri
 
 from mri_saliency.cohort.figures import DPI
@@ -17,8 +17,10 @@ from mri_saliency.cohort.intervals import COVERAGE
 
 LEAST_SCANS = 3  # below, a region has no limits
 _Z = float(ndtri((1 + COVERAGE) / 2))
-_N_NAMED = 6  # regions of a panel: those that differ most
+_N_NAMED = 4  # regions of a panel: those that differ most
+_LEAST_NAMED = 0.01  # a change below it is none
 _MAX_NAME = 28  # characters
+_LEAST_SHOWN = 2.1  # a ratio: the axis reaches so far at least, so that no difference is drawn large
 
 
 def region_differences(regions: pd.DataFrame) -> pd.DataFrame:
@@ -100,14 +102,20 @@ def _draw_regions(axes: Axes, rows: pd.DataFrame) -> None:
         fmt="o", color="#c2452d", ecolor="0.75", markersize=4, elinewidth=1,
     )  # fmt: skip
     axes.axhline(1, color="0.4", linewidth=1)
-    farthest = np.argsort(-np.abs(np.log(ratio)), kind="stable")[:_N_NAMED]
-    for index in farthest:
-        name = rows["region"].iloc[index][:_MAX_NAME]
-        axes.annotate(name, (density[index], ratio[index]), (4, 3), textcoords="offset points", fontsize=8)
+    change = np.abs(np.log(ratio))
+    farthest = np.argsort(-change, kind="stable")[:_N_NAMED]
+    for index in farthest[change[farthest] > _LEAST_NAMED]:
+        place = (density[index], ratio[index])
+        is_right = density[index] > math.sqrt(density.min() * density.max())
+        axes.annotate(
+            rows["region"].iloc[index][:_MAX_NAME], place, (-4 if is_right else 4, 3),
+            textcoords="offset points", fontsize=8, ha="right" if is_right else "left",
+        )  # fmt: skip
     for axis, set_scale in ((axes.xaxis, axes.set_xscale), (axes.yaxis, axes.set_yscale)):
         set_scale("log")
-        axis.set_major_formatter(ScalarFormatter())
-        axis.set_minor_formatter(ScalarFormatter())
-    axes.tick_params(axis="both", which="both", labelsize=8)
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(NullFormatter())
+    axes.set_ylim(min(low.min(), 1 / _LEAST_SHOWN), max(high.max(), _LEAST_SHOWN))
     axes.set_xlabel("density (1: as everywhere in the brain), geometric mean of both runs")
     axes.set_ylabel("ratio, with 95 % limits of agreement over scans")

@@ -1,7 +1,5 @@
 """The agreement of two runs' maps, of chance and of the null map, against plain loops."""
 
-import json
-import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -14,7 +12,6 @@ from mri_saliency.cohort.atlas import read_atlas
 from mri_saliency.cohort.combination import plan_combination
 from mri_saliency.cohort.nulls import read_brain
 from mri_saliency.cohort.run_agreement import compare_runs, sign_agreement
-from mri_saliency.cohort.runs import read_runs
 from mri_saliency.inputs.loading import load_volume
 from mri_saliency.inputs.preprocessing import unpad
 from mri_saliency.output.dictionary import TABLES
@@ -22,29 +19,7 @@ from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.resume import MapFiles
 
 from ..conftest import AFFINE, N_SLICES, REAL_SHAPE
-from .conftest import RECIPE, save_names
-
-RUN = {
-    "status": "done",
-    "working_directory": "/data",
-    "options": {"csv_path": "val.csv", "baseline": "zero"},
-    "settings": {},
-    "checkpoint": {"sha256": RECIPE.checkpoint, "network": "tiny", "n_slices": N_SLICES, "n_logits": 1},
-}
-
-
-@pytest.fixture
-def runs(tmp_path, finished_maps):
-    """Two runs on seven scans, four of them on one grid; the second's maps are like the first's."""
-    generator = np.random.default_rng(1)
-    roots = tmp_path / "one", tmp_path / "two"
-    for root in roots:
-        shutil.copytree(finished_maps, root)
-        (root / "run.json").write_text(json.dumps(RUN))
-    for path in sorted(roots[1].rglob("*_attributions.npy")):
-        values = np.load(path)
-        np.save(path, values + generator.standard_normal(values.shape).astype(np.float32))
-    return read_runs(roots, OutputFolder(tmp_path / "combined"))
+from .conftest import save_names
 
 
 def front_atlas(folder):
@@ -61,16 +36,16 @@ def correlation(a, b, brain):
     return spearmanr(np.abs(a[brain]), np.abs(b[brain])).statistic
 
 
-def test_rows_are_those_of_plain_loops(runs, tmp_path, no_workers):
+def test_rows_are_those_of_plain_loops(two_runs, tmp_path, no_workers):
     folder = OutputFolder(tmp_path / "combined")
-    combination = plan_combination(runs, MapFiles(folder, (4,), nifti=False, n_logits=1), overwrite=False)
+    combination = plan_combination(two_runs, MapFiles(folder, (4,), nifti=False, n_logits=1), overwrite=False)
     folder.create()
     compare_runs(folder, combination, front_atlas(tmp_path), no_workers)
     table = pd.read_csv(folder.run_agreement, dtype={"subject_id": str})
     assert list(table.columns) == list(TABLES["run_agreement"]) and len(table) == 14
-    assert set(table["run_a"]) == {runs[0].name} and set(table["run_b"]) == {runs[1].name}
+    assert set(table["run_a"]) == {two_runs[0].name} and set(table["run_b"]) == {two_runs[1].name}
     rows = table.set_index(["method", "subject_id"])
-    one, two = (run.folder for run in runs)
+    one, two = (run.folder for run in two_runs)
     records = {key: one.read_record(*key) for key in rows.index}
     for method, subject, partner in (("saliency", "sub-A", "sub-D"), ("input_x_gradient", "sub-F", "sub-A")):
         row, record = rows.loc[method, subject], records[method, subject]
@@ -93,7 +68,7 @@ def test_rows_are_those_of_plain_loops(runs, tmp_path, no_workers):
     assert np.isnan(rows.loc[("saliency", "sub-G"), "rank_correlation_chance"])  # alone on its grid
 
     regions = pd.read_csv(folder.run_regions)
-    assert set(regions["run"]) == {run.name for run in runs} and "12" not in set(regions["subject_id"])
+    assert set(regions["run"]) == {run.name for run in two_runs} and "12" not in set(regions["subject_id"])
     coefficients = pd.read_csv(folder.run_region_agreement)
     assert (coefficients["n_scans"] == 6).all() and (coefficients["n_networks"] == 2).all()
     assert folder.run_region_difference.exists() and folder.run_difference_figure.stat().st_size > 10_000
@@ -101,9 +76,9 @@ def test_rows_are_those_of_plain_loops(runs, tmp_path, no_workers):
     assert not folder.run_regions.exists() and not folder.run_difference_figure.exists()
 
 
-def test_scans_that_are_gone_have_no_rows(runs, tmp_path, no_workers, monkeypatch, capsys):
+def test_scans_that_are_gone_have_no_rows(two_runs, tmp_path, no_workers, monkeypatch, capsys):
     folder = OutputFolder(tmp_path / "combined")
-    combination = plan_combination(runs, MapFiles(folder, (4,), nifti=False, n_logits=1), overwrite=False)
+    combination = plan_combination(two_runs, MapFiles(folder, (4,), nifti=False, n_logits=1), overwrite=False)
     folder.create()
     monkeypatch.setattr("mri_saliency.cohort.run_agreement.read_brain", lambda record: None)
     compare_runs(folder, combination, None, no_workers)

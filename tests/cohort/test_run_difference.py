@@ -51,5 +51,5 @@ def test_the_figure_has_a_panel_for_each_method_and_names_the_farthest():
     panels = figure.axes
     assert [axes.get_title() for axes in panels] == ["saliency", "deep lift"]
     rows = table[table["method"] == "saliency"].set_index("region")
-    farthest = np.abs(np.log(rows["ratio"])).nlargest(6).index
+    farthest = np.abs(np.log(rows["ratio"])).nlargest(4).index
     assert {text.get_text() for text in panels[0].texts} == set(farthest)
