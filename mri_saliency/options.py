@@ -102,6 +102,8 @@ def read_options(description: str, args: list[str] | None = None) -> Options:
     if options.combine and (options.report_only or options.check_maps):
         other = "--report_only" if options.report_only else "--check_maps"
         raise UserError(f"--combine makes new maps of finished ones without a network; leave {other} out.")
+    if options.combine and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError("--combine runs in one process and its --workers; start it without torchrun.")
     if not (options.report_only or options.combine):
         _check_paths(options)
     return options

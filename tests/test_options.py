@@ -65,11 +65,14 @@ def test_mistyped_options_end_with_2(args, capsys):
     assert ended.value.code == 2 and "usage:" in capsys.readouterr().err
 
 
-def test_runs_to_combine_need_neither_network_nor_table():
+def test_runs_to_combine_need_neither_network_nor_table(monkeypatch):
     options = read_options("", ["--combine", "a", "b", "a"])
     assert [str(path) for path in options.combine] == options.to_json()["combine"] == ["a", "b", "a"]
     with pytest.raises(UserError, match="without a network; leave --check_maps out"):
         read_options("", ["--combine", "a", "b", "--check_maps"])
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="without torchrun"):
+        read_options("", ["--combine", "a", "b"])
 
 
 def test_labels_and_class_names():
