@@ -77,8 +77,9 @@ def judge_repeatability(folder: OutputFolder) -> dict[str, dict[str, str]]:
 
     The line is that of the other checks: the maps of one scan by two networks are more alike, in both
     `MEASURES`, than the maps of two subjects by one network, and than a network's map and what knows nothing
-    of the network. More alike: the mean difference over scans is above 0, with a one-sided 95 % bound
-    (Student's t). Only runs of different networks count.
+    of the network; and for signed methods they have the same sign in more than half of the brain. More: the
+    mean difference over scans is above 0, with a one-sided 95 % bound (Student's t). Only runs of different
+    networks count.
 
     Returns
     -------
@@ -96,7 +97,7 @@ def judge_repeatability(folder: OutputFolder) -> dict[str, dict[str, str]]:
 
 def _verdict(rows: pd.DataFrame) -> str:
     numbers = [f"{measure}{end}" for measure in MEASURES for end in ("", CHANCE, OF_NULL)]
-    by_scan = rows.groupby("subject_id")[numbers].mean()
+    by_scan = rows.groupby("subject_id")[[*numbers, SIGNS]].mean()
     exceeds = []
     for measure in MEASURES:
         for end in (CHANCE, OF_NULL):
@@ -105,6 +106,9 @@ def _verdict(rows: pd.DataFrame) -> str:
                 exceeds.append(_is_above_zero(differences.to_numpy()))
             elif end == CHANCE:
                 exceeds.append(None)
+    signs = by_scan[SIGNS].dropna()
+    if len(signs):
+        exceeds.append(_is_above_zero(signs.to_numpy() - 0.5))
     if None in exceeds:
         return "too few scans"
     return "yes" if all(exceeds) else "NO"

@@ -47,12 +47,13 @@ def test_regions_need_a_density_in_every_run():
     assert region_agreement(pd.DataFrame()).empty
 
 
-def folder_of(tmp_path, *, n=12, effect=0.0, null=0.0, networks=("a", "b"), seed=0):
+def folder_of(tmp_path, *, n=12, effect=0.0, null=0.0, signs=np.nan, networks=("a", "b"), seed=0):
     """A folder whose runs agree by 0.4 + effect, with the null 0.4 + null, by chance 0.4, all ± 0.1."""
     generator = np.random.default_rng(seed)
     means = {"": 0.4 + effect, "_chance": 0.4, "_null": 0.4 + null}
     rows = [
         {"subject_id": f"s{i}", "method": "saliency", "run_a": "one", "run_b": "two"}
+        | {"sign_agreement": signs + 0.01 * generator.standard_normal()}
         | {
             f"{measure}{end}": mean + 0.1 * generator.standard_normal()
             for measure in ("rank_correlation", "top_overlap")
@@ -77,6 +78,8 @@ def test_runs_must_agree_more_than_chance_and_the_null(tmp_path):
     assert verdict(tmp_path, effect=0.2) == "yes"
     assert verdict(tmp_path, effect=0.2, null=0.2) == "NO"
     assert verdict(tmp_path, effect=-0.2) == "NO"
+    assert verdict(tmp_path, effect=0.2, signs=0.6) == "yes"
+    assert verdict(tmp_path, effect=0.2, signs=0.4) == "NO"
     assert verdict(tmp_path, effect=0.2, n=LEAST_SCANS - 1) == "too few scans"
     assert verdict(tmp_path, effect=0.2, networks=("a", "a")) is None  # settings differ, not trainings
     assert judge_repeatability(OutputFolder(tmp_path / "none")) == {}
