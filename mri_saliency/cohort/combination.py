@@ -136,7 +136,7 @@ def plan_combination(runs: Sequence[FinishedRun], files: MapFiles, *, overwrite:
             key = (subject_id, method)
             members[key] = of_scan
             record = files.folder.read_record(method, subject_id)
-            if record is not None and record.combined != marks(of_scan):  # a run has gone on since
+            if record is not None and not _is_of(of_scan, record, files):
                 actions[key] = Action.MAKE
     return Combination(runs, scans, members, Plan(actions, recipes, files))
 
@@ -151,6 +151,12 @@ def copy_baseline(runs: Sequence[FinishedRun], folder: OutputFolder) -> None:
     if values is not None:
         write_array(folder.hc_mean, values)
         write_json(folder.hc_mean_scans, contents[0])
+
+
+def _is_of(members: Sequence[Member], record: MapRecord, files: MapFiles) -> bool:
+    """Return whether a finished mean is of these maps, which runs may have added to, and has its images."""
+    has_images = files.folder.spread(record.method, record.subject_id).name in record.files
+    return record.combined == marks(members) and (has_images or len(members) == 1 or not files.nifti)
 
 
 def _mean_recipe(method: str, runs: Sequence[FinishedRun]) -> Recipe:

@@ -148,6 +148,8 @@ def test_scans_of_one_run_alone_and_maps_that_come_later(maps_only, runs, tmp_pa
     output, first = tmp_path / "combined", OutputFolder(runs[0])
     away = tmp_path / "away"
     shutil.move(first.array("saliency", "12").parent, away)
+    assert combine(*runs, output=output, more=["--no_nifti"]) == 0
+    assert not list(output.rglob("*/*/*.nii.gz"))
     assert combine(*runs, output=output) == 0
     folder = OutputFolder(output)
     table = pd.read_csv(folder.statistics).set_index(["method", "subject_id"])["n_networks"]
