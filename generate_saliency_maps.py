@@ -10,9 +10,7 @@ from __future__ import annotations
 import gc
 import shlex
 import sys
-import time
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -31,17 +29,15 @@ from mri_saliency.runtime.write_queue import WriteQueue
 # What loads PyTorch, pandas or matplotlib is imported where it is used: --help and a mistyped option
 # answer at once, and no worker process loads PyTorch.
 if TYPE_CHECKING:
-    import numpy as np
-
     from mri_saliency.attribution.baselines import Baseline
     from mri_saliency.attribution.explainer import Explainer
-    from mri_saliency.attribution.result import Attribution
-    from mri_saliency.inputs.loading import LoadedScan, ScanContext
-    from mri_saliency.output.record import MapRecord, Recipe
-    from mri_saliency.output.resume import MapFiles, Plan
+    from mri_saliency.cohort.description import Description
+    from mri_saliency.inputs.loading import LoadedScan
+    from mri_saliency.output.record import MapRecord
+    from mri_saliency.output.resume import Plan
 
 DONE, SOME_FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130  # exit codes
-WORKER_MODULES = ("mri_saliency.inputs.loading", "mri_saliency.maps.figures", "mri_saliency.output.record")
+WORKER_MODULES = ("mri_saliency.inputs.loading", "mri_saliency.output.map_writer")
 GROUP_SIZE = 10  # scans loaded and explained together at most: memory hardly grows with the cohort
 
 
@@ -51,6 +47,8 @@ def main(args: list[str] | None = None) -> int:
     try:
         options = read_options(__doc__, args)
         with sigterm_as_interrupt():
+            if options.combine:
+                return combine(options, command_line)
             return report_again(options) if options.report_only else generate(options, command_line)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -164,6 +162,7 @@ def make_maps(
 ) -> None:
     """Make the maps of each group of scans, method by method; worker processes write them."""
     from mri_saliency.maps.null_map import contexts_with_nulls
+    from mri_saliency.output.map_writer import redraw_map, write_new_map
     from mri_saliency.output.resume import Action
 
     for scans in groups:
@@ -192,90 +191,81 @@ def make_maps(
                     queue.put((listed[index], method), write_new_map, *job)
 
 
-def write_new_map(
-    context: ScanContext, method: str, attribution: Attribution, recipe: Recipe, files: MapFiles
-) -> Counter[str]:
-    """Measure a map that was just made, and write it; a worker's job, as `redraw_map`."""
-    from mri_saliency.output.record import new_record
+def combine(options: Options, command_line: str) -> int:
+    """Write the means of finished runs' maps, and describe them as a run's; return the exit code."""
+    from mri_saliency.cohort.combination import copy_baseline, plan_combination
+    from mri_saliency.cohort.description import describe_cohort
+    from mri_saliency.cohort.mean_maps import write_means
+    from mri_saliency.cohort.report import write_report
+    from mri_saliency.cohort.run_agreement import compare_runs
+    from mri_saliency.cohort.runs import read_runs
+    from mri_saliency.output.folder import OutputFolder
+    from mri_saliency.output.outcome import Outcome
+    from mri_saliency.output.provenance import RunRecord, prepare_folder, print_summary, write_tables
+    from mri_saliency.output.resume import Action, MapFiles
 
-    record = new_record(context, method, attribution, recipe)
-    seconds = write_map(context, record, attribution.values, files, attribution)
-    return seconds + Counter(network=attribution.seconds)
-
-
-def redraw_map(context: ScanContext, method: str, files: MapFiles) -> Counter[str]:
-    """Draw a finished map again, from its array."""
-    import numpy as np
-
-    name = (method, context.scan.subject_id)
-    values = np.load(files.folder.array(*name), allow_pickle=False)
-    return write_map(context, files.folder.read_record(*name), values, files, None)
-
-
-def write_map(
-    context: ScanContext, record: MapRecord, values: np.ndarray, files: MapFiles, new: Attribution | None
-) -> Counter[str]:
-    """Write a map's files, the record last; an array if it is `new`. Return processor seconds by work."""
-    from mri_saliency.maps.figures import map_view, slice_figures, summary_figure
-    from mri_saliency.maps.image import map_to_nifti, standard_error_to_nifti
-    from mri_saliency.output.files import write_array, write_nifti, write_picture
-
-    began_s = time.process_time()
-    folder, name = files.folder, (record.method, record.subject_id)
-    key_slices = files.key_slices
-    words = {"n_logits": files.n_logits, "class_names": files.class_names}
-    view = map_view(context, values, record.statistics, key_slices=key_slices, **words)
-    pictures = {folder.summary_figure(*name): summary_figure(view)}
-    for index, picture in zip(key_slices, slice_figures(view), strict=True):
-        pictures[folder.slice_figure(*name, index)] = picture
-    drawn_s = time.process_time()
-
-    folder.open_map(*name, replace=new is not None)
-    written = [folder.array(*name).with_name(file) for file in record.files]
-    if new:
-        write_array(folder.array(*name), values)
-        written.append(folder.array(*name))
-    if files.nifti:
-        images = {folder.nifti(*name): map_to_nifti(values, context.grid, record.method, view.scale)}
-        if new and new.voxel_errors is not None:
-            errors = (new.voxel_errors, context.grid, record.method, view.scale)
-            images[folder.standard_error(*name)] = standard_error_to_nifti(*errors)
-        for path, image in images.items():
-            write_nifti(path, image, durably=True)
-            written.append(path)
-    for path, picture in pictures.items():
-        write_picture(path, picture)
-    sizes = {path.name: path.stat().st_size for path in (*written, *pictures)}
-    folder.write_record(replace(record, key_slices=key_slices, files=sizes), files.source_folder)
-    return Counter(draw=drawn_s - began_s, write=time.process_time() - drawn_s)
+    started, folder = datetime.now().astimezone(), OutputFolder(options.output_dir)
+    runs = read_runs(options.combine, folder)
+    description = read_description(options, [record for run in runs for record in run.maps.values()])
+    files = MapFiles(folder, options.key_slices, options.nifti, runs[0].checkpoint["n_logits"])
+    files = replace(files, class_names=description.class_names, source_folder=runs[0].table.parent)
+    combination = plan_combination(runs, files, overwrite=options.overwrite)
+    folder.create()  # nothing is written before
+    run_record = RunRecord(folder, started, combination.to_json(options.to_json(), command_line))
+    files.warn_of_full_disk(combination.plan.count(Action.MAKE), runs[0].checkpoint["n_slices"])
+    prepare_folder(folder, None, runs[0].table.parent)
+    copy_baseline(runs, folder)
+    run_record.write("running")
+    outcome = Outcome()
+    with Workers(options.workers, WORKER_MODULES) as workers:
+        stopped = write_means(combination, outcome, workers)
+        records = folder.records(combination.checkpoint)
+        try:
+            write_tables(folder, records, outcome)
+            run_record.write("interrupted" if stopped else "describing", outcome)
+            if records and not isinstance(stopped, KeyboardInterrupt):
+                compare_runs(folder, combination, description.atlas, workers)
+                findings = describe_cohort(folder, records, description, workers)
+                write_report(folder, findings, embed=options.report_embed)
+            run_record.write("interrupted" if stopped else "done", outcome)
+        except (UserError, KeyboardInterrupt) as reason:
+            stopped = stopped or reason
+    print_summary(folder, records, outcome, (datetime.now().astimezone() - started).total_seconds())
+    return end(stopped, SOME_FAILED if outcome.failures else DONE)
 
 
 def report_again(options: Options) -> int:
     """Describe the maps that are in the folder, without making any; return the exit code."""
-    from mri_saliency.cohort.atlas import read_atlas_for
-    from mri_saliency.cohort.description import Description, describe_cohort
+    from mri_saliency.cohort.description import describe_cohort
     from mri_saliency.cohort.report import write_report
-    from mri_saliency.inputs.covariates import read_covariates
-    from mri_saliency.inputs.scan_table import ClassNames
     from mri_saliency.output.folder import OutputFolder
 
     folder = OutputFolder(options.output_dir)
     records = folder.records(folder.last_checkpoint())
     if not records:
         raise UserError(f"{folder.root}: has no finished map of its checkpoint to describe.")
-    check_key_slices(options.key_slices, records[0].grid.n_slices)
-    grids = (record.grid for record in records)
-    atlas = read_atlas_for(options.atlas, options.atlas_names, grids)
-    covariates = None
-    if options.covariates:
-        covariates = read_covariates(options.csv_path, options.path_column, options.covariates)
+    description = read_description(options, records)
     with Workers(options.workers) as workers:
-        how = (options.key_slices, ClassNames(*options.class_names), atlas, options.smooth_mm)
-        description = Description(*how, covariates)
         findings = describe_cohort(folder, records, description, workers)
     write_report(folder, findings, embed=options.report_embed)
     print(f"{len(records)} maps described: {folder.report}")
     return DONE
+
+
+def read_description(options: Options, records: Sequence[MapRecord]) -> Description:
+    """Read how finished maps are to be described; raise UserError for what does not fit them."""
+    from mri_saliency.cohort.atlas import read_atlas_for
+    from mri_saliency.cohort.description import Description
+    from mri_saliency.inputs.covariates import read_covariates
+    from mri_saliency.inputs.scan_table import ClassNames
+
+    check_key_slices(options.key_slices, records[0].grid.n_slices)
+    atlas = read_atlas_for(options.atlas, options.atlas_names, (record.grid for record in records))
+    covariates = None
+    if options.covariates:
+        covariates = read_covariates(options.csv_path, options.path_column, options.covariates)
+    names = ClassNames(*options.class_names)
+    return Description(options.key_slices, names, atlas, options.smooth_mm, covariates)
 
 
 def end(stopped: UserError | KeyboardInterrupt | None, code: int = DONE) -> int:

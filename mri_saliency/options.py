@@ -76,11 +76,13 @@ class Options:
     atlas_names: Path | None = None
     device: str | None = None
     batch_size: int | None = None
+    combine: tuple[Path, ...] = ()
 
     def to_json(self) -> dict:
         """Return the values as run.json has them."""
         plain = {Path: str, tuple: list}
         values = vars(self) | {"labels": [f"{value}={group}" for value, group in self.labels]}
+        values["combine"] = list(map(str, self.combine))
         return {
             key: next((to(value) for kind, to in plain.items() if isinstance(value, kind)), value)
             for key, value in values.items()
@@ -100,6 +102,7 @@ def read_options(description: str, args: list[str] | None = None) -> Options:
     values = vars(get_parser(description).parse_args(args))
     for name in ("methods", "key_slices", "labels", "covariates"):
         values[name] = tuple(dict.fromkeys(values.get(name, ())))
+    values["combine"] = tuple(values.get("combine", ()))  # a run may be given twice
     values["class_names"] = tuple(values["class_names"])
     options = Options(**values)
     _check_numbers(options)
@@ -107,7 +110,12 @@ def read_options(description: str, args: list[str] | None = None) -> Options:
         raise UserError("--atlas_names: names the regions of an --atlas, and none is given.")
     if options.report_only and options.check_maps:
         raise UserError("--check_maps needs the network, which --report_only does without; choose one.")
-    if not options.report_only:
+    if options.combine and (options.report_only or options.check_maps):
+        other = "--report_only" if options.report_only else "--check_maps"
+        raise UserError(f"--combine makes new maps of finished ones without a network; leave {other} out.")
+    if options.combine and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError("--combine runs in one process and its --workers; start it without torchrun.")
+    if not (options.report_only or options.combine):
         _check_paths(options)
     return options
 
@@ -393,6 +401,16 @@ def _add_cohort(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--report_only", action="store_true", help="make no maps; describe those in --output_dir again"
+    )
+    group.add_argument(
+        "--combine",
+        nargs="+",
+        type=Path,
+        metavar="RUN",
+        default=argparse.SUPPRESS,
+        help="folders of two finished runs or more, such as those of folds: write the means of their maps, "
+        "and how far they agree, to --output_dir; needs the scans, but no network and no table (default: "
+        "none)",
     )
     group.add_argument(
         "--report_embed",

@@ -33,6 +33,7 @@ def test_options_are_frozen_and_typed():
         (["--noise_std", "inf"], "--noise_std: expected a positive number"),
         (["--atlas_names", "names.csv"], "none is given"),
         (["--check_maps"], "--check_maps needs the network"),
+        (["--combine", "a", "b"], "leave --report_only out"),
     ],
 )
 def test_values_that_cannot_be_right(args, message):
@@ -69,6 +70,16 @@ def test_mistyped_options_end_with_2(args, capsys):
 def test_steps_are_automatic_or_a_number():
     assert (read().n_steps, read().map_error) == ("auto", 0.001)
     assert read("--n_steps", 50).n_steps == 50 and read("--n_steps", "auto").n_steps == "auto"
+
+
+def test_runs_to_combine_need_neither_network_nor_table(monkeypatch):
+    options = read_options("", ["--combine", "a", "b", "a"])
+    assert [str(path) for path in options.combine] == options.to_json()["combine"] == ["a", "b", "a"]
+    with pytest.raises(UserError, match="without a network; leave --check_maps out"):
+        read_options("", ["--combine", "a", "b", "--check_maps"])
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="without torchrun"):
+        read_options("", ["--combine", "a", "b"])
 
 
 def test_labels_and_class_names():

@@ -18,6 +18,7 @@ from mri_saliency.cohort.method_maps import MethodMaps, find_method_maps
 from mri_saliency.cohort.normal_ranges import normal_range_notes
 from mri_saliency.cohort.region_test import compare_regions
 from mri_saliency.cohort.regions import measure_regions, missing_null_notes
+from mri_saliency.cohort.repeatability import judge_repeatability
 from mri_saliency.cohort.report import Findings
 from mri_saliency.errors import warn
 from mri_saliency.inputs.scan_table import ClassNames
@@ -76,6 +77,8 @@ def describe_cohort(
         notes.append(f"{folder.regions} and what follows from it is from an earlier run; --atlas updates it.")
     summary.result()
     verdicts = judge_sanity_checks(folder, records)
+    for method, verdict in judge_repeatability(folder).items():
+        verdicts[method] = verdicts.get(method, {}) | verdict
     alarms = find_alarms(records, verdicts)
     notes += space_notes + agreement_notes
     for message in (*notes, *groups.notes, *alarms):

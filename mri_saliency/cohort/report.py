@@ -27,6 +27,7 @@ from mri_saliency.cohort.report_data import (
     side_entries,
 )
 from mri_saliency.cohort.report_groups import cluster_entries, comparison_entries, region_entries
+from mri_saliency.cohort.report_runs import RunsSection, runs_section
 from mri_saliency.inputs.scan_table import ClassNames
 from mri_saliency.maps.comparison import MEASURES, NULL, mean_agreement
 from mri_saliency.maps.figures import DEFAULT_CLASS_NAMES
@@ -89,7 +90,8 @@ class Report:
     notes : list of str
         Which maps and scans are left out, and why, in sentences.
     figures : dict
-        "summary" (the cohort's) and, if they exist, "regions", "lateralisation", "checks" -> path of a PNG.
+        "summary" (the cohort's) and, if they exist, "regions", "lateralisation", "checks", "run difference"
+        -> path of a PNG.
     groups : GroupComparison
         Figures of groups, and what their comparison showed.
     summaries : dict
@@ -111,6 +113,8 @@ class Report:
         The rows of lateralisation.csv.
     region_test : DataFrame or None
         The rows of region_group_test.csv.
+    runs : RunsSection or None
+        How far combined runs agree; None for a folder of one run.
     """
 
     run: dict
@@ -129,6 +133,7 @@ class Report:
     class_names: ClassNames = DEFAULT_CLASS_NAMES
     lateralisation: pd.DataFrame | None = None
     region_test: pd.DataFrame | None = None
+    runs: RunsSection | None = None
 
 
 def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> None:
@@ -143,9 +148,12 @@ def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> No
         figures["lateralisation"] = folder.lateralisation_figure
     if findings.verdicts and folder.check_figure.exists():
         figures["checks"] = folder.check_figure
-    failures = read_table(folder.failures)
+    failures, run = read_table(folder.failures), folder.last_run()
+    runs = runs_section(folder, run, findings.verdicts)
+    if runs and folder.run_difference_figure.exists():
+        figures["run difference"] = folder.run_difference_figure
     report = Report(
-        run=folder.last_run(),
+        run=run,
         records=records,
         alarms=findings.alarms,
         figures=figures,
@@ -164,6 +172,7 @@ def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> No
         class_names=findings.class_names,
         lateralisation=findings.lateralisation if has_sides else None,
         region_test=findings.region_test,
+        runs=runs,
     )
     link = data_url if embed else partial(relative_url, folder=folder.root)
     write_text(folder.report, render(report, link))

@@ -73,6 +73,11 @@ class MapStatistics:
         and in the records of earlier versions.
     completeness_standard_error : float or None
         Of `completeness_sum` less `completeness_expected`, in logits, for a method that draws.
+    n_networks : int or None
+        How many runs' maps a combined map is the mean of; None for a map of one run.
+    sign_agreement : float or None
+        The share of these runs whose map has the sign of the mean, averaged over the brain's voxels; None
+        for one map, and for methods without a sign.
     """
 
     method: str
@@ -107,6 +112,8 @@ class MapStatistics:
     passes: int | None = None
     cancellation: float | None = None
     completeness_standard_error: float | None = None
+    n_networks: int | None = None
+    sign_agreement: float | None = None
 
     @property
     def predicts_tle(self) -> bool:

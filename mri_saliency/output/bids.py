@@ -38,6 +38,9 @@ METHOD/SUBJECT/SUBJECT_METHOD_...
     standard_error.nii.gz standard errors of the values, of expected_gradients
     attributions.json     how it was made, and its numbers
     slice_K.png, summary.png
+    spread.nii.gz, sign_agreement.nii.gz, difference.nii.gz
+                          of a mean over runs: standard deviation, share of the runs with the mean's
+                          sign; of two runs, the second less the first
 group_maps/METHOD/METHOD_...
     GROUP_mean.nii.gz, GROUP_magnitude.nii.gz, GROUP.png
                           means of the maps and of their magnitudes over a group

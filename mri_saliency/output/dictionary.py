@@ -106,6 +106,13 @@ _CONTRASTS = {
     "aligned_minus_HC": "both, right-sided maps mirrored, so that every focus is on the left, HC",
     "TLE_minus_HC": "all patients, HC",
 }
+_WITH_NULL = "the same of a run's map and |scan - baseline| (or |scan|), mean of both runs"
+_BY_CHANCE = {
+    "rank_correlation": "rank correlation by chance",
+    "top_overlap": "overlap by chance",
+    "sign_agreement": "agreement in sign by chance",
+}
+_LIMITS = "between these limits lie 95% of the scans' ratios (Bland and Altman 1986)"
 _SIGN = "shares above and below zero"
 
 TABLES: dict[str, dict[str, Column]] = {  # name of the table -> column -> what it is
@@ -168,6 +175,10 @@ TABLES: dict[str, dict[str, Column]] = {  # name of the table -> column -> what 
         "cancellation": Column("|sum| over the sum of magnitudes: 1 if all values have one sign"),
         "completeness_standard_error": Column(
             "for methods that draw, of `completeness_sum` less `completeness_expected`", "logit"
+        ),
+        "n_networks": Column("runs whose maps were averaged (`--combine`); empty for a map of one run"),
+        "sign_agreement": Column(
+            "mean share of these runs whose map has the mean's sign, over the brain's voxels"
         ),
     },
     "region_statistics": {
@@ -274,6 +285,49 @@ TABLES: dict[str, dict[str, Column]] = {  # name of the table -> column -> what 
         "p": Column("corrected for all regions and contrasts of the method"),
         "n_patients": Column("subjects", long_name="number of patients"),
         "n_controls": Column("subjects", long_name="number of controls"),
+    },
+    "run_agreement": {
+        "subject_id": _SCAN,
+        "method": _METHOD,
+        "run_a": Column("a run's folder"),
+        "run_b": Column("another's"),
+        "rank_correlation": Column("Spearman's of the two runs' maps: of magnitudes inside the brain"),
+        "top_overlap": Column("of the top 1% of the brain's voxels of both"),
+        "sign_agreement": Column("share of the brain's voxels with one sign in both; empty without signs"),
+        **{
+            f"{measure}_chance": Column(
+                "the same of the maps of two subjects by one run, mean of both runs", long_name=long_name
+            )
+            for measure, long_name in _BY_CHANCE.items()
+        },
+        "rank_correlation_null": Column(_WITH_NULL, long_name="rank correlation with the null map"),
+        "top_overlap_null": Column(_WITH_NULL, long_name="overlap with the null map"),
+    },
+    "run_regions": {
+        "subject_id": _SCAN,
+        "method": _METHOD,
+        "run": Column("the run's folder"),
+        "region": Column("its name"),
+        "density": Column("as in region_statistics.csv, of this run's map"),
+    },
+    "run_region_agreement": {
+        "method": _METHOD,
+        "region": Column("its name"),
+        "icc": Column(
+            "intraclass correlation ICC(2,1) over runs of the logarithm of the density (Shrout and Fleiss "
+            "1979); 1: the runs agree, 0: by chance"
+        ),
+        "n_scans": Column("scans with a density in every run", long_name="number of scans"),
+        "n_networks": Column("runs", long_name="number of runs"),
+    },
+    "run_region_difference": {
+        "method": _METHOD,
+        "region": Column("its name"),
+        "density": Column("geometric mean over scans and both runs"),
+        "ratio": Column("the second run's density over the first one's, geometric mean over scans"),
+        "ratio_low": Column(_LIMITS, long_name="lower limit"),
+        "ratio_high": Column(_LIMITS, long_name="upper limit"),
+        "n_scans": Column("scans with a density in both runs", long_name="number of scans"),
     },
     "group_clusters": {
         "method": _METHOD,

@@ -135,7 +135,7 @@ def read_table(path: Path) -> pd.DataFrame | None:
 
     try:
         # pandas takes a name made of digits for a number
-        text_columns = dict.fromkeys(("subject_id", "fingerprint", "step"), str)
+        text_columns = dict.fromkeys(("subject_id", "fingerprint", "step", "run_a", "run_b"), str)
         return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=text_columns)
     except (OSError, ValueError):
         return None

@@ -34,6 +34,11 @@ class OutputFolder:
         self.hc_mean_scans = root / "baseline_hc_mean.json"
         self.mean_scan = root / "mean_scan.npy"
         self.agreement = root / "method_agreement.csv"
+        self.run_agreement = root / "run_agreement.csv"
+        self.run_regions = root / "run_regions.csv"
+        self.run_region_difference = root / "run_region_difference.csv"
+        self.run_difference_figure = root / "run_region_difference.png"
+        self.run_region_agreement = root / "run_region_agreement.csv"
         self.group_clusters = root / "group_clusters.csv"
         self.regions = root / "region_statistics.csv"
         self.region_test = root / "region_group_test.csv"
@@ -84,6 +89,18 @@ class OutputFolder:
     def standard_error(self, method: str, subject_id: str) -> Path:
         """Return the path of the image of a map's standard errors, of methods that estimate them."""
         return self._map_file(method, subject_id, "standard_error.nii.gz")
+
+    def spread(self, method: str, subject_id: str) -> Path:
+        """Return the path of the image of the standard deviation over the combined runs."""
+        return self._map_file(method, subject_id, "spread.nii.gz")
+
+    def sign_agreement(self, method: str, subject_id: str) -> Path:
+        """Return the path of the image of the share of combined runs with the sign of the mean."""
+        return self._map_file(method, subject_id, "sign_agreement.nii.gz")
+
+    def difference(self, method: str, subject_id: str) -> Path:
+        """Return the path of the image of the second combined run's map minus the first one's."""
+        return self._map_file(method, subject_id, "difference.nii.gz")
 
     def sidecar(self, method: str, subject_id: str) -> Path:
         """Return the path of a map's JSON file, its `MapRecord`; it is written last."""

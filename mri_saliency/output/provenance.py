@@ -68,13 +68,13 @@ class RunRecord:
         write_json(self.folder.run_record, content | {"earlier_runs": earlier})
 
 
-def prepare_folder(folder: OutputFolder, baseline: Baseline, source_folder: Path) -> None:
+def prepare_folder(folder: OutputFolder, baseline: Baseline | None, source_folder: Path) -> None:
     """Remove half-written tables, and write what does not depend on the maps.
 
     That is what describes the folder to other people and tools, and the mean control with its scans.
     """
     folder.remove_parts()
-    if baseline.healthy is not None:
+    if baseline is not None and baseline.healthy is not None:
         write_array(folder.hc_mean, baseline.values)
         write_json(folder.hc_mean_scans, baseline.healthy.to_json())
     describe_dataset(folder, source_folder)

@@ -37,7 +37,8 @@ class Recipe:
         The explained class; None: each scan's predicted class.
     settings : dict
         The method's settings, by option; for methods that draw, also the hardware (``drawn_on``); for
-        networks of several logits, what is explained of the class (``explains``).
+        networks of several logits, what is explained of the class (``explains``); for a mean of several
+        runs' maps, those runs' networks and recipes (``combined``).
     """
 
     maths: int
@@ -102,6 +103,8 @@ class MapRecord:
         The slices that were drawn.
     files : dict
         File name -> size in bytes, of every file of the map but the sidecar.
+    combined : tuple of str
+        Of a mean of several runs' maps: those whose map it holds, as in the recipe's ``combined``.
     """
 
     subject_id: str
@@ -114,6 +117,7 @@ class MapRecord:
     slice_profile: tuple[float, ...]
     key_slices: tuple[int, ...] = ()
     files: dict[str, int] = field(default_factory=dict)
+    combined: tuple[str, ...] = ()
 
     def to_json(self, source_folder: Path | None = None) -> dict:
         """Return the sidecar's content; ``Sources``, ``SpatialReference``, ``SkullStripped`` are BIDS's.
@@ -138,6 +142,7 @@ class MapRecord:
             "slice_profile": list(self.slice_profile),
             "files": self.files,
             "key_slices": list(self.key_slices),
+            **({"combined": list(self.combined)} if self.combined else {}),
         }
 
     @classmethod
@@ -160,6 +165,7 @@ class MapRecord:
             slice_profile=tuple(content["slice_profile"]),
             key_slices=tuple(content["key_slices"]),
             files=dict(content["files"]),
+            combined=tuple(content.get("combined", ())),
         )
 
 

@@ -108,11 +108,15 @@ class Plan:
 
     def open_methods(self, scan: Scan) -> list[str]:
         """Return the methods whose map of a scan is to be made or redrawn."""
-        return [method for method in self.recipes if self.actions[scan.subject_id, method] != Action.KEEP]
+        return [method for method in self.recipes if self._action(scan, method) != Action.KEEP]
 
     def indices(self, action: Action, method: str, scans: Iterable[Scan]) -> list[int]:
         """Return the positions of the scans whose map by a method has this action."""
-        return [i for i, scan in enumerate(scans) if self.actions[scan.subject_id, method] == action]
+        return [i for i, scan in enumerate(scans) if self._action(scan, method) == action]
+
+    def _action(self, scan: Scan, method: str) -> Action:
+        """Return what is done about a map; a scan that has none by the method has nothing to be done."""
+        return self.actions.get((scan.subject_id, method), Action.KEEP)
 
 
 def keep_names(scans: Iterable[Scan], records: Iterable[MapRecord]) -> list[Scan]:

@@ -1,5 +1,6 @@
 """A made-up finished cohort: seven scans, two methods, random maps, and the network nowhere."""
 
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from mri_saliency.attribution.check_table import (
 from mri_saliency.attribution.methods import METHODS
 from mri_saliency.attribution.result import Attribution
 from mri_saliency.cohort.atlas import read_atlas
+from mri_saliency.cohort.runs import read_runs
 from mri_saliency.inputs.file_identity import FileIdentity
 from mri_saliency.inputs.grid import FIRST_SLICE, Grid
 from mri_saliency.inputs.loading import ScanContext, load_scan
@@ -141,6 +143,29 @@ def cohort(tmp_path, finished_maps):
     shutil.copytree(finished_maps, tmp_path / "maps")
     folder = OutputFolder(tmp_path / "maps")
     return Cohort(folder, folder.records(RECIPE.checkpoint))
+
+
+RUN = {
+    "status": "done",
+    "working_directory": "/data",
+    "options": {"csv_path": "val.csv", "baseline": "zero"},
+    "settings": {},
+    "checkpoint": {"sha256": RECIPE.checkpoint, "network": "tiny", "n_slices": N_SLICES, "n_logits": 1},
+}
+
+
+@pytest.fixture
+def two_runs(tmp_path, finished_maps):
+    """Two runs on seven scans, four of them on one grid; the second's maps are like the first's."""
+    generator = np.random.default_rng(1)
+    roots = tmp_path / "one", tmp_path / "two"
+    for root in roots:
+        shutil.copytree(finished_maps, root)
+        (root / "run.json").write_text(json.dumps(RUN))
+    for path in sorted(roots[1].rglob("*_attributions.npy")):
+        values = np.load(path)
+        np.save(path, values + generator.standard_normal(values.shape).astype(np.float32))
+    return read_runs(roots, OutputFolder(tmp_path / "combined"))
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ COLUMNS = (  # of attribution_statistics.csv, a format that users' notebooks rea
     "method shape mean std min max abs_mean positive_ratio negative_ratio peak_slice brain_share subject_id "
     "true_label diagnosis prediction predicted_label confidence target baseline sample_idx completeness_sum "
     "completeness_expected completeness_error completeness_verdict seconds "
-    "input_warning subject brain_share_null map_error passes cancellation completeness_standard_error"
+    "input_warning subject brain_share_null map_error passes cancellation completeness_standard_error "
+    "n_networks sign_agreement"
 ).split()
 LOG_3 = 1.0986122886681098  # the logit of a probability of 0.75
 

@@ -18,6 +18,8 @@ from mri_saliency.cohort.lateralisation import LEAST_CONTROLS as LEAST_FOR_THRES
 from mri_saliency.cohort.lateralisation import lateralisation_table
 from mri_saliency.cohort.normal_ranges import LEAST_CONTROLS
 from mri_saliency.cohort.region_test import compare_regions
+from mri_saliency.cohort.repeatability import region_agreement
+from mri_saliency.cohort.run_difference import region_differences
 from mri_saliency.maps.comparison import NULL, TOP_SHARE
 from mri_saliency.maps.statistics import (
     COMPLETENESS_TOLERANCE,
@@ -52,7 +54,14 @@ def tables(tmp_path_factory, made_run):
     (root / "names.csv").write_text("index,name\n1,Everywhere\n")
     named = ("--atlas", root / "atlas.nii", "--atlas_names", root / "names.csv")
     assert script.main(run.options("--methods", "saliency", "gradient_shap", *RUN, *named)) == 1
+    combined = ("--combine", *(run.output, run.output), "--output_dir", root / "combined", "--key_slices", 2)
+    assert script.main([*map(str, (*combined, *named)), "--workers", "0", "--no_nifti"]) == 0
+    for name in ("run_agreement", "run_regions"):
+        shutil.copy(root / "combined" / f"{name}.csv", run.output)
     # tables of ten patients
+    regions = pd.concat([sided_regions().assign(run=name) for name in ("a", "b")])
+    write_table(run.output / "run_region_agreement.csv", region_agreement(regions))
+    write_table(run.output / "run_region_difference.csv", region_differences(regions))
     write_table(run.output / "group_clusters.csv", made_up_clusters())
     write_table(run.output / "region_group_test.csv", compare_regions(sided_regions(), SIDED_PAIRS))
     write_table(run.output / "lateralisation.csv", lateralisation_table(sided_regions(), SIDED_PAIRS))

@@ -19,7 +19,7 @@ import pytest
 import generate_saliency_maps as script
 from mri_saliency.attribution.explainer import Explainer
 from mri_saliency.errors import UserError
-from mri_saliency.maps import figures
+from mri_saliency.output import map_writer
 from mri_saliency.output.folder import OutputFolder
 
 from ..conftest import DIAGNOSIS_COLUMN, brain, save_scan
@@ -273,14 +273,14 @@ def test_a_bad_scan_costs_only_itself(maps_only, run_folder, fault, reason, caps
 def test_a_defect_in_drawing_costs_one_map_and_keeps_its_traceback(
     maps_only, run_folder, monkeypatch, capsys
 ):
-    summary_figure = figures.summary_figure
+    summary_figure = map_writer.summary_figure
 
     def defect(view):
         if view.title.startswith("sub-B"):
             raise ZeroDivisionError("a defect")
         return summary_figure(view)
 
-    monkeypatch.setattr(figures, "summary_figure", defect)
+    monkeypatch.setattr(map_writer, "summary_figure", defect)
     assert run(run_folder) == 1
     assert len(pd.read_csv(run_folder.output / "failures.csv")) == 2
     assert "Traceback" in capsys.readouterr().err

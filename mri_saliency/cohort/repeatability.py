@@ -1,0 +1,123 @@
+"""The tables of combined runs -> whether the runs agree: on single scans, and on regions over scans."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
+
+from mri_saliency.maps.comparison import CHANCE, MEASURES
+from mri_saliency.output.files import read_table
+from mri_saliency.output.folder import OutputFolder
+
+REPEATABLE = "repeatable across trainings"
+SIGNS = "sign_agreement"
+OF_NULL = "_null"  # ends a measure's name: the same of a run's map and its null map
+LEAST_SCANS = 3  # below, no verdict
+_CONFIDENCE = 0.95  # of the verdict, one-sided
+
+
+def intraclass_correlation(values: np.ndarray) -> float:
+    """Return ICC(2,1): how much of the variance of single values is that between scans.
+
+    Two-way random effects, absolute agreement, a single run: runs are a sample of the runs there could be,
+    and a run whose values are all higher lowers it (Shrout and Fleiss 1979, Psychological Bulletin).
+
+    Parameters
+    ----------
+    values : ndarray
+        (n_scans, n_runs), two of each at least.
+
+    Returns
+    -------
+    float
+        At most 1; about 0 by chance. NaN if all values are equal.
+    """
+    n, k = values.shape
+    centred = values - values.mean()
+    of_scans, of_runs = centred.mean(axis=1), centred.mean(axis=0)
+    rest = centred - of_scans[:, None] - of_runs
+    between_scans = k * (of_scans**2).sum() / (n - 1)
+    between_runs = n * (of_runs**2).sum() / (k - 1)
+    error = (rest**2).sum() / ((n - 1) * (k - 1))
+    total = between_scans + (k - 1) * error + k * (between_runs - error) / n
+    return float((between_scans - error) / total) if total > 0 else math.nan
+
+
+def region_agreement(regions: pd.DataFrame) -> pd.DataFrame:
+    """Return the intraclass correlation of each region's density (its logarithm) over the runs.
+
+    Parameters
+    ----------
+    regions : DataFrame
+        The rows of run_regions.csv.
+
+    Returns
+    -------
+    DataFrame
+        The rows of run_region_agreement.csv, of scans whose density is above 0 in every run.
+    """
+    rows = []
+    if len(regions):
+        for (method, region), part in regions.groupby(["method", "region"], sort=False):
+            by_run = part.pivot(index="subject_id", columns="run", values="density").astype(float)
+            values = np.log(by_run[(by_run > 0).all(axis=1)].to_numpy())
+            n_scans, n_runs = values.shape
+            if n_scans >= LEAST_SCANS and n_runs >= 2:
+                icc = intraclass_correlation(values)
+                counts = {"n_scans": n_scans, "n_networks": n_runs}
+                rows.append({"method": method, "region": region, "icc": icc} | counts)
+    return pd.DataFrame(rows)
+
+
+def judge_repeatability(folder: OutputFolder) -> dict[str, dict[str, str]]:
+    """Judge whether networks that were trained alike agree, by the rows of run_agreement.csv.
+
+    The line is that of the other checks: the maps of one scan by two networks are more alike, in both
+    `MEASURES`, than the maps of two subjects by one network, and than a network's map and what knows nothing
+    of the network; and for signed methods they have the same sign in more than half of the brain. More: the
+    mean difference over scans is above 0, with a one-sided 95 % bound (Student's t). Only runs of different
+    networks count.
+
+    Returns
+    -------
+    dict
+        Method -> {`REPEATABLE`: "yes", "NO" or "too few scans"}.
+    """
+    table = read_table(folder.run_agreement)
+    runs = (folder.last_run() or {}).get("combined", ())
+    if table is None or not runs:
+        return {}
+    network = {run["run"]: run["checkpoint"]["sha256"] for run in runs}
+    table = table[table["run_a"].map(network) != table["run_b"].map(network)]
+    return {method: {REPEATABLE: _verdict(rows)} for method, rows in table.groupby("method", sort=False)}
+
+
+def _verdict(rows: pd.DataFrame) -> str:
+    numbers = [f"{measure}{end}" for measure in MEASURES for end in ("", CHANCE, OF_NULL)]
+    by_scan = rows.groupby("subject_id")[[*numbers, SIGNS]].mean()
+    exceeds = []
+    for measure in MEASURES:
+        for end in (CHANCE, OF_NULL):
+            differences = (by_scan[measure] - by_scan[f"{measure}{end}"]).dropna()
+            if len(differences):
+                exceeds.append(_is_above_zero(differences.to_numpy()))
+            elif end == CHANCE:
+                exceeds.append(None)
+    signs = by_scan[SIGNS].dropna()
+    if len(signs):
+        exceeds.append(_is_above_zero(signs.to_numpy() - 0.5))
+    if None in exceeds:
+        return "too few scans"
+    return "yes" if all(exceeds) else "NO"
+
+
+def _is_above_zero(differences: np.ndarray) -> bool | None:
+    """Return whether the mean of the population that was drawn from is above 0; None with too few."""
+    n = len(differences)
+    if n < LEAST_SCANS:
+        return None
+    bound = stdtrit(n - 1, _CONFIDENCE) * differences.std(ddof=1) / math.sqrt(n)
+    return bool(differences.mean() > bound)

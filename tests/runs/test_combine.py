@@ -1,0 +1,265 @@
+"""Finished runs are combined: means, spread and agreement in a folder that is described as a run's."""
+
+import json
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+import generate_saliency_maps as script
+from mri_saliency.inputs.preprocessing import unpad
+from mri_saliency.maps.image import to_scan_grid
+from mri_saliency.output.dictionary import TABLES
+from mri_saliency.output.folder import OutputFolder
+
+from ..cohort.test_runs import edit, edit_records
+from ..conftest import AFFINE, REAL_SHAPE, lively_network, run_in, save_checkpoint
+from .outputs import contents, file_names
+from .test_faults import assert_every_crash_is_recovered_from
+
+METHODS = ("integrated_gradients", "saliency")
+OPTIONS = ("--methods", *METHODS, "--n_steps", "3", "--key_slices", "5")
+SUBJECTS = ("sub-A", "sub-B", "12")
+
+
+@pytest.fixture(scope="session")
+def made_runs(tmp_path_factory, made_run):
+    """Two runs of two networks on the same three scans; `runs` copies them."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    shutil.copytree(made_run, folder)
+    run = run_in(folder)
+    assert script.main(run.options(*OPTIONS)) == 0
+    save_checkpoint(folder / "fold_2" / "best_model.pth", lively_network(seed=1))
+    other = ("--model_path", folder / "fold_2" / "best_model.pth", "--output_dir", folder / "maps_2")
+    assert script.main(run.options(*OPTIONS, *other)) == 0
+    return folder
+
+
+@pytest.fixture
+def runs(tmp_path, made_runs):
+    """Two finished runs in folders of the test's own; their scans are where they were made."""
+    for name in ("maps", "maps_2"):
+        shutil.copytree(made_runs / name, tmp_path / name)
+    return tmp_path / "maps", tmp_path / "maps_2"
+
+
+def options(*runs, output, more=()):
+    names = ["--combine", *runs, "--output_dir", output, "--key_slices", 5, "--workers", 0, *more]
+    return list(map(str, names))
+
+
+def combine(*runs, output, more=()):
+    return script.main(options(*runs, output=output, more=more))
+
+
+def load(root, method, subject):
+    return np.load(OutputFolder(root).array(method, subject))
+
+
+def image(path):
+    return nib.load(path).get_fdata(dtype=np.float32)
+
+
+def test_means_and_what_differs(runs, tmp_path, capsys):
+    output = tmp_path / "combined"
+    assert combine(*runs, output=output) == 0
+    folder = OutputFolder(output)
+    page = folder.report.read_text()
+    assert "Agreement of networks" in page and "repeatable across trainings" in page
+    assert "too few scans" in page and "fold_2/best_model.pth</td>" in page
+    table = pd.read_csv(folder.statistics)
+    assert (table["n_networks"] == 2).all() and len(table) == 6
+    table = table.set_index(["method", "subject_id"])
+    parts = [pd.read_csv(run / "attribution_statistics.csv").set_index(table.index.names) for run in runs]
+    for name in ("prediction", "completeness_sum", "completeness_expected"):
+        expected = np.mean([part.loc[table.index, name] for part in parts], axis=0)
+        np.testing.assert_allclose(table[name], expected, rtol=1e-12)
+    for method in METHODS:
+        for subject in SUBJECTS:
+            maps = np.stack([load(run, method, subject).astype(float) for run in runs])
+            mean = load(output, method, subject)
+            np.testing.assert_allclose(mean, maps.mean(axis=0), rtol=1e-6)
+            assert table.loc[(method, subject), "abs_mean"] == pytest.approx(np.abs(mean).mean(dtype=float))
+            grid = folder.read_record(method, subject).grid
+            for path, values in (
+                (folder.nifti(method, subject), maps.mean(axis=0)),
+                (folder.spread(method, subject), maps.std(axis=0, ddof=1)),
+                (folder.difference(method, subject), maps[1] - maps[0]),
+            ):
+                expected = to_scan_grid(unpad(values), grid)
+                np.testing.assert_allclose(image(path), expected, atol=1e-5 * np.abs(expected).max())
+            assert folder.sign_agreement(method, subject).exists() == (method != "saliency")
+    signs = np.stack([np.sign(unpad(load(run, "integrated_gradients", "sub-A"))) for run in runs])
+    mean = np.sign(unpad(load(output, "integrated_gradients", "sub-A")))
+    found = image(folder.sign_agreement("integrated_gradients", "sub-A"))
+    grid = folder.read_record("integrated_gradients", "sub-A").grid
+    expected = to_scan_grid((signs == mean).mean(axis=0), grid, nearest=True)
+    assert (found != expected).mean() < 1e-5  # where two values cancel to rounding
+    # the maps add up to the mean change of the logit as well as those of the runs do
+    total = load(output, "integrated_gradients", "sub-A").sum(dtype=float)
+    row = table.loc[("integrated_gradients", "sub-A")]
+    assert total == pytest.approx(row["completeness_sum"], rel=1e-4)
+
+    before = contents(output)
+    capsys.readouterr()
+    assert combine(*runs, output=output) == 0  # nothing is made again
+    assert "0 maps in" in capsys.readouterr().out
+    assert contents(output) == before
+    again = ("--output_dir", output, "--report_only", "--workers", "0", "--key_slices", "5")
+    assert script.main([*map(str, again)]) == 0
+    assert contents(output) == before
+    assert json.loads(folder.run_record.read_text())["status"] == "done"
+
+
+def test_a_run_combined_with_itself_agrees(runs, tmp_path, capsys):
+    output = tmp_path / "combined"
+    labels = np.zeros(REAL_SHAPE, np.int16)  # where the tiny network looks
+    labels[:57, 5:25], labels[57:, 5:25] = 1, 2
+    nib.Nifti1Image(labels, AFFINE).to_filename(tmp_path / "atlas.nii.gz")
+    (tmp_path / "names.csv").write_text("index,name\n1,Left Half\n2,Right Half\n")
+    more = ("--atlas", tmp_path / "atlas.nii.gz", "--atlas_names", tmp_path / "names.csv")
+    assert combine(runs[0], runs[0], output=output, more=more) == 0
+    assert "is given 2 times" in capsys.readouterr().err
+    folder = OutputFolder(output)
+    for method in METHODS:
+        for subject in SUBJECTS:
+            np.testing.assert_array_equal(load(output, method, subject), load(runs[0], method, subject))
+            assert not image(folder.spread(method, subject)).any()
+            assert not image(folder.difference(method, subject)).any()
+    table = pd.read_csv(folder.statistics)
+    assert (table.loc[table["method"] == "integrated_gradients", "sign_agreement"] == 1).all()
+    rows = pd.read_csv(folder.run_agreement)
+    assert list(rows.columns) == list(TABLES["run_agreement"]) and len(rows) == 6
+    np.testing.assert_allclose(rows[["rank_correlation", "top_overlap"]], 1)
+    assert (rows["sign_agreement"].dropna() == 1).all() and rows["sign_agreement"].count() == 3
+    assert rows["rank_correlation_null"].notna().all()
+    regions = pd.read_csv(folder.run_regions).pivot(
+        index=["subject_id", "method", "region"], columns="run", values="density"
+    )
+    assert regions.shape[1] == 2 and (regions.iloc[:, 0] == regions.iloc[:, 1]).all()
+    assert (output / "region_statistics.csv").exists()
+    page = folder.report.read_text()
+    assert "The runs do not differ" in page and "runs of one network" in page
+
+
+def test_scans_of_one_run_alone_and_maps_that_come_later(maps_only, runs, tmp_path):
+    output, first = tmp_path / "combined", OutputFolder(runs[0])
+    away = tmp_path / "away"
+    shutil.move(first.array("saliency", "12").parent, away)
+    assert combine(*runs, output=output, more=["--no_nifti"]) == 0
+    assert not list(output.rglob("*/*/*.nii.gz"))
+    assert combine(*runs, output=output) == 0
+    folder = OutputFolder(output)
+    table = pd.read_csv(folder.statistics).set_index(["method", "subject_id"])["n_networks"]
+    assert table["saliency", "12"] == 1 and table["integrated_gradients", "12"] == 2
+    assert not folder.spread("saliency", "12").exists()
+    np.testing.assert_array_equal(load(output, "saliency", "12"), load(runs[1], "saliency", "12"))
+    assert len(pd.read_csv(folder.run_agreement)) == 5
+    shutil.move(away, first.array("saliency", "12").parent)
+    assert combine(*runs, output=output) == 0
+    assert (pd.read_csv(folder.statistics)["n_networks"] == 2).all()
+    assert folder.spread("saliency", "12").exists()
+    shutil.rmtree(folder.sidecar("saliency", "12").parent)
+    assert combine(*runs, output=output, more=("--key_slices", "4")) == 0  # one is made, the others redrawn
+    assert folder.spread("saliency", "sub-A").exists() and folder.spread("saliency", "12").exists()
+    assert folder.slice_figure("saliency", "sub-A", 4).exists()
+
+
+def test_scans_are_matched_by_content(maps_only, runs, tmp_path):
+    output, second = tmp_path / "combined", OutputFolder(runs[1])
+    for method in METHODS:  # under another name in the second run, and that name is another scan's there
+        for subject, new_name in (("12", "other"), ("sub-A", "12"), ("other", "sub-A")):
+            rename(second, method, subject, new_name)
+    assert combine(*runs, output=output) == 0
+    assert set(pd.read_csv(output / "attribution_statistics.csv", dtype=str)["subject_id"]) == set(SUBJECTS)
+    expected = (load(runs[0], "saliency", "sub-A") + load(runs[1], "saliency", "12")) / 2
+    np.testing.assert_allclose(load(output, "saliency", "sub-A"), expected, rtol=1e-6)
+
+
+def rename(folder, method, subject, new_name):
+    old, new = (folder.sidecar(method, name) for name in (subject, new_name))
+    content = json.loads(old.read_text().replace(f"{subject}_{method}", f"{new_name}_{method}"))
+    content["subject_id"] = content["statistics"]["subject_id"] = new_name
+    old.parent.rename(new.parent)
+    for path in list(new.parent.iterdir()):
+        path.rename(path.with_name(path.name.replace(f"{subject}_{method}", f"{new_name}_{method}")))
+    new.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"fingerprint__target": 1}, "the explained class (--target) is 0 and 1"),
+        ({"statistics__diagnosis": "TLE"}, "has the diagnoses HC and TLE"),
+    ],
+)
+def test_a_refusal_leaves_nothing(runs, tmp_path, capsys, changes, message):
+    edit_records(runs[1], **changes)
+    output = tmp_path / "combined"
+    assert combine(*runs, output=output) == 2
+    assert message in capsys.readouterr().err and not output.exists()
+
+
+def test_folders_that_cannot_be_combined(maps_only, runs, tmp_path, capsys):
+    before = contents(runs[0])
+    assert combine(runs[0], output=tmp_path / "combined") == 2
+    assert "expected the folders of two runs or more, found 1" in capsys.readouterr().err
+    assert combine(*runs, output=runs[0]) == 2
+    assert "is to be combined, and is --output_dir" in capsys.readouterr().err
+    assert combine(*runs, output=tmp_path / "combined", more=["--report_only"]) == 2
+    assert "leave --report_only out" in capsys.readouterr().err
+    shutil.copytree(runs[0], tmp_path / "other_maps")
+    assert combine(*runs, output=tmp_path / "other_maps") == 2
+    assert "maps that were made in another way" in capsys.readouterr().err
+    assert contents(runs[0]) == contents(tmp_path / "other_maps") == before
+    assert combine(*runs, output=tmp_path / "other_maps", more=["--overwrite"]) == 0
+    assert (pd.read_csv(tmp_path / "other_maps/attribution_statistics.csv")["n_networks"] == 2).all()
+
+
+def test_folds_that_share_no_scan(maps_only, runs, tmp_path, capsys):
+    """Each scan is explained by the network that did not see it in training: one map each."""
+    for root, subjects in zip(runs, (("sub-A",), ("sub-B", "12")), strict=True):
+        for method in METHODS:
+            for subject in subjects:
+                shutil.rmtree(root / method / subject)
+    output = tmp_path / "combined"
+    assert combine(*runs, output=output) == 0
+    assert "each map is that of one run" in capsys.readouterr().err
+    assert (pd.read_csv(output / "attribution_statistics.csv")["n_networks"] == 1).all()
+    assert not (output / "run_agreement.csv").exists() and not list(output.rglob("*_spread.nii.gz"))
+
+
+def test_a_scan_that_changed_costs_its_maps(maps_only, runs, tmp_path, made_runs, capsys):
+    for root in runs:
+        for method in METHODS:
+            path = OutputFolder(root).sidecar(method, "sub-A")
+            edit(path, source__path=str(made_runs / "scans/gone.nii"))
+            path = OutputFolder(root).sidecar(method, "12")
+            edit(path, source__sha256="f" * 64)
+    output = tmp_path / "combined"
+    assert combine(*runs, output=output) == 1
+    error = capsys.readouterr().err
+    assert "failed: sub-A" in error and "has changed since the maps to combine were made" in error
+    failures = pd.read_csv(output / "failures.csv", dtype=str)
+    assert sorted(failures["subject_id"]) == ["12", "12", "sub-A", "sub-A"]
+    assert len(pd.read_csv(output / "attribution_statistics.csv")) == 2
+
+
+def test_a_crash_at_any_write_is_recovered_from(maps_only, runs, tmp_path, monkeypatch):
+    monkeypatch.setattr("mri_saliency.cohort.run_agreement.compare_runs", lambda *_: None)
+    for root in runs:
+        shutil.rmtree(root / "integrated_gradients")
+        shutil.rmtree(root / "saliency/sub-B")
+        shutil.rmtree(root / "saliency/12")
+    output, expected = tmp_path / "combined", tmp_path / "undisturbed"
+    command = options(*runs, output=output)
+    assert script.main(command) == 0
+    output.rename(expected)
+    crashes = 0
+    for _ in assert_every_crash_is_recovered_from(command, output, expected):
+        shutil.rmtree(output)
+        crashes += 1
+    assert crashes >= 7 + 5
+    assert file_names(output) == file_names(expected)
