@@ -14,6 +14,7 @@ import numpy as np
 from mri_saliency.inputs.preprocessing import unpad
 from mri_saliency.maps.colours import colour_scale
 from mri_saliency.maps.figures import map_view, slice_figures, summary_figure
+from mri_saliency.maps.image import map_to_nifti, standard_error_to_nifti
 from mri_saliency.output.files import write_array, write_nifti, write_picture
 from mri_saliency.output.record import MapRecord, Recipe, new_record
 
