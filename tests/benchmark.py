@@ -453,7 +453,9 @@ def _print_passes(runs: list[Run], n_scans: int) -> None:
     for method, maps in last["tool"].groupby("method"):
         passes = maps["passes"]
         print(f"\n{method}: {passes.mean():.1f} passes a scan, {passes.min()} to {passes.max()}", end="")
-        print(f" (plain: {PASSES[method]}); largest error stated: {maps['map_error'].max():.2g}", end="")
+        print(f" (plain: {PASSES[method]})", end="")
+        if maps["map_error"].notna().any():
+            print(f"; largest error stated: {maps['map_error'].max():.2g}", end="")
         if method == "integrated_gradients" and "plain" in last:
             plain = last["plain"].query("method == @method").set_index("subject_id")["values"]
             differences = [

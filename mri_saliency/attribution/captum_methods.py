@@ -74,11 +74,11 @@ def gradient_shap(network: SplitNetwork, batch: Batch, settings: Settings) -> Ba
     """Average ``(x - noise) * gradient`` at a random point between noise and x.
 
     Sample i's point lies in the i-th of n_samples equal parts of the path: the same expectation as
-    Captum's draws from the whole path, with less variance than the standard errors say.
+    Captum's draws from the whole path, with less variance.
     """
-    moments = RunningMoments(torch.zeros_like(batch.inputs))
+    moments = RunningMoments(torch.zeros_like(batch.inputs), in_strata=True)
     log_odds_at_scans = _of_targets(outputs_of(network, batch, settings), batch.targets)
-    expected, missed = (RunningMoments(torch.zeros_like(log_odds_at_scans)) for _ in range(2))
+    expected, missed = (RunningMoments(torch.zeros_like(log_odds_at_scans), in_strata=True) for _ in range(2))
     ends = network.first(batch.inputs)
     for draws in draw(batch, settings, "gradient_shap", settings.batch_size):
         starts = network.first(draws.noise)

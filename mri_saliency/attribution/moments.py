@@ -15,11 +15,15 @@ class RunningMoments:
     ----------
     zeros : Tensor
         (n, ...): a zero for each of n scans, of the draws' shape, type and device.
+    in_strata : bool
+        Whether a scan's draws are stratified, one in each of successive strata. Then only neighbours are
+        compared (von Neumann 1941), because the differences of distant strata are no chance.
     """
 
-    def __init__(self, zeros: Tensor) -> None:
+    def __init__(self, zeros: Tensor, *, in_strata: bool = False) -> None:
         self.means = zeros
-        self._squares = torch.zeros_like(zeros)  # summed squared distances from the mean
+        self._squares = torch.zeros_like(zeros)  # over n - 1 draws: a draw's variance
+        self._previous = torch.zeros_like(zeros) if in_strata else None
         self._counts = [0] * len(zeros)
 
     def add(self, scan: int, drawn: Tensor) -> None:
@@ -27,13 +31,17 @@ class RunningMoments:
         self._counts[scan] += 1
         distance = drawn - self.means[scan]
         self.means[scan] += distance / self._counts[scan]
-        self._squares[scan].addcmul_(distance, drawn - self.means[scan])
+        if self._previous is None:
+            self._squares[scan].addcmul_(distance, drawn - self.means[scan])
+        else:
+            if self._counts[scan] > 1:
+                self._squares[scan] += 0.5 * (drawn - self._previous[scan]).square()
+            self._previous[scan] = drawn
 
     def standard_errors(self) -> Tensor | None:
         """Return the standard errors of `means`, of their shape; None if a scan has a single draw.
 
-        They are those of independent draws. Where draws are stratified, as Gradient SHAP's places on the path
-        are, the differences between strata count as chance, and the mean is better than they say.
+        Of stratified draws they are a little too large: neighbouring strata differ too.
         """
         if min(self._counts) < 2:
             return None

@@ -166,8 +166,9 @@ TABLES: dict[str, dict[str, Column]] = {  # name of the table -> column -> what 
         ),
         "map_error": Column(
             "estimated error, summed over voxels, over the summed magnitude. Methods that draw: the standard "
-            "error (too large for gradient_shap, whose places on the path are stratified); `--n_steps auto`: "
-            "the difference from the map of half the points, more than its own error. Empty for others"
+            "error (of gradient_shap, whose places on the path are stratified, a little too large); "
+            "`--n_steps auto`: the difference from the map of half the points, more than its own error. "
+            "Empty for others"
         ),
         "passes": Column(
             "forward-backward passes of the network; one that methods share counts for the first"

@@ -25,6 +25,25 @@ def test_moments_are_numpys_of_all_draws():
         assert moments.relative_errors()[scan] == pytest.approx(share, rel=1e-4)
 
 
+def test_in_strata_neighbours_are_compared():
+    """So the slope of draws along the strata is no chance: errors of a mean, over many repetitions."""
+    generator = np.random.default_rng(1)
+    n, n_repetitions = 20, 2000
+    drawn = np.linspace(0, 30, n)[:, None] + generator.normal(0, 2, (n, n_repetitions))
+    stratified, plain = (
+        RunningMoments(torch.zeros(1, n_repetitions), in_strata=flag) for flag in (True, False)
+    )
+    for values in torch.from_numpy(drawn.astype(np.float32)):
+        stratified.add(0, values)
+        plain.add(0, values)
+    np.testing.assert_allclose(stratified.means, drawn.mean(0)[None], rtol=1e-5)
+    expected = np.sqrt((np.diff(drawn, axis=0) ** 2).sum(0) / 2 / n / (n - 1))
+    np.testing.assert_allclose(stratified.standard_errors()[0], expected, rtol=1e-4)
+    true = drawn.mean(0).std()
+    assert 0.95 * true < float(stratified.standard_errors().square().mean().sqrt()) < 1.3 * true
+    assert float(plain.standard_errors().mean()) > 4 * true
+
+
 def test_one_draw_has_no_standard_error():
     moments = RunningMoments(torch.zeros(2, dtype=torch.float64))
     for scan in (0, 0, 1):
