@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
+from mri_saliency.cohort.check_verdicts import Verdict
 from mri_saliency.maps.comparison import CHANCE, MEASURES
 from mri_saliency.output.files import read_table
 from mri_saliency.output.folder import OutputFolder
@@ -72,7 +73,7 @@ def region_agreement(regions: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def judge_repeatability(folder: OutputFolder) -> dict[str, dict[str, str]]:
+def judge_repeatability(folder: OutputFolder) -> dict[str, dict[str, Verdict]]:
     """Judge whether networks that were trained alike agree, by the rows of run_agreement.csv.
 
     The line is that of the other checks: the maps of one scan by two networks are more alike, in both
@@ -84,7 +85,7 @@ def judge_repeatability(folder: OutputFolder) -> dict[str, dict[str, str]]:
     Returns
     -------
     dict
-        Method -> {`REPEATABLE`: "yes", "NO" or "too few scans"}.
+        Method -> {`REPEATABLE`: its verdict}.
     """
     table = read_table(folder.run_agreement)
     runs = (folder.last_run() or {}).get("combined", ())
@@ -95,7 +96,7 @@ def judge_repeatability(folder: OutputFolder) -> dict[str, dict[str, str]]:
     return {method: {REPEATABLE: _verdict(rows)} for method, rows in table.groupby("method", sort=False)}
 
 
-def _verdict(rows: pd.DataFrame) -> str:
+def _verdict(rows: pd.DataFrame) -> Verdict:
     numbers = [f"{measure}{end}" for measure in MEASURES for end in ("", CHANCE, OF_NULL)]
     by_scan = rows.groupby("subject_id")[[*numbers, SIGNS]].mean()
     exceeds = []
@@ -110,8 +111,15 @@ def _verdict(rows: pd.DataFrame) -> str:
     if len(signs):
         exceeds.append(_is_above_zero(signs.to_numpy() - 0.5))
     if None in exceeds:
-        return "too few scans"
-    return "yes" if all(exceeds) else "NO"
+        return Verdict(None, f"too few scans ({len(by_scan)}): {LEAST_SCANS} at least")
+    means = by_scan.mean()
+    text = (
+        f"rank correlation {means[MEASURES[0]]:.2f} with another network's map of the scan, "
+        f"{means[MEASURES[0] + CHANCE]:.2f} with the same network's map of another subject"
+    )
+    if all(exceeds):
+        return Verdict(True, text)
+    return Verdict(False, f"{text}. Do not read what one network's maps show as more than that training's.")
 
 
 def _is_above_zero(differences: np.ndarray) -> bool | None:

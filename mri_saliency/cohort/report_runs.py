@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from mri_saliency.cohort.check_verdicts import Verdict
 from mri_saliency.cohort.repeatability import OF_NULL, REPEATABLE, SIGNS
 from mri_saliency.maps.comparison import CHANCE, MEASURES
 from mri_saliency.output.files import read_table
@@ -28,7 +29,7 @@ class RunEntry:
         Measure -> its mean over scans and pairs of runs, "chance" and "null".
     icc : tuple of float or None
         Median, smallest and largest intraclass correlation of the regions.
-    verdict : str or None
+    verdict : Verdict or None
         Whether the networks agree; None for runs of one network.
     """
 
@@ -36,7 +37,7 @@ class RunEntry:
     n_scans: int
     means: dict[str, dict[str, float]]
     icc: tuple[float, float, float] | None
-    verdict: str | None
+    verdict: Verdict | None
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class RunsSection:
 
 
 def runs_section(
-    folder: OutputFolder, run: Mapping, verdicts: Mapping[str, Mapping[str, str]]
+    folder: OutputFolder, run: Mapping, verdicts: Mapping[str, Mapping[str, Verdict]]
 ) -> RunsSection | None:
     """Return what the report shows of combined runs; None for a folder of one run.
 

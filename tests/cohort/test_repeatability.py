@@ -71,7 +71,8 @@ def folder_of(tmp_path, *, n=12, effect=0.0, null=0.0, signs=np.nan, networks=("
 
 
 def verdict(*args, **keywords):
-    return judge_repeatability(folder_of(*args, **keywords)).get("saliency", {}).get(REPEATABLE)
+    found = judge_repeatability(folder_of(*args, **keywords)).get("saliency", {}).get(REPEATABLE)
+    return found and found.answer
 
 
 def test_runs_must_agree_more_than_chance_and_the_null(tmp_path):
@@ -80,7 +81,7 @@ def test_runs_must_agree_more_than_chance_and_the_null(tmp_path):
     assert verdict(tmp_path, effect=-0.2) == "NO"
     assert verdict(tmp_path, effect=0.2, signs=0.6) == "yes"
     assert verdict(tmp_path, effect=0.2, signs=0.4) == "NO"
-    assert verdict(tmp_path, effect=0.2, n=LEAST_SCANS - 1) == "too few scans"
+    assert verdict(tmp_path, effect=0.2, n=LEAST_SCANS - 1) == "not judged"
     assert verdict(tmp_path, effect=0.2, networks=("a", "a")) is None  # settings differ, not trainings
     assert judge_repeatability(OutputFolder(tmp_path / "none")) == {}
 

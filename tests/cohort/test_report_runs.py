@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mri_saliency.cohort.check_verdicts import Verdict
 from mri_saliency.cohort.repeatability import REPEATABLE
 from mri_saliency.cohort.report_runs import recipe_differences, runs_section
 from mri_saliency.output.folder import OutputFolder
@@ -53,8 +54,8 @@ def test_means_and_coefficients(tmp_path):
     icc = pd.DataFrame({"method": "saliency", "region": list("abc"), "icc": [0.1, 0.9, 0.6]})
     icc.to_csv(folder.run_region_agreement, index=False)
     folder.run_record.write_text(json.dumps(run))
-    (entry,) = runs_section(folder, run, {"saliency": {REPEATABLE: "NO"}}).entries
-    assert entry.n_scans == 2 and entry.verdict == "NO" and entry.icc == (0.6, 0.1, 0.9)
+    (entry,) = runs_section(folder, run, {"saliency": {REPEATABLE: Verdict(False, "unlike")}}).entries
+    assert entry.n_scans == 2 and entry.verdict.answer == "NO" and entry.icc == (0.6, 0.1, 0.9)
     assert entry.means["rank_correlation"]["mean"] == pytest.approx(0.5)
     assert entry.means["rank_correlation"]["chance"] == pytest.approx(0.2)
     assert np.isnan(entry.means["rank_correlation"]["null"]) and np.isnan(
