@@ -14,7 +14,7 @@ ABLATION = "ablation"  # in the place of a method: one region replaced by the ba
 MAP = "map"
 DIFFERENCE = "difference"  # |scan - baseline|
 SHUFFLED = "shuffled"  # the same method on the network with all its weights shuffled
-ANOTHER = "another"  # the same method's map of the next checked scan
+ANOTHER = "another"  # the same method's map of a checked scan of another class
 RANDOM = "random"  # voxels of the brain, in random order
 INTENSITY = "intensity"  # the brightest voxels first
 

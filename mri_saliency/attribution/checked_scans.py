@@ -34,6 +34,8 @@ class CheckedScans:
         int (n, n_slices, 128, 128), the region of each voxel, 0 for none; None without an atlas.
     region_names : mapping
         Label -> name.
+    classes : list of int
+        Each scan's true class; may be empty.
     """
 
     inputs: np.ndarray
@@ -44,6 +46,20 @@ class CheckedScans:
     brains: np.ndarray
     labels: np.ndarray | None = None
     region_names: Mapping[int, str] = field(default_factory=dict)
+    classes: list[int] = field(default_factory=list)
+
+    @property
+    def other_scans(self) -> list[int]:
+        """For each scan the index of another one: the next of another class, else the next.
+
+        Two scans of a class may share their evidence, and then one's map is no impostor for the other.
+        """
+        n, classes = len(self.inputs), self.classes or [0] * len(self.inputs)
+        following = [[(i + k) % n for k in range(1, n)] for i in range(n)]
+        return [
+            next((j for j in ahead if classes[j] != classes[i]), ahead[0] if ahead else i)
+            for i, ahead in enumerate(following)
+        ]
 
     @property
     def differences(self) -> np.ndarray:
@@ -62,6 +78,7 @@ class CheckedScans:
             subject_ids=[self.subject_ids[index] for index in indices],
             brains=self.brains[indices],
             labels=None if self.labels is None else self.labels[indices],
+            classes=[self.classes[index] for index in indices] if self.classes else [],
         )
 
 

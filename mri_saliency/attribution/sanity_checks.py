@@ -85,7 +85,7 @@ def check_maps(
             advance()
     for name, method in methods.items():
         rows += _beside_nulls(name, {MAP: maps[name], SHUFFLED: shuffled_maps[name]}, checked)
-        orders = {MAP: maps[name], SHUFFLED: shuffled_maps[name], ANOTHER: np.roll(maps[name], -1, axis=0)}
+        orders = {MAP: maps[name], SHUFFLED: shuffled_maps[name], ANOTHER: maps[name][checked.other_scans]}
         for order, values in orders.items():
             rows += replacement(scans, (name, order), values, signed=method.signed)
         advance()

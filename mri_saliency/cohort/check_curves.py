@@ -57,10 +57,14 @@ def evidence_scores(table: pd.DataFrame, method: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row for each scan, a column for each order: the method's own `MAP`, `SHUFFLED` and `ANOTHER`,
-        and `SHARED_ORDERS`.
+        A row for each scan whose logit differs from its baseline's by `LEAST_CHANGE` or more (in the others
+        there is no evidence to find), a column for each order: the method's own `MAP`, `SHUFFLED` and
+        `ANOTHER`, and `SHARED_ORDERS`.
     """
-    shares = curve_shares(table).clip(*SHARE_RANGE)
+    shares, changes = curve_shares(table).clip(*SHARE_RANGE), _changes(table)
+    shares = shares[shares.index.isin(changes.index[changes >= LEAST_CHANGE], level="subject_id")]
+    if shares.empty:
+        return pd.DataFrame(columns=[MAP, SHUFFLED, ANOTHER, *SHARED_ORDERS], dtype=float)
     scores = {}
     for order in (MAP, SHUFFLED, ANOTHER, *SHARED_ORDERS):
         curves = shares.xs(

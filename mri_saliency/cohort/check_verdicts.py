@@ -22,7 +22,7 @@ from mri_saliency.attribution.check_table import (
     SHUFFLED,
 )
 from mri_saliency.attribution.methods import METHODS
-from mri_saliency.cohort.check_curves import evidence_scores, leads
+from mri_saliency.cohort.check_curves import LEAST_CHANGE, evidence_scores, leads
 from mri_saliency.cohort.intervals import FEWEST, mean_interval
 
 UNCHANGED = 0.2  # rank correlation with a shuffled network's map, above which a map has not changed
@@ -154,7 +154,11 @@ def finds_evidence(scores: pd.DataFrame) -> Verdict:
     """
     ahead = {order: mean_interval(lead) for order, lead in leads(scores).items()}
     if None in ahead.values():
-        return _too_few(len(scores))
+        return Verdict(
+            None,
+            f"too few scans ({len(scores)}) whose logit differs from the baseline's by {LEAST_CHANGE:g} or "
+            f"more; {FEWEST} are needed: raise --check_maps",
+        )
     behind = {order: interval for order, interval in ahead.items() if not interval.low > 0}
     if behind:
         named = " and ".join(f"{ORDER_WORDS[order]}, {interval}" for order, interval in behind.items())

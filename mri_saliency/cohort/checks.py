@@ -61,6 +61,7 @@ def check_some_maps(
         brains=np.stack([scan.context.brain for scan in scans]),
         labels=None if atlas is None else np.stack([region_labels(scan, atlas) for scan in scans]),
         region_names={} if atlas is None else atlas.names,
+        classes=[scan.context.scan.label for scan in scans],
     )
     print(f"checking the maps of {len(scans)} scans on the network", flush=True)
     progress = Progress(n_stages(explainer.network, checked, methods), 0, Ranks(), unit="check")
@@ -72,11 +73,19 @@ def check_some_maps(
 
 
 def representative(scans: Sequence[Scan], n: int) -> list[Scan]:
-    """Return `n` scans, or all if there are fewer, of each diagnosis about its share.
-
-    Scans of one diagnosis follow each other, so that "another scan" mostly is one of the same.
-    """
-    return evenly_spread(sorted(scans, key=lambda scan: scan.diagnosis), n)
+    """Return `n` scans, or all if there are fewer, from each diagnosis in turn, patients first."""
+    groups = {
+        name: [scan for scan in scans if scan.diagnosis == name] for name in ("left", "right", "TLE", "HC")
+    }
+    counts = dict.fromkeys(groups, 0)
+    order: list[str] = []
+    while len(order) < min(n, len(scans)):
+        for name in groups:
+            if counts[name] < len(groups[name]) and len(order) < n:
+                counts[name] += 1
+                order.append(name)
+    chosen = {name: iter(evenly_spread(groups[name], counts[name])) for name in groups}
+    return [next(chosen[name]) for name in order]
 
 
 def evenly_spread(items: Sequence, n: int) -> list:

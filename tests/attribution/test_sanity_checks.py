@@ -133,3 +133,11 @@ def test_the_network_itself_is_left_as_it_was(prepared, checked):
     methods = registered(["saliency"])
     sanity_checks.check_maps(Explainer(prepared, SETTINGS), checked.select([0, 1]), methods, lambda: None)
     assert all(torch.equal(a, b) for a, b in zip(before, prepared.parameters(), strict=True))
+
+
+def test_another_scan_is_one_of_another_class_where_there_is_one(checked):
+    three = replace(checked, inputs=np.zeros((4, 1, 1, 1)), classes=[1, 1, 0, 1])
+    assert three.other_scans == [2, 2, 3, 2]
+    assert replace(three, classes=[]).other_scans == [1, 2, 3, 0]
+    assert replace(three, classes=[1] * 4).other_scans == [1, 2, 3, 0]
+    assert replace(checked, classes=[0, 1]).select([1]).classes == [1]

@@ -102,8 +102,9 @@ def test_two_scans_are_too_few():
     table = table[table["subject_id"].isin(("a", "b", "a and b"))]
     answers = judged(table)
     assert answers[WEIGHTS].passed
-    for check in (EVIDENCE, NOISE, SEED, REGIONS):
+    for check in (NOISE, SEED, REGIONS):
         assert answers[check] == Verdict(None, "too few scans for an interval (2): --check_maps 3 at least")
+    assert answers[EVIDENCE].passed is None and "too few scans (2) whose logit" in answers[EVIDENCE].reason
 
 
 @pytest.mark.parametrize(

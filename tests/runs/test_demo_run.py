@@ -122,6 +122,7 @@ def answers(demo):
         brains=np.stack([scan.context.brain for scan in scans]),
         labels=np.stack([labels] * len(scans)),
         region_names=atlas.names,
+        classes=[scan.context.scan.label for scan in scans],
     )
     explainer = Explainer(checkpoint.network, Settings(batch_size=25, n_steps=2))
     methods = registered(["integrated_gradients"])
