@@ -58,6 +58,8 @@ class Tested:
         Magnitude of t from which p is at most `SIGNIFICANT`; infinite if no t can reach it.
     smallest_possible_p : float
         That of a t which no flip reaches.
+    spreads : ndarray
+        float64 (n_groups,): the standard deviations of the spread groups, over all points alike.
     """
 
     effect: np.ndarray
@@ -65,6 +67,7 @@ class Tested:
     p: np.ndarray
     threshold: float
     smallest_possible_p: float
+    spreads: np.ndarray
 
 
 def sign_flip_test(family: Sequence[Hypothesis], seed: int = 0, n_flips: int = N_FLIPS) -> list[Tested]:
@@ -94,7 +97,7 @@ def sign_flip_test(family: Sequence[Hypothesis], seed: int = 0, n_flips: int = N
     tested = [model.test(signs[:, model.subjects]) for model in models]
     p_of_flips = np.stack([_p_values(largest, largest) for _, _, largest in tested])
     best_p = p_of_flips.min(axis=0)  # (n_flips,)
-    return [_corrected(effect, t, largest, best_p) for effect, t, largest in tested]
+    return [_corrected(*found, best_p, model.spreads) for model, found in zip(models, tested, strict=True)]
 
 
 def sign_flips(n_subjects: int, n_flips: int, seed: int) -> np.ndarray:
@@ -166,6 +169,7 @@ class _Model:
             residuals = to_residuals @ self._standardised(slice(start, start + _POINTS_AT_A_TIME))[0]
             variances += [(residuals[members] ** 2).sum() for members in self._members]
         variances = np.maximum(variances / self._freedom / n_points, _MIN_VARIANCE)
+        self.spreads = np.sqrt(variances)
         weighted = self._design / variances[self._groups][:, None]  # (n, n_columns)
         inverse = np.linalg.inv(weighted.T @ self._design)
         direction = inverse @ self._contrast / (self._contrast @ inverse @ self._contrast)
@@ -210,10 +214,12 @@ def _p_values(magnitudes: np.ndarray, largest: np.ndarray) -> np.ndarray:
     return (len(ordered) - np.searchsorted(ordered, magnitudes - _TIE * np.abs(magnitudes))) / len(ordered)
 
 
-def _corrected(effect: np.ndarray, t: np.ndarray, largest: np.ndarray, best_p: np.ndarray) -> Tested:
+def _corrected(
+    effect: np.ndarray, t: np.ndarray, largest: np.ndarray, best_p: np.ndarray, spreads: np.ndarray
+) -> Tested:
     """Correct a hypothesis for its family; `best_p` is each flip's smallest p over the hypotheses."""
     p = _p_values(-_p_values(np.abs(t), largest), -best_p)
     p_of_largest = _p_values(-_p_values(largest, largest), -best_p)
     significant = largest[p_of_largest <= SIGNIFICANT]
     threshold = float(significant.min()) if len(significant) else np.inf
-    return Tested(effect, t, p, threshold, smallest_possible_p=float(p_of_largest.min()))
+    return Tested(effect, t, p, threshold, smallest_possible_p=float(p_of_largest.min()), spreads=spreads)

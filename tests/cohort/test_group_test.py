@@ -11,15 +11,17 @@ from PIL import Image
 from mri_saliency.attribution.methods import METHODS
 from mri_saliency.cohort.atlas import Atlas
 from mri_saliency.cohort.common_space import CommonSpace
+from mri_saliency.cohort.contrasts import LEFT
 from mri_saliency.cohort.group_test import (
     SIGNED_CAVEAT,
     ComparisonSettings,
     GroupComparison,
+    _notes_on_spread,
     compare_groups,
     quantities,
 )
 from mri_saliency.cohort.method_maps import MethodMaps
-from mri_saliency.cohort.sign_flip_test import N_FLIPS
+from mri_saliency.cohort.sign_flip_test import N_FLIPS, Hypothesis, sign_flip_test
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.inputs.preprocessing import pad
 from mri_saliency.maps.image import to_scan_grid
@@ -148,6 +150,25 @@ def test_figures_are_drawn(maps, found):
 def test_an_unsigned_method_has_one_family(tmp_path):
     found = compare(made_maps(tmp_path, "saliency"), PLAIN)
     assert {row.quantity for row in found.contrasts} == {"magnitude"}
+
+
+def test_few_subjects_with_unequal_spread_are_warned_of():
+    values = np.random.default_rng(0).standard_normal((15, 400))
+    groups = np.repeat([0, 1], [5, 10])
+    values[groups == 0] *= 2
+    design, contrast = np.eye(2)[groups], np.array([1.0, -1.0])
+
+    def notes(values, design=design, groups=groups):
+        question = Hypothesis(values, design, contrast, groups, np.arange(len(values)))
+        return _notes_on_spread("saliency, magnitude", LEFT, question, sign_flip_test([question])[0])
+
+    (note,) = notes(values)
+    assert "a group has 5 subjects" in note and "(by a factor of about 1.8)" in note
+    values[groups == 0] /= 2
+    assert notes(values) == []
+    many = np.repeat([0, 1], [8, 10])
+    unequal = np.random.default_rng(1).standard_normal((18, 400)) * (3 - 2 * many[:, None])
+    assert notes(unequal, np.eye(2)[many], many) == []
 
 
 def test_sessions_count_as_one_subject(tmp_path):
