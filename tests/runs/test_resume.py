@@ -25,14 +25,11 @@ from .outputs import (
     run,
 )
 
-LATER_COLUMNS = tuple(
-    "input_warning subject brain_share_null map_error passes cancellation completeness_standard_error "
-    "n_networks sign_agreement".split()
-)
 FINISHED_RUN = Path(__file__).with_name("finished_run.tar.xz")  # by version 0.1.0
 LATER_COLUMNS = (  # of attribution_statistics.csv, which that version did not have
     *("input_warning", "subject", "brain_share_null"),
     *("map_error", "passes", "cancellation", "completeness_standard_error"),
+    *("n_networks", "sign_agreement"),
 )
 
 
