@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -191,8 +191,8 @@ def compare_groups(maps: MethodMaps, quantity: Quantity, settings: ComparisonSet
         except np.linalg.LinAlgError as error:
             found.notes.append(f"{contrast.name} was not tested: {error}.")
     results = sign_flip_test([question for _, question in family])
-    for (contrast, question), tested in zip(family, results, strict=True):
-        found.notes += _notes_on_spread(f"{maps.method.name}, {quantity.name}", contrast, question, tested)
+    found.notes += _notes_on_spread(f"{maps.method.name}, {quantity.name}", family, results)
+    for (contrast, _), tested in zip(family, results, strict=True):
         points = both_sides if contrast.aligned else space.inside
         images = _Images(
             effect=space.to_voxels(tested.effect, points, 0),
@@ -233,16 +233,21 @@ def _write(
     return GroupComparison([summary], clusters, {maps.method.name: {title: figure}})
 
 
-def _notes_on_spread(what: str, contrast: Contrast, question: Hypothesis, tested: Tested) -> list[str]:
+def _notes_on_spread(
+    what: str, family: Sequence[tuple[Contrast, Hypothesis]], results: Sequence[Tested]
+) -> list[str]:
     """Return a warning where the error rate was found to be kept less well: few subjects, unequal spread."""
-    smallest = np.bincount(question.spread_groups).min()
-    ratio = tested.spreads.max() / tested.spreads.min()
-    if smallest >= _ENOUGH or ratio <= _ALIKE:
+    unequal = {}  # contrast -> ratio of its groups' spreads
+    for (contrast, question), tested in zip(family, results, strict=True):
+        ratio = tested.spreads.max() / tested.spreads.min()
+        if np.bincount(question.spread_groups).min() < _ENOUGH and ratio > _ALIKE:
+            unequal[contrast.name] = ratio
+    if not unequal:
         return []
     return [
-        f"{what}, {contrast.name}: a group has {smallest} subjects, and the groups' maps vary unequally (by "
-        f"a factor of about {ratio:.1f}). There the test errs in up to 9 % of cohorts instead of 5 %, so a p "
-        "near 0.05 is weak evidence."
+        f"{what}, {', '.join(unequal)}: a group has fewer than {_ENOUGH} subjects, and the groups' maps vary "
+        f"unequally (by a factor of up to {max(unequal.values()):.1f}). There the test errs in up to 9 % of "
+        "cohorts instead of 5 %, so a p near 0.05 is weak evidence."
     ]
 
 
