@@ -211,6 +211,7 @@ def render(report: Report, link: Callable[[Path], str]) -> str:
         compared_regions=region_entries(report.region_test, report.class_names),
         clusters=cluster_entries(report.groups.clusters, report.class_names),
         signed_caveat=SIGNED_CAVEAT,
+        checks=list(dict.fromkeys(check for answers in report.verdicts.values() for check in answers)),
         diagnoses=diagnosis_words({row.diagnosis for row in statistics}, report.class_names),
         null=NULL,
         agreement={

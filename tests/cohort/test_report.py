@@ -119,6 +119,14 @@ def test_every_section_shows_its_numbers(tmp_path):
     assert "not ahead of |scan - baseline|." in without_figure
 
 
+def test_a_check_that_only_one_method_has_gets_its_column(tmp_path):
+    first, second = ({check: Verdict(True, "")} for check in ("finds the evidence", "repeatable"))
+    page = save_page(tmp_path, report_records(), verdicts={"saliency": first, "deep_lift": second})
+    table = page.split('id="checks"')[1].split("</table>")[0]
+    assert table.count('<th scope="col">finds the evidence</th>') == table.count(">repeatable</th>") == 1
+    assert table.count('<td class="good">yes') == table.count('<td class="soft">–</td>') == 2
+
+
 def test_normal_ranges_are_shown_where_there_are_some(tmp_path):
     regions = region_table()
     page = save_page(tmp_path, report_records(), regions=regions, densest=densest(regions))
