@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
 from mri_saliency.cohort.check_verdicts import Verdict
+from mri_saliency.cohort.intervals import FEWEST, mean_interval
 from mri_saliency.maps.comparison import CHANCE, MEASURES
 from mri_saliency.output.files import read_table
 from mri_saliency.output.folder import OutputFolder
@@ -16,8 +16,6 @@ from mri_saliency.output.folder import OutputFolder
 REPEATABLE = "repeatable across trainings"
 SIGNS = "sign_agreement"
 OF_NULL = "_null"  # ends a measure's name: the same of a run's map and its null map
-LEAST_SCANS = 3  # below, no verdict
-_CONFIDENCE = 0.95  # of the verdict, one-sided
 
 
 def intraclass_correlation(values: np.ndarray) -> float:
@@ -66,7 +64,7 @@ def region_agreement(regions: pd.DataFrame) -> pd.DataFrame:
             by_run = part.pivot(index="subject_id", columns="run", values="density").astype(float)
             values = np.log(by_run[(by_run > 0).all(axis=1)].to_numpy())
             n_scans, n_runs = values.shape
-            if n_scans >= LEAST_SCANS and n_runs >= 2:
+            if n_scans >= FEWEST and n_runs >= 2:
                 icc = intraclass_correlation(values)
                 counts = {"n_scans": n_scans, "n_networks": n_runs}
                 rows.append({"method": method, "region": region, "icc": icc} | counts)
@@ -79,8 +77,8 @@ def judge_repeatability(folder: OutputFolder) -> dict[str, dict[str, Verdict]]:
     The line is that of the other checks: the maps of one scan by two networks are more alike, in both
     `MEASURES`, than the maps of two subjects by one network, and than a network's map and what knows nothing
     of the network; and for signed methods they have the same sign in more than half of the brain. More: the
-    mean difference over scans is above 0, with a one-sided 95 % bound (Student's t). Only runs of different
-    networks count.
+    mean difference over scans is above 0 with the whole of its 95 % interval (Student's t). Only runs of
+    different networks count.
 
     Returns
     -------
@@ -99,33 +97,22 @@ def judge_repeatability(folder: OutputFolder) -> dict[str, dict[str, Verdict]]:
 def _verdict(rows: pd.DataFrame) -> Verdict:
     numbers = [f"{measure}{end}" for measure in MEASURES for end in ("", CHANCE, OF_NULL)]
     by_scan = rows.groupby("subject_id")[[*numbers, SIGNS]].mean()
-    exceeds = []
+    ahead = []  # intervals that must lie above 0
     for measure in MEASURES:
         for end in (CHANCE, OF_NULL):
             differences = (by_scan[measure] - by_scan[f"{measure}{end}"]).dropna()
-            if len(differences):
-                exceeds.append(_is_above_zero(differences.to_numpy()))
-            elif end == CHANCE:
-                exceeds.append(None)
+            if len(differences) or end == CHANCE:
+                ahead.append(mean_interval(differences))
     signs = by_scan[SIGNS].dropna()
     if len(signs):
-        exceeds.append(_is_above_zero(signs.to_numpy() - 0.5))
-    if None in exceeds:
-        return Verdict(None, f"too few scans ({len(by_scan)}): {LEAST_SCANS} at least")
+        ahead.append(mean_interval(signs - 0.5))
+    if None in ahead:
+        return Verdict(None, f"too few scans ({len(by_scan)}): {FEWEST} at least")
     means = by_scan.mean()
     text = (
         f"rank correlation {means[MEASURES[0]]:.2f} with another network's map of the scan, "
         f"{means[MEASURES[0] + CHANCE]:.2f} with the same network's map of another subject"
     )
-    if all(exceeds):
+    if all(interval.low > 0 for interval in ahead):
         return Verdict(True, text)
     return Verdict(False, f"{text}. Do not read what one network's maps show as more than that training's.")
-
-
-def _is_above_zero(differences: np.ndarray) -> bool | None:
-    """Return whether the mean of the population that was drawn from is above 0; None with too few."""
-    n = len(differences)
-    if n < LEAST_SCANS:
-        return None
-    bound = stdtrit(n - 1, _CONFIDENCE) * differences.std(ddof=1) / math.sqrt(n)
-    return bool(differences.mean() > bound)
