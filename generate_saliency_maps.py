@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from mri_saliency.attribution.explainer import Explainer
     from mri_saliency.cohort.description import Description
     from mri_saliency.inputs.loading import LoadedScan
+    from mri_saliency.output.outcome import Outcome
+    from mri_saliency.output.provenance import RunRecord
     from mri_saliency.output.record import MapRecord
     from mri_saliency.output.resume import Plan
 
@@ -76,7 +78,7 @@ def generate(options: Options, command_line: str) -> int:
         from mri_saliency.output.bookkeeping import Bookkeeping
         from mri_saliency.output.folder import OutputFolder
         from mri_saliency.output.outcome import Outcome
-        from mri_saliency.output.provenance import RunRecord, prepare_folder, print_summary, write_tables
+        from mri_saliency.output.provenance import RunRecord, prepare_folder
         from mri_saliency.output.resume import Action, MapFiles, keep_names, make_plan
         from mri_saliency.request import read_request
 
@@ -124,33 +126,29 @@ def generate(options: Options, command_line: str) -> int:
             return end(stopped)
 
         # The cohort.
+        if options.check_maps and not stopped:
+            from mri_saliency.cohort.checks import check_some_maps, representative
+
+            try:
+                groups = in_groups(representative(request.scans, options.check_maps))
+                check_some_maps(groups, explainer, baseline, plan, request.atlas)
+            except KeyboardInterrupt as reason:
+                stopped = reason
+            except Exception as error:  # the cohort is described all the same
+                stopped = UserError(f"--check_maps: {failure_message(error)}")
         records = folder.records(request.checkpoint.sha256)
-        try:
-            write_tables(folder, records, outcome)
-            run_record.write("interrupted" if stopped else "describing", outcome)
-            if options.check_maps and not stopped:
-                from mri_saliency.cohort.checks import check_some_maps, representative
 
-                try:
-                    groups = in_groups(representative(request.scans, options.check_maps))
-                    check_some_maps(groups, explainer, baseline, plan, request.atlas)
-                except Exception as error:  # the cohort is described all the same
-                    stopped = UserError(f"--check_maps: {failure_message(error)}")
-            if records and not isinstance(stopped, KeyboardInterrupt):
-                from mri_saliency.cohort.description import Description, describe_cohort
-                from mri_saliency.cohort.report import write_report
+        def describe() -> None:
+            from mri_saliency.cohort.description import Description, describe_cohort
+            from mri_saliency.cohort.report import write_report
 
-                how = (options.key_slices, request.class_names, request.atlas, options.smooth_mm)
-                description = Description(*how, request.covariates)
-                findings = describe_cohort(folder, records, description, workers)
-                write_report(folder, findings, embed=options.report_embed)
-            run_record.write("interrupted" if stopped else "done", outcome)
-        except (UserError, KeyboardInterrupt) as reason:
-            stopped = stopped or reason
+            description = Description(
+                options.key_slices, request.class_names, request.atlas, options.smooth_mm, request.covariates
+            )
+            findings = describe_cohort(folder, records, description, workers)
+            write_report(folder, findings, embed=options.report_embed)
 
-        # The end.
-        print_summary(folder, records, outcome, (datetime.now().astimezone() - started).total_seconds())
-        return end(stopped, SOME_FAILED if outcome.failures else DONE)
+        return finish(run_record, records, outcome, stopped, describe)
 
 
 def make_maps(
@@ -201,7 +199,7 @@ def combine(options: Options, command_line: str) -> int:
     from mri_saliency.cohort.runs import read_runs
     from mri_saliency.output.folder import OutputFolder
     from mri_saliency.output.outcome import Outcome
-    from mri_saliency.output.provenance import RunRecord, prepare_folder, print_summary, write_tables
+    from mri_saliency.output.provenance import RunRecord, prepare_folder
     from mri_saliency.output.resume import Action, MapFiles
 
     started, folder = datetime.now().astimezone(), OutputFolder(options.output_dir)
@@ -220,17 +218,35 @@ def combine(options: Options, command_line: str) -> int:
     with Workers(options.workers, WORKER_MODULES) as workers:
         stopped = write_means(combination, outcome, workers)
         records = folder.records(combination.checkpoint)
-        try:
-            write_tables(folder, records, outcome)
-            run_record.write("interrupted" if stopped else "describing", outcome)
-            if records and not isinstance(stopped, KeyboardInterrupt):
-                compare_runs(folder, combination, description.atlas, workers)
-                findings = describe_cohort(folder, records, description, workers)
-                write_report(folder, findings, embed=options.report_embed)
-            run_record.write("interrupted" if stopped else "done", outcome)
-        except (UserError, KeyboardInterrupt) as reason:
-            stopped = stopped or reason
-    print_summary(folder, records, outcome, (datetime.now().astimezone() - started).total_seconds())
+
+        def describe() -> None:
+            compare_runs(folder, combination, description.atlas, workers)
+            findings = describe_cohort(folder, records, description, workers)
+            write_report(folder, findings, embed=options.report_embed)
+
+        return finish(run_record, records, outcome, stopped, describe)
+
+
+def finish(
+    run_record: RunRecord,
+    records: list[MapRecord],
+    outcome: Outcome,
+    stopped: UserError | KeyboardInterrupt | None,
+    describe: Callable[[], None],
+) -> int:
+    """Write the tables and what `describe` writes, and say how the run ended; return the exit code."""
+    from mri_saliency.output.provenance import print_summary, write_tables
+
+    try:
+        write_tables(run_record.folder, records, outcome)
+        run_record.write("interrupted" if stopped else "describing", outcome)
+        if records and not isinstance(stopped, KeyboardInterrupt):
+            describe()
+        run_record.write("interrupted" if stopped else "done", outcome)
+    except (UserError, KeyboardInterrupt) as reason:
+        stopped = stopped or reason
+    seconds = (datetime.now().astimezone() - run_record.started).total_seconds()
+    print_summary(run_record.folder, records, outcome, seconds)
     return end(stopped, SOME_FAILED if outcome.failures else DONE)
 
 
