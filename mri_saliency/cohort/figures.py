@@ -54,11 +54,10 @@ def cohort_figure(
         15 x 9.5 inches, not attached to pyplot.
     """
     methods, words = list(agreement.mean.columns), class_words(class_names)
-    figure = Figure(figsize=(15, 9.5), dpi=DPI)
+    figure = Figure(figsize=(15, 9.5), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, 3)
     # fixed margins: a layout engine would draw everything twice
-    figure.subplots_adjust(left=0.06, right=0.98, bottom=0.09, top=0.9, wspace=0.34, hspace=0.38)
     counts = statistics.drop_duplicates("subject_id")["class"].value_counts()
     parts = [f"{counts.get(name, 0)} {word}" for name, word in words.items()]
     figure.suptitle(f"Attributions of {counts.sum()} scans ({', '.join(parts)})", fontsize=14)
@@ -121,7 +120,7 @@ def method_colour(index: int) -> str:
 
 def method_label(method: str) -> str:
     """Return a method's name as it stands on an axis."""
-    return method.replace("integrated_gradients", "integrated\ngradients").replace("_", " ")
+    return method.replace("_gradients", "\ngradients").replace("_", " ")
 
 
 def set_method_ticks(axes: Axes, methods: Sequence[str]) -> None:
