@@ -44,8 +44,11 @@ METHOD/SUBJECT/SUBJECT_METHOD_...
 group_maps/METHOD/METHOD_...
     GROUP_mean.nii.gz, GROUP_magnitude.nii.gz, GROUP.png
                           means of the maps and of their magnitudes over a group
-    TLE_minus_HC_difference.nii.gz, ..._score, ..._p, ..._neg_log10_p, TLE_minus_HC.png
-                          where the groups differ: corrected p, and -log10 p, which is 0 in air
+    CONTRAST_ratio.nii.gz, CONTRAST_t.nii.gz, CONTRAST_p_fwe.nii.gz,
+    CONTRAST_neg_log10_p_fwe.nii.gz, CONTRAST.png
+                          where the magnitudes of two groups differ, as in left_minus_HC:
+                          corrected p, and -log10 p, which is 0 in air
+    signed_CONTRAST_...   the same of signed maps, whose effect is CONTRAST_difference.nii.gz
 report.html               all results
 NAME.csv, NAME.json       a table, and what its columns are
 NAME.png, NAME.npy        figures, mean scans
