@@ -351,13 +351,13 @@ def _captums_means(
     network: SplitNetwork,
     batch: Batch,
     scans: list[int],
-    ends: tuple[Tensor, Tensor],
+    path: tuple[Tensor, Tensor],
     settings: Settings,
 ) -> Tensor:
-    """Return Captum's mean gradients, (n, channels, 64, 64), along paths from `ends[0]` to `ends[1]`."""
+    """Return Captum's mean gradients, (n, channels, 64, 64), from the first of `path` to the second."""
     method = IntegratedGradients(network.later, multiply_by_inputs=False)
     targets = [batch.targets[scan] for scan in scans]
-    starts, ends = ends
+    starts, ends = path
     batch_size, n_steps = settings.batch_size, settings.n_steps
     means = []
     for group in _slices(len(ends), batch_size // n_steps):

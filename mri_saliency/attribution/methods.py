@@ -172,22 +172,12 @@ METHODS: dict[str, Method] = {
         ),
     )
 }
-
+DEFAULT_METHODS = ("integrated_gradients", "saliency", "gradient_shap")
 
 # Value of --n_steps: as many points as --map_error asks for.
 AUTO = "auto"
 # The error of --map_error: the difference of the map from that of half the points, relative to the map.
 MAP_ERROR = 0.001
-
-
-def find_method(name: str) -> Method:
-    """Return a method by its name; raises UserError, with all names, where there is none."""
-    if name not in METHODS:
-        raise UserError(f"no method {name!r}; there are {', '.join(METHODS)}.")
-    return METHODS[name]
-
-
-DEFAULT_METHODS = ("integrated_gradients", "saliency", "gradient_shap")
 
 # Values of --baseline besides a file's path.
 BASELINES = ("zero", "background", "hc_mean")
@@ -197,3 +187,10 @@ CHECKED_SCANS = 8
 
 # The most volumes in one pass of the network, by device type; --batch_size overrides it.
 BATCH_SIZES = {"cpu": 25, "cuda": 50}
+
+
+def find_method(name: str) -> Method:
+    """Return a method by its name; raises UserError, with all names, where there is none."""
+    if name not in METHODS:
+        raise UserError(f"no method {name!r}; there are {', '.join(METHODS)}.")
+    return METHODS[name]
