@@ -11,6 +11,7 @@ import gc
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -61,10 +62,7 @@ def main(args: list[str] | None = None) -> int:
 
 
 def generate(options: Options, command_line: str) -> int:
-    """Explain a cohort; return the exit code.
-
-    Longer than a screen, because it is the run, told in order.
-    """
+    """Explain a cohort, told in order; return the exit code."""
     from mri_saliency.inputs.scan_table import TableColumns, read_scan_table
 
     started, ranks = datetime.now().astimezone(), Ranks()
@@ -74,6 +72,7 @@ def generate(options: Options, command_line: str) -> int:
         gc.disable()  # PyTorch makes a million objects, all to stay: 0.7 s less for a run's start
         from mri_saliency.attribution.baselines import make_baseline
         from mri_saliency.attribution.explainer import Explainer
+        from mri_saliency.cohort.live_report import LiveReport
         from mri_saliency.inputs.loading import load_in_groups
         from mri_saliency.output.bookkeeping import Bookkeeping
         from mri_saliency.output.folder import OutputFolder
@@ -108,9 +107,9 @@ def generate(options: Options, command_line: str) -> int:
             run_record.write("running")
 
         # The maps.
-        outcome = Outcome(n_kept=plan.count(Action.KEEP))
-        progress = Progress(len(plan.actions), outcome.n_kept, ranks)
-        books = Bookkeeping(plan, outcome, progress)
+        outcome = Outcome(n_kept=plan.count(Action.KEEP), n_planned=len(plan.actions))
+        progress = Progress(outcome.n_planned, outcome.n_kept, ranks)
+        books = Bookkeeping(plan, outcome, progress, LiveReport(plan, outcome, ranks).update)
         queue = WriteQueue(workers, books.end_map)
         stopped: UserError | KeyboardInterrupt | None = None
         try:
@@ -235,16 +234,21 @@ def finish(
     describe: Callable[[], None],
 ) -> int:
     """Write the tables and what `describe` writes, and say how the run ended; return the exit code."""
+    from mri_saliency.cohort.live_report import write_live_report
     from mri_saliency.output.provenance import print_summary, write_tables
 
     try:
         write_tables(run_record.folder, records, outcome)
         run_record.write("interrupted" if stopped else "describing", outcome)
+        write_live_report(run_record.folder, records, outcome)
         if records and not isinstance(stopped, KeyboardInterrupt):
             describe()
         run_record.write("interrupted" if stopped else "done", outcome)
     except (UserError, KeyboardInterrupt) as reason:
         stopped = stopped or reason
+        with suppress(UserError):  # the disk may be full
+            run_record.write("interrupted", outcome)
+            write_live_report(run_record.folder, records, outcome)
     seconds = (datetime.now().astimezone() - run_record.started).total_seconds()
     print_summary(run_record.folder, records, outcome, seconds)
     return end(stopped, SOME_FAILED if outcome.failures else DONE)

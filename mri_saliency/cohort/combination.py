@@ -123,7 +123,7 @@ def plan_combination(runs: Sequence[FinishedRun], files: MapFiles, *, overwrite:
                 by_content.setdefault(sha256, {}).setdefault(method, []).append(member)
     scans = [_scan(index, maps) for index, maps in enumerate(by_content.values())]
     scans = keep_names(scans, list(files.folder.all_records()))
-    members, actions = {}, {}
+    members, actions, kept = {}, {}, []
     for method, recipe in recipes.items():
         maps = {
             scan.subject_id: of_scan[method]
@@ -138,7 +138,8 @@ def plan_combination(runs: Sequence[FinishedRun], files: MapFiles, *, overwrite:
             record = files.folder.read_record(method, subject_id)
             if record is not None and not _is_of(of_scan, record, files):
                 actions[key] = Action.MAKE
-    return Combination(runs, scans, members, Plan(actions, recipes, files))
+            kept += [record] if actions[key] == Action.KEEP else []
+    return Combination(runs, scans, members, Plan(actions, recipes, files, tuple(kept)))
 
 
 def copy_baseline(runs: Sequence[FinishedRun], folder: OutputFolder) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from mri_saliency.attribution.methods import METHODS
 from mri_saliency.cohort.combination import Combination, Member, marks
+from mri_saliency.cohort.live_report import LiveReport
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.loading import ScanContext, load_in_groups, load_scan
 from mri_saliency.inputs.preprocessing import unpad
@@ -42,9 +43,9 @@ def write_means(
     Workers load the scans and average the maps; neither runs nor scans are kept.
     """
     plan, n_runs = combination.plan, len(combination.runs)
-    outcome.n_kept = plan.count(Action.KEEP)
-    progress = Progress(len(plan.actions), outcome.n_kept, Ranks())
-    books = Bookkeeping(plan, outcome, progress)
+    outcome.n_kept, outcome.n_planned, ranks = plan.count(Action.KEEP), len(plan.actions), Ranks()
+    progress = Progress(outcome.n_planned, outcome.n_kept, ranks)
+    books = Bookkeeping(plan, outcome, progress, LiveReport(plan, outcome, ranks).update)
     queue = WriteQueue(workers, books.end_map)
     load = partial(load_scan, **combination.window, key_slices=plan.files.key_slices)
     stopped: UserError | KeyboardInterrupt | None = None

@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mri_saliency.cohort.check_verdicts import Verdict
 from mri_saliency.cohort.group_test import SIGNED_CAVEAT, GroupComparison
@@ -19,15 +17,15 @@ from mri_saliency.cohort.regions import densest
 from mri_saliency.cohort.report_data import (
     Classification,
     classification,
-    failure_entries,
     input_warnings,
     region_means,
-    scan_entries,
     shares_outside,
     side_entries,
 )
 from mri_saliency.cohort.report_groups import cluster_entries, comparison_entries, region_entries
+from mri_saliency.cohort.report_page import render_page
 from mri_saliency.cohort.report_runs import RunsSection, runs_section
+from mri_saliency.cohort.report_scans import failure_entries, scan_table
 from mri_saliency.inputs.scan_table import ClassNames
 from mri_saliency.maps.comparison import MEASURES, NULL, mean_agreement
 from mri_saliency.maps.figures import DEFAULT_CLASS_NAMES
@@ -35,6 +33,11 @@ from mri_saliency.maps.statistics import MapStatistics
 from mri_saliency.output.files import data_url, read_table, relative_url, write_text
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord, in_order
+
+_STATUS = {  # of a run that did not come to its end: what the page says
+    "running": "The run had not ended when this page was written, or was killed: maps may be missing.",
+    "interrupted": "The run was interrupted: maps may be missing. The same command continues it.",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +97,8 @@ class Report:
         -> path of a PNG.
     groups : GroupComparison
         Figures of groups, and what their comparison showed.
-    summaries : dict
-        (subject, method) -> path of the summary figure.
+    folder : OutputFolder
+        Holds the files that the page links.
     agreement : DataFrame
         A row a subject and pair of methods, or of a method and its null map; may be empty.
     regions : DataFrame or None
@@ -115,6 +118,8 @@ class Report:
         The rows of region_group_test.csv.
     runs : RunsSection or None
         How far combined runs agree; None for a folder of one run.
+    tables : sequence of Path
+        The tables in the folder.
     """
 
     run: dict
@@ -122,7 +127,7 @@ class Report:
     alarms: list[str]
     figures: Mapping[str, Path]
     groups: GroupComparison
-    summaries: Mapping[tuple[str, str], Path]
+    folder: OutputFolder
     agreement: pd.DataFrame
     regions: pd.DataFrame | None = None
     densest: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -134,6 +139,7 @@ class Report:
     lateralisation: pd.DataFrame | None = None
     region_test: pd.DataFrame | None = None
     runs: RunsSection | None = None
+    tables: Sequence[Path] = ()
 
 
 def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> None:
@@ -158,10 +164,7 @@ def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> No
         alarms=findings.alarms,
         figures=figures,
         groups=findings.groups,
-        summaries={
-            (record.subject_id, record.method): folder.summary_figure(record.method, record.subject_id)
-            for record in records
-        },
+        folder=folder,
         agreement=findings.agreement,
         regions=findings.regions if has_regions else None,
         densest=densest(findings.regions) if has_regions else {},
@@ -173,6 +176,7 @@ def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> No
         lateralisation=findings.lateralisation if has_sides else None,
         region_test=findings.region_test,
         runs=runs,
+        tables=sorted(folder.root.glob("*.csv")),
     )
     link = data_url if embed else partial(relative_url, folder=folder.root)
     write_text(folder.report, render(report, link))
@@ -187,25 +191,21 @@ def render(report: Report, link: Callable[[Path], str]) -> str:
     link : callable
         Converts a figure's path to the value of a ``src``: a relative URL, or one that contains the picture.
     """
-    environment = Environment(
-        loader=PackageLoader("mri_saliency.cohort", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": _number, "percent": _percent}
-    environment.globals["link"] = link
     methods = list(dict.fromkeys(record.method for record in report.records))
     statistics = [record.statistics for record in report.records]
-    return environment.get_template("report.html").render(
+    return render_page(
+        "report.html",
+        link,
         report=report,
         methods=methods,
-        scans=scan_entries(report.records, report.summaries),
+        table=scan_table(report.records, report.folder, report.regions),
         classifiers=_classifiers(statistics),
         warnings=Counter(input_warnings(statistics).values()).most_common(),
         skipped=report.run.get("skipped_rows", []),
         failures=failure_entries(report.failures),
+        n_failed=len(report.failures),
+        status=_STATUS.get(report.run.get("status")),
+        embedded=report.embedded,
         words=class_words(report.class_names),
         comparisons=comparison_entries(report.groups.contrasts, report.class_names),
         compared_regions=region_entries(report.region_test, report.class_names),
@@ -232,13 +232,3 @@ def _classifiers(statistics: list[MapStatistics]) -> dict[str, Classification]:
     if with_warning:
         parts["with input warning"] = [row for row in statistics if row.subject_id in with_warning]
     return {title: classification(rows) for title, rows in parts.items()}
-
-
-def _number(value: float | None, digits: int = 2) -> str:
-    if value is None or not np.isfinite(value):
-        return "–"
-    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _percent(value: float | None, digits: int = 0) -> str:
-    return "–" if value is None or not np.isfinite(value) else f"{value:.{digits}%}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,8 @@ from mri_saliency.cohort.normal_ranges import MEASURES, OUTSIDE_P
 from mri_saliency.cohort.regions import OUTSIDE
 from mri_saliency.maps.comparison import roc_auc
 from mri_saliency.maps.statistics import MapStatistics
-from mri_saliency.output.record import MapRecord
+
+_COMMON_PERCENTILE = 90
 
 
 @dataclass(frozen=True)
@@ -92,88 +92,12 @@ def _roc_points(scores: np.ndarray, is_positive: np.ndarray) -> list[tuple[float
     return [(0.0, 0.0), *((float(x), float(y)) for x, y in rates)]
 
 
-@dataclass(frozen=True)
-class MapEntry:
-    """A map in the report's table of scans."""
+def common_scale(own: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Return the colour scale that maps of one method share: the 90th percentile of their own, (n_maps, ...).
 
-    method: str
-    figure: Path
-    verdict: str  # of completeness; empty for a method that promises no sum
-    error: float | None  # of completeness
-    brain_share: float | None
-    brain_share_null: float | None
-
-
-@dataclass(frozen=True)
-class ScanEntry:
-    """A row of the report's table of scans."""
-
-    subject_id: str
-    diagnosis: str
-    probability: float  # of TLE
-    predicted: str  # "HC" or "TLE"
-    confidence: float
-    correct: bool
-    warning: str  # about its input; empty if there is none
-    maps: list[MapEntry]
-
-
-def scan_entries(records: Sequence[MapRecord], summaries: Mapping[tuple[str, str], Path]) -> list[ScanEntry]:
-    """Return an entry for each scan, wrong predictions first, then the least confident.
-
-    Parameters
-    ----------
-    records : sequence of MapRecord
-    summaries : mapping
-        (subject, method) -> path of the map's summary figure.
+    A scale that holds the strongest map would let a single one make all others invisible.
     """
-    by_scan: dict[str, list[MapStatistics]] = {}
-    for record in records:
-        by_scan.setdefault(record.subject_id, []).append(record.statistics)
-    warnings = input_warnings([record.statistics for record in records])
-    entries = []
-    for subject_id, maps in by_scan.items():
-        scan = maps[0]
-        entries.append(
-            ScanEntry(
-                subject_id=subject_id,
-                diagnosis=scan.diagnosis,
-                probability=scan.prediction,
-                predicted="TLE" if scan.predicts_tle else "HC",
-                confidence=scan.confidence,
-                correct=scan.predicts_tle == scan.is_tle,
-                warning=warnings.get(subject_id, ""),
-                maps=[
-                    MapEntry(
-                        method=row.method,
-                        figure=summaries[subject_id, row.method],
-                        verdict=row.completeness_verdict or "",
-                        error=row.completeness_error,
-                        brain_share=row.brain_share,
-                        brain_share_null=row.brain_share_null,
-                    )
-                    for row in maps
-                ],
-            )
-        )
-    return sorted(entries, key=lambda entry: (entry.correct, entry.confidence))
-
-
-@dataclass(frozen=True)
-class FailureEntry:
-    """A row of the report's table of failures: a scan's maps that failed for one reason."""
-
-    subject_id: str
-    methods: list[str]
-    reason: str
-
-
-def failure_entries(failures: Sequence[Mapping[str, str]]) -> list[FailureEntry]:
-    """Return an entry for each scan and reason; `failures` are the rows of failures.csv."""
-    methods: dict[tuple[str, str], list[str]] = {}
-    for row in failures:
-        methods.setdefault((row["subject_id"], row["reason"]), []).append(row["method"])
-    return [FailureEntry(subject_id, names, reason) for (subject_id, reason), names in methods.items()]
+    return np.percentile(own, _COMMON_PERCENTILE, axis=0)
 
 
 def region_means(regions: pd.DataFrame, densest: Mapping[str, Sequence[str]]) -> dict[str, list[dict]]:

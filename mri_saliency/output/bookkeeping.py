@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 
 from mri_saliency.errors import OutputError, UserError, failure_message
@@ -23,10 +23,19 @@ class Bookkeeping:
         Is filled.
     progress : Progress
         Shows it.
+    on_written : callable, optional
+        Called with the scan and the method of each map that is written.
     """
 
-    def __init__(self, plan: Plan, outcome: Outcome, progress: Progress) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        outcome: Outcome,
+        progress: Progress,
+        on_written: Callable[[Scan, str], None] = lambda scan, method: None,
+    ) -> None:
         self._plan, self._outcome, self._progress = plan, outcome, progress
+        self._on_written = on_written
         self._warnings: set[str] = set()  # already printed
 
     def readable(self, groups: Iterable[list[LoadedScan | UnreadableScan]]) -> Iterator[list[LoadedScan]]:
@@ -60,6 +69,7 @@ class Bookkeeping:
         else:
             self._outcome.n_written += 1
             self._progress.advance()
+            self._on_written(scan, method)
 
     def fail(self, scan: Scan, methods: list[str], error: Exception) -> None:
         """Record the failure of a scan's maps, and print it.

@@ -38,6 +38,8 @@ class Outcome:
         How many scans that were read in this run have each warning.
     work_s : Counter
         Seconds by kind of work: the workers' processor time, the network's wall-clock time.
+    n_planned : int
+        All maps of the run, kept ones too.
     """
 
     n_kept: int = 0
@@ -45,6 +47,12 @@ class Outcome:
     failures: list[Failure] = field(default_factory=list)
     input_warnings: Counter[str] = field(default_factory=Counter)
     work_s: Counter[str] = field(default_factory=Counter)
+    n_planned: int = 0
+
+    @property
+    def n_done(self) -> int:
+        """The maps of which nothing more will come: kept, written or failed."""
+        return self.n_kept + self.n_written + len(self.failures)
 
     def add_failures(self, scan: Scan, methods: list[str], reason: str) -> None:
         """Count a scan's maps by these methods as failed."""

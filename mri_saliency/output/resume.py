@@ -91,11 +91,14 @@ class Plan:
         Method -> how its maps are made.
     files : MapFiles
         What is written of each.
+    kept : tuple of MapRecord
+        The finished maps that are kept.
     """
 
     actions: Mapping[tuple[str, str], Action]
     recipes: Mapping[str, Recipe]
     files: MapFiles
+    kept: tuple[MapRecord, ...] = ()
 
     def count(self, action: Action) -> int:
         """Return the number of maps with this action."""
@@ -180,7 +183,7 @@ def make_plan(
     UserError
         The folder holds maps made in another way, and `overwrite` is False.
     """
-    actions, differing = {}, []
+    actions, kept, differing = {}, [], []
     is_own_folder = files.folder.last_run() is not None
     for scan in scans:
         for method, recipe in recipes.items():
@@ -198,12 +201,13 @@ def make_plan(
             else:
                 is_drawn = files.are_drawn(record)
                 actions[scan.subject_id, method] = Action.KEEP if is_drawn else Action.REDRAW
+                kept += [record] if is_drawn else []
     if differing and not overwrite:
         raise UserError(
             f"{files.folder.root}: holds {len(differing)} maps that were made in another way, such as "
             f"{differing[0]}. Choose another --output_dir, or replace them with --overwrite."
         )
-    return Plan(actions, recipes, files)
+    return Plan(actions, recipes, files, tuple(kept))
 
 
 def describe_difference(record: MapRecord, recipe: Recipe, scan_path: Path) -> str | None:

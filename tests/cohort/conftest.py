@@ -2,13 +2,14 @@
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from mri_saliency.attribution.check_table import (
     ANOTHER,
@@ -29,6 +30,7 @@ from mri_saliency.inputs.file_identity import FileIdentity
 from mri_saliency.inputs.grid import FIRST_SLICE, Grid
 from mri_saliency.inputs.loading import ScanContext, load_scan
 from mri_saliency.inputs.scan_table import Scan
+from mri_saliency.maps.drawing import Drawing
 from mri_saliency.maps.statistics import MapStatistics, measure_map, prediction, slice_profile
 from mri_saliency.output.files import write_array
 from mri_saliency.output.folder import OutputFolder
@@ -53,8 +55,10 @@ SCANS = {
 }
 
 
-def made_record(subject_id="sub-A", method="saliency", *, recipe=RECIPE, logits=(-1.0,), **statistics):
-    """A record without files; `logits` give the prediction, `statistics` replace single numbers."""
+def made_record(
+    subject_id="sub-A", method="saliency", *, recipe=RECIPE, logits=(-1.0,), files=(), **statistics
+):
+    """A record; `logits` give the prediction, `files` are endings, `statistics` replace single numbers."""
     content = {
         "method": method,
         "shape": "(9, 128, 128)",
@@ -69,7 +73,9 @@ def made_record(subject_id="sub-A", method="saliency", *, recipe=RECIPE, logits=
     }
     row = MapStatistics(**content | statistics)
     source = FileIdentity(f"/scans/{subject_id}.nii", 1, 1, "0" * 64)
-    return MapRecord(subject_id, method, source, GRID, 1000, recipe, row, (1 / N_SLICES,) * N_SLICES)
+    files = {f"{subject_id}_{method}_{ending}": 1 for ending in files}
+    profile = (1 / N_SLICES,) * N_SLICES
+    return MapRecord(subject_id, method, source, GRID, 1000, recipe, row, profile, files=files)
 
 
 def write_map(folder: OutputFolder, context: ScanContext, method: str, *, values, logits):
@@ -226,6 +232,18 @@ def report_records(n=6):
     return records
 
 
+def pictured(records, root, scales=None):
+    """Give records a thumbnail, which is written, of a map whose own colour scale is that in `scales`."""
+    folder, drawn = OutputFolder(root), []
+    for record, scale in zip(records, scales or [1.0] * len(records), strict=True):
+        path = folder.thumbnail(record.method, record.subject_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((112, 224, 4), 120, np.uint8)).save(path)
+        drawing = Drawing(scale=2 * scale, overlay_scale=scale, smooth_mm=6.0, telling_slice=4)
+        drawn.append(replace(record, drawing=drawing, files={**record.files, path.name: 1}))
+    return drawn
+
+
 CHECKED = ("a", "b", "c", "d")  # scans of `checks_table`
 LEVELS = {MAP: 0.1, DIFFERENCE: 0.4, SHUFFLED: 0.5, ANOTHER: 0.6, RANDOM: 0.7, INTENSITY: 0.5}
 
@@ -285,6 +303,25 @@ def sided_regions(n=6, n_controls=6, effect=1.0, seed=0):
                     for side in ("Left", "Right")
                 ]
     return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """Chromium, without a window."""
+    webdriver = pytest.importorskip("selenium.webdriver")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("no chromium and chromedriver here (Debian: chromium, chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    profile = tmp_path_factory.mktemp("profile")
+    for flag in ("headless=new", "no-sandbox", "disable-gpu", "disable-background-networking"):
+        options.add_argument(f"--{flag}")
+    options.add_argument(f"--user-data-dir={profile}")
+    options.add_argument("--window-size=1300,900")
+    chrome = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    yield chrome
+    chrome.quit()
 
 
 SIDED_PAIRS = [("Left insula", "Right insula"), ("Left hippocampus", "Right hippocampus")]

@@ -8,15 +8,17 @@ import pytest
 
 from mri_saliency.cohort.report_data import (
     classification,
-    failure_entries,
-    input_warnings,
+    common_scale,
     region_means,
-    scan_entries,
     shares_outside,
     side_entries,
 )
+from mri_saliency.cohort.report_scans import scan_table
+from mri_saliency.output.folder import OutputFolder
 
 from .conftest import made_record, report_records
+
+FOLDER = OutputFolder(Path("maps"))
 
 THREE_CLASSES = np.log([0.4, 0.3, 0.3])  # HC is the most probable class, yet TLE's together reach 0.6
 
@@ -62,50 +64,10 @@ def test_with_three_logits_the_most_probable_class_decides():
     assert found.confusion == {"HC": {"HC": 1, "TLE": 0}, "TLE": {"HC": 1, "TLE": 1}}
     assert found.accuracy == pytest.approx(2 / 3)
     assert found.auc == pytest.approx(0.75)  # by the probabilities 0.6; 0.6, 0.7
-    summaries = {(record.subject_id, "saliency"): Path("x.png") for record in records}
-    entries = {entry.subject_id: entry for entry in scan_entries(records, summaries)}
+    entries = {entry.subject_id: entry for entry in scan_table(records, FOLDER).scans}
     assert [(entries[s].predicted, entries[s].correct) for s in ("sub-A", "sub-B", "sub-C")] == [
         ("HC", True), ("HC", False), ("TLE", True),
     ]  # fmt: skip
-
-
-def test_wrong_predictions_come_first_then_the_least_confident():
-    records = report_records(6)
-    summaries = {(r.subject_id, r.method): Path(f"{r.subject_id}_{r.method}.png") for r in records}
-    entries = scan_entries(records, summaries)
-    assert [entry.correct for entry in entries] == [False] + 5 * [True]
-    assert entries[0].subject_id == "sub-000"
-    confidences = [entry.confidence for entry in entries[1:]]
-    assert confidences == sorted(confidences)
-    first, second = entries[0].maps
-    assert (first.method, first.figure) == (
-        "integrated_gradients", Path("sub-000_integrated_gradients.png"),
-    )  # fmt: skip
-    assert (first.verdict, first.error, second.verdict, second.error) == ("ok", 0.123, "", None)
-
-
-def test_a_scans_warning_is_that_of_any_of_its_maps():
-    records = [
-        made_record("sub-A"),
-        made_record("sub-A", "deep_lift", input_warning="rotated"),
-        made_record("sub-B", input_warning=""),
-        made_record("sub-C"),
-    ]
-    assert input_warnings([record.statistics for record in records]) == {"sub-A": "rotated"}
-    summaries = {(record.subject_id, record.method): Path("x.png") for record in records}
-    entries = {entry.subject_id: entry.warning for entry in scan_entries(records, summaries)}
-    assert entries == {"sub-A": "rotated", "sub-B": "", "sub-C": ""}
-
-
-def test_failures_of_a_scan_for_one_reason_are_one_entry():
-    rows = [("a", "saliency", "gone"), ("b", "saliency", "gone"), ("a", "deep_lift", "gone")]
-    rows.append(("a", "smooth_grad", "out of memory"))
-    found = failure_entries([dict(zip(("subject_id", "method", "reason"), row, strict=True)) for row in rows])
-    assert [(entry.subject_id, entry.methods, entry.reason) for entry in found] == [
-        ("a", ["saliency", "deep_lift"], "gone"),
-        ("b", ["saliency"], "gone"),
-        ("a", ["smooth_grad"], "out of memory"),
-    ]
 
 
 def test_region_means_by_diagnosis():
@@ -177,3 +139,8 @@ def test_the_densest_pair_stands_for_a_method_and_all_pairs_are_counted():
     table = pd.DataFrame([side_row("insula", 0.4, 0.6, **unknown)])
     [entry] = side_entries(table)
     assert entry.verdict == "grey matter is not known" and entry.choice == "densest"
+
+
+def test_a_common_scale_leaves_out_the_strongest_tenth():
+    assert common_scale([5.0]) == 5 and common_scale(np.arange(11)) == 9
+    np.testing.assert_allclose(common_scale(np.stack([np.arange(11), 2 * np.arange(11)], 1)), (9, 18))

@@ -153,6 +153,19 @@ def test_an_interrupt_keeps_what_is_written(maps_only, run_folder, monkeypatch):
     monkeypatch.setattr(Explainer, "attribute", interrupted)
     assert script.main(run_folder.options("--methods", "saliency", "input_x_gradient")) == 130
     assert len(list(run_folder.output.rglob("*.npy"))) == 3
+    page = (run_folder.output / "report.html").read_text()
+    assert "3 of 6 maps are done" in page and "It was interrupted" in page and "unfinished" not in page
+
+
+def test_an_interrupt_while_the_cohort_is_described_is_said(run_folder, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mri_saliency.cohort.description.describe_cohort", interrupted)
+    assert script.main(run_folder.options(*ONE_METHOD)) == 130
+    assert json.loads((run_folder.output / "run.json").read_text())["status"] == "interrupted"
+    page = (run_folder.output / "report.html").read_text()
+    assert "3 of 3 maps are done" in page and "It was interrupted" in page
 
 
 # --- the device and the checks ---

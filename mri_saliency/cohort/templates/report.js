@@ -1,80 +1,160 @@
-"use strict";
 const controls = document.getElementById("controls");
-const body = document.querySelector("#subjects tbody");
+const table = document.getElementById("subjects");
+const body = table.tBodies[0];
 const rows = [...body.rows];
+const canView = typeof openViewer === "function";  // the viewer's script
+const endings = JSON.parse(document.getElementById("endings")?.textContent ?? "[]");
+
+// --- filters ---
+
+function isShown(map, wanted) {
+  const {method, verdict, share} = map.dataset;
+  return (!wanted.method || method === wanted.method) && (!wanted.verdict || verdict === wanted.verdict)
+    && (!wanted.share || Number(share) < Number(map.dataset.null));
+}
 
 function filter() {
   const wanted = Object.fromEntries(new FormData(controls));
   const search = wanted.search.toLowerCase();
   let shown = 0;
   for (const row of rows) {
-    let some = false;
-    for (const map of row.querySelectorAll(".map")) {
-      map.hidden = (wanted.method && map.dataset.method !== wanted.method)
-        || (wanted.verdict && map.dataset.verdict !== wanted.verdict);
-      some ||= !map.hidden;
-    }
-    row.hidden = !some || (wanted.correct && row.dataset.correct !== wanted.correct)
-      || (wanted.diagnosis && row.dataset.diagnosis !== wanted.diagnosis)
-      || (wanted.warned && row.dataset.warned !== wanted.warned)
-      || !row.dataset.id.toLowerCase().includes(search);
+    const {id, diagnosis, correct, warned} = row.dataset;
+    const maps = [...row.querySelectorAll(".map")];
+    for (const map of maps) map.hidden = !isShown(map, wanted);
+    const isWanted = wanted.diagnosis === "patients" ? diagnosis !== "HC"
+      : !wanted.diagnosis || diagnosis === wanted.diagnosis;
+    row.hidden = !isWanted || maps.every(map => map.hidden) || (wanted.correct && correct !== wanted.correct)
+      || (wanted.warned && warned !== wanted.warned) || !id.toLowerCase().includes(search);
     shown += !row.hidden;
   }
+  table.classList.toggle("own", "own" in wanted);
   document.getElementById("count").textContent = `${shown} of ${rows.length} scans`;
+  if (sorted.key in EXTREMES) sort();
 }
-controls.addEventListener("input", filter);
+
+// --- sorting ---
+
+const EXTREMES = {strength: Math.max, share: Math.min, error: Math.max};  // of the shown maps of a scan
+const sorted = {key: "correct", down: false};
+
+function sortValue(row) {
+  const {key} = sorted;
+  if (key in EXTREMES) {
+    const maps = [...row.querySelectorAll(".map:not([hidden])")].filter(map => key in map.dataset);
+    return maps.length ? EXTREMES[key](...maps.map(map => Number(map.dataset[key]))) : null;
+  }
+  if (key === "correct") {  // wrong ones first, the least sure among them first
+    return Number(row.dataset.confidence) + (row.dataset.correct === "true" ? 2 : 0);
+  }
+  return key === "probability" ? Number(row.dataset[key]) : row.dataset[key];
+}
+
+function sort() {
+  const values = new Map(rows.map(row => [row, sortValue(row)]));
+  const direction = sorted.down ? -1 : 1;
+  rows.sort((rowA, rowB) => {
+    const [a, b] = [values.get(rowA), values.get(rowB)];
+    if (a === null || b === null) return (a === null) - (b === null);  // unknown ones last
+    return direction * (typeof a === "string" ? a.localeCompare(b, undefined, {numeric: true}) : a - b);
+  });
+  body.append(...rows);
+}
+
+table.tHead.addEventListener("click", event => {
+  const {key} = event.target.dataset;
+  if (!key) return;
+  const cell = event.target.parentElement;
+  const first = EXTREMES[key] === Math.max ? "descending" : "ascending";
+  const second = first === "ascending" ? "descending" : "ascending";
+  const direction = cell.getAttribute("aria-sort") === first ? second : first;
+  for (const other of cell.parentElement.cells) other.removeAttribute("aria-sort");
+  cell.setAttribute("aria-sort", direction);
+  Object.assign(sorted, {key, down: direction === "descending"});
+  sort();
+});
+
+for (const kind of ["input", "change"]) controls.addEventListener(kind, filter);
 controls.addEventListener("submit", event => event.preventDefault());
 filter();
 
-const heads = [...document.querySelectorAll("#subjects th button")];
-function compare(key, a, b) {
-  if (key === "correct") {  // wrong ones first, the least sure among them first
-    return a.dataset.correct.localeCompare(b.dataset.correct) || a.dataset.confidence - b.dataset.confidence;
-  }
-  if (key === "probability") return a.dataset.probability - b.dataset.probability;
-  return a.dataset[key].localeCompare(b.dataset[key], undefined, {numeric: true});
-}
-for (const head of heads) {
-  head.addEventListener("click", () => {
-    const cell = head.parentElement;
-    const down = cell.getAttribute("aria-sort") === "ascending";
-    for (const other of heads) other.parentElement.removeAttribute("aria-sort");
-    cell.setAttribute("aria-sort", down ? "descending" : "ascending");
-    rows.sort((a, b) => (down ? -1 : 1) * compare(head.dataset.key, a, b));
-    body.append(...rows);
-  });
+// --- the files of a scan ---
+
+function link(map, ending) {
+  const anchor = document.createElement("a");
+  anchor.href = map.dataset.stem + encodeURIComponent(ending);
+  anchor.textContent = ending;
+  return anchor;
 }
 
-const viewer = document.getElementById("viewer");
+body.addEventListener("toggle", ({target}) => {
+  if (!target.open || target.querySelector(".files")) return;
+  for (const map of target.parentElement.querySelectorAll(".map[data-stem]")) {
+    const line = document.createElement("p");
+    line.className = "files";
+    line.append(`${map.dataset.method}: `);
+    for (const ending of endings[map.dataset.endings]) line.append(link(map, ending), " ");
+    target.append(line);
+  }
+}, true);  // it does not bubble
+
+// --- a map's figure ---
+
+const dialog = document.getElementById("figure");
 let current = null;
+
+function name(map) {
+  return {subject: map.closest("tr").dataset.id, method: map.dataset.method};
+}
+
 function show(map) {
   current = map;
-  viewer.querySelector("img").src = map.querySelector("img").src;
-  viewer.querySelector("img").alt = map.querySelector("img").alt;
-  viewer.querySelector("span").textContent = map.dataset.title;
-  if (!viewer.open) viewer.showModal();
+  const {subject, method} = name(map);
+  const {figure, stem, strength} = map.dataset;
+  dialog.querySelector("img").src = figure ?? `${stem}summary.png`;
+  dialog.querySelector("img").alt = map.querySelector("img").alt;
+  dialog.querySelector("span").textContent = `${subject}, ${method}`
+    + (strength ? `. On its own scale, which is ${strength} of the cohort's.` : "");
+  if (!dialog.open) dialog.showModal();
 }
+
 function step(by) {
   const maps = [...body.querySelectorAll("tr:not([hidden]) .map:not([hidden])")];
   const next = maps[maps.indexOf(current) + by];
   if (next) show(next);
 }
+
 body.addEventListener("click", event => {
-  const map = event.target.closest(".map");
+  const map = event.target.closest(".open")?.parentElement;
   if (map) show(map);
 });
-viewer.addEventListener("click", event => {
-  if (event.target.dataset.step) step(Number(event.target.dataset.step));
-  if (event.target === viewer || "close" in event.target.dataset) viewer.close();
+dialog.addEventListener("click", event => {
+  const {step: by, view, close} = event.target.dataset;
+  if (by) step(Number(by));
+  if (event.target === dialog || close !== undefined || view !== undefined) dialog.close();
+  if (view !== undefined) openViewer(`${current.dataset.method}/${name(current).subject}`);
 });
-viewer.addEventListener("close", () => current?.focus());
-viewer.addEventListener("keydown", event => {
+dialog.querySelector("[data-view]").hidden = !canView;
+dialog.addEventListener("close", () => current?.querySelector(".open").focus());
+dialog.addEventListener("keydown", event => {
   if (event.key === "ArrowLeft") step(-1);
   if (event.key === "ArrowRight") step(1);
 });
 document.addEventListener("keydown", event => {
-  if (event.key === "/" && !viewer.open && !/^(INPUT|SELECT)$/.test(document.activeElement.tagName)) {
+  const isFree = !document.querySelector("dialog[open]")
+    && !/^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName);
+  if (event.key === "/" && isFree) {
     event.preventDefault();
     controls.elements.search.focus();
   }
+});
+
+// --- print: all that is collapsed ---
+
+let opened = [];
+addEventListener("beforeprint", () => {
+  opened = [...document.querySelectorAll("details:not([open])")];
+  for (const details of opened) details.open = true;
+});
+addEventListener("afterprint", () => {
+  for (const details of opened) details.open = false;
 });
