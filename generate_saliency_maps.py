@@ -94,7 +94,8 @@ def generate(options: Options, command_line: str) -> int:
         explainer = Explainer(move_to_device(request.checkpoint.network, request.device), request.settings)
 
         # What is finished already.
-        files = MapFiles(folder, options.key_slices, options.nifti, request.checkpoint.n_logits)
+        n_logits = request.checkpoint.n_logits
+        files = MapFiles(folder, options.key_slices, options.nifti, n_logits, options.smooth_mm)
         files = replace(files, class_names=request.class_names, source_folder=options.csv_path.parent)
         recipes = request.recipes(options.methods, baseline)
         plan = make_plan(request.scans, recipes, files, overwrite=options.overwrite)
@@ -204,7 +205,8 @@ def combine(options: Options, command_line: str) -> int:
     started, folder = datetime.now().astimezone(), OutputFolder(options.output_dir)
     runs = read_runs(options.combine, folder)
     description = read_description(options, [record for run in runs for record in run.maps.values()])
-    files = MapFiles(folder, options.key_slices, options.nifti, runs[0].checkpoint["n_logits"])
+    n_logits = runs[0].checkpoint["n_logits"]
+    files = MapFiles(folder, options.key_slices, options.nifti, n_logits, options.smooth_mm)
     files = replace(files, class_names=description.class_names, source_folder=runs[0].table.parent)
     combination = plan_combination(runs, files, overwrite=options.overwrite)
     folder.create()  # nothing is written before

@@ -28,6 +28,7 @@ from mri_saliency.errors import UserError
 from mri_saliency.inputs.checkpoint import build_network
 from mri_saliency.inputs.loading import load_volume
 from mri_saliency.inputs.preprocessing import brain_mask, to_network_input
+from mri_saliency.inputs.subject_ids import DEMO_PREFIX
 from mri_saliency.maps.comparison import localisation
 from mri_saliency.output.files import read_json, write_json, write_table
 from mri_saliency.output.folder import OutputFolder
@@ -154,7 +155,7 @@ def write_cohort(folder: Path, simulator: Simulator) -> None:
     rows = []
     for index, generator in enumerate(np.random.default_rng(COHORT_SEED).spawn(N_SCANS)):
         diagnosis = DIAGNOSES[index % len(DIAGNOSES)]
-        subject = f"sub-DEMO{index + 1:02}"
+        subject = f"{DEMO_PREFIX}{index + 1:02}"
         voxels = simulator.with_lesion(simulator.brain(generator), diagnosis, generator)
         image = nib.Nifti1Image(voxels, AFFINE)
         image.set_sform(AFFINE, 4)  # MNI152

@@ -378,7 +378,8 @@ def _add_cohort(group: argparse._ArgumentGroup) -> None:
         "--smooth_mm",
         type=float,
         default=6.0,
-        help="smoothing of the maps before groups are compared: full width at half maximum, in mm; 0: none",
+        help="smoothing of overlays, and of maps before groups are compared: full width at half maximum, in "
+        "mm; 0: none",
     )
     group.add_argument(
         "--covariates",

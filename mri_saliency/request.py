@@ -148,7 +148,7 @@ def read_request(options: Options, table: ScanTable, ranks: Ranks) -> Request:
         map_error=options.map_error,
         n_references=options.n_references,
     )
-    load = partial(load_scan, **window, key_slices=options.key_slices)
+    load = partial(load_scan, **window)
     names = ClassNames(*options.class_names)
     covariates = None
     if options.covariates:

@@ -7,10 +7,10 @@ from functools import cached_property
 
 import numpy as np
 
-from mri_saliency.inputs.grid import TRAINED_VOXEL_SIZE_MM, Grid
+from mri_saliency.inputs.grid import Grid
+from mri_saliency.maps.smoothing import fwhm_voxels, gaussian_weights
 
 BLOCK = 2  # edge of the coarse grid's points, in voxels of the map
-_FWHM_PER_SIGMA = np.sqrt(8 * np.log(2))
 _LEAST_SHARE = 1e-3  # of the brain's median magnitude: less counts as so much, because 0 has no logarithm
 
 
@@ -133,13 +133,10 @@ class AnalysisSpace:
     @cached_property
     def _kernels(self) -> list[np.ndarray]:
         """For each axis the weights of its voxels around each point: float32 (n_points, n_voxels)."""
-        return [_kernel(n, size) for n, size in zip(self.brain.shape, self._fwhm_voxels, strict=True)]
-
-    @property
-    def _fwhm_voxels(self) -> np.ndarray:
-        if self.grid.affine is None:  # synthetic volumes have the training data's voxels
-            return np.full(3, self.smooth_mm / TRAINED_VOXEL_SIZE_MM)
-        return self.smooth_mm / np.linalg.norm(self.grid.input_affine[:3, :3], axis=0)
+        return [
+            _kernel(n, size)
+            for n, size in zip(self.brain.shape, fwhm_voxels(self.grid, self.smooth_mm), strict=True)
+        ]
 
     @property
     def _x_mm_of_column_zero(self) -> float:
@@ -152,8 +149,5 @@ def _kernel(n: int, fwhm: float) -> np.ndarray:
     """Return the weights of n voxels around each block of two, Gaussian around its voxels: (n_blocks, n)."""
     places = np.arange(n)
     in_block = places // BLOCK == np.arange(-(-n // BLOCK))[:, None]
-    if not fwhm:
-        return in_block.astype(np.float32)
-    sigma = fwhm / _FWHM_PER_SIGMA
-    gaussian = np.exp(-0.5 * ((places[:, None] - places) / sigma) ** 2)
-    return (in_block @ (gaussian / gaussian.sum(axis=1).max())).astype(np.float32)
+    in_block = in_block.astype(np.float32)
+    return in_block @ gaussian_weights(n, fwhm) if fwhm else in_block

@@ -97,7 +97,7 @@ def _describe_groups(
     """Write the means of all methods' groups, and compare the groups."""
     for method_maps in maps:
         folder.open_groups(method_maps.method.name)
-    means = [workers.submit(write_means, method_maps) for method_maps in maps]
+    means = [workers.submit(write_means, method_maps, settings.smooth_mm) for method_maps in maps]
     comparisons = [
         workers.submit(compare_groups, method_maps, quantity, settings)
         for method_maps in maps

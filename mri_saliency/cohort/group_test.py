@@ -329,10 +329,10 @@ def _draw(
     names = maps.space.class_names
     title = f"{title}: {summary.n_patients} and {summary.n_controls} subjects"
     unit_of_figure = np.log(2) if quantity.is_log else 1.0
-    view = maps.view(images.effect / unit_of_figure, title, subtitle, images.effect_scale / unit_of_figure)
+    effect = maps.layer(images.effect / unit_of_figure, images.effect_scale / unit_of_figure)
     unit = f"of {names.tle}'s to {names.hc}'s" if quantity.is_log else "median magnitudes"
-    view = replace(view, signed=True, unit=unit)
+    view = replace(maps.view(title, subtitle), signed=True, unit=unit)
     significant = maps.shown(images.p) <= SIGNIFICANT
     return contrast_figure(
-        view, ContrastSlices(maps.shown(images.t), significant, images.threshold, quantity.is_log)
+        view, effect, ContrastSlices(maps.shown(images.t), significant, images.threshold, quantity.is_log)
     )

@@ -47,7 +47,7 @@ def write_means(
     progress = Progress(outcome.n_planned, outcome.n_kept, ranks)
     books = Bookkeeping(plan, outcome, progress, LiveReport(plan, outcome, ranks).update)
     queue = WriteQueue(workers, books.end_map)
-    load = partial(load_scan, **combination.window, key_slices=plan.files.key_slices)
+    load = partial(load_scan, **combination.window)
     stopped: UserError | KeyboardInterrupt | None = None
     try:
         groups = load_in_groups(plan.unfinished(combination.scans), load, workers, _GROUP_SIZE)
@@ -144,9 +144,9 @@ def combine_maps(
     )
     images = {}
     if moments.n > 1:
-        images = _images(record, moments.spread(), signs, files.folder)
+        images = _images(context, record, moments.spread(), signs, files.folder)
     if moments.n == n_runs == 2:
-        images |= _difference_image(record, members, files.folder)
+        images |= _difference_image(context, record, members, files.folder)
     return write_map(context, record, values, files, images)
 
 
@@ -223,13 +223,17 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _images(
-    record: MapRecord, spread: np.ndarray, signs: np.ndarray | None, folder: OutputFolder
+    context: ScanContext,
+    record: MapRecord,
+    spread: np.ndarray,
+    signs: np.ndarray | None,
+    folder: OutputFolder,
 ) -> dict[Path, nib.Nifti1Image]:
     """Return the images of the spread and, for a signed method, of the agreement in sign."""
     method, name = METHODS[record.method], (record.method, record.subject_id)
     words = f"{method.name}, {record.statistics.n_networks} runs"
-    spread = unpad(spread)
-    meaning = estimate(method.unit, colour_scale(spread), signed=False)
+    spread, brain = unpad(spread), unpad(context.brain)
+    meaning = estimate(method.unit, colour_scale(spread, brain), signed=False)
     images = {folder.spread(*name): to_nifti(spread, record.grid, f"standard deviation, {words}", meaning)}
     if signs is not None:
         image = to_nifti(unpad(signs), record.grid, f"share with the mean's sign, {words}", _SIGNS)
@@ -238,11 +242,11 @@ def _images(
 
 
 def _difference_image(
-    record: MapRecord, members: Sequence[Member], folder: OutputFolder
+    context: ScanContext, record: MapRecord, members: Sequence[Member], folder: OutputFolder
 ) -> dict[Path, nib.Nifti1Image]:
     """Return the image of the second run's map minus the first one's."""
     first, second = (unpad(member.load()) for member in members)
     values = second - first
-    meaning = estimate(METHODS[record.method].unit, colour_scale(values), signed=True)
+    meaning = estimate(METHODS[record.method].unit, colour_scale(values, unpad(context.brain)), signed=True)
     image = to_nifti(values, record.grid, f"{record.method}, second run minus first", meaning)
     return {folder.difference(record.method, record.subject_id): image}

@@ -10,8 +10,9 @@ import numpy as np
 from mri_saliency.attribution.methods import METHODS, Method
 from mri_saliency.cohort.common_space import CommonSpace
 from mri_saliency.inputs.grid import upright
-from mri_saliency.inputs.preprocessing import intensity_window
-from mri_saliency.maps.figures import MapView
+from mri_saliency.inputs.preprocessing import grey_levels, intensity_window
+from mri_saliency.inputs.subject_ids import demo_mark
+from mri_saliency.maps.figures import Layer, View, make_layer
 from mri_saliency.maps.image import Meaning, to_nifti
 from mri_saliency.maps.statistics import MapStatistics
 from mri_saliency.output.files import write_nifti, write_picture
@@ -65,21 +66,24 @@ class MethodMaps:
         """Return a map's key slices, upright."""
         return upright(values[list(self.key_slices)], self.space.grid)
 
-    def view(self, values: np.ndarray, title: str, subtitle: str, scale: float) -> MapView:
-        """Return what the figures of a group's map show."""
-        grid = self.space.grid
-        return MapView(
-            anatomy=self.shown(self.space.mean_scan),
-            attribution=self.shown(values),
+    def layer(self, values: np.ndarray, scale: float) -> Layer:
+        """Return a map of a group as figures show it, on a given scale."""
+        return make_layer(values, self.space.brain, self.shown(values), scale)
+
+    def view(self, title: str, subtitle: str) -> View:
+        """Return what the figures of groups show besides the maps."""
+        grid, mean_scan = self.space.grid, self.space.mean_scan
+        window = intensity_window(mean_scan)
+        return View(
+            anatomy=self.shown(grey_levels(mean_scan, window)),
             slice_titles=grid.slice_titles(self.key_slices),
             title=f"{self.method.name}   {title}",
-            subtitle=subtitle,
+            subtitle=demo_mark(scan.subject_id for scan in self.scans) + subtitle,
             extent=grid.extent,
             in_mm=grid.affine is not None,
             signed=self.method.signed,
             unit=self.method.unit,
-            scale=scale,
-            window=intensity_window(self.space.mean_scan),
+            window=window,
         )
 
 

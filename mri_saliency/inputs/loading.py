@@ -15,9 +15,10 @@ import numpy as np
 
 from mri_saliency.errors import UserError, failure_message
 from mri_saliency.inputs.file_identity import FileIdentity
-from mri_saliency.inputs.grid import FIRST_SLICE, Grid, difference_from_training_grid, upright
+from mri_saliency.inputs.grid import FIRST_SLICE, Grid, difference_from_training_grid
 from mri_saliency.inputs.preprocessing import (
     brain_mask,
+    grey_levels,
     intensity_window,
     to_network_input,
     unpad,
@@ -95,8 +96,8 @@ class ScanContext:
     grid : Grid
     brain : ndarray
         bool (n_slices, 128, 128).
-    anatomy : ndarray
-        float32 (key slices, height, width): the key slices, upright, without pad.
+    greys : ndarray
+        uint8 (n_slices, 112, 112): the scan as it is drawn, without pad, in the scan's voxel order.
     window : tuple of float
         Intensities drawn black and white.
     input_warning : str or None
@@ -109,7 +110,7 @@ class ScanContext:
     source: FileIdentity
     grid: Grid
     brain: np.ndarray
-    anatomy: np.ndarray
+    greys: np.ndarray
     window: tuple[float, float]
     input_warning: str | None = None
     null_shares: Mapping[str, float | None] = field(default_factory=dict)
@@ -141,7 +142,7 @@ class UnreadableScan:
     reason: str
 
 
-def load_scan(scan: Scan, *, n_slices: int, first_slice: int, key_slices: Sequence[int]) -> LoadedScan:
+def load_scan(scan: Scan, *, n_slices: int, first_slice: int) -> LoadedScan:
     """Load a scan; this is a worker's job.
 
     Raises
@@ -152,14 +153,15 @@ def load_scan(scan: Scan, *, n_slices: int, first_slice: int, key_slices: Sequen
     start_s = time.process_time()
     volume = load_volume(scan.path, n_slices, first_slice)
     slices = unpad(volume.network_input)
+    window = intensity_window(slices)
     warnings = (difference_from_training_grid(volume.grid), volume.warning)
     context = ScanContext(
         scan=scan,
         source=FileIdentity.of(scan.path),
         grid=volume.grid,
         brain=brain_mask(volume.network_input),
-        anatomy=upright(slices[list(key_slices)], volume.grid),
-        window=intensity_window(slices),
+        greys=grey_levels(slices, window),
+        window=window,
         input_warning="; ".join(filter(None, warnings)) or None,
     )
     return LoadedScan(context, volume.network_input, time.process_time() - start_s)

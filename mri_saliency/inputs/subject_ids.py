@@ -5,11 +5,17 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 _CAT12_PREFIX = "mwp1"
 _MAX_ID_LENGTH = 80
+DEMO_PREFIX = "sub-DEMO"  # of simulated scans
+
+
+def demo_mark(ids: Iterable[str]) -> str:
+    """Return what titles of figures of simulated scans begin with; empty for other scans."""
+    return "DEMO, simulated scans; " if all(name.startswith(DEMO_PREFIX) for name in ids) else ""
 
 
 def subject_ids(paths: Sequence[Path]) -> list[str]:

@@ -7,20 +7,23 @@ import math
 import matplotlib
 import numpy as np
 
-_SCALE_PERCENTILE = 99.9  # of a map's magnitude: where its colours saturate
+# Of the brain's voxels saturate: in a map so few that a lesion, some thousandths of the brain, shows what is
+# strong within it; in a smoothed map, which has no single strong voxels, as much as makes a lesion opaque.
+_SATURATED, _SMOOTH_SATURATED = 1e-4, 1e-3
+_OPACITY_POWER = 0.6  # below 1: weak values can be seen, and a scale's change is a change of opacity
 _OUTLINE = (255, 225, 0, 255)  # yellow: visible on grey, red and blue alike
 _OVERLAY_GREY = 0.35  # under the overlay's colour bar
 
 
 def _colour_table(name: str) -> np.ndarray:
     """Return a colour map of matplotlib at 256 values: uint8 (256, 4), RGBA."""
-    return (matplotlib.colormaps[name](np.arange(256)) * 255).astype(np.uint8)
+    return (matplotlib.colormaps[name](np.arange(256)) * 255 + 0.5).astype(np.uint8)
 
 
 DIVERGING = _colour_table("RdBu_r")
 SEQUENTIAL = _colour_table("Reds")
 GREY = _colour_table("gray")
-_MAGNITUDE = _colour_table("autumn")
+_RAISES, _LOWERS = np.array([[226, 35, 26, 255], [64, 120, 255, 255]], np.uint8)  # hues by sign, RGBA
 
 
 def lookup(table: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -28,23 +31,38 @@ def lookup(table: np.ndarray, values: np.ndarray) -> np.ndarray:
     return table[(np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8)]
 
 
-def overlay(under: np.ndarray, magnitude: np.ndarray) -> np.ndarray:
-    """Blend a magnitude (0 to 1) over colours; its opacity equals its value.
+def overlay(under: np.ndarray, relative: np.ndarray) -> np.ndarray:
+    """Blend a map over colours: red above 0, blue below, the stronger the more opaque.
 
     Parameters
     ----------
     under : ndarray
         uint8 (..., 4), RGBA.
-    magnitude : ndarray
-        (...); values above 1 are clipped.
+    relative : ndarray
+        (...): the map over its colour scale; magnitudes above 1 are clipped.
 
     Returns
     -------
     ndarray
         uint8 (..., 4), RGBA.
     """
-    opacity = np.clip(magnitude, 0, 1)[..., None]
-    return ((1 - opacity) * under + opacity * lookup(_MAGNITUDE, magnitude)).astype(np.uint8)
+    colours = overlay_colours(relative)
+    opacity = colours[..., 3:] / np.float32(255)
+    mixed = (1 - opacity) * under + opacity * colours
+    mixed[..., 3] = 255
+    return (mixed + 0.5).astype(np.uint8)
+
+
+def overlay_colours(relative: np.ndarray) -> np.ndarray:
+    """Return what `overlay` blends over the rest: uint8 (..., 4), RGBA, transparent where the map is 0.
+
+    Opacity is the magnitude to the power of 0.6. So a map on another scale is this one with its opacity
+    multiplied by the ratio of the scales to that power, as long as nothing saturates.
+    """
+    colours = np.where((relative < 0)[..., None], _LOWERS, _RAISES)
+    opacity = np.minimum(np.abs(relative), 1) ** np.float32(_OPACITY_POWER)
+    colours[..., 3] = (opacity * 255 + 0.5).astype(np.uint8)
+    return colours
 
 
 def highlighted(
@@ -79,23 +97,39 @@ def highlighted(
     return image
 
 
+_OVERLAY_GROUND = GREY[np.full(256, int(255 * _OVERLAY_GREY))]
 BAR_COLOURS = {  # kind of colour bar -> uint8 (256, 4), RGBA, from its left end to its right
     "grey": GREY,
     "signed": DIVERGING,
     "unsigned": SEQUENTIAL,
-    "overlay": overlay(GREY[np.full(256, int(255 * _OVERLAY_GREY))], np.linspace(0, 1, 256)),
+    "signed overlay": overlay(_OVERLAY_GROUND, np.linspace(-1, 1, 256)),
+    "unsigned overlay": overlay(_OVERLAY_GROUND, np.linspace(0, 1, 256)),
 }
 
 
-def colour_scale(values: np.ndarray) -> float:
-    """Return the magnitude at which a whole map's colours saturate.
+def colour_scale(values: np.ndarray, brain: np.ndarray | None = None, *, is_smooth: bool = False) -> float:
+    """Return the magnitude at which a map's colours saturate, as they do in few of the brain's voxels.
 
-    The 99.9th percentile of its magnitude (its maximum if that is zero), rounded up to two digits;
-    0 for a map of zeros.
+    Parameters
+    ----------
+    values : ndarray
+        The whole map, so that all its slices share one scale.
+    brain : ndarray, optional
+        bool, the same shape: the voxels that count; by default all.
+    is_smooth : bool
+        Whether the map is smoothed, and to be drawn over anatomy: then colours saturate in one of 1,000
+        voxels, else in one of 10,000.
+
+    Returns
+    -------
+    float
+        That quantile of the magnitude (the maximum if the quantile is zero), rounded up to two digits; 0 for
+        a map of zeros.
     """
-    magnitude = np.abs(values).ravel()
-    rank = min(int(_SCALE_PERCENTILE / 100 * magnitude.size), magnitude.size - 1)
-    limit = float(np.partition(magnitude, rank)[rank]) or float(magnitude.max())
+    magnitude = np.abs(values if brain is None or not brain.any() else values[brain]).ravel()
+    saturated = _SMOOTH_SATURATED if is_smooth else _SATURATED
+    rank = min(int((1 - saturated) * magnitude.size), magnitude.size - 1)
+    limit = float(np.partition(magnitude, rank)[rank] or magnitude.max() or np.abs(values).max())
     if limit == 0:
         return 0.0
     unit = 10.0 ** (math.floor(math.log10(limit)) - 1)

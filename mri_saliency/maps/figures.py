@@ -12,9 +12,19 @@ from mri_saliency.attribution.methods import METHODS
 from mri_saliency.inputs.grid import upright
 from mri_saliency.inputs.preprocessing import unpad
 from mri_saliency.inputs.scan_table import ClassNames
-from mri_saliency.maps.colours import DIVERGING, GREY, SEQUENTIAL, colour_scale, lookup, overlay
+from mri_saliency.inputs.subject_ids import demo_mark
+from mri_saliency.maps.colours import (
+    DIVERGING,
+    GREY,
+    SEQUENTIAL,
+    colour_scale,
+    lookup,
+    overlay,
+    overlay_colours,
+)
+from mri_saliency.maps.drawing import Drawing
 from mri_saliency.maps.layouts import montage_sheet, slice_sheet
-from mri_saliency.maps.sheet import scale_labels, window_labels
+from mri_saliency.maps.sheet import Bar, bar_labels, window_labels
 from mri_saliency.maps.statistics import MapStatistics
 from mri_saliency.maps.text import fitted
 
@@ -28,13 +38,62 @@ _SLICE_MARGINS_PX, _MONTAGE_MARGINS_PX = 56 + 24, 2 * 30  # left and right of th
 
 
 @dataclass(frozen=True, eq=False)
-class MapView:
-    """Everything a map's figures show.
+class Layer:
+    """A map as figures show it.
 
     Attributes
     ----------
-    anatomy, attribution : ndarray
+    values : ndarray
         float32 (n, height, width): the key slices, upright, without pad.
+    scale : float
+        Magnitude at which the colours saturate, for all slices; 0 for a map of zeros.
+    saturated : float
+        The share of the brain's voxels that saturates.
+    maximum : float
+        The largest magnitude in the brain.
+    """
+
+    values: np.ndarray
+    scale: float
+    saturated: float = 0.0
+    maximum: float = 0.0
+
+    @property
+    def relative(self) -> np.ndarray:
+        """The values over the scale."""
+        return self.values / (self.scale or 1)
+
+    def bar(self, name: str, kind: str, unit: str) -> Bar:
+        """Return the layer's colour bar."""
+        return Bar(name, kind, self.scale, unit, beyond=(self.saturated, self.maximum))
+
+
+def make_layer(values: np.ndarray, brain: np.ndarray | None, shown: np.ndarray, scale: float) -> Layer:
+    """Return the layer of a map.
+
+    Parameters
+    ----------
+    values : ndarray
+        float32 (n_slices, 112, 112): the map without pad.
+    brain : ndarray or None
+        bool, the same shape; None counts every voxel.
+    shown : ndarray
+        Its key slices, upright.
+    scale : float
+        Where colours saturate.
+    """
+    magnitude = np.abs(values if brain is None or not brain.any() else values[brain])
+    return Layer(shown, scale, float((magnitude > scale).mean()), float(magnitude.max()))
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What figures of maps on one anatomy show besides the maps.
+
+    Attributes
+    ----------
+    anatomy : ndarray
+        uint8 (n, height, width): the key slices' greys, upright, without pad.
     slice_titles : sequence of str
         One for each key slice, such as ``slice 50, y = -30.0 mm``.
     title, subtitle : str
@@ -45,17 +104,14 @@ class MapView:
     in_mm : bool
         Whether `extent` is in mm of a known space, so that sides and coordinates can be marked.
     signed : bool
-        Whether the map has negative values.
+        Whether maps have negative values.
     unit : str
-        The map's unit.
-    scale : float
-        Magnitude at which the colours saturate, for all slices; 0 for a map of zeros.
+        The maps' unit.
     window : tuple of float
-        Intensities drawn black and white, for all slices.
+        Intensities drawn black and white.
     """
 
     anatomy: np.ndarray
-    attribution: np.ndarray
     slice_titles: Sequence[str]
     title: str
     subtitle: str
@@ -63,43 +119,74 @@ class MapView:
     in_mm: bool
     signed: bool
     unit: str
-    scale: float
     window: tuple[float, float]
 
+    @property
+    def kind(self) -> str:
+        """The kind of a map's colour bar in `BAR_COLOURS`; that of an overlay is ``KIND overlay``."""
+        return "signed" if self.signed else "unsigned"
 
-@dataclass(frozen=True)
-class Bar:
-    """A colour bar of a montage: the row it explains, its kind in `BAR_COLOURS`, its end and unit.
+    def greys(self) -> list[np.ndarray]:
+        """Return the key slices' anatomy: uint8 (height, width, 4) each, RGBA."""
+        return list(GREY[self.anatomy])
 
-    With `is_log2` the values are logarithms of ratios, and the bar is labelled with the ratios.
+    def colours(self, layer: Layer) -> list[np.ndarray]:
+        """Return a map's key slices: uint8 (height, width, 4) each, RGBA."""
+        relative = layer.relative
+        return list(lookup(DIVERGING, (relative + 1) / 2) if self.signed else lookup(SEQUENTIAL, relative))
+
+    def overlays(self, layer: Layer) -> list[np.ndarray]:
+        """Return a map over the anatomy of the key slices: uint8 (height, width, 4) each, RGBA."""
+        return list(overlay(GREY[self.anatomy], layer.relative))
+
+
+@dataclass(frozen=True, eq=False)
+class MapView:
+    """Everything a scan's figures show.
+
+    Attributes
+    ----------
+    view : View
+    attribution, smooth : Layer
+        The map, and the map smoothed.
+    smooth_mm : float
+        Full width at half maximum of the smoothing; 0: none.
     """
 
-    name: str
-    kind: str
-    scale: float
-    unit: str
-    is_log2: bool = False
+    view: View
+    attribution: Layer
+    smooth: Layer
+    smooth_mm: float
+
+
+def smoothing_words(smooth_mm: float) -> str:
+    """Return how an overlay was smoothed, in words."""
+    return f"smoothed by {smooth_mm:g} mm" if smooth_mm else "not smoothed"
 
 
 def map_view(
     context: ScanContext,
     values: np.ndarray,
+    smooth: np.ndarray,
     statistics: MapStatistics,
+    drawing: Drawing,
     *,
     key_slices: Sequence[int],
     n_logits: int,
     class_names: ClassNames = DEFAULT_CLASS_NAMES,
-) -> MapView:  # six parameters: a map's three parts, and what decides how it is drawn
+) -> MapView:  # eight parameters: a map's parts, and what decides how it is drawn
     """Return what the figures of a scan's map show.
 
     Parameters
     ----------
     context : ScanContext
-        The scan, with the anatomy of the key slices.
-    values : ndarray
-        float32 (n_slices, 128, 128): the map.
+        The scan, with its greys.
+    values, smooth : ndarray
+        float32 (n_slices, 112, 112): the map without pad, and smoothed.
     statistics : MapStatistics
         The map's row of statistics.
+    drawing : Drawing
+        From `choose_drawing`.
     key_slices : sequence of int
         The slices to draw.
     n_logits : int
@@ -107,71 +194,128 @@ def map_view(
     class_names : ClassNames
         What the classes of one or two logits are called.
     """
-    grid, method = context.grid, METHODS[statistics.method]
-    values = unpad(values)
-    in_mm = grid.affine is not None
+    grid, method, chosen = context.grid, METHODS[statistics.method], list(key_slices)
+    brain, in_mm = unpad(context.brain), grid.affine is not None
     reference = f" from {_shortened(statistics.baseline, _MAX_BASELINE)}" if statistics.baseline else ""
-    return MapView(
-        anatomy=context.anatomy,
-        attribution=upright(values[list(key_slices)], grid),
-        slice_titles=grid.slice_titles(list(key_slices)),
+    view = View(
+        anatomy=upright(context.greys[chosen], grid),
+        slice_titles=grid.slice_titles(chosen),
         title=f"{_shortened(statistics.subject_id, _MAX_SUBJECT_ID)}   {method.name}{reference}",
-        subtitle=_prediction_in_words(statistics, n_logits, class_names) + _caveats(statistics, in_mm),
+        subtitle=demo_mark([statistics.subject_id])
+        + _prediction_in_words(statistics, n_logits, class_names)
+        + _caveats(statistics, in_mm),
         extent=grid.extent,
         in_mm=in_mm,
         signed=method.signed,
         unit=method.unit,
-        scale=colour_scale(values),
         window=context.window,
+    )
+    return MapView(
+        view,
+        attribution=make_layer(values, brain, upright(values[chosen], grid), drawing.scale),
+        smooth=make_layer(smooth, brain, upright(smooth[chosen], grid), drawing.overlay_scale),
+        smooth_mm=drawing.smooth_mm,
     )
 
 
-def slice_figures(view: MapView) -> Iterator[np.ndarray]:
-    """Draw each key slice in three panels: the slice, its attribution, the magnitude over the slice.
+def slice_figures(shown: MapView) -> Iterator[np.ndarray]:
+    """Draw each key slice in three panels: the slice, its attribution, the smoothed map over the slice.
 
     Yields
     ------
     ndarray
         uint8 (height, width, 4), RGBA.
     """
-    sheet = slice_sheet(view.extent, view.in_mm, view.signed)
+    view, kind = shown.view, shown.view.kind
+    overlay_title = f"{smoothing_words(shown.smooth_mm)}, over the slice"
+    sheet = slice_sheet(view.extent, view.in_mm, view.signed, overlay_title)
     subtitle = fitted(view.subtitle, sheet.width - _SLICE_MARGINS_PX, _SUBTITLE_PX)
     background = sheet.draw(
         {"title": view.title, "subtitle": subtitle}
         | window_labels("intensity", view.window)
-        | scale_labels("attribution", view.scale, view.unit, signed=view.signed)
-        | scale_labels("magnitude", view.scale, view.unit, signed=False)
+        | bar_labels(shown.attribution.bar("attribution", kind, view.unit))
+        | bar_labels(shown.smooth.bar("overlay", f"{kind} overlay", view.unit))
     )
-    for index, slice_title in enumerate(view.slice_titles):
+    panels = zip(
+        view.slice_titles,
+        view.greys(),
+        view.colours(shown.attribution),
+        view.overlays(shown.smooth),
+        strict=True,
+    )
+    for slice_title, *images in panels:
         picture = sheet.draw({"slice title": slice_title}, over=background)
-        anatomy, attribution = slice_colours(view, index)
-        magnitude = overlay(anatomy, np.abs(view.attribution[index]) / (view.scale or 1))
-        sheet.paste(picture, (anatomy, attribution, magnitude))
+        sheet.paste(picture, images)
         yield picture
 
 
-def summary_figure(view: MapView) -> np.ndarray:
-    """Draw all key slices, anatomy above attribution.
+def summary_figure(shown: MapView) -> np.ndarray:
+    """Draw all key slices: the anatomy, the attribution, and the smoothed map over the anatomy.
 
     Returns
     -------
     ndarray
         uint8 (height, width, 4), RGBA.
     """
-    colours = [slice_colours(view, index) for index in range(len(view.slice_titles))]
+    view, overlay_name = shown.view, smoothing_words(shown.smooth_mm)
     rows = {
-        "slice": [anatomy for anatomy, _ in colours],
-        "attribution": [attribution for _, attribution in colours],
+        "slice": view.greys(),
+        "attribution": view.colours(shown.attribution),
+        overlay_name: view.overlays(shown.smooth),
     }
-    return montage(view, rows, [Bar("attribution", map_kind(view), view.scale, view.unit)])
+    bars = [
+        shown.attribution.bar("attribution", view.kind, view.unit),
+        shown.smooth.bar(overlay_name, f"{view.kind} overlay", view.unit),
+    ]
+    return montage(view, rows, bars)
 
 
-def montage(view: MapView, rows: dict[str, list[np.ndarray]], bars: Sequence[Bar]) -> np.ndarray:
+def thumbnail(context: ScanContext, smooth: np.ndarray, drawing: Drawing) -> np.ndarray:
+    """Draw the most telling slice: on the left its anatomy, on the right the smoothed map alone.
+
+    Parameters
+    ----------
+    context : ScanContext
+    smooth : ndarray
+        float32 (n_slices, 112, 112): the smoothed map.
+    drawing : Drawing
+
+    Returns
+    -------
+    ndarray
+        uint8 (height, 2 width, 4), RGBA; the right half is transparent where the map is 0.
+    """
+    chosen = [drawing.telling_slice]
+    [anatomy], [values] = (upright(volume[chosen], context.grid) for volume in (context.greys, smooth))
+    return np.hstack([GREY[anatomy], overlay_colours(values / (drawing.overlay_scale or 1))])
+
+
+def choose_drawing(values: np.ndarray, smooth: np.ndarray, brain: np.ndarray, smooth_mm: float) -> Drawing:
+    """Return how a map is drawn, as far as it depends on the map.
+
+    Parameters
+    ----------
+    values, smooth : ndarray
+        float32 (n_slices, 112, 112): the map without pad, and smoothed by `smooth_mm`.
+    brain : ndarray
+        bool, the same shape.
+    smooth_mm : float
+    """
+    peaks = np.abs(smooth).max(axis=(1, 2), where=brain, initial=0)
+    return Drawing(
+        scale=colour_scale(values, brain),
+        overlay_scale=colour_scale(smooth, brain, is_smooth=True),
+        smooth_mm=smooth_mm,
+        telling_slice=int(peaks.argmax()) if peaks.any() else len(smooth) // 2,
+    )
+
+
+def montage(view: View, rows: dict[str, list[np.ndarray]], bars: Sequence[Bar]) -> np.ndarray:
     """Draw rows of images under the titles of a view, a column for each key slice.
 
     Parameters
     ----------
-    view : MapView
+    view : View
         Its titles, extent and sides are drawn.
     rows : dict
         Title of a row -> its images, uint8 (height, width, 4), one for each key slice.
@@ -190,26 +334,11 @@ def montage(view: MapView, rows: dict[str, list[np.ndarray]], bars: Sequence[Bar
         "subtitle": fitted(view.subtitle, width, _SUBTITLE_PX),
     }
     for bar in bars:
-        texts |= scale_labels(bar.name, bar.scale, bar.unit, signed=bar.kind == "signed", is_log2=bar.is_log2)
+        texts |= bar_labels(bar)
     picture = sheet.draw(texts)
     columns = zip(*rows.values(), strict=True)
     sheet.paste(picture, [image for column in columns for image in column])
     return picture
-
-
-def slice_colours(view: MapView, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the colours of one slice's anatomy and attribution: uint8 (height, width, 4) each."""
-    low, high = view.window
-    grey = (view.anatomy[index] - low) / ((high - low) or 1)
-    relative = view.attribution[index] / (view.scale or 1)
-    if view.signed:
-        return lookup(GREY, grey), lookup(DIVERGING, (relative + 1) / 2)
-    return lookup(GREY, grey), lookup(SEQUENTIAL, relative)
-
-
-def map_kind(view: MapView) -> str:
-    """Return the kind of colour bar, in `BAR_COLOURS`, that a map's values are drawn with."""
-    return "signed" if view.signed else "unsigned"
 
 
 def _prediction_in_words(statistics: MapStatistics, n_logits: int, class_names: ClassNames) -> str:

@@ -9,11 +9,6 @@ from matplotlib.axes import Axes
 
 from mri_saliency.maps.sheet import Sheet, TextStyle
 
-SLICE_PANELS = {  # title of the panel -> name of its colour bar
-    "slice": "intensity",
-    "attribution": "attribution",
-    "magnitude over the slice": "magnitude",
-}
 _SLICE_PANEL_PX = 336  # three times a slice's 112 pixels
 _MONTAGE_PANEL_PX = 224  # twice
 _MONTAGE_COLUMNS = 8  # slices side by side before the next block of rows begins
@@ -24,26 +19,32 @@ Extent = tuple[float, float, float, float]  # left, right, bottom, top
 
 
 @lru_cache(maxsize=8)
-def slice_sheet(extent: Extent, in_mm: bool, signed: bool) -> Sheet:
+def slice_sheet(extent: Extent, in_mm: bool, signed: bool, overlay: str) -> Sheet:
     """Return the layout of a slice's figure: three panels, a colour bar under each.
 
-    Its texts are "title", "slice title" and "subtitle"; its colour bars those of `SLICE_PANELS`.
+    Its texts are "title", "slice title" and "subtitle"; its colour bars are named "intensity", "attribution"
+    and "overlay". `overlay` is the title of the third panel.
     """
     size, gap, left, top = _SLICE_PANEL_PX, 24, 56, 84
     height = _panel_height(extent, size)
-    sheet = Sheet(left + 3 * (size + gap), top + height + 88)
+    sheet = Sheet(left + 3 * (size + gap), top + height + 106)
     sheet.add_text("title", left, 8, _TITLE)
     sheet.add_text("slice title", left + 3 * size + 2 * gap, 8, TextStyle(18, align="r", bold=True))
     sheet.add_text("subtitle", left, 33, _SUBTITLE)
-    kinds = ("grey", "signed" if signed else "unsigned", "overlay")
-    for index, ((title, bar), kind) in enumerate(zip(SLICE_PANELS.items(), kinds, strict=True)):
+    kind = "signed" if signed else "unsigned"
+    panels = (
+        ("slice", "intensity", "grey"),
+        ("attribution", "attribution", kind),
+        (overlay, "overlay", f"{kind} overlay"),
+    )
+    for index, (title, bar, bar_kind) in enumerate(panels):
         x = left + index * (size + gap)
         axes = sheet.add_panel(x, top, size, height)
         sheet.add_static_text(title, x + size / 2, top - 24, ha="center", fontsize=11)
         if in_mm:
             sheet.add_sides(x, top - 24, size)
             _mark_mm(axes, extent, with_z=index == 0)
-        sheet.add_colour_bar(bar, x + 44, top + height + 32, size - 88, kind)
+        sheet.add_colour_bar(bar, x + 44, top + height + 32, size - 88, bar_kind)
     return sheet
 
 
@@ -81,7 +82,7 @@ def montage_sheet(
     blocks = math.ceil(len(slice_titles) / _MONTAGE_COLUMNS)
     block_height = 44 + len(rows) * (height + gap)
     width = max(2 * left + columns * (size + gap), 800)  # never narrower than its texts
-    sheet = Sheet(width, top + blocks * block_height + 68)
+    sheet = Sheet(width, top + blocks * block_height + 84)
     sheet.add_text("title", left, 8, _TITLE)
     sheet.add_text("subtitle", left, 33, _SUBTITLE)
     for index, slice_title in enumerate(slice_titles):

@@ -91,11 +91,12 @@ class Sheet:
         """Place a horizontal colour bar of a kind in `BAR_COLOURS`, whose tick labels and unit change."""
         axes = self._add_axes(x, y, width, _BAR_HEIGHT_PX)
         axes.imshow(BAR_COLOURS[kind][None], aspect="auto", interpolation="nearest")
-        n_ticks = {"grey": 2, "signed": len(_TICKS)}.get(kind, len(_POSITIVE_TICKS))
+        n_ticks = len(_TICKS if kind.startswith("signed") else _POSITIVE_TICKS) if kind != "grey" else 2
         for tick in range(n_ticks):
             tick_x = x + width * tick / (n_ticks - 1)
             self.add_text(f"{name} tick {tick}", tick_x, y + 17, _LABEL)
         self.add_text(f"{name} unit", x + width / 2, y + 35, _LABEL)
+        self.add_text(f"{name} beyond", x + width / 2, y + 53, _LABEL)
 
     def draw(self, texts: dict[str, str], over: np.ndarray | None = None) -> np.ndarray:
         """Write texts on a picture.
@@ -146,21 +147,38 @@ class Sheet:
         return self._figure.add_axes(box, xticks=[], yticks=[])
 
 
-def scale_labels(
-    name: str, scale: float, unit: str, *, signed: bool, is_log2: bool = False
-) -> dict[str, str]:
-    """Return the texts of the colour bar `name`, whose colours saturate at `scale`, for `Sheet.draw`.
+@dataclass(frozen=True)
+class Bar:
+    """A colour bar: its name, its kind in `BAR_COLOURS`, its end and unit.
 
-    With `is_log2` the values are logarithms of ratios, base 2, and the labels are the ratios.
+    With `is_log2` the values are logarithms of ratios, and the bar is labelled with the ratios. `beyond`
+    has the share of the brain that saturates, and the largest magnitude there.
     """
-    exponent = math.floor(math.log10(scale)) if scale and not is_log2 else 0
+
+    name: str
+    kind: str
+    scale: float
+    unit: str
+    is_log2: bool = False
+    beyond: tuple[float, float] | None = None
+
+
+def bar_labels(bar: Bar) -> dict[str, str]:
+    """Return the texts of a colour bar, for `Sheet.draw`."""
+    name, scale = bar.name, bar.scale
+    exponent = math.floor(math.log10(scale)) if scale and not bar.is_log2 else 0
     exponent = 0 if -1 <= exponent <= 2 else exponent
     factor = f"10{str(exponent).translate(_SUPERSCRIPTS)} " if exponent else ""
-    labels = {f"{name} unit": f"{name} ({factor}{unit})" if scale else f"{name}: zero everywhere"}
-    for index, tick in enumerate(_TICKS if signed else _POSITIVE_TICKS):
+    labels = {f"{name} unit": f"{name} ({factor}{bar.unit})" if scale else f"{name}: zero everywhere"}
+    for index, tick in enumerate(_TICKS if bar.kind.startswith("signed") else _POSITIVE_TICKS):
         bound = {-1.0: "≤ ", 1.0: "≥ "}.get(tick, "") if scale else ""
-        value = 2.0 ** (tick * scale) if is_log2 else tick * scale / 10.0**exponent
+        value = 2.0 ** (tick * scale) if bar.is_log2 else tick * scale / 10.0**exponent
         labels[f"{name} tick {index}"] = bound + f"{value:.3g}".replace("-", _MINUS)
+    if scale and bar.beyond and bar.beyond[0]:
+        share, maximum = bar.beyond
+        labels[f"{name} beyond"] = (
+            f"{100 * share:.1g}% of the brain saturates, up to {maximum / 10.0**exponent:.3g}"
+        )
     return labels
 
 

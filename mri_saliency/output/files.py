@@ -99,9 +99,12 @@ def write_nifti(path: Path, image: nib.Nifti1Image, *, durably: bool = False) ->
 
 
 def write_picture(path: Path, picture: np.ndarray) -> None:
-    """Write uint8 (height, width, 4), RGBA without transparency, as an RGB PNG."""
+    """Write uint8 (height, width, 4), RGBA, as PNG; as an RGB one if nothing is transparent."""
+    image = Image.fromarray(picture)
+    if picture[..., 3].min() == 255:
+        image = image.convert("RGB")
     with whole_file(path) as file:
-        Image.fromarray(picture).convert("RGB").save(file, format="PNG", compress_level=2)
+        image.save(file, format="PNG", compress_level=2)
 
 
 def write_figure(path: Path, figure: Figure) -> None:

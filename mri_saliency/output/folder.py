@@ -110,6 +110,10 @@ class OutputFolder:
         """Return the path of a map's summary figure."""
         return self._map_file(method, subject_id, "summary.png")
 
+    def thumbnail(self, method: str, subject_id: str) -> Path:
+        """Return the path of the picture of a map in the report's table."""
+        return self._map_file(method, subject_id, "thumbnail.png")
+
     def slice_figure(self, method: str, subject_id: str, index: int) -> Path:
         """Return the path of one slice's figure."""
         return self._map_file(method, subject_id, f"slice_{index}.png")

@@ -13,8 +13,9 @@ import numpy as np
 
 from mri_saliency.inputs.preprocessing import unpad
 from mri_saliency.maps.colours import colour_scale
-from mri_saliency.maps.figures import map_view, slice_figures, summary_figure
+from mri_saliency.maps.figures import choose_drawing, map_view, slice_figures, summary_figure, thumbnail
 from mri_saliency.maps.image import map_to_nifti, standard_error_to_nifti
+from mri_saliency.maps.smoothing import smoothed
 from mri_saliency.output.files import write_array, write_nifti, write_picture
 from mri_saliency.output.record import MapRecord, Recipe, new_record
 
@@ -32,7 +33,7 @@ def write_new_map(
     """Measure a map that was just made, and write it; a worker's job, as `redraw_map`."""
     record, images = new_record(context, method, attribution, recipe), {}
     if attribution.voxel_errors is not None:
-        scale = colour_scale(unpad(attribution.values))  # the map's
+        scale = colour_scale(unpad(attribution.values), unpad(context.brain))  # the map's
         image = standard_error_to_nifti(attribution.voxel_errors, context.grid, method, scale)
         images[files.folder.standard_error(method, record.subject_id)] = image
     seconds = write_map(context, record, attribution.values, files, images)
@@ -69,11 +70,15 @@ def write_map(
     """
     began_s, is_new = time.process_time(), not record.files
     folder, name = files.folder, (record.method, record.subject_id)
-    key_slices = files.key_slices
+    maps = unpad(values), smoothed(unpad(values), context.grid, files.smooth_mm)
+    drawing = choose_drawing(*maps, unpad(context.brain), files.smooth_mm)
     words = {"n_logits": files.n_logits, "class_names": files.class_names}
-    view = map_view(context, values, record.statistics, key_slices=key_slices, **words)
-    pictures = {folder.summary_figure(*name): summary_figure(view)}
-    for index, picture in zip(key_slices, slice_figures(view), strict=True):
+    shown = map_view(context, *maps, record.statistics, drawing, key_slices=files.key_slices, **words)
+    pictures = {
+        folder.summary_figure(*name): summary_figure(shown),
+        folder.thumbnail(*name): thumbnail(context, maps[1], drawing),
+    }
+    for index, picture in zip(files.key_slices, slice_figures(shown), strict=True):
         pictures[folder.slice_figure(*name, index)] = picture
     drawn_s = time.process_time()
 
@@ -83,12 +88,13 @@ def write_map(
         write_array(folder.array(*name), values)
         written.append(folder.array(*name))
     if files.nifti:
-        image = map_to_nifti(values, context.grid, record.method, view.scale)
+        image = map_to_nifti(values, context.grid, record.method, drawing.scale)
         for path, content in {folder.nifti(*name): image, **(images or {})}.items():
             write_nifti(path, content, durably=True)
             written.append(path)
     for path, picture in pictures.items():
         write_picture(path, picture)
     sizes = {path.name: path.stat().st_size for path in (*written, *pictures)}
-    folder.write_record(replace(record, key_slices=key_slices, files=sizes), files.source_folder)
+    finished = replace(record, key_slices=files.key_slices, drawing=drawing, files=sizes)
+    folder.write_record(finished, files.source_folder)
     return Counter(draw=drawn_s - began_s, write=time.process_time() - drawn_s)

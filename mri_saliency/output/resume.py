@@ -32,6 +32,8 @@ class MapFiles:
         Whether an image in the scan's space is written.
     n_logits : int
         Outputs of the network, which decide how a figure words the prediction.
+    smooth_mm : float
+        Smoothing of the overlays (full width at half maximum); 0: none.
     class_names : ClassNames
         The words for the two classes in figures.
     source_folder : Path or None
@@ -42,6 +44,7 @@ class MapFiles:
     key_slices: tuple[int, ...]
     nifti: bool
     n_logits: int
+    smooth_mm: float = 6.0
     class_names: ClassNames = ClassNames()
     source_folder: Path | None = None
 
@@ -49,9 +52,11 @@ class MapFiles:
         """Return whether a finished map has all these files."""
         name = (record.method, record.subject_id)
         wanted = {self.folder.slice_figure(*name, index).name for index in self.key_slices}
+        wanted.add(self.folder.thumbnail(*name).name)
         if self.nifti:
             wanted.add(self.folder.nifti(*name).name)
-        return wanted <= record.files.keys() and record.key_slices == self.key_slices
+        drawn_so = record.key_slices == self.key_slices and record.drawing is not None
+        return wanted <= record.files.keys() and drawn_so and record.drawing.smooth_mm == self.smooth_mm
 
     def can_be_drawn(self, record: MapRecord) -> bool:
         """Return whether a finished map's array suffices for all these files; else it must be made again."""
@@ -62,7 +67,7 @@ class MapFiles:
     def warn_of_full_disk(self, n_maps: int, n_slices: int) -> None:
         """Warn if the files of so many maps will hardly fit on the disk."""
         image = 4 * _SCAN_VOXELS * self.nifti
-        map_bytes = 4 * n_slices * INPUT_SIZE**2 + image + _PICTURE_BYTES * (2 + len(self.key_slices))
+        map_bytes = 4 * n_slices * INPUT_SIZE**2 + image + _PICTURE_BYTES * (3 + len(self.key_slices))
         needed, free = n_maps * map_bytes, self.folder.free_bytes()
         if needed > free:
             warn(

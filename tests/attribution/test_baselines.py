@@ -53,7 +53,7 @@ def scan_of(path, subject="", diagnosis="HC"):
     return Scan(path.name, path, label=label, diagnosis=diagnosis, sample_idx=0, subject=subject)
 
 
-load = partial(load_scan, n_slices=N_SLICES, first_slice=FIRST_SLICE, key_slices=(4,))
+load = partial(load_scan, n_slices=N_SLICES, first_slice=FIRST_SLICE)
 
 
 def healthy_scans(scans):

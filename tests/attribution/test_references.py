@@ -30,7 +30,7 @@ ROWS = [
     ("U", 6, 1),
 ]
 
-load = partial(load_scan, n_slices=N_SLICES, first_slice=FIRST_SLICE, key_slices=(4,))
+load = partial(load_scan, n_slices=N_SLICES, first_slice=FIRST_SLICE)
 in_groups = partial(load_in_groups, load=load, workers=Workers(0), group_size=3)
 
 

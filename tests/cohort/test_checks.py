@@ -51,7 +51,7 @@ def test_regions_are_the_atlass_where_a_scan_has_a_place(tmp_path, atlas, capsys
     affine = nib.affines.from_matvec(np.diag([1.5, 1.5, 1.5]), (900, 900, 900))  # far from the atlas
     paths = [save_scan(tmp_path / "a_T1w.nii", brain()), save_scan(tmp_path / "far_T1w.nii", brain(), affine)]
     paths.append(save_scan(tmp_path / "12_1.pkl", brain(SYNTHETIC_SHAPE)))
-    window = {"n_slices": N_SLICES, "first_slice": FIRST_SLICE, "key_slices": ()}
+    window = {"n_slices": N_SLICES, "first_slice": FIRST_SLICE}
     placed, far, synthetic = (load_scan(Scan(path.stem, path, 0, "HC", 0), **window) for path in paths)
     labels = region_labels(placed, atlas)
     np.testing.assert_array_equal(unpad(labels), atlas.on_network_grid(placed.context.grid))

@@ -8,12 +8,13 @@ import pytest
 from PIL import Image
 
 from mri_saliency.cohort.common_space import find_common_space
-from mri_saliency.cohort.group_maps import write_means
+from mri_saliency.cohort.group_maps import _weakness, write_means
 from mri_saliency.cohort.method_maps import find_method_maps
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.maps.image import to_nifti, to_scan_grid
 
 from ..conftest import AFFINE
+from ..maps.views import layer
 from .conftest import GRID, SCANS, made_record
 
 KEY_SLICES = (4, 6)
@@ -30,7 +31,7 @@ def draw(folder, records, workers, key_slices=KEY_SLICES):
     figures = {}
     for maps in find_method_maps(folder, records, space, key_slices):
         folder.open_groups(maps.method.name)
-        figures[maps.method.name] = write_means(maps)
+        figures[maps.method.name] = write_means(maps, 6.0)
     return figures
 
 
@@ -88,6 +89,13 @@ def test_images_open_with_the_scale_that_the_groups_figures_share(cohort, drawn)
     assert windows["HC_mean"][1] == -windows["HC_mean"][0] > 0
     assert shown["HC_mean"]["intent_name"].item().decode() == "logit"
     assert all(path.exists() for path in drawn["saliency"].values())
+
+
+def test_a_weak_group_says_so():
+    strong, weak = (layer(scale * np.ones((1, 112, 112), np.float32)) for scale in (1.0, 0.08))
+    assert _weakness(strong) == ""
+    assert _weakness(replace(weak, scale=strong.scale)) == "; weak: at most 8% of it"
+    assert _weakness(layer(np.zeros((1, 112, 112), np.float32))) == "; weak: at most 0% of it"
 
 
 def test_maps_of_different_classes_are_called_mixed(cohort, no_workers):

@@ -33,7 +33,7 @@ def loaded(tmp_path_factory):
     for seed, subject in enumerate(SUBJECTS):
         path = save_scan(folder / f"{seed}.nii", brain(seed=seed))
         scan = Scan(path.stem, path, int(subject == "S"), "left" if subject == "S" else "HC", seed, subject)
-        scans.append(load_scan(scan, n_slices=N_SLICES, first_slice=FIRST_SLICE, key_slices=()))
+        scans.append(load_scan(scan, n_slices=N_SLICES, first_slice=FIRST_SLICE))
     return scans
 
 
@@ -132,7 +132,7 @@ def test_a_session_that_is_gone_gives_no_null_map(folder, loaded, tmp_path):
         path = tmp_path / scan.context.scan.path.name
         shutil.copy(scan.context.scan.path, path)
         copy = replace(scan.context.scan, path=path)
-        moved.append(load_scan(copy, n_slices=N_SLICES, first_slice=FIRST_SLICE, key_slices=()))
+        moved.append(load_scan(copy, n_slices=N_SLICES, first_slice=FIRST_SLICE))
     baseline = baseline_of("hc_mean", moved)
     prepare_folder(folder, baseline, tmp_path)
     first, third = (record_of(moved[number], baseline=baseline.identity) for number in (0, 2))

@@ -11,6 +11,7 @@ import pytest
 
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.file_identity import FileIdentity
+from mri_saliency.inputs.grid import upright
 from mri_saliency.inputs.loading import LoadedScan, UnreadableScan, load_in_groups, load_scan, load_volume
 from mri_saliency.inputs.preprocessing import brain_mask, intensity_window, unpad
 from mri_saliency.inputs.scan_table import Scan
@@ -117,7 +118,7 @@ def test_a_scans_warnings_are_joined(tmp_path):
         (with_nan_air(), larger, [grid_warning, nan_warning]),
     ):
         scan = Scan("a", save_scan(tmp_path / "a.nii", voxels, affine), 0, "HC", 0)
-        found = load_scan(scan, n_slices=9, first_slice=60, key_slices=[4]).context.input_warning
+        found = load_scan(scan, n_slices=9, first_slice=60).context.input_warning
         parts = found.split("; ") if found else []
         assert len(parts) == len(expected)
         assert all(part.startswith(start) for part, start in zip(parts, expected, strict=True))
@@ -125,7 +126,7 @@ def test_a_scans_warnings_are_joined(tmp_path):
 
 def test_a_loaded_scan_carries_what_its_files_need(tmp_path):
     scan = Scan("a", save_scan(tmp_path / "a.nii", brain()), 0, "HC", 0)
-    loaded = load_scan(scan, n_slices=9, first_slice=60, key_slices=(2, 4))
+    loaded = load_scan(scan, n_slices=9, first_slice=60)
     volume = load_volume(scan.path, 9, 60)
     np.testing.assert_array_equal(loaded.network_input, volume.network_input)
     context = loaded.context
@@ -133,14 +134,17 @@ def test_a_loaded_scan_carries_what_its_files_need(tmp_path):
     assert context.grid == volume.grid
     np.testing.assert_array_equal(context.brain, brain_mask(volume.network_input))
     slices = unpad(volume.network_input)
-    np.testing.assert_array_equal(context.anatomy, slices[[2, 4]].transpose(0, 2, 1)[:, ::-1])
-    assert context.window == intensity_window(slices)
+    low, high = intensity_window(slices)
+    assert context.window == (low, high) == intensity_window(slices)
+    expected = np.clip((slices.astype(float) - low) / (high - low), 0, 1) * 255
+    assert context.greys.dtype == np.uint8
+    np.testing.assert_allclose(context.greys, expected, atol=0.501)
     assert loaded.load_s >= 0
 
 
 def test_what_crosses_to_a_worker_holds_no_network_input(tmp_path):
     scan = Scan("a", save_scan(tmp_path / "a.nii", brain()), 0, "HC", 0)
-    loaded = load_scan(scan, n_slices=115, first_slice=10, key_slices=[40])
+    loaded = load_scan(scan, n_slices=115, first_slice=10)
     assert len(pickle.dumps(loaded.context)) < loaded.network_input.nbytes / 2
 
 
@@ -151,8 +155,8 @@ def test_a_spot_on_the_left_is_drawn_on_the_left(tmp_path):
     voxels[x, y, z] = 9.0
     for name, data, affine in (("a.nii", voxels, AFFINE), ("b.nii", voxels[::-1], FLIPPED)):
         path = save_scan(tmp_path / name, np.ascontiguousarray(data), affine)
-        loaded = load_scan(Scan("a", path, 0, "HC", 0), n_slices=115, first_slice=10, key_slices=[60])
-        anatomy = loaded.context.anatomy[0]
+        loaded = load_scan(Scan("a", path, 0, "HC", 0), n_slices=115, first_slice=10)
+        [anatomy] = upright(unpad(loaded.network_input)[[60]], loaded.context.grid)
         row, column = np.unravel_index(anatomy.argmax(), anatomy.shape)
         assert (row, column) == pytest.approx((112 * (113 - z - 0.5) / 113, 112 * (x + 0.5) / 113), abs=1)
 
@@ -171,7 +175,7 @@ def five_scans(tmp_path):
     return scans
 
 
-LOAD = partial(load_scan, n_slices=9, first_slice=6, key_slices=[4])
+LOAD = partial(load_scan, n_slices=9, first_slice=6)
 
 
 @pytest.mark.parametrize(("group_size", "sizes"), [(1, [1, 1, 1, 1, 1]), (2, [2, 2, 1]), (5, [5]), (9, [5])])

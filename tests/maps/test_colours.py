@@ -11,10 +11,16 @@ def test_colour_scale_rounds_up(largest, scale):
     assert colours.colour_scale(np.full((4, 5, 5), -largest)) == pytest.approx(scale)
 
 
-def test_colour_scale_is_the_percentile_of_the_whole_map():
-    values = np.zeros(100_000)
-    values[:150], values[:50] = 1.0, 1000.0
-    assert colours.colour_scale(values) == pytest.approx(1.0)
+def test_few_of_the_brains_voxels_saturate():
+    """The strongest thousandth of the brain is told apart; the rest of the volume does not count."""
+    brain = np.arange(200_000) < 100_000
+    values = np.zeros(200_000)
+    values[:100] = np.arange(1, 101)  # a thousandth of the brain
+    values[150_000:] = 5000.0
+    assert colours.colour_scale(values, brain) == pytest.approx(91)
+    assert colours.colour_scale(values, brain, is_smooth=True) == pytest.approx(1)
+    assert colours.colour_scale(values) == pytest.approx(5000)
+    assert colours.colour_scale(values, np.zeros_like(brain)) == pytest.approx(5000)  # no brain is known
 
 
 def test_colour_scale_of_a_map_with_few_voxels_above_zero_is_its_maximum():
@@ -32,7 +38,17 @@ def test_values_beyond_the_table_get_its_ends():
 def test_an_overlay_is_transparent_at_zero_and_opaque_at_one():
     under = np.full((3, 4), (10, 20, 30, 255), np.uint8)
     found = colours.overlay(under, np.array([0.0, 1.0, 2.0]))
-    np.testing.assert_array_equal(found, [(10, 20, 30, 255), (255, 255, 0, 255), (255, 255, 0, 255)])
+    np.testing.assert_array_equal(found[0], under[0])
+    np.testing.assert_array_equal(found[1], found[2])
+    red, blue = colours.overlay_colours(np.array([1.0, -1.0]))
+    np.testing.assert_array_equal(found[1], red)
+    assert red[0] > red[2] + 100 and blue[2] > blue[0] + 100
+
+
+def test_an_overlay_on_another_scale_has_its_opacity_times_a_power_of_the_ratio():
+    values = np.linspace(-1, 1, 9)
+    alone, on_common = (colours.overlay_colours(part)[:, 3].astype(float) for part in (values, values / 20))
+    np.testing.assert_allclose(on_common, alone * (1 / 20) ** 0.6, atol=0.7)
 
 
 def test_the_outline_is_the_border_of_the_part():

@@ -9,13 +9,22 @@ import numpy as np
 import pytest
 
 from mri_saliency.attribution.result import Attribution
+from mri_saliency.inputs.grid import upright
 from mri_saliency.inputs.loading import load_scan
+from mri_saliency.inputs.preprocessing import grey_levels, unpad
 from mri_saliency.inputs.scan_table import ClassNames, Scan
-from mri_saliency.maps.figures import map_view, slice_figures, summary_figure
+from mri_saliency.maps.figures import (
+    choose_drawing,
+    map_view,
+    slice_figures,
+    summary_figure,
+    thumbnail,
+)
+from mri_saliency.maps.smoothing import smoothed
 from mri_saliency.maps.statistics import measure_map
 
 from ..conftest import N_SLICES, brain, save_scan
-from .views import made_up_view
+from .views import made_up_map
 
 
 def panel(picture, index):
@@ -26,7 +35,7 @@ def panel(picture, index):
 def test_slice_panels_show_every_voxel_where_it_is():
     values = np.zeros((2, 112, 112), np.float32)
     values[1, 10, 20], values[1, 30, 40] = 2.0, -2.0
-    first, second = slice_figures(made_up_view(values=values))
+    first, second = slice_figures(made_up_map(values=values))
     assert first.shape == second.shape and first.dtype == np.uint8
     attribution = panel(second, 1)
     red, blue = attribution[3 * 10 + 1, 3 * 20 + 1], attribution[3 * 30 + 1, 3 * 40 + 1]
@@ -37,7 +46,8 @@ def test_slice_panels_show_every_voxel_where_it_is():
     assert (np.diff(grey) >= 0).all() and grey[0] == 0 and grey[-1] == 255
     overlay = panel(second, 2)
     np.testing.assert_array_equal(overlay[3 * 60], panel(second, 0)[3 * 60])  # transparent at zero
-    assert tuple(overlay[3 * 10 + 1, 3 * 20 + 1, :3]) == (255, 255, 0)  # opaque at the scale
+    raises, lowers = overlay[3 * 10 + 1, 3 * 20 + 1], overlay[3 * 30 + 1, 3 * 40 + 1]
+    assert raises[0] > raises[2] + 100 and lowers[2] > lowers[0] + 100  # opaque, hue by sign
     np.testing.assert_array_equal(first[84:420], with_panels_of(first, second)[84:420])
 
 
@@ -51,49 +61,50 @@ def with_panels_of(first, second):
 
 def test_drawing_does_not_depend_on_what_was_drawn_before():
     values = np.random.default_rng(0).standard_normal((2, 112, 112)).astype(np.float32)
-    view = made_up_view(values=values)
+    view = made_up_map(values=values)
     before = list(slice_figures(view)), summary_figure(view)
-    list(slice_figures(made_up_view(values=values * 1e-9)))
-    summary_figure(made_up_view(values=values * 1e-9))
+    list(slice_figures(made_up_map(values=values * 1e-9)))
+    summary_figure(made_up_map(values=values * 1e-9))
     after = list(slice_figures(view)), summary_figure(view)
     np.testing.assert_array_equal(before[0], after[0])
     np.testing.assert_array_equal(before[1], after[1])
 
 
 def test_sides_are_marked_only_where_known():
-    known, unknown = (next(slice_figures(made_up_view(in_mm=mm))) for mm in (True, False))
+    known, unknown = (next(slice_figures(made_up_map(in_mm=mm))) for mm in (True, False))
     corner = (slice(60, 84), slice(56, 72))  # above the first panel's left corner
     assert (known[corner] < 128).any() and not (unknown[corner][..., :3] < 250).any()
 
 
 @pytest.mark.parametrize("n", [1, 7, 9])
 def test_summary_has_a_column_a_slice(n):
-    picture = summary_figure(made_up_view(n))
+    picture = summary_figure(made_up_map(n))
     columns, blocks = min(n, 8), 1 + (n > 8)
     assert picture.shape[1] == max(60 + columns * 230, 800)
-    assert picture.shape[0] == 62 + 68 + blocks * (44 + 2 * 230)
+    assert picture.shape[0] == 62 + 84 + blocks * (44 + 3 * 230)
     last = (n - 1) % 8 * 230 + 30
-    of_last = picture[62 + (blocks - 1) * 504 + 36 :, last : last + 224]
+    of_last = picture[62 + (blocks - 1) * 734 + 36 :, last : last + 224]
     assert tuple(of_last[5, 0, :3]) == (0, 0, 0) and tuple(of_last[5, -1, :3]) == (255, 255, 255)
 
 
 def test_texts_are_where_they_belong():
-    plain = made_up_view(1, values=np.ones((1, 112, 112), np.float32))
+    plain = made_up_map(values=np.ones((1, 112, 112), np.float32))
     changes = {
-        "title": replace(plain, title="another"),
-        "subtitle": replace(plain, subtitle="another"),
-        "slice title": replace(plain, slice_titles=["another"]),
-        "labels": replace(plain, unit="another"),
+        "title": {"title": "another"},
+        "subtitle": {"subtitle": "another"},
+        "slice title": {"slice_titles": ["another"]},
+        "labels": {"unit": "another"},
     }
     before = next(slice_figures(plain))
-    assert before.shape == (84 + 336 + 88, 56 + 3 * 360, 4)
+    assert before.shape == (84 + 336 + 106, 56 + 3 * 360, 4)
     boxes = {  # rows and columns that may change
         "title": (4, 28, 56, 400),
         "subtitle": (28, 54, 56, 400),
         "slice title": (4, 28, 800, 1112),
         "labels": (84 + 336 + 60, 84 + 336 + 84, 416, 1112),
     }
-    for name, changed in changes.items():
+    for name, change in changes.items():
+        changed = replace(plain, view=replace(plain.view, **change))
         rows, columns, _ = np.nonzero(next(slice_figures(changed)) != before)
         top, bottom, left, right = boxes[name]
         assert top <= rows.min() and rows.max() < bottom, name
@@ -101,8 +112,8 @@ def test_texts_are_where_they_belong():
 
 
 def test_non_square_slices_keep_their_proportions():
-    tall = next(slice_figures(made_up_view(extent=(0, 100, 0, 150))))
-    square = next(slice_figures(made_up_view(extent=(0, 100, 0, 100))))
+    tall = next(slice_figures(made_up_map(extent=(0, 100, 0, 150))))
+    square = next(slice_figures(made_up_map(extent=(0, 100, 0, 100))))
     assert tall.shape[0] - square.shape[0] == 168
 
 
@@ -112,22 +123,31 @@ def test_non_square_slices_keep_their_proportions():
 def loaded_and_measured(path, *, logits=(2.0,), method="saliency", baseline=None):
     """A scan, the map that equals its input, and that map's statistics."""
     scan = Scan("a", path, 1, "left", 0)
-    loaded = load_scan(scan, n_slices=N_SLICES, first_slice=60, key_slices=[2, 7])
+    loaded = load_scan(scan, n_slices=N_SLICES, first_slice=60)
     attribution = Attribution(loaded.network_input, 0.0, None, np.array(logits), 0, 1.0)
     return loaded, measure_map(attribution, loaded.context, method, baseline)
 
 
-def view_of(loaded, statistics, n_logits=1, **more):
-    values = loaded.network_input
-    return map_view(loaded.context, values, statistics, key_slices=[2, 7], n_logits=n_logits, **more)
+def shown_of(loaded, statistics, n_logits=1, values=None, smooth_mm=0.0, **more):
+    """What the figures of a scan show, of a map that equals its input unless given."""
+    values = unpad(loaded.network_input if values is None else values)
+    maps = values, smoothed(values, loaded.context.grid, smooth_mm)
+    drawing = choose_drawing(*maps, unpad(loaded.context.brain), smooth_mm)
+    more |= {"key_slices": [2, 7], "n_logits": n_logits}
+    return map_view(loaded.context, *maps, statistics, drawing, **more)
+
+
+def view_of(*args, **more):
+    return shown_of(*args, **more).view
 
 
 def test_figures_show_a_map_as_they_show_its_scan(run_folder):
     """A map equal to its scan is drawn the same way up, whatever the affine."""
     for path in run_folder.scans:
-        view = view_of(*loaded_and_measured(path))
-        np.testing.assert_array_equal(view.attribution, view.anatomy)
-        assert view.attribution.any() and view.attribution.shape == (2, 112, 112)
+        shown = shown_of(*loaded_and_measured(path))
+        view, values = shown.view, shown.attribution.values
+        np.testing.assert_array_equal(grey_levels(values, view.window), view.anatomy)
+        assert values.any() and values.shape == (2, 112, 112)
         assert view.in_mm == (path.suffix != ".pkl")
         assert view.in_mm != ("no affine: sides unknown" in view.subtitle)
         assert not view.signed and len(view.slice_titles) == 2
@@ -201,8 +221,9 @@ def ink_beyond(picture, rows, column):
 
 
 def test_a_long_warning_is_cut_at_the_figures_edge():
-    plain = made_up_view()
-    warned = replace(plain, subtitle=f"{plain.subtitle}; warning: {'its voxels are of 2 mm, ' * 20}")
+    plain = made_up_map()
+    warning = f"{plain.view.subtitle}; warning: {'its voxels are of 2 mm, ' * 20}"
+    warned = replace(plain, view=replace(plain.view, subtitle=warning))
     for draw, right_px in ((lambda view: next(slice_figures(view)), 24), (summary_figure, 30)):
         before, after = draw(plain), draw(warned)
         edge = after.shape[1] - right_px
@@ -213,7 +234,9 @@ def test_a_long_warning_is_cut_at_the_figures_edge():
 
 
 def test_a_long_title_of_a_montage_is_cut():
-    picture = summary_figure(replace(made_up_view(1), title="of people with a long name " * 10))
+    plain = made_up_map(1)
+    title = "of people with a long name " * 10
+    picture = summary_figure(replace(plain, view=replace(plain.view, title=title)))
     assert not ink_beyond(picture, (4, 30), picture.shape[1] - 30)
 
 
@@ -222,9 +245,55 @@ def test_one_scale_for_the_whole_map_and_none_of_the_pad(measured_scan):
     values = np.full_like(loaded.network_input, 1000.0)
     values[:, 8:-8, 8:-8] = 0.5
     values[4] = 2.0  # a slice that is not drawn
-    view = map_view(loaded.context, values, statistics, key_slices=[2, 7], n_logits=1)
-    assert view.scale == pytest.approx(2.0) and view.signed and view.unit == "logit"
-    assert (view.attribution == 0.5).all()
+    shown = shown_of(loaded, statistics, values=values)
+    assert shown.attribution.scale == pytest.approx(2.0) and shown.view.signed and shown.view.unit == "logit"
+    assert (shown.attribution.values == 0.5).all()
+
+
+def test_the_overlay_is_the_smoothed_map(measured_scan):
+    """A patch of mixed pixels becomes one hue, and the figure says how it was smoothed."""
+    loaded, statistics = measured_scan
+    values = np.zeros_like(loaded.network_input)
+    values[2, 40:50, 40:50] = 1.0
+    values[2, 41:50:3, 40:50] = -1.0
+    raw, smooth = (shown_of(loaded, statistics, values=values, smooth_mm=mm) for mm in (0.0, 6.0))
+    np.testing.assert_array_equal(raw.smooth.values, raw.attribution.values)
+    np.testing.assert_array_equal(smooth.attribution.values, raw.attribution.values)
+    patch = smooth.smooth.values[0]
+    assert patch.min() > -1e-6 and (patch > 0.1 * patch.max()).sum() > 100
+    first, second = (next(slice_figures(shown)) for shown in (raw, smooth))
+    words = (slice(56, 84), slice(800, 1090))  # above the third panel
+    assert (first[words] != second[words]).any()
+
+
+def test_figures_of_simulated_scans_say_so(measured_scan):
+    loaded, statistics = measured_scan
+    assert view_of(loaded, replace(statistics, subject_id="sub-DEMO07")).subtitle.startswith(
+        "DEMO, simulated"
+    )
+    assert not view_of(loaded, statistics).subtitle.startswith("DEMO")
+
+
+def test_a_thumbnail_is_the_most_telling_slice_and_the_map_on_its_own(measured_scan):
+    loaded, statistics = measured_scan
+    context, values = loaded.context, np.zeros_like(unpad(loaded.network_input))
+    brain = unpad(context.brain)
+    z = int(np.flatnonzero(brain[5, 30])[0])
+    values[5, 30, z], values[3, 0, 0] = -1.0, 9.0  # the second lies outside the brain
+    drawing = choose_drawing(values, values, brain, 0.0)
+    assert drawing.telling_slice == 5 and drawing.scale == pytest.approx(1.0)
+    picture = thumbnail(context, values, drawing)
+    assert picture.shape == (112, 224, 4)
+    anatomy, alone = picture[:, :112], picture[:, 112:]
+    np.testing.assert_array_equal(anatomy[..., 0], upright(context.greys[5:6], context.grid)[0])
+    place = 111 - z, 30
+    assert alone[place][3] == 255 and alone[place][2] > alone[place][0] + 100  # blue, opaque
+    assert np.count_nonzero(alone[..., 3]) == 1
+    nothing = choose_drawing(0 * values, 0 * values, brain, 0.0)
+    assert (
+        nothing.telling_slice == N_SLICES // 2
+        and not thumbnail(context, 0 * values, nothing)[:, 112:, 3].any()
+    )
 
 
 def test_workers_draw_without_torch():

@@ -47,7 +47,7 @@ def test_methods_with_a_baseline_are_compared_with_it():
 def test_contexts_have_the_shares_of_their_own_baselines(tmp_path):
     paths = [save_scan(tmp_path / f"{seed}.nii", brain(seed=seed)) for seed in (1, 2)]
     scans = [
-        load_scan(Scan(path.name, Path(path), 0, "HC", 0), n_slices=N_SLICES, first_slice=10, key_slices=())
+        load_scan(Scan(path.name, Path(path), 0, "HC", 0), n_slices=N_SLICES, first_slice=10)
         for path in paths
     ]
     inputs = np.stack([scan.network_input for scan in scans])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mri_saliency.maps.sheet import Sheet, TextStyle, scale_labels, window_labels
+from mri_saliency.maps.sheet import Bar, Sheet, TextStyle, bar_labels, window_labels
 
 
 def image(*colours):
@@ -53,14 +53,21 @@ def test_a_colour_bar_shows_its_table_from_left_to_right():
 
 
 def test_labels_of_a_scale():
-    labels = scale_labels("map", 1.3e-4, "logit", signed=True)
+    labels = bar_labels(Bar("map", "signed", 1.3e-4, "logit"))
     assert labels["map unit"] == "map (10⁻⁴ logit)"
     ticks = [labels[f"map tick {index}"] for index in range(5)]
     assert ticks == ["≤ −1.3", "−0.65", "0", "0.65", "≥ 1.3"]
-    plain = scale_labels("map", 12.0, "logit", signed=False)
+    plain = bar_labels(Bar("map", "unsigned", 12.0, "logit"))
     assert plain["map unit"] == "map (logit)"
     assert [plain[f"map tick {index}"] for index in range(3)] == ["0", "6", "≥ 12"] and len(plain) == 4
-    assert scale_labels("map", 0.0, "logit", signed=False)["map unit"] == "map: zero everywhere"
+    assert bar_labels(Bar("map", "unsigned", 0.0, "logit"))["map unit"] == "map: zero everywhere"
+
+
+def test_a_bar_says_what_saturates():
+    labels = bar_labels(Bar("map", "signed overlay", 1.3e-4, "logit", beyond=(0.00098, 2.6e-3)))
+    assert labels["map beyond"] == "0.1% of the brain saturates, up to 26"  # in the bar's own unit
+    assert labels["map tick 0"] == "≤ −1.3"
+    assert "map beyond" not in bar_labels(Bar("map", "signed", 1.0, "logit", beyond=(0.0, 0.9)))
 
 
 def test_labels_of_a_window():

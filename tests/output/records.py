@@ -2,6 +2,7 @@
 
 from mri_saliency.inputs.file_identity import FileIdentity
 from mri_saliency.inputs.grid import Grid
+from mri_saliency.maps.drawing import Drawing
 from mri_saliency.maps.statistics import MapStatistics
 from mri_saliency.output.record import MapRecord, Recipe
 
@@ -27,6 +28,7 @@ def record(subject_id="sub-A", method="saliency", sample_idx=0, **changes):
         "statistics": MapStatistics(**statistics),
         "slice_profile": (0.5, 0.5),
         "key_slices": (2, 5),
+        "drawing": Drawing(1.0, 0.5, 6.0, 4),
         "files": {},
     }
     return MapRecord(**content | changes)

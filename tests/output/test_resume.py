@@ -41,7 +41,7 @@ def scans(tmp_path):
 def finish(files, scan, method, recipe, **changes):
     folder = files.folder
     folder.open_map(method, scan.subject_id, replace=True)
-    paths = [folder.nifti(method, scan.subject_id)]
+    paths = [folder.nifti(method, scan.subject_id), folder.thumbnail(method, scan.subject_id)]
     paths += [folder.slice_figure(method, scan.subject_id, index) for index in files.key_slices]
     for path in paths:
         path.write_bytes(b"content")
@@ -87,9 +87,13 @@ def test_finished_maps_are_kept_or_drawn_again(files, scans):
     plan = make_plan(scans, recipes, files, overwrite=False)
     assert plan.actions == {("sub-A", "saliency"): Action.KEEP, ("sub-B", "saliency"): Action.MAKE}
     assert plan.unfinished(scans) == [scans[1]] and plan.open_methods(scans[0]) == []
-    for changed in (replace(files, key_slices=(2,)), replace(files, key_slices=(2, 5, 7))):
+    for change in ({"key_slices": (2,)}, {"key_slices": (2, 5, 7)}, {"smooth_mm": 0.0}):
+        changed = replace(files, **change)
         plan = make_plan(scans, recipes, changed, overwrite=False)
         assert plan.indices(Action.REDRAW, "saliency", scans) == [0]
+    made = files.folder.read_record("saliency", "sub-A")
+    files.folder.write_record(replace(made, drawing=None))  # as an earlier version left it
+    assert make_plan(scans, recipes, files, overwrite=False).indices(Action.REDRAW, "saliency", scans) == [0]
     files.folder.nifti("saliency", "sub-A").unlink()  # a map that is not whole
     assert make_plan(scans, recipes, files, overwrite=False).count(Action.MAKE) == 2
 

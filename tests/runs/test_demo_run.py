@@ -106,7 +106,7 @@ def answers(demo):
     checkpoint = load_checkpoint(run / "fold_1" / "best_model.pth", run / "parameters.json")
     columns = TableColumns("file", DIAGNOSIS_COLUMN, "sbj_nme")
     table = read_scan_table(demo / "val.csv", columns, DEFAULT_LABELS).scans
-    window = {"n_slices": checkpoint.n_slices, "first_slice": FIRST_SLICE, "key_slices": (50,)}
+    window = {"n_slices": checkpoint.n_slices, "first_slice": FIRST_SLICE}
     healthy = [load_scan(scan, **window).network_input for scan in table if scan.label == 0]
     scans = [load_scan(scan, **window) for scan in representative(table, N_CHECKED)]
     atlas = read_atlas(demo / "atlas.nii.gz", demo / "atlas.csv")

@@ -235,9 +235,9 @@ def test_a_folder_deleted_meanwhile_ends_the_run(maps_only, run_folder, monkeypa
 
 
 def test_a_small_disk_is_warned_of(maps_only, run_folder, monkeypatch, capsys):
-    monkeypatch.setattr(OutputFolder, "free_bytes", lambda _: 10_000_000)
+    monkeypatch.setattr(OutputFolder, "free_bytes", lambda _: 1_000_000)
     assert run(run_folder) == 0
-    assert "the new maps need about 0.0 GB, and 0.0 GB are free" in capsys.readouterr().err
+    assert "the new maps need about 0.1 GB, and 0.0 GB are free" in capsys.readouterr().err
 
 
 # --- scans ---
@@ -288,10 +288,10 @@ def test_a_defect_in_drawing_costs_one_map_and_keeps_its_traceback(
 ):
     summary_figure = map_writer.summary_figure
 
-    def defect(view):
-        if view.title.startswith("sub-B"):
+    def defect(shown):
+        if shown.view.title.startswith("sub-B"):
             raise ZeroDivisionError("a defect")
-        return summary_figure(view)
+        return summary_figure(shown)
 
     monkeypatch.setattr(map_writer, "summary_figure", defect)
     assert run(run_folder) == 1

@@ -52,10 +52,11 @@ def test_the_contracts_run_through_all_methods(run_folder):
     expected |= {"method_agreement.csv", "dataset_description.json", "mean_scan.npy", "README"}
     expected |= {"attribution_statistics.json", "method_agreement.json", ".bidsignore"}
     files = ("attributions.npy", "attributions.nii.gz", "attributions.json")
+    pictures = ("summary.png", "thumbnail.png", "slice_2.png", "slice_5.png")
     for method in METHODS:
         for subject in SUBJECTS:
             stem = f"{method}/{subject}/{subject}_{method}_"
-            expected |= {stem + name for name in ("summary.png", "slice_2.png", "slice_5.png")}
+            expected |= {stem + name for name in pictures}
             expected |= {stem + name for name in files}
             expected |= {stem + "standard_error.nii.gz"} if METHODS[method].has_standard_error else set()
     assert {name for name in file_names(run.output) if not name.startswith("group_maps/")} == expected
