@@ -11,7 +11,6 @@ import gc
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -236,21 +235,18 @@ def finish(
     describe: Callable[[], None],
 ) -> int:
     """Write the tables and what `describe` writes, and say how the run ended; return the exit code."""
-    from mri_saliency.cohort.live_report import write_live_report
+    from mri_saliency.cohort.live_report import write_interrupted, write_status
     from mri_saliency.output.provenance import print_summary, write_tables
 
     try:
         write_tables(run_record.folder, records, outcome)
-        run_record.write("interrupted" if stopped else "describing", outcome)
-        write_live_report(run_record.folder, records, outcome)
+        write_status("interrupted" if stopped else "describing", run_record, records, outcome)
         if records and not isinstance(stopped, KeyboardInterrupt):
             describe()
         run_record.write("interrupted" if stopped else "done", outcome)
     except (UserError, KeyboardInterrupt) as reason:
         stopped = stopped or reason
-        with suppress(UserError):  # the disk may be full
-            run_record.write("interrupted", outcome)
-            write_live_report(run_record.folder, records, outcome)
+        write_interrupted(run_record, records, outcome)
     seconds = (datetime.now().astimezone() - run_record.started).total_seconds()
     print_summary(run_record.folder, records, outcome, seconds)
     return end(stopped, SOME_FAILED if outcome.failures else DONE)

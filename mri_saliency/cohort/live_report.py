@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
@@ -11,10 +12,12 @@ from functools import partial
 from mri_saliency.cohort.groups import class_words, diagnosis_words
 from mri_saliency.cohort.report_page import render_page
 from mri_saliency.cohort.report_scans import failure_entries, scan_table
+from mri_saliency.errors import OutputError
 from mri_saliency.inputs.scan_table import ClassNames, Scan
 from mri_saliency.output.files import relative_url, write_text
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.outcome import Outcome
+from mri_saliency.output.provenance import RunRecord
 from mri_saliency.output.record import MapRecord, in_order
 from mri_saliency.output.resume import Plan
 from mri_saliency.runtime.ranks import Ranks
@@ -65,6 +68,24 @@ class LiveReport:
         write_live_report(self._folder, self._records, self._outcome, self._ranks.size)
         ended_s = time.monotonic()
         self._due_s = ended_s + max(UPDATE_EVERY_S, (ended_s - began_s) / _LARGEST_SHARE)
+
+
+def write_status(status: str, run_record: RunRecord, records: Sequence[MapRecord], outcome: Outcome) -> None:
+    """Write how a run stands into run.json and onto the page.
+
+    Raises
+    ------
+    OutputError
+        They cannot be written.
+    """
+    run_record.write(status, outcome)
+    write_live_report(run_record.folder, records, outcome)
+
+
+def write_interrupted(run_record: RunRecord, records: Sequence[MapRecord], outcome: Outcome) -> None:
+    """Write that a run was interrupted, if the disk, which may be the reason, allows it."""
+    with suppress(OutputError):
+        write_status("interrupted", run_record, records, outcome)
 
 
 def write_live_report(
