@@ -194,14 +194,14 @@ def test_lists_of_what_did_not_go_in_are_collapsed_in_a_browser(browser, tmp_pat
 def test_a_maps_figure_opens_and_steps_by_keyboard(browser, tmp_path):
     from selenium.webdriver.common.keys import Keys
 
-    records = pictured(report_records(), tmp_path, [0.5, 1.0] * 6)
+    records = pictured(report_records(), tmp_path)
     figure = OutputFolder(tmp_path).summary_figure("integrated_gradients", "sub-000")
     write_picture(figure, np.full((60, 200, 4), 120, np.uint8))
     open_page(browser, tmp_path, records)
     browser.find_element("css selector", "#subjects .open").send_keys(Keys.ENTER)
     dialog = browser.find_element("id", "figure")
     assert dialog.is_displayed() and "sub-000, integrated_gradients" in dialog.text
-    assert "On its own scale, which is 1 of the cohort's." in dialog.text
+    assert "The figure is on its own scale, which is 1 of the cohort's." in dialog.text
     assert browser.execute_script("return document.querySelector('#figure img').naturalWidth") == 200
     browser.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
     assert "sub-000, saliency" in dialog.text
@@ -216,6 +216,19 @@ def test_maps_of_earlier_versions_show_their_figure(browser, tmp_path):
     open_page(browser, tmp_path, report_records())
     assert len(browser.find_elements("css selector", "img.strip")) == 12
     assert not browser.find_elements("css selector", ".slice, [name=own]")
+
+
+def test_a_map_with_a_file_for_the_viewer_opens_in_it(browser, tmp_path):
+    records = [made_record("sub-A", files=["viewer.js"]), made_record("sub-B")]
+    open_page(browser, tmp_path, records)
+    browser.execute_script("window.openViewer = key => { window.viewed = key; }")
+    for name, has_view in (("sub-B", False), ("sub-A", True)):
+        browser.find_element("css selector", f"[data-id={name}] .open").click()
+        view = browser.find_element("css selector", "[data-view]")
+        assert view.is_displayed() == has_view
+        browser.find_element("css selector", "[data-view]" if has_view else "[data-close]").click()
+        assert not browser.find_element("id", "figure").is_displayed()
+    assert browser.execute_script("return viewed") == "saliency/sub-A"
 
 
 @pytest.fixture

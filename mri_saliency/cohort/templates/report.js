@@ -2,7 +2,6 @@ const controls = document.getElementById("controls");
 const table = document.getElementById("subjects");
 const body = table.tBodies[0];
 const rows = [...body.rows];
-const canView = typeof openViewer === "function";  // the viewer's script
 const endings = JSON.parse(document.getElementById("endings")?.textContent ?? "[]");
 
 // --- filters ---
@@ -113,7 +112,9 @@ function show(map) {
   dialog.querySelector("img").src = figure ?? `${stem}summary.png`;
   dialog.querySelector("img").alt = map.querySelector("img").alt;
   dialog.querySelector("span").textContent = `${subject}, ${method}`
-    + (strength ? `. On its own scale, which is ${strength} of the cohort's.` : "");
+    + (strength ? `. The figure is on its own scale, which is ${strength} of the cohort's.` : "");
+  const hasView = endings[map.dataset.endings]?.includes("viewer.js") ?? true;
+  dialog.querySelector("[data-view]").hidden = !hasView || typeof openViewer !== "function";
   if (!dialog.open) dialog.showModal();
 }
 
@@ -133,7 +134,6 @@ dialog.addEventListener("click", event => {
   if (event.target === dialog || close !== undefined || view !== undefined) dialog.close();
   if (view !== undefined) openViewer(`${current.dataset.method}/${name(current).subject}`);
 });
-dialog.querySelector("[data-view]").hidden = !canView;
 dialog.addEventListener("close", () => current?.querySelector(".open").focus());
 dialog.addEventListener("keydown", event => {
   if (event.key === "ArrowLeft") step(-1);
