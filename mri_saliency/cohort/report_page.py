@@ -36,7 +36,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": _number, "percent": _percent, "moment": _moment}
+    filters = {"number": _number, "percent": _percent, "counted": _counted, "moment": _moment}
+    environment.filters |= filters
     return environment
 
 
@@ -48,6 +49,10 @@ def _number(value: float | None, digits: int = 2) -> str:
 
 def _percent(value: float | None, digits: int = 0) -> str:
     return "–" if value is None or not np.isfinite(value) else f"{value:.{digits}%}"
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}" + ("s" if n != 1 else "")
 
 
 def _moment(iso: str) -> str:

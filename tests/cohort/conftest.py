@@ -232,13 +232,14 @@ def report_records(n=6):
     return records
 
 
-def pictured(records, root, scales=None):
-    """Give records a thumbnail, which is written, of a map whose own colour scale is that in `scales`."""
-    folder, drawn = OutputFolder(root), []
+def pictured(records, root=None, scales=None):
+    """Give records a thumbnail of a map whose own colour scale is that in `scales`; write it into `root`."""
+    folder, drawn = OutputFolder(root or Path("maps")), []
     for record, scale in zip(records, scales or [1.0] * len(records), strict=True):
         path = folder.thumbnail(record.method, record.subject_id)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.full((112, 224, 4), 120, np.uint8)).save(path)
+        if root:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.full((112, 224, 4), 120, np.uint8)).save(path)
         drawing = Drawing(scale=2 * scale, overlay_scale=scale, smooth_mm=6.0, telling_slice=4)
         drawn.append(replace(record, drawing=drawing, files={**record.files, path.name: 1}))
     return drawn

@@ -21,7 +21,15 @@ from mri_saliency.maps.comparison import NULL
 from mri_saliency.output.files import relative_url, write_json, write_picture, write_table
 from mri_saliency.output.folder import OutputFolder
 
-from .conftest import HOSTILE, REPORT_METHODS, SIDED_PAIRS, made_record, report_records, sided_regions
+from .conftest import (
+    HOSTILE,
+    REPORT_METHODS,
+    SIDED_PAIRS,
+    made_record,
+    pictured,
+    report_records,
+    sided_regions,
+)
 
 RUN = {
     "command_line": f"generate {HOSTILE}",
@@ -76,6 +84,26 @@ def agreement_table():
     row |= {"rank_correlation": -0.12, "top_overlap": 0.34}
     row |= {"rank_correlation_chance": -0.56, "top_overlap_chance": np.nan}
     return pd.DataFrame([row, row | {"method_b": NULL, "rank_correlation": 0.78}])
+
+
+def test_480_scans_by_four_methods_fit_into_3_mb(tmp_path):
+    methods = ("integrated_gradients", "expected_gradients", "gradient_shap", "guided_backprop")
+    names = [f"sub-SITE{i:03}_ses-M{i:03}" for i in range(480)]
+    files = ("attributions.npy", "attributions.nii.gz", "viewer.js", *(f"slice_{i}.png" for i in range(7)))
+    numbers = {"completeness_verdict": "ok", "completeness_error": 0.01, "brain_share_null": 0.123456}
+    numbers |= {"map_error": 0.000123456}
+    records = [made_record(name, method, files=files, **numbers) for name in names for method in methods]
+    rows = [
+        (name, method, f"Left planum temporale {i}", 2.34567, 3.45678, 0.0123456)
+        for name in names
+        for method in methods
+        for i in range(5)
+    ]
+    columns = ("subject_id", "method", "region", "density", "density_z", "density_p")
+    table = pd.DataFrame(rows, columns=columns).assign(density_null=1.0, asymmetry=0.1, diagnosis="HC")
+    page = save_page(tmp_path, pictured(records, scales=range(1, 1921)), regions=table)
+    assert page.count('class="map"') == 1920 and page.count("(z 3.5, p 0.012)") == 9600
+    assert len(page.encode()) < 2.9e6  # the rest is left to other parts
 
 
 def test_names_cannot_become_markup_and_paths_become_urls(tmp_path):
@@ -176,7 +204,7 @@ def test_what_was_not_measured_has_no_section(tmp_path):
     page = save_page(tmp_path, report_records(), alarms=[], groups=GroupComparison())
     for section in ("inputs", "groups", "regions", "lateralisation", "checks", "agreement"):
         assert f'id="{section}"' not in page and f'href="#{section}"' not in page
-    assert "Needs a look" not in page and "maps failed" not in page
+    assert "Needs a look" not in page and "failures.csv" not in page
     assert "<caption>" not in page and 'class="badge"' not in page and "were skipped" not in page
 
 
