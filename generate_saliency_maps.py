@@ -257,16 +257,15 @@ def report_again(options: Options) -> int:
     from mri_saliency.cohort.description import describe_cohort
     from mri_saliency.cohort.report import write_report
     from mri_saliency.output.folder import OutputFolder
+    from mri_saliency.output.provenance import print_next_steps
 
     folder = OutputFolder(options.output_dir)
-    records = folder.records(folder.last_checkpoint())
-    if not records:
-        raise UserError(f"{folder.root}: has no finished map of its checkpoint to describe.")
+    records = folder.last_records()
     description = read_description(options, records)
     with Workers(options.workers) as workers:
         findings = describe_cohort(folder, records, description, workers)
     write_report(folder, findings, embed=options.report_embed)
-    print(f"{len(records)} maps described: {folder.report}")
+    print_next_steps(folder)
     return DONE
 
 

@@ -32,6 +32,7 @@ from mri_saliency.inputs.subject_ids import DEMO_PREFIX
 from mri_saliency.maps.comparison import localisation
 from mri_saliency.output.files import read_json, write_json, write_table
 from mri_saliency.output.folder import OutputFolder
+from mri_saliency.output.provenance import print_next_steps
 from mri_saliency.runtime.device import keep_freed_memory
 from mri_saliency.simulation import AFFINE, GRID_SHAPE, LEAST_GREY_MATTER, N_SLICES, Simulator
 
@@ -91,6 +92,7 @@ def run(folder: Path, passed_on: list[str], generate: Callable[[list[str]], int]
     if code in (0, 1):
         report_localisation(folder, OutputFolder(output_dir))
         report_group_localisation(folder, OutputFolder(output_dir))
+        print_next_steps(OutputFolder(output_dir))
     return code
 
 

@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mri_saliency.cohort.groups import class_words, diagnosis_words
 from mri_saliency.inputs.scan_table import ClassNames
+from mri_saliency.inputs.subject_ids import demo_mark
 from mri_saliency.maps.comparison import NULL, MeanAgreement
 
 DPI = 100
@@ -57,10 +58,10 @@ def cohort_figure(
     figure = Figure(figsize=(15, 9.5), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, 3)
-    # fixed margins: a layout engine would draw everything twice
     counts = statistics.drop_duplicates("subject_id")["class"].value_counts()
     parts = [f"{counts.get(name, 0)} {word}" for name, word in words.items()]
-    figure.suptitle(f"Attributions of {counts.sum()} scans ({', '.join(parts)})", fontsize=14)
+    title = f"{demo_mark(statistics['subject_id'])}Attributions of {counts.sum()} scans ({', '.join(parts)})"
+    figure.suptitle(title, fontsize=14)
     _draw_strength(axes[0, 0], statistics, methods)
     _draw_confidence(axes[0, 1], statistics, correlations)
     _draw_classes(axes[0, 2], statistics, methods, words)
@@ -93,7 +94,8 @@ def region_figure(
     n_rows = math.ceil(len(methods) / columns)
     figure = Figure(figsize=(6.4 * columns + 1, 5.4 * n_rows), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle("Regions of the highest |attribution| a voxel, over the brain's", fontsize=14)
+    title = "Regions of the highest |attribution| a voxel, over the brain's"
+    figure.suptitle(demo_mark(regions["subject_id"]) + title, fontsize=14)
     panels = list(figure.subplots(n_rows, columns, squeeze=False).flat)
     for axes in panels[len(methods) :]:  # the last row may be incomplete
         axes.set_axis_off()

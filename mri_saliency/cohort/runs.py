@@ -99,10 +99,8 @@ def shared_methods(runs: Sequence[FinishedRun]) -> list[str]:
 
 def _read_run(root: Path, name: str) -> FinishedRun:
     folder = OutputFolder(root)
-    checkpoint, content = folder.last_checkpoint(), folder.last_run()
-    records, notes = comparable(folder.records(checkpoint))
-    if not records:
-        raise UserError(f"{root}: has no finished map of its checkpoint to combine.")
+    records, notes = comparable(folder.last_records())
+    content = folder.last_run()
     missing = [key for key in ("working_directory", "options", "settings") if key not in content]
     if missing or "n_logits" not in content["checkpoint"]:
         raise UserError(f"{folder.run_record}: is of an earlier version; repeat the run, its maps are kept.")

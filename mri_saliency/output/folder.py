@@ -193,17 +193,18 @@ class OutputFolder:
         """Read run.json, which the last run wrote; None if it is missing or damaged."""
         return read_json(self.run_record)
 
-    def last_checkpoint(self) -> str:
-        """Return the SHA-256 of the last run's checkpoint.
+    def last_records(self) -> list[MapRecord]:
+        """Return the records of all finished maps of the last run's checkpoint.
 
         Raises
         ------
         UserError
-            No run has written to the folder.
+            No run has written to the folder, or none of its maps is finished.
         """
         try:
-            return self.last_run()["checkpoint"]["sha256"]
+            records = self.records(self.last_run()["checkpoint"]["sha256"])
         except (TypeError, KeyError) as error:
-            raise UserError(
-                f"{self.root}: no run.json of a run there, so no maps to describe. Name a run's --output_dir."
-            ) from error
+            raise UserError(f"{self.root}: no run.json of a run there. Name a run's --output_dir.") from error
+        if not records:
+            raise UserError(f"{self.root}: has no finished map of its checkpoint.")
+        return records

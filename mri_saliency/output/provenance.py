@@ -89,9 +89,9 @@ def write_tables(folder: OutputFolder, records: list[MapRecord], outcome: Outcom
 
 
 def print_summary(folder: OutputFolder, records: list[MapRecord], outcome: Outcome, elapsed_s: float) -> None:
-    """Print what was made, where to look, and what failed."""
+    """Print what was made, what failed, and what to do next."""
     kept = f", {outcome.n_kept} were there" if outcome.n_kept else ""
-    print(f"{outcome.n_written} maps in {elapsed_s:.0f} s{kept}: {folder.root}; read report.html there first")
+    print(f"{outcome.n_written} maps in {elapsed_s:.0f} s{kept}: {folder.root}")
     verdicts = Counter((record.method, record.statistics.completeness_verdict) for record in records)
     for method in dict.fromkeys(method for method, verdict in verdicts if verdict):
         print(f"completeness of {method}: {verdicts[method, 'ok']} ok, {verdicts[method, 'check']} to check")
@@ -101,6 +101,18 @@ def print_summary(folder: OutputFolder, records: list[MapRecord], outcome: Outco
         print(f"  {failure.subject_id} {failure.method}: {failure.reason}", file=sys.stderr)
     if len(outcome.failures) > _SHOWN_FAILURES:
         print(f"  and {len(outcome.failures) - _SHOWN_FAILURES} more", file=sys.stderr)
+    if folder.report.exists():
+        print_next_steps(folder)
+
+
+def print_next_steps(folder: OutputFolder) -> None:
+    """Print the three things to do next, with addresses that a terminal or a browser opens."""
+    steps = {
+        "read the report": folder.report.absolute().as_uri(),
+        "look into the maps": f"{folder.report.absolute().as_uri()}#viewer",
+        "compute with the table": folder.statistics.absolute().as_uri(),
+    }
+    print("next:", *(f"  {step:<23}{address}" for step, address in steps.items()), sep="\n", flush=True)
 
 
 def _iso(moment: datetime) -> str:

@@ -84,7 +84,14 @@ def test_a_cohort_whose_maps_are_all_zero_is_drawn():
 def test_region_figure_has_a_panel_a_method_and_the_densest_region_on_top():
     densest = {f"method_{i}": [f"Region {j}" for j in (3, 1, 2)] for i in range(4)}
     table = pd.DataFrame(
-        {"method": method, "region": region, "diagnosis": diagnosis, "density": density, "density_null": 0.7}
+        {
+            "subject_id": "a",
+            "method": method,
+            "region": region,
+            "diagnosis": diagnosis,
+            "density": density,
+            "density_null": 0.7,
+        }
         for method, regions in densest.items()
         for region in regions
         for diagnosis in ("HC", "right")
@@ -105,7 +112,7 @@ def test_region_figure_has_a_panel_a_method_and_the_densest_region_on_top():
 def test_patients_without_a_side_have_a_box_in_the_classes_words():
     rows = [("HC", 1.0), ("HC", 2.0), ("TLE", 3.0), ("TLE", 4.0)]
     table = pd.DataFrame(rows, columns=["diagnosis", "density"])
-    table = table.assign(method="saliency", region="A", density_null=np.nan)
+    table = table.assign(subject_id="a", method="saliency", region="A", density_null=np.nan)
     figure = region_figure(table, {"saliency": ["A"]}, NAMES)
     drawn(figure)
     [panel] = figure.axes

@@ -95,15 +95,18 @@ def test_a_folder_that_cannot_be_made(tmp_path):
         OutputFolder(tmp_path / "file").create()
 
 
-def test_the_last_checkpoint(tmp_path):
+def test_the_last_runs_records(tmp_path):
     folder = OutputFolder(tmp_path)
     for content in (None, {"status": "done"}, {"checkpoint": 3}):
         if content is not None:
             write_json(folder.run_record, content)
         with pytest.raises(UserError, match="no run.json of a run there"):
-            folder.last_checkpoint()
+            folder.last_records()
     write_json(folder.run_record, {"checkpoint": {"sha256": "abc"}})
-    assert folder.last_checkpoint() == "abc"
+    with pytest.raises(UserError, match="no finished map of its checkpoint"):
+        folder.last_records()
+    write_map(folder)
+    assert [made.subject_id for made in folder.last_records()] == ["sub-A"]
 
 
 def test_group_folders_are_emptied(tmp_path):

@@ -52,3 +52,13 @@ def test_the_summary_names_few_of_many_failures(folder, capsys):
     printed = capsys.readouterr()
     assert printed.out.startswith("2 maps in 61 s, 4 were there: ")
     assert printed.err.count("damaged") == 10 and "and 2 more" in printed.err
+    assert "next:" not in printed.out  # there is no report to read
+
+
+def test_a_run_ends_with_addresses_that_can_be_clicked(folder, capsys):
+    folder.report.write_text("")
+    print_summary(folder, [record()], Outcome(), 61.4)
+    *_, first, second, third = capsys.readouterr().out.splitlines()
+    root = folder.root.absolute().as_uri()
+    assert first.endswith(f" {root}/report.html") and second.endswith(f" {root}/report.html#viewer")
+    assert third.endswith(f" {root}/attribution_statistics.csv")

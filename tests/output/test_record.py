@@ -18,7 +18,7 @@ def test_the_sidecars_keys_are_the_format_of_finished_folders():
     content = record().to_json()
     assert list(content) == [
         *("subject_id", "method", "source", "Sources", "SpatialReference", "SkullStripped", "grid"),
-        *("brain_voxels", "fingerprint", "statistics", "slice_profile", "files", "key_slices"),
+        *("brain_voxels", "fingerprint", "statistics", "slice_profile", "files", "key_slices", "drawing"),
     ]
     assert content["Sources"] == [content["SpatialReference"]] == ["bids:source:sub-A.nii"]
     assert content["SkullStripped"] is True
