@@ -155,7 +155,24 @@ def test_the_page_says_how_the_run_stands(folder, status, sentence, reloads):
     write_status(folder, status)
     write_live_report(folder, [made_record()], Outcome(n_written=1, n_planned=4))
     text = text_of(folder)
-    assert sentence in text and ("location.reload()" in text) == reloads and "unfinished" not in text
+    assert sentence in text and ("location.reload()" in text) == reloads and "is unfinished" not in text
+
+
+def test_what_was_chosen_outlives_a_reload(browser, folder):
+    maps = [made_record(f"sub-{i}", method) for i in range(3) for method in ("saliency", "deep_lift")]
+    write_live_report(folder, pictured(maps, folder.root, range(1, 7)), Outcome(n_written=6, n_planned=9))
+    browser.get(folder.report.as_uri())
+    browser.execute_script("""const fields = document.getElementById("controls").elements;
+        fields.method.value = "saliency"; fields.own.click();""")
+    strength = "button[data-key=strength]"
+    for _ in range(2):  # the weakest first
+        browser.find_element("css selector", strength).click()
+    for _ in range(3):
+        state = browser.execute_script("""const shown = [...document.querySelectorAll(".map:not([hidden])")];
+            return [document.querySelector("[aria-sort]").ariaSort, shown.map(map => map.dataset.strength),
+                    getComputedStyle(document.querySelector(".overlay")).opacity]""")
+        assert state == ["ascending", ["0.217", "0.652", "1.09"], "1"]
+        browser.refresh()
 
 
 def test_without_maps_there_is_no_page(folder):
