@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mri_saliency.cohort.sign_flip_test import Hypothesis
+from mri_saliency.inputs.scan_table import ClassNames
 from mri_saliency.maps.statistics import MapStatistics
 
 MIN_SUBJECTS = 5  # in each group of a contrast: from so many on the error rate was found to hold
@@ -65,11 +66,14 @@ class Subjects:
         (n_subjects,): HC, left, right, or TLE (side unknown).
     covariates : ndarray
         float64 (n_subjects, n_covariates): a subject's mean over its scans.
+    n_disputed : int
+        Subjects that are left out because their scans have more than one diagnosis.
     """
 
     scans: list[list[int]]
     diagnoses: np.ndarray
     covariates: np.ndarray
+    n_disputed: int = 0
 
     def count(self, diagnosis: str) -> int:
         """Return how many subjects have a diagnosis; "TLE" stands for all patients."""
@@ -122,6 +126,7 @@ def find_subjects(
         scans=list(kept.values()),
         diagnoses=np.array([diagnosis for _, diagnosis in kept], dtype=object),
         covariates=np.array(means).reshape(len(kept), numbers.shape[1]),
+        n_disputed=len(disputed),
     )
     return subjects, notes
 
@@ -153,6 +158,15 @@ def choose_contrasts(subjects: Subjects) -> tuple[list[Contrast], str | None]:
         sides = " or ".join(few)
         return contrasts, f"patients with a focus on the {sides} were not compared by themselves: {needed}."
     return contrasts, None
+
+
+def mirroring_sentence(names: ClassNames) -> str:
+    """Return how aligned contrasts were made, in a sentence for a paper."""
+    return (
+        "To align the foci, the maps of patients with a focus on the right were mirrored at x = 0 mm; the "
+        f"mean of {names.tle} was that of both sides' means, and the maps of {names.hc} were averaged with "
+        "their mirror images."
+    )
 
 
 def hypothesis(

@@ -58,6 +58,19 @@ def normal_range_notes(table: pd.DataFrame, class_names: ClassNames = DEFAULT_CL
     ]
 
 
+def normal_range_sentences(table: pd.DataFrame, names: ClassNames) -> list[str]:
+    """Return how scans were compared with controls, in sentences for a paper; none if they were not."""
+    if not len(table) or table["density_p"].isna().all():
+        return []
+    n = table.loc[table["diagnosis"] == "HC", "subject"].nunique()
+    return [
+        "Each scan's regions, by the logarithm of their density and by their asymmetry, were compared with "
+        f"those of {n} {names.hc} subjects by the modified t test of Crawford and Howell [@crawford1998], "
+        f"the scans of {names.hc} with those of the other {names.hc} subjects; a value with p < {OUTSIDE_P} "
+        "was outside the normal range, without a correction for the number of regions."
+    ]
+
+
 def compare_with_controls(
     values: np.ndarray, subjects: np.ndarray, is_control: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:

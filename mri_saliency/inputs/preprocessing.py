@@ -27,6 +27,37 @@ def to_network_input(voxels: np.ndarray, n_slices: int, first_slice: int = FIRST
     return pad(resize(slices.astype(np.float32), RESIZED, RESIZED))
 
 
+def preparation_sentences(n_slices: int, first_slice: int | None, n_synthetic: int, n: int) -> list[str]:
+    """Return how volumes became inputs, and what their brain is, in sentences for a paper.
+
+    Parameters
+    ----------
+    n_slices : int
+    first_slice : int or None
+        That of all volumes; None if they differ.
+    n_synthetic, n : int
+        Synthetic volumes among all.
+    """
+    if n_synthetic == n:
+        intensities = "The volumes' intensities were used as they were"
+    elif n_synthetic:
+        intensities = (
+            f"Volumes were z-scored over all of their voxels, except for {n_synthetic} synthetic ones"
+        )
+    else:
+        intensities = "Each volume was z-scored over all of its voxels"
+    which = "" if first_slice is None else f" (number {first_slice} to {first_slice + n_slices - 1} from 0)"
+    size, padded = f"{RESIZED} × {RESIZED}", f"{RESIZED + 2 * PAD} × {RESIZED + 2 * PAD}"
+    return [
+        f"{intensities}; {n_slices} coronal slices{which} were resized to {size} pixels by bilinear "
+        f"interpolation with antialiasing, padded with zeros to {padded}, and used as the network's input "
+        "channels.",
+        f"A pixel counted as brain if tissue, brighter than {_TISSUE_FRACTION:.0%} of the way from the "
+        f"background to the scan's {_BRIGHT_PERCENTILE:g}th percentile, lay on both sides of it along both "
+        "axes of its slice.",
+    ]
+
+
 def resize(slices: np.ndarray, n_x: int, n_z: int) -> np.ndarray:
     """Return slices (n, x, z) resized to (n, n_x, n_z): bilinear, antialiased when it shrinks, as in PIL."""
     return _resize_matrix(slices.shape[1], n_x) @ slices @ _resize_matrix(slices.shape[2], n_z).T

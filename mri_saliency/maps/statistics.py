@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mri_saliency.attribution.methods import METHODS
 from mri_saliency.errors import UserError
+from mri_saliency.wording import listed, percent
 
 if TYPE_CHECKING:
     from mri_saliency.attribution.result import Attribution
@@ -283,6 +286,46 @@ def completeness(
         "completeness_error": error,
         "completeness_verdict": "ok" if accepted else "check",
     }
+
+
+def error_sentences(titles: Mapping[str, str], rows: Sequence[MapStatistics]) -> list[str]:
+    """Return the errors that methods' maps reached, in sentences for a paper.
+
+    Parameters
+    ----------
+    titles : mapping
+        Method -> its title.
+    rows : sequence of MapStatistics
+    """
+    sentences = []
+    for name, title in titles.items():
+        errors = [row.map_error for row in rows if row.method == name and row.map_error is not None]
+        if errors:
+            what = (
+                f"The standard error of the mean over draws, summed over the voxels of a {title} map,"
+                if METHODS[name].stochastic
+                else f"The last doubling changed a {title} map by"
+            )
+            verb = " was" if METHODS[name].stochastic else ""
+            reached = f"{percent(median(errors))} of its summed magnitude in the median"
+            sentences.append(f"{what}{verb} {reached} and {percent(max(errors))} at most.")
+    sums = [row for row in rows if row.completeness_verdict]
+    if not sums:
+        return sentences
+    drawn = [row.completeness_standard_error is not None for row in sums]
+    limits = [] if all(drawn) else [f"{COMPLETENESS_TOLERANCE:.0%} of that change"]
+    if any(drawn):
+        limits.append(f"{STANDARD_ERRORS} standard errors of the sum where it was estimated by random draws")
+    found = []
+    for name, title in titles.items():
+        verdicts = [row.completeness_verdict for row in sums if row.method == name]
+        if verdicts:
+            found.append(f"{verdicts.count('check')} of {len(verdicts)} {title} maps")
+    sentences.append(
+        "Completeness, the agreement of a map's sum with the change of the logit that it explains, was "
+        f"missed by more than {' or '.join(limits)} in {listed(found)}."
+    )
+    return sentences
 
 
 def prediction(logits: np.ndarray) -> dict[str, Any]:
