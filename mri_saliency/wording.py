@@ -18,6 +18,12 @@ def counted(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
+def span(numbers: Iterable[int]) -> str:
+    """Return the smallest and the largest number: "5", "5 to 7"."""
+    ordered = sorted(numbers)
+    return str(ordered[0]) if ordered[0] == ordered[-1] else f"{ordered[0]} to {ordered[-1]}"
+
+
 def percent(share: float) -> str:
     """Return a share in percent, with two digits or more: "0.0019%", "4.2%", "149%"."""
     value = 100 * share

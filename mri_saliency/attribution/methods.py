@@ -84,7 +84,7 @@ class Method:
 _CONTRIBUTION = "logit"
 _SLOPE = "logit per unit of intensity"
 _DRAWS = ("n_samples", "noise_std", "seed")
-_OF_NOISE = "of normal noise with a standard deviation of {noise_std}, in units of the network's input"
+_NOISE = "normal noise with a standard deviation of {noise_std}, in units of the network's input"
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -131,8 +131,8 @@ METHODS: dict[str, Method] = {
             account="Gradient SHAP [@lundberg2017] averaged, over random draws, the gradient at a random "
             "place on the straight path from noise to the scan, multiplied by the difference between the "
             "two.",
-            draws="For Gradient SHAP, {n_samples} draws were made for each scan, each with its place in "
-            f"another one of {{n_samples}} equal parts of the path, {_OF_NOISE}.",
+            draws=f"For Gradient SHAP, {{n_samples}} draws of {_NOISE}, were made for each scan; the place "
+            "of each was in another one of {n_samples} equal parts of the path.",
         ),
         Method(
             name="expected_gradients",
@@ -150,8 +150,8 @@ METHODS: dict[str, Method] = {
             account="Expected Gradients [@erion2021] averaged, over random draws, the gradient at a random "
             "place on the straight path from a control's scan to the scan, multiplied by the difference "
             "between the two.",
-            draws="For Expected Gradients, {n_references} draws were made for each scan, from "
-            "{n_available} scans of controls less those of the scan's own subject.",
+            draws="For Expected Gradients, {n_references} draws were made for each scan, from {n_available} "
+            "scans of controls without those of the scan's own subject.",
         ),
         Method(
             name="input_x_gradient",
@@ -196,8 +196,8 @@ METHODS: dict[str, Method] = {
             title="smoothed Integrated Gradients",
             account="Smoothed Integrated Gradients averaged Integrated Gradients [@sundararajan2017] over "
             "copies of the scan with added noise [@smilkov2017].",
-            draws="For smoothed Integrated Gradients, {n_samples} copies of each scan were made, each with a "
-            f"draw {_OF_NOISE}.",
+            draws=f"For smoothed Integrated Gradients, {{n_samples}} copies of each scan were made with "
+            f"{_NOISE}.",
         ),
         Method(
             name="smooth_grad",
@@ -213,8 +213,7 @@ METHODS: dict[str, Method] = {
             title="SmoothGrad",
             account="SmoothGrad [@smilkov2017] averaged the logit's gradient over copies of the scan with "
             "added noise.",
-            draws="For SmoothGrad, {n_samples} copies of each scan were made, each with a draw "
-            f"{_OF_NOISE}.",
+            draws=f"For SmoothGrad, {{n_samples}} copies of each scan were made with {_NOISE}.",
         ),
     )
 }
@@ -235,7 +234,7 @@ CHECKED_SCANS = 8
 BATCH_SIZES = {"cpu": 25, "cuda": 50}
 
 
-def explained_sentence(n_logits: int | None, target: int | None, *, log_odds: bool) -> str:
+def explained_sentence(n_logits: int | None, target: int | None, *, log_odds: bool, tle: str) -> str:
     """Return what maps explain, in a sentence for a paper; empty if the number of logits is not known.
 
     Parameters
@@ -246,17 +245,19 @@ def explained_sentence(n_logits: int | None, target: int | None, *, log_odds: bo
         The explained class; None: each scan's predicted class.
     log_odds : bool
         Whether the log-odds are explained, of several logits; else a logit.
+    tle : str
+        The word for TLE.
     """
     if n_logits is None:
         return ""
     if n_logits == 1:
-        return "The maps explained the network's only logit, the log-odds of the patients' class."
-    of_class = "each scan's predicted class" if target is None else f"class {target} of {n_logits}"
+        return f"The maps explained the network's only logit, the log-odds of {tle}."
+    of_class = "each scan's predicted class" if target is None else f"class {target} (of 0 to {n_logits - 1})"
     if not log_odds:
         return f"The maps explained the logit of {of_class}."
     return (
-        f"The maps explained the log-odds of {of_class}, its logit less the logsumexp of the others, which "
-        "is called the logit below."
+        f"The maps explained the log-odds of {of_class}, its logit less the logsumexp of the others, called "
+        "the logit below."
     )
 
 

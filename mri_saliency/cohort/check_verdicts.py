@@ -162,8 +162,8 @@ def check_sentences(found: Mapping[str, Mapping[str, Verdict]], n_scans: int | N
     sentences += [f"“{check[0].upper()}{check[1:]}”: {_DONE[check]}." for check in judged]
     if set(judged) - {WEIGHTS}:
         sentences.append(
-            "Where a lead or a correlation was asked for, its whole 95% interval over scans (Student's t) had "
-            "to lie above zero."
+            "Where a lead or a correlation was asked for, its whole 95% interval over scans (Student's t) "
+            "had to lie above zero."
         )
     if named[False]:
         sentences.append(f"These checks failed: {', '.join(named[False])}.")

@@ -18,7 +18,7 @@ from mri_saliency.output.files import read_array, read_json, write_array, write_
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord, Recipe
 from mri_saliency.output.resume import Action, MapFiles, Plan, keep_names, make_plan
-from mri_saliency.wording import counted
+from mri_saliency.wording import counted, span
 
 
 @dataclass(frozen=True)
@@ -159,8 +159,7 @@ def combination_sentences(runs: Sequence[Mapping], n_members: Sequence[int | Non
     text += " were averaged scan by scan"
     known = [n for n in n_members if n]
     if known:
-        numbers = str(min(known)) if min(known) == max(known) else f"{min(known)} to {max(known)}"
-        text += f", each mean over {numbers} of them"
+        text += f", each mean over {span(known)} of them"
     return [f"{text}; probabilities of the classes were averaged too."]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import pandas as pd
 from mri_saliency.cohort.sign_flip_test import Hypothesis
 from mri_saliency.inputs.scan_table import ClassNames
 from mri_saliency.maps.statistics import MapStatistics
+from mri_saliency.wording import listed, span
 
 MIN_SUBJECTS = 5  # in each group of a contrast: from so many on the error rate was found to hold
 
@@ -160,13 +162,32 @@ def choose_contrasts(subjects: Subjects) -> tuple[list[Contrast], str | None]:
     return contrasts, None
 
 
-def mirroring_sentence(names: ClassNames) -> str:
-    """Return how aligned contrasts were made, in a sentence for a paper."""
-    return (
-        "To align the foci, the maps of patients with a focus on the right were mirrored at x = 0 mm; the "
-        f"mean of {names.tle} was that of both sides' means, and the maps of {names.hc} were averaged with "
-        "their mirror images."
-    )
+class _Compared(Protocol):
+    """What a sentence needs to know of a contrast that was tested."""
+
+    contrast: str
+    n_patients: int
+    n_controls: int
+
+
+def contrast_sentences(tested: Sequence[_Compared], names: ClassNames) -> list[str]:
+    """Return which contrasts were tested, in sentences for a paper; each may have been, more than once."""
+    found = list(dict.fromkeys(contrast.contrast for contrast in tested))
+    words = []
+    for name in found:
+        same = [contrast for contrast in tested if contrast.contrast == name]
+        numbers = [span(getattr(contrast, n) for contrast in same) for n in ("n_patients", "n_controls")]
+        title = CONTRASTS[name].title.format(hc=names.hc, tle=names.tle)
+        words.append(f"“{title}” ({numbers[0]} and {numbers[1]} subjects)")
+    contrasts = "contrast was" if len(found) == 1 else "contrasts were"
+    sentences = [f"The {contrasts} {listed(words)}."]
+    if any(CONTRASTS[name].aligned for name in found):
+        sentences.append(
+            "To align the foci, the maps of patients with a focus on the right were mirrored at x = 0 mm; "
+            f"the mean of {names.tle} was that of both sides' means, and the maps of {names.hc} were "
+            "averaged with their mirror images."
+        )
+    return sentences
 
 
 def hypothesis(

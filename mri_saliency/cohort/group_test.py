@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,21 +15,18 @@ from mri_saliency.cohort.atlas import Atlas
 from mri_saliency.cohort.clusters import Cluster, find_clusters
 from mri_saliency.cohort.contrasts import (
     ALIGNED,
-    CONTRASTS,
     Contrast,
     choose_contrasts,
     find_subjects,
     hypothesis,
-    mirroring_sentence,
 )
 from mri_saliency.cohort.group_figures import ContrastSlices, contrast_figure
 from mri_saliency.cohort.method_maps import MethodMaps
 from mri_saliency.cohort.sign_flip_test import SIGNIFICANT, Hypothesis, Tested, sign_flip_test
-from mri_saliency.inputs.scan_table import ClassNames
 from mri_saliency.maps.colours import colour_scale
 from mri_saliency.maps.image import estimate, neg_log10_p, p_value, ratio, t_score
 from mri_saliency.maps.statistics import MapStatistics
-from mri_saliency.wording import counted, listed, sentence
+from mri_saliency.wording import counted, sentence
 
 # Of a signed map's test, in its figure and image headers, and in the report.
 _ENOUGH, _ALIKE = 8, 1.3  # subjects in a group, ratio of groups' spreads: from here on, up to here, 5 % hold
@@ -293,49 +290,30 @@ def _left_out(maps: MethodMaps, n_without_covariates: int, n_zero: int) -> list[
     ]
 
 
-def comparison_sentences(
-    contrasts: Sequence[ComparedContrast], smooth_mm: float, names: ClassNames
-) -> list[str]:
-    """Return how groups were compared by their maps, in sentences for a paper; none without contrasts."""
+def comparison_sentences(contrasts: Sequence[ComparedContrast], smooth_mm: float) -> list[str]:
+    """Return which quantities of maps were compared, in sentences for a paper; none without contrasts."""
     if not contrasts:
         return []
     quantity = "the logarithm of a map's magnitude over its median in the brain"
     has_signed = any(contrast.quantity == SIGNED.name for contrast in contrasts)
     if has_signed:
-        quantity += ", and, for methods whose maps have a sign, by the map in units of that median"
-    smoothed = "without smoothing"
+        quantity += " and, for methods whose maps have a sign, by the map in units of that median"
+    averaged = f"was averaged over blocks of {BLOCK} voxels along each axis, without smoothing"
     if smooth_mm:
-        smoothed = f"smoothed within the brain by a Gaussian of {smooth_mm:g} mm full width at half maximum"
+        averaged = (
+            f"was smoothed within the brain by a Gaussian of {smooth_mm:g} mm full width at half maximum, at "
+            f"points {BLOCK} voxels of the network's input apart"
+        )
     sentences = [
-        f"Groups were compared by {quantity}, {smoothed}, at points {BLOCK} voxels of the network's input "
-        "apart; the scans of a "
-        "subject were averaged first.",
-        f"The contrasts were {listed(_contrast_words(contrasts, names))}.",
+        f"Groups were compared by {quantity}.",
+        f"Before that, each map {averaged}; the scans of a subject were averaged.",
     ]
-    if any(CONTRASTS[contrast.contrast].aligned for contrast in contrasts):
-        sentences.append(mirroring_sentence(names))
     if has_signed:
         sentences.append(
-            "The signed maps were a family of tests of their own; they differ between the groups already "
-            "because the classifier tells these apart, so that such a difference is no discovery."
+            "Signed maps were a family of tests of their own; they differ between the groups already because "
+            "the classifier tells these apart, so that such a difference by itself is no finding."
         )
     return sentences
-
-
-def _contrast_words(contrasts: Sequence[ComparedContrast], names: ClassNames) -> list[str]:
-    """Return each contrast with its subjects, of all methods."""
-    words = []
-    for name in dict.fromkeys(contrast.contrast for contrast in contrasts):
-        same = [contrast for contrast in contrasts if contrast.contrast == name]
-        title = CONTRASTS[name].title.format(hc=names.hc, tle=names.tle)
-        counts = [_range(getattr(contrast, n) for contrast in same) for n in ("n_patients", "n_controls")]
-        words.append(f"“{title}” ({counts[0]} against {counts[1]} subjects)")
-    return words
-
-
-def _range(numbers: Iterable[int]) -> str:
-    ordered = sorted(numbers)
-    return str(ordered[0]) if ordered[0] == ordered[-1] else f"{ordered[0]} to {ordered[-1]}"
 
 
 def _scans_with_covariates(

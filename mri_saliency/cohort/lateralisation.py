@@ -98,15 +98,15 @@ def lateralisation_sentences(table: pd.DataFrame, names: ClassNames) -> list[str
     sentences = [
         f"How well the asymmetry of {counted(n_pairs, 'pair')} of regions told left from right {names.tle} "
         f"({n_left} and {n_right} subjects) was measured by the area under the ROC curve, with a 95% "
-        "interval by Newcombe's fifth method [@newcombe2006], and by the accuracy, with Wilson's interval "
-        f"[@wilson1927], at the median of {names.hc} (at 0 below {LEAST_CONTROLS} subjects); more attribution "
-        "was expected on the side of the focus, and intervals were not corrected for the number of pairs."
+        f"interval [@newcombe2006], and by the accuracy at the median of {names.hc} (at 0 below "
+        f"{LEAST_CONTROLS} subjects), with a 95% score interval [@wilson1927]. More attribution was expected "
+        "on the side of the focus. The intervals were not corrected for the number of pairs."
     ]
     if table["auc_difference"].notna().any():
         sentences.append(
             "The area was compared with that of the grey matter's asymmetry, less grey matter being expected "
-            "on the side of the focus, with an interval of the difference by the method of Zou and Donner "
-            "[@zou2008] from DeLong's covariances [@delong1988]."
+            "on the side of the focus; the interval of the difference came from the two areas' intervals "
+            "[@zou2008] and their covariance [@delong1988]."
         )
     return sentences
 

@@ -54,15 +54,18 @@ def agreement_sentences(table: pd.DataFrame) -> list[str]:
     if table.empty:
         return []
     with_null = table["method_b"] == NULL
-    compared = ["the maps of each two methods"] if (~with_null).any() else []
+    compared = ["the maps of every two methods"] if (~with_null).any() else []
+    null = ""
     if with_null.any():
-        compared.append(
-            "each map and its null map, the scan's distance from the baseline or, for a method without, zero"
+        compared.append("every map with its null map")
+        null = (
+            ". A null map is the scan's distance from the baseline, or from zero for a method without one, "
+            "and knows nothing of the network"
         )
     return [
         f"Within the brain, {listed(compared)} were compared by Spearman's correlation of magnitudes, over "
         f"every third voxel along each axis, and by the overlap of the {TOP_SHARE:.0%} of voxels with the "
-        "largest magnitudes; the maps of two different subjects served as chance level."
+        f"largest magnitudes, with the maps of two different subjects as chance level{null}."
     ]
 
 

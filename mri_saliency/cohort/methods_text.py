@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mri_saliency.attribution.baselines import baseline_sentence
@@ -20,12 +21,13 @@ from mri_saliency.cohort.bibliography import cited_keys, read_library, with_auth
 from mri_saliency.cohort.check_verdicts import check_sentences
 from mri_saliency.cohort.clusters import cluster_sentence
 from mri_saliency.cohort.combination import combination_sentences
+from mri_saliency.cohort.contrasts import contrast_sentences
 from mri_saliency.cohort.group_test import comparison_sentences
 from mri_saliency.cohort.groups import diagnosis_words
 from mri_saliency.cohort.lateralisation import lateralisation_sentences
 from mri_saliency.cohort.method_agreement import agreement_sentences
 from mri_saliency.cohort.normal_ranges import normal_range_sentences
-from mri_saliency.cohort.region_test import region_test_sentence
+from mri_saliency.cohort.region_test import REGION_TEST_SENTENCE
 from mri_saliency.cohort.regions import region_sentences
 from mri_saliency.cohort.repeatability import repeatability_sentences
 from mri_saliency.cohort.report_data import input_warnings
@@ -87,7 +89,7 @@ def describe_methods(
     with_network = "combined" not in run
     parts = (
         [
-            *_network_sentences(run, records),
+            *_network_sentences(run, records, findings.class_names.tle),
             *preparation_sentences(*_volumes(list(first.values()))),
             *_scan_sentences(run, findings, first),
             *_failure_sentences(failures),
@@ -96,7 +98,7 @@ def describe_methods(
         [*_attribution_sentences(folder, records), *warning_sentences(records)],
         [] if runs is None else _run_sentences(findings, runs),
         [*agreement_sentences(findings.agreement), *_check_sentences(folder, findings)],
-        _group_sentences(findings, len(first)),
+        [*_group_sentences(findings, len(first))],
         software_sentences(_making_runs(run, len(records)), with_network=with_network),
     )
     library = read_library()
@@ -107,7 +109,7 @@ def describe_methods(
     )
 
 
-def _network_sentences(run: Mapping, records: Sequence[MapRecord]) -> Iterator[str]:
+def _network_sentences(run: Mapping, records: Sequence[MapRecord], tle: str) -> Iterator[str]:
     """Yield what was explained: the networks, and which of their outputs."""
     networks = [part.get("checkpoint") or {} for part in run.get("combined") or (run,)]
     names = list(dict.fromkeys(network["network"] for network in networks if network.get("network")))
@@ -115,8 +117,8 @@ def _network_sentences(run: Mapping, records: Sequence[MapRecord]) -> Iterator[s
     architecture = f" of the architecture {listed(names)} [@tan2021]" if names else ""
     yield f"Attribution maps were made of {trained}{architecture}."
     recipe = records[0].recipe
-    log_odds = recipe.settings.get("explains") is not None
-    if explained := explained_sentence(networks[0].get("n_logits"), recipe.target, log_odds=log_odds):
+    n_logits, log_odds = networks[0].get("n_logits"), "explains" in recipe.settings
+    if explained := explained_sentence(n_logits, recipe.target, log_odds=log_odds, tle=tle):
         yield explained
     if run.get("combined"):
         members = [record.statistics.n_networks for record in records]
@@ -126,7 +128,7 @@ def _network_sentences(run: Mapping, records: Sequence[MapRecord]) -> Iterator[s
 def _volumes(records: Sequence[MapRecord]) -> tuple[int, int | None, int, int]:
     """Return what `preparation_sentences` needs, of a record of each scan."""
     firsts = {record.grid.first_slice for record in records}
-    n_synthetic = sum(is_synthetic(record.source.path) for record in records)
+    n_synthetic = sum(is_synthetic(Path(record.source.path)) for record in records)
     return records[0].grid.n_slices, firsts.pop() if len(firsts) == 1 else None, n_synthetic, len(records)
 
 
@@ -145,7 +147,7 @@ def _scan_sentences(run: Mapping, findings: Findings, first: Mapping[str, MapRec
     yield f"The analysis included {counted(len(rows), 'scan')}{of_subjects}: {groups}."
     limit = (run.get("options") or {}).get("max_samples")
     if limit and "combined" not in run and _n_explained(run, len(rows)) == limit:
-        yield f"It was limited to the first {limit} scans of the cohort's table."
+        yield f"At most the first {limit} scans of the cohort's table were analysed."
     if run.get("status") == "interrupted":
         yield "The run was interrupted before all maps were made."
     skipped = Counter(row.get("reason") for row in run.get("skipped_rows") or ())
@@ -219,7 +221,8 @@ def _attribution_sentences(folder: OutputFolder, records: Sequence[MapRecord]) -
         yield from _draw_sentences(name, recipes[name].settings)
     seeds = {recipes[name].settings.get("seed") for name in titles if METHODS[name].stochastic} - {None}
     if seeds:
-        yield f"Draws were seeded by {listed(map(str, sorted(seeds)))} and the content of the scan's file."
+        numbers = listed(str(seed) for seed in sorted(seeds))
+        yield f"Random draws were seeded by the number {numbers} and the content of each scan's file."
     yield from error_sentences(titles, [record.statistics for record in records])
 
 
@@ -261,11 +264,13 @@ def _group_sentences(findings: Findings, n_scans: int) -> Iterator[str]:
     if findings.regions is not None:
         yield from region_sentences(findings.regions, atlas_name, n_scans)
         yield from normal_range_sentences(findings.regions, names)
-    yield from comparison_sentences(contrasts, settings.smooth_mm, names)
+    yield from comparison_sentences(contrasts, settings.smooth_mm)
     with_regions = findings.region_test is not None and len(findings.region_test) > 0
     if with_regions:
-        yield region_test_sentence(names)
+        yield REGION_TEST_SENTENCE
     if contrasts or with_regions:
+        tested = [*contrasts, *(findings.region_test.itertuples() if with_regions else ())]
+        yield from contrast_sentences(tested, names)
         family = "points of the brain" if contrasts else "regions"
         if contrasts and with_regions:
             family += ", or regions,"
@@ -280,7 +285,7 @@ def _group_sentences(findings: Findings, n_scans: int) -> Iterator[str]:
 
 
 def _making_runs(run: Mapping, n_maps: int) -> list[Mapping]:
-    """Return the runs that made the folder's maps, the last one first; the last one if none counted its maps."""
+    """Return the runs that made the folder's maps, the last one first; only that if none counted them."""
     runs, n_found = [], 0
     for part in (run, *reversed(run.get("earlier_runs") or ())):
         n_made = (part.get("counts") or {}).get("maps", 0)

@@ -65,7 +65,7 @@ def normal_range_sentences(table: pd.DataFrame, names: ClassNames) -> list[str]:
     n = table.loc[table["diagnosis"] == "HC", "subject"].nunique()
     return [
         "Each scan's regions, by the logarithm of their density and by their asymmetry, were compared with "
-        f"those of {n} {names.hc} subjects by the modified t test of Crawford and Howell [@crawford1998], "
+        f"those of {n} {names.hc} subjects by a modified t test for small samples [@crawford1998], "
         f"the scans of {names.hc} with those of the other {names.hc} subjects; a value with p < {OUTSIDE_P} "
         "was outside the normal range, without a correction for the number of regions."
     ]

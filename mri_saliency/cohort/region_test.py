@@ -15,7 +15,11 @@ from mri_saliency.cohort.contrasts import (
 )
 from mri_saliency.cohort.regions import OUTSIDE
 from mri_saliency.cohort.sign_flip_test import Tested, sign_flip_test
-from mri_saliency.inputs.scan_table import ClassNames
+
+REGION_TEST_SENTENCE = (  # for a paper
+    "The density of regions was compared between groups by its logarithm, in regions where it was above zero "
+    "in every scan."
+)
 
 
 def compare_regions(
@@ -48,14 +52,6 @@ def compare_regions(
     for _, of_method in regions.groupby("method", sort=False) if len(regions) else ():
         rows += sorted(_compare(of_method, pairs, covariates), key=lambda row: row["p"])
     return pd.DataFrame(rows)
-
-
-def region_test_sentence(names: ClassNames) -> str:
-    """Return how groups were compared by regions, in a sentence for a paper."""
-    return (
-        f"{names.tle} and {names.hc} were also compared by the logarithm of each region's density, of "
-        "regions whose density was above zero in every scan."
-    )
 
 
 def _compare(

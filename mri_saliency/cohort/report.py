@@ -124,6 +124,8 @@ class Report:
         How far combined runs agree; None for a folder of one run.
     methods_text : MethodsText or None
         What was done, for a paper.
+    references : Path or None
+        The file of the works that it cites.
     """
 
     run: dict
@@ -144,6 +146,7 @@ class Report:
     region_test: pd.DataFrame | None = None
     runs: RunsSection | None = None
     methods_text: MethodsText | None = None
+    references: Path | None = None
 
 
 def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> None:
@@ -187,6 +190,7 @@ def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> No
         region_test=findings.region_test,
         runs=runs,
         methods_text=methods_text,
+        references=folder.references,
     )
     link = data_url if embed else partial(relative_url, folder=folder.root)
     write_text(folder.report, render(report, link))

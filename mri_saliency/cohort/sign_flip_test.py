@@ -112,10 +112,12 @@ def test_sentences(corrected_for: str, covariates: Sequence[str]) -> list[str]:
     covariates : sequence of str
         Names of the columns.
     """
-    adjusted = f" with {listed(covariates)} as {'covariate' if len(covariates) == 1 else 'covariates'}"
+    model = "of the group means"
+    if covariates:
+        model += f" and {'the covariate' if len(covariates) == 1 else 'the covariates'} {listed(covariates)}"
     return [
         "The statistic was Welch's t [@welch1947], which does not assume equal variances, in a linear model"
-        f"{adjusted if covariates else ' of the group means'}; its null distribution came from {N_FLIPS} "
+        f" {model}; its null distribution came from {N_FLIPS} "
         "random sign flips of the residuals of the model without the contrast, or from all where there were "
         "fewer [@freedman1983; @winkler2014].",
         f"p values were two-sided and corrected family-wise for all {corrected_for} and contrasts of a "

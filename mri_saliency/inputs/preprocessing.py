@@ -46,7 +46,7 @@ def preparation_sentences(n_slices: int, first_slice: int | None, n_synthetic: i
         )
     else:
         intensities = "Each volume was z-scored over all of its voxels"
-    which = "" if first_slice is None else f" (number {first_slice} to {first_slice + n_slices - 1} from 0)"
+    which = "" if first_slice is None else f" (indices {first_slice} to {first_slice + n_slices - 1}, from 0)"
     size, padded = f"{RESIZED} × {RESIZED}", f"{RESIZED + 2 * PAD} × {RESIZED + 2 * PAD}"
     return [
         f"{intensities}; {n_slices} coronal slices{which} were resized to {size} pixels by bilinear "
