@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
 _MARK = re.compile(r" ?\[((?:@[\w-]+(?:; )?)+)\]")  # a citation in a sentence: [@tan2021] or [@a; @b]
 _FIELD = re.compile(r"(\w+)\s*=\s*\{")
+_BETWEEN_AUTHORS = re.compile(r" and (?![^{]*\})")  # not within braces
 _ACCENTS = {"`": "\u0300", "'": "\u0301", "^": "\u0302", "~": "\u0303", '"': "\u0308"}  # combining
 _ACCENT = re.compile(r"\{?\\([`'^~\"])\{?(\w)\}?\}?")
 
@@ -70,10 +72,15 @@ def cited_keys(sentences: Iterable[str]) -> list[str]:
 
 
 def with_authors(sentence: str, library: Mapping[str, Entry]) -> str:
-    """Replace the citations of a sentence by authors and years: " [@tan2021]" -> " (Tan and Le, 2021)"."""
+    """Replace the citations of a sentence by authors and years: " [@tan2021]" -> " (Tan and Le, 2021)".
+
+    A mark with a key that is not in the library is no citation, and stays.
+    """
 
     def named(match: re.Match) -> str:
         keys = re.findall(r"@([\w-]+)", match[1])
+        if not library.keys() >= set(keys):
+            return match[0]
         return f" ({'; '.join(library[key].author_year for key in keys)})"
 
     return _MARK.sub(named, sentence)
@@ -100,9 +107,7 @@ def _fields(body: str) -> dict[str, str]:
 
 def _authors(field: str) -> str:
     """Return the surnames of one or two authors, or the first one's with "et al."."""
-    names = (
-        [_plain(name.split(", ")[0]) for name in field.split(" and ")] if field[0] != "{" else [_plain(field)]
-    )
+    names = [_plain(name.split(", ")[0]) for name in _BETWEEN_AUTHORS.split(field)]
     if len(names) <= 2 and names[-1] != "others":
         return " and ".join(names)
     return f"{names[0]} et al."
@@ -110,7 +115,5 @@ def _authors(field: str) -> str:
 
 def _plain(text: str) -> str:
     """Return BibTeX's text in Unicode, without braces."""
-    import unicodedata
-
     accented = _ACCENT.sub(lambda match: match[2] + _ACCENTS[match[1]], text)
     return unicodedata.normalize("NFC", accented).replace("{", "").replace("}", "")

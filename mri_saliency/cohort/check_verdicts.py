@@ -168,7 +168,7 @@ def check_sentences(found: Mapping[str, Mapping[str, Verdict]], n_scans: int | N
     if named[False]:
         sentences.append(f"These checks failed: {', '.join(named[False])}.")
     elif named[True]:
-        sentences.append("None of the checks that could be judged failed.")
+        sentences.append("No check that could be judged failed.")
     if named[None]:
         sentences.append(f"These checks could not be judged: {', '.join(named[None])}.")
     return sentences

@@ -102,7 +102,7 @@ def describe_methods(
         software_sentences(_making_runs(run, len(records)), with_network=with_network),
     )
     library = read_library()
-    keys = cited_keys(chain(*parts))
+    keys = [key for key in cited_keys(chain(*parts)) if key in library]
     return MethodsText(
         paragraphs=[with_authors(" ".join(sentences), library) for sentences in parts if sentences],
         bibliography="\n\n".join(library[key].text for key in sorted(keys)) + "\n",

@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from mri_saliency.inputs.grid import FIRST_SLICE, PAD, RESIZED
+from mri_saliency.wording import counted
 
 _TISSUE_FRACTION = 0.1  # of the way from air to the brightest pixels
 _BRIGHT_PERCENTILE = 99.9  # of a scan's intensities: its brightest pixels, less outliers
@@ -41,9 +42,7 @@ def preparation_sentences(n_slices: int, first_slice: int | None, n_synthetic: i
     if n_synthetic == n:
         intensities = "The volumes' intensities were used as they were"
     elif n_synthetic:
-        intensities = (
-            f"Volumes were z-scored over all of their voxels, except for {n_synthetic} synthetic ones"
-        )
+        intensities = f"Volumes were z-scored over all of their voxels, except for {counted(n_synthetic, 'synthetic one')}"
     else:
         intensities = "Each volume was z-scored over all of its voxels"
     which = "" if first_slice is None else f" (indices {first_slice} to {first_slice + n_slices - 1}, from 0)"
