@@ -42,7 +42,8 @@ def preparation_sentences(n_slices: int, first_slice: int | None, n_synthetic: i
     if n_synthetic == n:
         intensities = "The volumes' intensities were used as they were"
     elif n_synthetic:
-        intensities = f"Volumes were z-scored over all of their voxels, except for {counted(n_synthetic, 'synthetic one')}"
+        but = counted(n_synthetic, "synthetic one")
+        intensities = f"Volumes were z-scored over all of their voxels, except for {but}"
     else:
         intensities = "Each volume was z-scored over all of its voxels"
     which = "" if first_slice is None else f" (indices {first_slice} to {first_slice + n_slices - 1}, from 0)"

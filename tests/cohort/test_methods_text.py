@@ -214,7 +214,7 @@ def test_groups_regions_sides_and_checks(tmp_path, with_all):
         "2 controls, 1 epilepsy with a focus on the left",
         "the maps of every two methods and every map with its null map were compared by Spearman",
         "among the 4 regions of the atlas mni.nii.gz",
-        "compared with those of 16 controls subjects by a modified t test for small samples (Crawford and",
+        "by their asymmetry, with those of 16 controls subjects by a modified t test for small samples (Craw",
         "by a Gaussian of 6 mm full width at half maximum",
         "Signed maps were a family of tests of their own",
         "“epilepsy, focus on the left, minus controls” (6 and 15 to 16 subjects)",
