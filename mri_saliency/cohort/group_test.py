@@ -281,7 +281,7 @@ def _left_out(maps: MethodMaps, n_without_covariates: int, n_zero: int) -> list[
     """Return which of a method's maps are not compared, in sentences for a paper."""
     reasons = {
         "of scans without covariates": n_without_covariates,
-        "that were zero in half of the brain": n_zero,
+        "with zeros in half of the brain": n_zero,
     }
     return [
         f"The group comparison left out {n} {maps.method.title} {'map' if n == 1 else 'maps'} {reason}."

@@ -149,7 +149,7 @@ def _scan_sentences(run: Mapping, findings: Findings, first: Mapping[str, MapRec
     if limit and "combined" not in run and _n_explained(run, len(rows)) == limit:
         yield f"At most the first {limit} scans of the cohort's table were analysed."
     if run.get("status") == "interrupted":
-        yield "The run was interrupted before all maps were made."
+        yield "The run was interrupted; the maps that it had finished were analysed."
     skipped = Counter(row.get("reason") for row in run.get("skipped_rows") or ())
     if skipped:
         reasons = "; ".join(f"{reason} (n = {n})" for reason, n in skipped.most_common())

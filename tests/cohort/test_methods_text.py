@@ -131,7 +131,7 @@ def test_what_was_left_out_is_stated(tmp_path):
         "The input of 2 scans raised a warning, which excluded none: “its voxels are of 2 mm” (n = 2).",
         "1 map of 1 scan could not be made: “is a folder. Name another” (n = 1).",
         "At most the first 5 scans of the cohort's table were analysed.",
-        "The run was interrupted before all maps were made.",
+        "The run was interrupted; the maps that it had finished were analysed.",
         "1 scan was left out because it is a copy. ",
         "No groups were compared: a group test needs 5 subjects.",
     ):
