@@ -124,14 +124,14 @@ def repeatability_sentences(
         titles[name]: answers[REPEATABLE].passed for name, answers in found.items() if REPEATABLE in answers
     }
     answers = {
-        True: "repeated across trainings",
-        False: "did not repeat across trainings",
-        None: "could not be judged in this",
+        True: "The maps of {} repeated across trainings.",
+        False: "The maps of {} did not repeat across trainings.",
+        None: "Whether the maps of {} repeat across trainings could not be judged.",
     }
     for passed, words in answers.items():
         named = [title for title, answer in judged.items() if answer is passed]
         if named:
-            sentences.append(f"The maps of {listed(named)} {words}.")
+            sentences.append(words.format(listed(named)))
     return sentences
 
 

@@ -102,7 +102,7 @@ def sign_flip_test(family: Sequence[Hypothesis], seed: int = 0, n_flips: int = N
     return [_corrected(*found, best_p, model.spreads) for model, found in zip(models, tested, strict=True)]
 
 
-def test_sentences(corrected_for: str, covariates: Sequence[str]) -> list[str]:
+def sign_flip_sentences(corrected_for: str, covariates: Sequence[str]) -> list[str]:
     """Return what `sign_flip_test` did, in sentences for a paper.
 
     Parameters

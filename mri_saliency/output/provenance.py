@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -116,12 +116,23 @@ def print_summary(folder: OutputFolder, records: list[MapRecord], outcome: Outco
         print(f"  and {len(outcome.failures) - _SHOWN_FAILURES} more", file=sys.stderr)
 
 
-def software_sentences(runs: Sequence[dict], *, with_network: bool) -> list[str]:
+def making_runs(run: Mapping, n_maps: int) -> list[Mapping]:
+    """Return the runs that made the folder's maps, the last one first; only that if none counted them."""
+    runs, n_found = [], 0
+    for part in (run, *reversed(run.get("earlier_runs") or ())):
+        n_made = (part.get("counts") or {}).get("maps", 0)
+        if n_made and n_found < n_maps:
+            runs.append(part)
+            n_found += n_made
+    return runs or [run]
+
+
+def software_sentences(runs: Sequence[Mapping], *, with_network: bool) -> list[str]:
     """Return with what maps were made, in sentences for a paper.
 
     Parameters
     ----------
-    runs : sequence of dict
+    runs : sequence of mapping
         The content of run.json of the runs that made them, the last one first; what they lack is left out.
     with_network : bool
         Whether a network was run.

@@ -128,7 +128,8 @@ def test_what_was_left_out_is_stated(tmp_path):
     text = text_of(tmp_path, findings, run, failures)
     for part in (
         "Beforehand, 3 rows of the table were left out: no file (n = 2); diagnosis is none of HC (n = 1).",
-        "The input of 2 scans raised a warning, which excluded none: “its voxels are of 2 mm” (n = 2).",
+        "The input of 2 scans raised a warning, for which none was left out: “its voxels are of 2 mm” (n = "
+        "2).",
         "1 map of 1 scan could not be made: “is a folder. Name another” (n = 1).",
         "At most the first 5 scans of the cohort's table were analysed.",
         "The run was interrupted; the maps that it had finished were analysed.",
