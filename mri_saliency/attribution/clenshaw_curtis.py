@@ -60,7 +60,7 @@ def steps_sentence(titles: Sequence[str], n_steps: int | str, map_error: float |
     return (
         f"The path of {listed(titles)} was integrated by nested Clenshaw-Curtis rules [@clenshaw1960] of "
         f"{', '.join(map(str, POINTS[1:-1]))} or {POINTS[-1]} points: for each scan, their number was "
-        f"doubled until the map changed by {limit}."
+        f"doubled until the map changed by {limit}, or {POINTS[-1]} were reached."
     )
 
 

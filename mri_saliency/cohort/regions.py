@@ -88,7 +88,7 @@ def region_sentences(table: pd.DataFrame, atlas_name: str, n_scans: int) -> list
     n_regions = len(set(table["region"]) - {OUTSIDE})
     asymmetry = ""
     if table["asymmetry"].notna().any():
-        asymmetry = "; asymmetry was the difference of the two sides' magnitude per voxel over its sum"
+        asymmetry = ". Asymmetry was the difference of the two sides' magnitude per voxel over their sum"
     sentences = [
         f"Each map's magnitude was divided among the {n_regions} regions of the atlas {atlas_name}, taken to "
         "the map's voxels by nearest neighbour; a region's density was its magnitude per voxel over that of "

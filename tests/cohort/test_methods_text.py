@@ -99,12 +99,13 @@ def test_a_plain_run(tmp_path):
         "difference between the two, voxel by voxel. The baseline of Integrated Gradients was an input of "
         "zeros. The path of Integrated Gradients was integrated by nested Clenshaw-Curtis rules (Clenshaw "
         "and Curtis, 1960) of 9, 17, 33, 65 or 129 points: for each scan, their number was doubled until the "
-        "map changed by no more than 0.1% of its summed magnitude. The last doubling changed Integrated "
-        "Gradients maps by 0.03% of their summed magnitude in the median and 0.3% at most. Completeness, the "
-        "agreement of a map's sum with the change of the logit that it explains, was missed by more than 5% "
-        "of that change, in 1 of 4 Integrated Gradients maps.\nThe maps were made with mri-saliency-maps "
-        f"{__version__}, Python 3.11.7, PyTorch 2.6 (Paszke et al., 2019), Captum 0.9 (Kokhlikyan et al., "
-        "2020) and NumPy 2.0 (Harris et al., 2020). The network ran on NVIDIA H100 hardware."
+        "map changed by no more than 0.1% of its summed magnitude, or 129 were reached. The last doubling "
+        "changed Integrated Gradients maps by 0.03% of their summed magnitude in the median and 0.3% at "
+        "most. Completeness, the agreement of a map's sum with the change of the logit that it explains, was "
+        "missed by more than 5% of that change, in 1 of 4 Integrated Gradients maps.\nThe maps were made "
+        f"with mri-saliency-maps {__version__}, Python 3.11.7, PyTorch 2.6 (Paszke et al., 2019), Captum 0.9 "
+        "(Kokhlikyan et al., 2020) and NumPy 2.0 (Harris et al., 2020). The network ran on NVIDIA H100 "
+        "hardware."
     )
 
 
