@@ -11,8 +11,9 @@ from pathlib import Path
 import pandas as pd
 
 from mri_saliency.cohort.check_verdicts import Verdict
-from mri_saliency.cohort.group_test import SIGNED_CAVEAT, GroupComparison
+from mri_saliency.cohort.group_test import SIGNED_CAVEAT, ComparisonSettings, GroupComparison
 from mri_saliency.cohort.groups import class_words, diagnosis_words
+from mri_saliency.cohort.methods_text import MethodsText, describe_methods
 from mri_saliency.cohort.regions import densest
 from mri_saliency.cohort.report_data import (
     Classification,
@@ -64,6 +65,10 @@ class Findings:
         From `mri_saliency.cohort.lateralisation.lateralise`; None without an atlas.
     region_test : DataFrame or None
         From `mri_saliency.cohort.region_test.compare_regions`; None without an atlas.
+    comparison : ComparisonSettings or None
+        How groups were compared; None: not known.
+    exclusions : list of str
+        Which maps and scans are left out, in sentences for a paper.
     """
 
     records: list[MapRecord]
@@ -76,6 +81,8 @@ class Findings:
     class_names: ClassNames = DEFAULT_CLASS_NAMES
     lateralisation: pd.DataFrame | None = None
     region_test: pd.DataFrame | None = None
+    comparison: ComparisonSettings | None = None
+    exclusions: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +127,10 @@ class Report:
         How far combined runs agree; None for a folder of one run.
     tables : sequence of Path
         The tables in the folder.
+    methods_text : MethodsText or None
+        What was done, for a paper.
+    references : Path or None
+        The file of the works that it cites.
     """
 
     run: dict
@@ -140,6 +151,8 @@ class Report:
     region_test: pd.DataFrame | None = None
     runs: RunsSection | None = None
     tables: Sequence[Path] = ()
+    methods_text: MethodsText | None = None
+    references: Path | None = None
 
 
 def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> None:
@@ -156,6 +169,9 @@ def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> No
         figures["checks"] = folder.check_figure
     failures, run = read_table(folder.failures), folder.last_run()
     runs = runs_section(folder, run, findings.verdicts)
+    failures = [] if failures is None else failures.to_dict("records")
+    methods_text = describe_methods(folder, run, findings, failures, runs)
+    write_text(folder.references, methods_text.bibliography)
     if runs and folder.run_difference_figure.exists():
         figures["run difference"] = folder.run_difference_figure
     report = Report(
@@ -169,7 +185,7 @@ def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> No
         regions=findings.regions if has_regions else None,
         densest=densest(findings.regions) if has_regions else {},
         verdicts=findings.verdicts,
-        failures=[] if failures is None else failures.to_dict("records"),
+        failures=failures,
         notes=findings.notes,
         embedded=embed,
         class_names=findings.class_names,
@@ -177,6 +193,8 @@ def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> No
         region_test=findings.region_test,
         runs=runs,
         tables=sorted(folder.root.glob("*.csv")),
+        methods_text=methods_text,
+        references=folder.references,
     )
     link = data_url if embed else partial(relative_url, folder=folder.root)
     write_text(folder.report, render(report, link))

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from mri_saliency.cohort.methods_text import MethodsText
 from mri_saliency.cohort.regions import densest
 from mri_saliency.output.files import write_picture
 from mri_saliency.output.folder import OutputFolder
@@ -279,6 +280,34 @@ def test_print_holds_what_is_collapsed_and_several_scans_a_page(browser, tmp_pat
     assert browser.execute_script("return open_at_print") is True
     assert not browser.find_elements("css selector", ".more[open]")  # as before
     assert n_pages <= 2 + 20 / 4
+
+
+@pytest.mark.parametrize("clipboard", ["allowed", "refused", "missing"])
+def test_the_text_for_a_paper_is_copied_in_a_browser(browser, tmp_path, clipboard):
+    from selenium.webdriver.common.keys import Keys
+
+    text = MethodsText([f"{clipboard} & first.", "Second."], f"@misc{{{clipboard},\n  year = {{2000}}\n}}\n")
+    save_page(tmp_path, report_records(), methods_text=text, references=tmp_path / "references.bib")
+    browser.get((tmp_path / "report.html").as_uri())
+    if clipboard == "missing":
+        browser.execute_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    else:
+        granted = {"permission": {"name": "clipboard-write"}}
+        setting = "granted" if clipboard == "allowed" else "denied"
+        browser.execute_cdp_cmd("Browser.setPermission", granted | {"setting": setting})
+    search = browser.find_element("name", "search")
+    for selector, first, line in (
+        ("#methods-paragraphs", f"{clipboard} & first.", f"{clipboard} & first. Second."),
+        ("#bibliography", f"@misc{{{clipboard},", f"@misc{{{clipboard}, year = {{2000}} }}"),
+    ):
+        browser.find_element("css selector", f"[data-copy='{selector}']").click()
+        wait = pytest.importorskip("selenium.webdriver.support.wait").WebDriverWait(browser, 10)
+        wait.until(lambda _: browser.find_element("id", "copied").text == "copied")
+        selected = browser.execute_script("return getSelection().toString()")
+        assert selected.startswith(first)
+        search.clear()
+        search.send_keys(Keys.CONTROL, "v")
+        assert " ".join(search.get_attribute("value").split()) == line
 
 
 def test_a_cohort_of_480_scans_opens_with_lazy_pictures(browser, tmp_path):
