@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import generate_saliency_maps as script
+from mri_saliency.cohort import mean_maps
 from mri_saliency.inputs.preprocessing import unpad
 from mri_saliency.maps.image import to_scan_grid
 from mri_saliency.output.dictionary import TABLES
@@ -60,6 +61,21 @@ def load(root, method, subject):
 
 def image(path):
     return nib.load(path).get_fdata(dtype=np.float32)
+
+
+def test_the_page_appears_with_the_first_mean_and_says_how_it_ended(runs, tmp_path, monkeypatch):
+    means, combine_maps = [], mean_maps.combine_maps
+
+    def interrupted(*job):
+        if len(means) == 2:
+            raise KeyboardInterrupt
+        means.append(combine_maps(*job))
+        return means[-1]
+
+    monkeypatch.setattr(mean_maps, "combine_maps", interrupted)
+    assert combine(*runs, output=tmp_path / "combined") == 130
+    page = (tmp_path / "combined" / "report.html").read_text()
+    assert "2 of 6 maps are done" in page and "It was interrupted" in page
 
 
 def test_means_and_what_differs(runs, tmp_path, capsys):
