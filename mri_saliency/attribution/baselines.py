@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from mri_saliency.attribution.methods import BASELINES
 from mri_saliency.errors import UserError, warn
 from mri_saliency.inputs.file_identity import sha256_of_array, sha256_of_file
 from mri_saliency.inputs.grid import FIRST_SLICE, INPUT_SIZE
@@ -18,6 +19,7 @@ from mri_saliency.inputs.loading import LoadedScan, UnreadableScan, load_volume
 from mri_saliency.inputs.preprocessing import air_input
 from mri_saliency.inputs.scan_table import Scan
 from mri_saliency.inputs.volume_file import ARRAY_SUFFIX, read_volume
+from mri_saliency.wording import listed
 
 FEW_HEALTHY = 20  # HC scans, below which their mean is a rough control
 
@@ -215,6 +217,35 @@ def load_baseline(path: Path, n_slices: int, first_slice: int = FIRST_SLICE) -> 
         if array.shape == (n_slices, INPUT_SIZE, INPUT_SIZE):
             return array.astype(np.float32)
     return load_volume(path, n_slices, first_slice).network_input
+
+
+def baseline_sentence(name: str, titles: Sequence[str], n_healthy: int | None = None) -> str:
+    """Return what scans were compared with, in a sentence for a paper.
+
+    Parameters
+    ----------
+    name : str
+        As in `Recipe.baseline_name`; of runs with different ones, joined by " and ".
+    titles : sequence of str
+        The titles of the methods that used it.
+    n_healthy : int or None
+        Scans that hc_mean averaged; None: not known.
+    """
+    of_methods = f"The baseline of {listed(titles)}"
+    if name == "zero":
+        return f"{of_methods} was an input of zeros."
+    if name == "background":
+        return f"{of_methods} was, for each scan, a uniform image of the scan's background intensity."
+    if name == "hc_mean":
+        scans = "the controls' scans" if n_healthy is None else f"{n_healthy} scans of controls"
+        return (
+            f"{of_methods} was the mean network input of {scans}, without those of the compared scan's own "
+            "subject or of the same content."
+        )
+    parts = name.split(" and ")
+    if len(parts) > 1 and set(parts) <= set(BASELINES):
+        return f"{of_methods} differed between the runs: {listed(parts)}."
+    return f"{of_methods} was the image {name}."
 
 
 def _average(groups: Iterator[list[LoadedScan | UnreadableScan]], first_slice: int) -> HealthyMean:

@@ -10,6 +10,8 @@ from typing import NamedTuple
 WHOLE = "whole"  # the step of a check without steps
 ABLATION = "ablation"  # in the place of a method: one region replaced by the baseline
 
+INPUT_NOISE = 0.02  # standard deviation added to the scan, in units of the network's input
+
 # Orders of voxels, and maps that a method's own map is compared with
 MAP = "map"
 DIFFERENCE = "difference"  # |scan - baseline|

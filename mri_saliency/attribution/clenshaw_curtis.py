@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+
+from mri_saliency.attribution.methods import AUTO
+from mri_saliency.wording import listed, percent
 
 POINTS = (5, 9, 17, 33, 65, 129)  # of each rule; the first serves to estimate the second's error
 
@@ -33,6 +38,30 @@ def rule_weights(n_points: int) -> np.ndarray:
     cosines = np.cos(2 * np.pi * np.outer(k, j) / n)  # (n_points, n // 2)
     at_ends = np.where((k == 0) | (k == n), 1, 2)
     return at_ends / (2 * n) * (1 - cosines @ of_cosines)
+
+
+def steps_sentence(titles: Sequence[str], n_steps: int | str, map_error: float | None) -> str:
+    """Return how paths were integrated, in a sentence for a paper.
+
+    Parameters
+    ----------
+    titles : sequence of str
+        The titles of the methods that integrate.
+    n_steps : int or "auto"
+    map_error : float or None
+        That of "auto"; None: not known.
+    """
+    if n_steps != AUTO:
+        return (
+            f"The path of {listed(titles)} was integrated with {n_steps} points of a Gauss-Legendre rule, "
+            "without an estimate of the error."
+        )
+    limit = "little" if map_error is None else f"no more than {percent(map_error)} of its summed magnitude"
+    return (
+        f"The path of {listed(titles)} was integrated by nested Clenshaw-Curtis rules [@clenshaw1960] of "
+        f"{', '.join(map(str, POINTS[1:-1]))} or {POINTS[-1]} points: for each scan, their number was "
+        f"doubled until the map changed by {limit}, or {POINTS[-1]} were reached."
+    )
 
 
 def new_points(n_points: int) -> list[int]:

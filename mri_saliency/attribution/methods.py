@@ -33,6 +33,13 @@ class Method:
         The options that determine its map, besides the network, the scan and the target.
     paper : str
         The publication of the method.
+    title : str
+        The name in a text.
+    account : str
+        What the method did, in a sentence for a paper; [@key] cites an entry of cohort/references.bib.
+    draws : str
+        How often it drew, in a sentence with the settings' names in braces, and ``n_available``; empty for
+        a method that does not draw.
     """
 
     name: str
@@ -44,6 +51,9 @@ class Method:
     completes: bool
     settings: tuple[str, ...]
     paper: str
+    title: str
+    account: str
+    draws: str = ""
 
     @property
     def stochastic(self) -> bool:
@@ -74,6 +84,7 @@ class Method:
 _CONTRIBUTION = "logit"
 _SLOPE = "logit per unit of intensity"
 _DRAWS = ("n_samples", "noise_std", "seed")
+_NOISE = "normal noise with a standard deviation of {noise_std}, in units of the network's input"
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -88,6 +99,10 @@ METHODS: dict[str, Method] = {
             completes=True,
             settings=("baseline", "n_steps", "map_error"),
             paper="Sundararajan et al. 2017, Axiomatic attribution for deep networks, ICML",
+            title="Integrated Gradients",
+            account="Integrated Gradients [@sundararajan2017] averaged the gradient of the logit along the "
+            "straight path from a baseline to the scan, and multiplied it by the difference between the two, "
+            "voxel by voxel.",
         ),
         Method(
             name="saliency",
@@ -99,6 +114,8 @@ METHODS: dict[str, Method] = {
             completes=False,
             settings=(),
             paper="Simonyan et al. 2014, Deep inside convolutional networks, ICLR workshop",
+            title="saliency",
+            account="Saliency [@simonyan2014] was the magnitude of the logit's gradient at the scan.",
         ),
         Method(
             name="gradient_shap",
@@ -110,6 +127,12 @@ METHODS: dict[str, Method] = {
             completes=True,
             settings=_DRAWS,
             paper="Lundberg & Lee 2017, A unified approach to interpreting model predictions, NeurIPS",
+            title="Gradient SHAP",
+            account="Gradient SHAP [@lundberg2017] averaged, over random draws, the gradient at a random "
+            "place on the straight path from noise to the scan, multiplied by the difference between the "
+            "two.",
+            draws=f"For Gradient SHAP, {{n_samples}} draws of {_NOISE}, were made for each scan; the place "
+            "of each was in another one of {n_samples} equal parts of the path.",
         ),
         Method(
             name="expected_gradients",
@@ -123,6 +146,12 @@ METHODS: dict[str, Method] = {
             settings=("references", "n_references", "seed"),
             paper="Erion et al. 2021, Improving performance of deep learning models with axiomatic "
             "attribution priors and expected gradients, Nature Machine Intelligence",
+            title="Expected Gradients",
+            account="Expected Gradients [@erion2021] averaged, over random draws, the gradient at a random "
+            "place on the straight path from a control's scan to the scan, multiplied by the difference "
+            "between the two.",
+            draws="For Expected Gradients, {n_references} draws were made for each scan, from {n_available} "
+            "scans of controls without those of the scan's own subject.",
         ),
         Method(
             name="input_x_gradient",
@@ -134,6 +163,9 @@ METHODS: dict[str, Method] = {
             completes=False,
             settings=(),
             paper="Shrikumar et al. 2016, Not just a black box, arXiv:1605.01713",
+            title="input × gradient",
+            account="Input × gradient [@shrikumar2016] multiplied the logit's gradient at the scan by the "
+            "scan's intensities, voxel by voxel.",
         ),
         Method(
             name="deep_lift",
@@ -146,6 +178,10 @@ METHODS: dict[str, Method] = {
             settings=("baseline",),
             paper="Shrikumar et al. 2017, Learning important features through propagating "
             "activation differences, ICML",
+            title="DeepLIFT",
+            account="DeepLIFT [@shrikumar2017] divided the difference between the logits of scan and "
+            "baseline among the voxels by its rescale rule, extended to the network's SiLU and sigmoid units "
+            "and to the products in its squeeze-and-excitation blocks.",
         ),
         Method(
             name="noise_tunnel_ig",
@@ -157,6 +193,11 @@ METHODS: dict[str, Method] = {
             completes=False,
             settings=("baseline", "n_steps", "map_error", *_DRAWS),
             paper="Smilkov et al. 2017, SmoothGrad, arXiv:1706.03825, over Sundararajan et al. 2017",
+            title="smoothed Integrated Gradients",
+            account="Smoothed Integrated Gradients averaged Integrated Gradients [@sundararajan2017] over "
+            "copies of the scan with added noise [@smilkov2017].",
+            draws=f"For smoothed Integrated Gradients, {{n_samples}} copies of each scan were made with "
+            f"{_NOISE}.",
         ),
         Method(
             name="smooth_grad",
@@ -169,6 +210,10 @@ METHODS: dict[str, Method] = {
             completes=False,
             settings=_DRAWS,
             paper="Smilkov et al. 2017, SmoothGrad, arXiv:1706.03825",
+            title="SmoothGrad",
+            account="SmoothGrad [@smilkov2017] averaged the logit's gradient over copies of the scan with "
+            "added noise.",
+            draws=f"For SmoothGrad, {{n_samples}} copies of each scan were made with {_NOISE}.",
         ),
     )
 }
@@ -187,6 +232,33 @@ CHECKED_SCANS = 8
 
 # The most volumes in one pass of the network, by device type; --batch_size overrides it.
 BATCH_SIZES = {"cpu": 25, "cuda": 50}
+
+
+def explained_sentence(n_logits: int | None, target: int | None, *, log_odds: bool, tle: str) -> str:
+    """Return what maps explain, in a sentence for a paper; empty if the number of logits is not known.
+
+    Parameters
+    ----------
+    n_logits : int or None
+        The network's outputs.
+    target : int or None
+        The explained class; None: each scan's predicted class.
+    log_odds : bool
+        Whether the log-odds are explained, of several logits; else a logit.
+    tle : str
+        The word for TLE.
+    """
+    if n_logits is None:
+        return ""
+    if n_logits == 1:
+        return f"The maps explained the network's only logit, the log-odds of {tle}."
+    of_class = "each scan's predicted class" if target is None else f"class {target} (of 0 to {n_logits - 1})"
+    if not log_odds:
+        return f"The maps explained the logit of {of_class}."
+    return (
+        f"The maps explained the log-odds of {of_class}, its logit less the logsumexp of the others, called "
+        "the logit below."
+    )
 
 
 def find_method(name: str) -> Method:

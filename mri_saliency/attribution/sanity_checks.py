@@ -19,6 +19,7 @@ from mri_saliency.attribution.check_table import (
     ANOTHER,
     COLUMNS,
     DIFFERENCE,
+    INPUT_NOISE,
     MAP,
     SHARED_ORDERS,
     SHUFFLED,
@@ -33,7 +34,6 @@ from mri_saliency.attribution.shuffled_weights import block_names, randomised
 from mri_saliency.attribution.similarity import partial_similarity, similarity
 
 N_SHUFFLED = 3  # shuffled networks: what one has in common with the original by chance is averaged
-INPUT_NOISE = 0.02  # standard deviation added to the scan, in units of the network's input
 _SEED = 20_000  # of the noise, and of the repeated draws
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -14,6 +17,7 @@ from mri_saliency.maps.figures import DEFAULT_CLASS_NAMES
 from mri_saliency.output.files import write_figure
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord, in_order, statistics_table
+from mri_saliency.wording import counted
 
 _NAMED_DUPLICATES = 5  # in the note about them
 
@@ -42,6 +46,35 @@ def comparable(records: list[MapRecord]) -> tuple[list[MapRecord], list[str]]:
             )
     kept, more_notes = _without_duplicates(kept)
     return kept, notes + more_notes
+
+
+def left_out_sentences(records: Sequence[MapRecord], kept: Sequence[MapRecord]) -> list[str]:
+    """Return what `comparable` left out, in sentences for a paper.
+
+    Parameters
+    ----------
+    records, kept : sequence of MapRecord
+        What it was given, and what it returned.
+    """
+    described = {(record.method, record.subject_id) for record in kept}
+    recipes = {record.method: record.recipe.digest() for record in kept}
+    left_out = [record for record in records if (record.method, record.subject_id) not in described]
+    n_other = Counter(
+        record.method for record in left_out if record.recipe.digest() != recipes[record.method]
+    )
+    copies = {record.subject_id for record in left_out if record.recipe.digest() == recipes[record.method]}
+    sentences = [
+        f"Of {METHODS[method].title}, {counted(n, 'map')} made with other settings than most "
+        f"{'was' if n == 1 else 'were'} left out."
+        for method, n in n_other.items()
+    ]
+    if copies:
+        verb = "was" if len(copies) == 1 else "were"
+        sentences.append(
+            f"{counted(len(copies), 'scan')} {verb} left out because another scan had a file of the same "
+            "content."
+        )
+    return sentences
 
 
 def _without_duplicates(records: list[MapRecord]) -> tuple[list[MapRecord], list[str]]:

@@ -9,7 +9,7 @@ from mri_saliency.attribution.clenshaw_curtis import POINTS
 from mri_saliency.attribution.methods import AUTO, METHODS
 from mri_saliency.cohort import check_verdicts
 from mri_saliency.cohort.check_verdicts import Verdict
-from mri_saliency.maps.statistics import COMPLETENESS_TOLERANCE, STANDARD_ERRORS
+from mri_saliency.maps.statistics import COMPLETENESS_TOLERANCE, STANDARD_ERRORS, MapStatistics
 from mri_saliency.output.files import read_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord, in_order
@@ -54,13 +54,49 @@ def find_alarms(records: list[MapRecord], verdicts: dict[str, dict[str, Verdict]
     return alarms
 
 
+def warning_sentences(records: list[MapRecord]) -> list[str]:
+    """Return what is unusual in methods' maps, in sentences for a paper; completeness has its own."""
+    rows_of: dict[str, list[MapStatistics]] = {}
+    for record in in_order(records):
+        rows_of.setdefault(METHODS[record.method].title, []).append(record.statistics)
+    sentences = []
+    for title, rows in rows_of.items():
+        if below := _below_null(rows):
+            shares = [
+                median(getattr(row, name) for row in below) for name in ("brain_share", "brain_share_null")
+            ]
+            sentences.append(
+                f"In {len(below)} of {len(rows)} {title} maps the share of the attribution inside the brain "
+                f"was more than {NULL_MARGIN:.0%} of the map below that of the null map, which knows nothing "
+                f"of the network (median {shares[0]:.0%} and {shares[1]:.0%}), the mark of a shortcut."
+            )
+        if n_outside := _n_outside(rows):
+            sentences.append(
+                f"In {n_outside} of {len(rows)} {title} maps more than {OUTSIDE_ALARM:.0%} of the "
+                "attribution lay outside the brain, the mark of a shortcut."
+            )
+        if n_zero := sum(row.abs_mean == 0 for row in rows):
+            sentences.append(f"Of the {title} maps, {n_zero} of {len(rows)} were zero everywhere.")
+    return sentences
+
+
+def _below_null(rows: list[MapStatistics]) -> list[MapStatistics]:
+    """Return the maps with less in the brain than their null map, by `NULL_MARGIN`."""
+    known = [row for row in rows if None not in (row.brain_share, row.brain_share_null)]
+    return [row for row in known if row.brain_share < row.brain_share_null - NULL_MARGIN]
+
+
+def _n_outside(rows: list[MapStatistics]) -> int:
+    """Return the number of maps without a null map that lie outside the brain by `OUTSIDE_ALARM`."""
+    known = [row for row in rows if row.brain_share is not None and row.brain_share_null is None]
+    return sum(row.brain_share < 1 - OUTSIDE_ALARM for row in known)
+
+
 def _method_alarms(method: str, records: list[MapRecord]) -> list[str]:
     """Return the alarms about one method's maps."""
     alarms = []
     rows = [record.statistics for record in records]
-    rated = [row for row in rows if row.brain_share is not None]
-    with_null = [row for row in rated if row.brain_share_null is not None]
-    below = [row for row in with_null if row.brain_share < row.brain_share_null - NULL_MARGIN]
+    below = _below_null(rows)
     if below:
         share, null = (
             median(getattr(row, name) for row in below) for name in ("brain_share", "brain_share_null")
@@ -70,7 +106,7 @@ def _method_alarms(method: str, records: list[MapRecord]) -> list[str]:
             f"({share:.0%}) than of the null map ({null:.0%}), which knows nothing of the network: the mark "
             "of a shortcut."
         )
-    n_outside = sum(row.brain_share < 1 - OUTSIDE_ALARM for row in rated if row.brain_share_null is None)
+    n_outside = _n_outside(rows)
     if n_outside:
         alarms.append(
             f"{method}: in {n_outside} of {len(rows)} scans more than {OUTSIDE_ALARM:.0%} of the "

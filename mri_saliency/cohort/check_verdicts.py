@@ -16,6 +16,7 @@ import pandas as pd
 from mri_saliency.attribution.check_table import (
     ANOTHER,
     DIFFERENCE,
+    INPUT_NOISE,
     INTENSITY,
     MAP,
     RANDOM,
@@ -24,6 +25,7 @@ from mri_saliency.attribution.check_table import (
 from mri_saliency.attribution.methods import METHODS
 from mri_saliency.cohort.check_curves import LEAST_CHANGE, evidence_scores, leads
 from mri_saliency.cohort.intervals import FEWEST, mean_interval
+from mri_saliency.wording import counted
 
 UNCHANGED = 0.2  # rank correlation with a shuffled network's map, above which a map has not changed
 
@@ -33,6 +35,24 @@ NOISE = "same under a little noise"
 SEED = "same with another seed"
 REGIONS = "its regions matter to the network"
 CHECKS = (WEIGHTS, EVIDENCE, NOISE, SEED, REGIONS)
+
+_NO_DRAWS = "draws nothing"
+# What was done, for a paper
+_DONE = {
+    WEIGHTS: "all weights of the network were shuffled [@adebayo2018], and the maps before and after had to "
+    f"have a rank correlation of at most {UNCHANGED:g} in size, in magnitude after |scan − baseline| and the "
+    "place in the brain were partialled out, and for maps with a sign in value",
+    EVIDENCE: "voxels were deleted from the scan and inserted into the baseline in descending order of "
+    "attribution [@petsiuk2018], and the area between the two curves of the logit had to be larger than with "
+    "the orders of |scan − baseline|, of the shuffled network's map, of another scan's map and of random "
+    "numbers",
+    NOISE: f"normal noise with a standard deviation of {INPUT_NOISE:g} was added to the scan, and its map "
+    "had to be more like that without noise than like other scans' maps",
+    SEED: "the random draws were repeated with another seed, and a scan's map had to be more like its first "
+    "one than like other scans' maps",
+    REGIONS: "each region of the atlas was replaced by the baseline, and the regions' attributions had to "
+    "correlate in rank with the sizes of the changes of the logit",
+}
 
 ORDER_WORDS = {
     MAP: "the map",
@@ -102,13 +122,56 @@ def verdicts(table: pd.DataFrame, methods: Mapping[str, _Judged] = METHODS) -> d
             EVIDENCE: finds_evidence(evidence_scores(table, name)),
             NOISE: repeats(rows, "noise", signed=method.signed),
             SEED: (
-                repeats(rows, "seed", signed=method.signed)
-                if method.stochastic
-                else Verdict(None, "draws nothing")
+                repeats(rows, "seed", signed=method.signed) if method.stochastic else Verdict(None, _NO_DRAWS)
             ),
             REGIONS: regions_matter(table, name),
         }
     return found
+
+
+def check_sentences(found: Mapping[str, Mapping[str, Verdict]], n_scans: int | None) -> list[str]:
+    """Return which checks were made and which failed, in sentences for a paper; none without verdicts.
+
+    Parameters
+    ----------
+    found : mapping
+        Method -> {check: its verdict}, as `verdicts` returns it; other checks are not described.
+    n_scans : int or None
+        Scans that were checked; None: not known.
+    """
+    answers_of = {
+        check: {METHODS[name].title: answers[check] for name, answers in found.items() if check in answers}
+        for check in CHECKS
+    }
+    judged = [
+        check for check, answers in answers_of.items() if {True, False} & {v.passed for v in answers.values()}
+    ]
+    named = {
+        passed: [
+            f"{title} (“{check}”)"
+            for check, answers in answers_of.items()
+            for title, verdict in answers.items()
+            if verdict.passed is passed and verdict.reason != _NO_DRAWS
+        ]
+        for passed in (True, False, None)
+    }
+    if not any(named.values()):
+        return []
+    of_scans = "The maps" if n_scans is None else f"The maps of {counted(n_scans, 'scan')}"
+    sentences = [f"{of_scans} were checked on the network."]
+    sentences += [f"“{check[0].upper()}{check[1:]}”: {_DONE[check]}." for check in judged]
+    if set(judged) - {WEIGHTS}:
+        sentences.append(
+            "Where a lead or a correlation was asked for, its whole 95% interval over scans (Student's t) "
+            "had to lie above zero."
+        )
+    if named[False]:
+        sentences.append(f"These checks failed: {', '.join(named[False])}.")
+    elif named[True]:
+        sentences.append("No check that could be judged failed.")
+    if named[None]:
+        sentences.append(f"These checks could not be judged: {', '.join(named[None])}.")
+    return sentences
 
 
 def changes_with_weights(rows: pd.DataFrame, *, signed: bool) -> Verdict:

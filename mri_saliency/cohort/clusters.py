@@ -37,6 +37,15 @@ class Cluster:
     p: float
 
 
+def cluster_sentence(atlas_name: str | None) -> str:
+    """Return what a cluster was, in a sentence for a paper; `atlas_name` is that of the atlas's file."""
+    named = "" if atlas_name is None else f", and named after the region of {atlas_name} there"
+    return (
+        "Significant voxels of one sign that shared a face, an edge or a corner formed a cluster, located at "
+        f"its largest |t|{named}."
+    )
+
+
 def find_clusters(
     effect: np.ndarray, t: np.ndarray, p: np.ndarray, grid: Grid, region_at: Callable[[tuple[int, ...]], str]
 ) -> list[Cluster]:

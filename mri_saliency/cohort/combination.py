@@ -18,6 +18,7 @@ from mri_saliency.output.files import read_array, read_json, write_array, write_
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord, Recipe
 from mri_saliency.output.resume import Action, MapFiles, Plan, keep_names, make_plan
+from mri_saliency.wording import counted, span
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,27 @@ def plan_combination(runs: Sequence[FinishedRun], files: MapFiles, *, overwrite:
             if record is not None and not _is_of(of_scan, record, files):
                 actions[key] = Action.MAKE
     return Combination(runs, scans, members, Plan(actions, recipes, files))
+
+
+def combination_sentences(runs: Sequence[Mapping], n_members: Sequence[int | None]) -> list[str]:
+    """Return how maps were averaged, in sentences for a paper.
+
+    Parameters
+    ----------
+    runs : sequence of mapping
+        run.json's ``combined``.
+    n_members : sequence of int or None
+        Of each mean, the number of its maps.
+    """
+    networks = {(run.get("checkpoint") or {}).get("sha256") for run in runs}
+    text = f"The maps of {len(runs)} runs"
+    if None not in networks:
+        text += f", of {counted(len(networks), 'trained network')},"
+    text += " were averaged scan by scan"
+    known = [n for n in n_members if n]
+    if known:
+        text += f", each mean over {span(known)} of them"
+    return [f"{text}; probabilities of the classes were averaged too."]
 
 
 def copy_baseline(runs: Sequence[FinishedRun], folder: OutputFolder) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from mri_saliency.output.files import read_array, write_array
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
 from mri_saliency.runtime.workers import Workers
+from mri_saliency.wording import counted
 
 BACKGROUND_SCANS = 20  # at most; their mean is drawn under group maps
 _NAMED_SCANS = 5  # in the note about scans on another grid
@@ -86,6 +88,18 @@ def find_common_space(
         return CommonSpace(common, mirrored, unpad(np.zeros(shape, np.float32)), None, class_names), notes
     brain = unpad(brain_mask(mean_scan))
     return CommonSpace(common, mirrored, unpad(mean_scan), brain, class_names), notes
+
+
+def other_grid_sentences(space: CommonSpace, records: Sequence[MapRecord]) -> list[str]:
+    """Return which scans cannot be averaged with the others, in sentences for a paper."""
+    n = len({record.subject_id for record in records} - space.mirrored.keys())
+    if not n:
+        return []
+    verb = "was" if n == 1 else "were"
+    return [
+        f"{counted(n, 'scan')} on another grid than most {verb} left out of the group maps and their "
+        "comparison."
+    ]
 
 
 def _mean_input(scans: list[tuple[MapRecord, bool]], workers: Workers) -> np.ndarray | None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
 from mri_saliency.cohort.sign_flip_test import Hypothesis
+from mri_saliency.inputs.scan_table import ClassNames
 from mri_saliency.maps.statistics import MapStatistics
+from mri_saliency.wording import listed, span
 
 MIN_SUBJECTS = 5  # in each group of a contrast: from so many on the error rate was found to hold
 
@@ -65,11 +68,14 @@ class Subjects:
         (n_subjects,): HC, left, right, or TLE (side unknown).
     covariates : ndarray
         float64 (n_subjects, n_covariates): a subject's mean over its scans.
+    n_disputed : int
+        Subjects that are left out because their scans have more than one diagnosis.
     """
 
     scans: list[list[int]]
     diagnoses: np.ndarray
     covariates: np.ndarray
+    n_disputed: int = 0
 
     def count(self, diagnosis: str) -> int:
         """Return how many subjects have a diagnosis; "TLE" stands for all patients."""
@@ -122,6 +128,7 @@ def find_subjects(
         scans=list(kept.values()),
         diagnoses=np.array([diagnosis for _, diagnosis in kept], dtype=object),
         covariates=np.array(means).reshape(len(kept), numbers.shape[1]),
+        n_disputed=len(disputed),
     )
     return subjects, notes
 
@@ -153,6 +160,34 @@ def choose_contrasts(subjects: Subjects) -> tuple[list[Contrast], str | None]:
         sides = " or ".join(few)
         return contrasts, f"patients with a focus on the {sides} were not compared by themselves: {needed}."
     return contrasts, None
+
+
+class _Compared(Protocol):
+    """What a sentence needs to know of a contrast that was tested."""
+
+    contrast: str
+    n_patients: int
+    n_controls: int
+
+
+def contrast_sentences(tested: Sequence[_Compared], names: ClassNames) -> list[str]:
+    """Return which contrasts were tested, in sentences for a paper; each may have been, more than once."""
+    found = list(dict.fromkeys(contrast.contrast for contrast in tested))
+    words = []
+    for name in found:
+        same = [contrast for contrast in tested if contrast.contrast == name]
+        numbers = [span(getattr(contrast, n) for contrast in same) for n in ("n_patients", "n_controls")]
+        title = CONTRASTS[name].title.format(hc=names.hc, tle=names.tle)
+        words.append(f"“{title}” ({numbers[0]} and {numbers[1]} subjects)")
+    contrasts = "contrast was" if len(found) == 1 else "contrasts were"
+    sentences = [f"The {contrasts} {listed(words)}."]
+    if any(CONTRASTS[name].aligned for name in found):
+        sentences.append(
+            "To align the foci, the maps of patients with a focus on the right were mirrored at x = 0 mm; "
+            f"the mean of {names.tle} was that of both sides' means, and the maps of {names.hc} were "
+            "averaged with their mirror images."
+        )
+    return sentences
 
 
 def hypothesis(

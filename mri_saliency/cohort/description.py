@@ -6,10 +6,15 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from mri_saliency.cohort.agreement import comparable, draw_summary, mixed_direction_notes
+from mri_saliency.cohort.agreement import (
+    comparable,
+    draw_summary,
+    left_out_sentences,
+    mixed_direction_notes,
+)
 from mri_saliency.cohort.alarms import find_alarms, judge_sanity_checks
 from mri_saliency.cohort.atlas import Atlas
-from mri_saliency.cohort.common_space import find_common_space
+from mri_saliency.cohort.common_space import find_common_space, other_grid_sentences
 from mri_saliency.cohort.group_maps import write_means
 from mri_saliency.cohort.group_test import ComparisonSettings, GroupComparison, compare_groups, quantities
 from mri_saliency.cohort.lateralisation import lateralise
@@ -56,9 +61,11 @@ def describe_cohort(
     folder: OutputFolder, records: list[MapRecord], how: Description, workers: Workers
 ) -> Findings:
     """Find what the maps in the folder show together; write its tables, dictionaries and figures."""
-    records, notes = comparable(records)
+    available, (records, notes) = records, comparable(records)
+    exclusions = left_out_sentences(available, records)
     notes += mixed_direction_notes(records)
     space, space_notes = find_common_space(folder, records, workers, how.class_names)
+    exclusions += other_grid_sentences(space, records)
     agreement, agreement_notes = compare_methods(folder, records, space, workers)
     summary = workers.submit(draw_summary, folder, records, agreement, how.class_names)
     covariates = None if how.covariates is None else _by_scan(how.covariates, records)
@@ -87,7 +94,7 @@ def describe_cohort(
         write_dictionary(folder, table)
     return Findings(
         records, agreement, groups, regions, verdicts, alarms, notes, how.class_names,
-        lateralisation=lateralisation, region_test=region_test,
+        lateralisation=lateralisation, region_test=region_test, comparison=settings, exclusions=exclusions,
     )  # fmt: skip
 
 

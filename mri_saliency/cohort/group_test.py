@@ -10,19 +10,30 @@ import numpy as np
 import pandas as pd
 
 from mri_saliency.attribution.methods import Method
-from mri_saliency.cohort.analysed_maps import AnalysisSpace
+from mri_saliency.cohort.analysed_maps import BLOCK, AnalysisSpace
 from mri_saliency.cohort.atlas import Atlas
 from mri_saliency.cohort.clusters import Cluster, find_clusters
-from mri_saliency.cohort.contrasts import ALIGNED, Contrast, choose_contrasts, find_subjects, hypothesis
+from mri_saliency.cohort.contrasts import (
+    ALIGNED,
+    Contrast,
+    choose_contrasts,
+    find_subjects,
+    hypothesis,
+)
 from mri_saliency.cohort.group_figures import ContrastSlices, contrast_figure
 from mri_saliency.cohort.method_maps import MethodMaps
 from mri_saliency.cohort.sign_flip_test import SIGNIFICANT, Hypothesis, Tested, sign_flip_test
 from mri_saliency.maps.colours import colour_scale
 from mri_saliency.maps.image import estimate, neg_log10_p, p_value, ratio, t_score
 from mri_saliency.maps.statistics import MapStatistics
+from mri_saliency.wording import counted, sentence
 
 # Of a signed map's test, in its figure and image headers, and in the report.
 _ENOUGH, _ALIKE = 8, 1.3  # subjects in a group, ratio of groups' spreads: from here on, up to here, 5 % hold
+_SPREAD_LIMIT = (
+    f"In at least one comparison a group had fewer than {_ENOUGH} subjects and the groups' maps varied "
+    "unequally; there the family-wise error rate can reach 9% instead of 5%."
+)
 SIGNED_CAVEAT = "signed maps of the groups differ already because the classifier tells them apart"
 
 
@@ -87,12 +98,15 @@ class GroupComparison:
         Method -> {title: path}.
     notes : list of str
         What was not tested, and why, in sentences.
+    limits : list of str
+        The same, and what was left out, in sentences for a paper.
     """
 
     contrasts: list[ComparedContrast] = field(default_factory=list)
     clusters: list[dict] = field(default_factory=list)
     figures: dict[str, dict[str, Path]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    limits: list[str] = field(default_factory=list)
 
     def add(self, other: GroupComparison) -> None:
         """Add what another comparison showed; a note that is there already is not repeated."""
@@ -101,6 +115,7 @@ class GroupComparison:
         for method, figures in other.figures.items():
             self.figures.setdefault(method, {}).update(figures)
         self.notes += [note for note in other.notes if note not in self.notes]
+        self.limits += [limit for limit in other.limits if limit not in self.limits]
 
 
 @dataclass(frozen=True)
@@ -158,6 +173,9 @@ def compare_groups(maps: MethodMaps, quantity: Quantity, settings: ComparisonSet
             f"{maps.method.name}: groups were not compared, because its maps explain different classes; "
             "--target chooses one."
         )
+        found.limits.append(
+            f"Groups were not compared by {maps.method.title}, whose maps explained different classes."
+        )
         return found
     space = AnalysisSpace(maps.space.grid, maps.space.brain, settings.smooth_mm)
     scans, found.notes = _scans_with_covariates(maps.scans, settings.covariates)
@@ -168,9 +186,14 @@ def compare_groups(maps: MethodMaps, quantity: Quantity, settings: ComparisonSet
             f"{maps.method.name}: {len(scans) - len(compared)} maps are zero in half of the brain or more; "
             "group tests leave them out."
         )
+    found.limits += _left_out(maps, len(maps.scans) - len(scans), len(scans) - len(compared))
     subjects, notes = find_subjects(compared, settings.covariates)
     contrasts, reason = choose_contrasts(subjects)
     found.notes += notes + ([reason] if reason else [])
+    if subjects.n_disputed:
+        n = counted(subjects.n_disputed, "subject")
+        found.limits.append(f"The group comparison left out {n} with scans of more than one diagnosis.")
+    found.limits += [sentence(reason)] if reason else []
     if not contrasts:
         return found
 
@@ -190,8 +213,11 @@ def compare_groups(maps: MethodMaps, quantity: Quantity, settings: ComparisonSet
             family.append((contrast, hypothesis(contrast, subjects, of_contrast, mirrored)))
         except np.linalg.LinAlgError as error:
             found.notes.append(f"{contrast.name} was not tested: {error}.")
+            found.limits.append(f"The contrast {contrast.name} was not tested: {error}.")
     results = sign_flip_test([question for _, question in family])
-    found.notes += _notes_on_spread(f"{maps.method.name}, {quantity.name}", family, results)
+    spread_notes = _notes_on_spread(f"{maps.method.name}, {quantity.name}", family, results)
+    found.notes += spread_notes
+    found.limits += [_SPREAD_LIMIT] if spread_notes else []
     for (contrast, _), tested in zip(family, results, strict=True):
         points = both_sides if contrast.aligned else space.inside
         images = _Images(
@@ -249,6 +275,45 @@ def _notes_on_spread(
         f"unequally (by a factor of up to {max(unequal.values()):.1f}). There the test errs in up to 9 % of "
         "cohorts instead of 5 %, so a p near 0.05 is weak evidence."
     ]
+
+
+def _left_out(maps: MethodMaps, n_without_covariates: int, n_zero: int) -> list[str]:
+    """Return which of a method's maps are not compared, in sentences for a paper."""
+    reasons = {
+        "of scans without covariates": n_without_covariates,
+        "with zeros in half of the brain": n_zero,
+    }
+    return [
+        f"The group comparison left out {n} {maps.method.title} {'map' if n == 1 else 'maps'} {reason}."
+        for reason, n in reasons.items()
+        if n
+    ]
+
+
+def comparison_sentences(contrasts: Sequence[ComparedContrast], smooth_mm: float) -> list[str]:
+    """Return which quantities of maps were compared, in sentences for a paper; none without contrasts."""
+    if not contrasts:
+        return []
+    quantity = "the logarithm of a map's magnitude over its median in the brain"
+    has_signed = any(contrast.quantity == SIGNED.name for contrast in contrasts)
+    if has_signed:
+        quantity += " and, for methods whose maps have a sign, by the map in units of that median"
+    averaged = f"was averaged over blocks of {BLOCK} voxels along each axis, without smoothing"
+    if smooth_mm:
+        averaged = (
+            f"was smoothed within the brain by a Gaussian of {smooth_mm:g} mm full width at half maximum, at "
+            f"points {BLOCK} voxels of the network's input apart"
+        )
+    sentences = [
+        f"Groups were compared by {quantity}.",
+        f"Before that, each map {averaged}; the scans of a subject were averaged.",
+    ]
+    if has_signed:
+        sentences.append(
+            "Signed maps were a family of tests of their own; they differ between the groups already because "
+            "the classifier tells these apart, so that such a difference by itself is no finding."
+        )
+    return sentences
 
 
 def _scans_with_covariates(

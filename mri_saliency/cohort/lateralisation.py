@@ -15,6 +15,7 @@ from mri_saliency.maps.figures import DEFAULT_CLASS_NAMES
 from mri_saliency.output.dictionary import TABLES
 from mri_saliency.output.files import write_figure, write_or_remove_table
 from mri_saliency.output.folder import OutputFolder
+from mri_saliency.wording import counted
 
 LEAST_SUBJECTS = 5  # with TLE of each side
 LEAST_CONTROLS = 5  # HC subjects, whose median is the threshold; with fewer it is 0
@@ -86,6 +87,28 @@ def lateralisation_table(regions: pd.DataFrame, pairs: list[tuple[str, str]]) ->
                 of_method.append(names | {"density": density.reindex([left, right]).mean()} | comparison)
         rows += sorted(of_method, key=lambda row: -row["density"])
     return pd.DataFrame(rows, columns=list(TABLES["lateralisation"]))
+
+
+def lateralisation_sentences(table: pd.DataFrame, names: ClassNames) -> list[str]:
+    """Return how sides were told apart, in sentences for a paper; none without rows of lateralisation.csv."""
+    if table.empty:
+        return []
+    n_pairs = len(table[["left_region", "right_region"]].drop_duplicates())
+    n_left, n_right = table["n_left"].max(), table["n_right"].max()
+    sentences = [
+        f"How well the asymmetry of {counted(n_pairs, 'pair')} of regions told left from right {names.tle} "
+        f"({n_left} and {n_right} subjects) was measured by the area under the ROC curve, with a 95% "
+        f"interval [@newcombe2006], and by the accuracy at the median of {names.hc} (at 0 below "
+        f"{LEAST_CONTROLS} subjects), with a 95% score interval [@wilson1927]. More attribution was expected "
+        "on the side of the focus. The intervals were not corrected for the number of pairs."
+    ]
+    if table["auc_difference"].notna().any():
+        sentences.append(
+            "The area was compared with that of the grey matter's asymmetry, less grey matter being expected "
+            "on the side of the focus; the interval of the difference came from the two areas' intervals "
+            "[@zou2008] and their covariance [@delong1988]."
+        )
+    return sentences
 
 
 def _compare_sides(subjects: pd.DataFrame) -> dict[str, Any] | None:

@@ -14,11 +14,12 @@ from mri_saliency.attribution.methods import METHODS
 from mri_saliency.cohort.common_space import CommonSpace
 from mri_saliency.cohort.nulls import read_brain, read_null_map
 from mri_saliency.inputs.grid import Grid
-from mri_saliency.maps.comparison import CHANCE, MEASURES, NULL, agreement
+from mri_saliency.maps.comparison import CHANCE, MEASURES, NULL, TOP_SHARE, agreement
 from mri_saliency.output.files import write_or_remove_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
 from mri_saliency.runtime.workers import Workers
+from mri_saliency.wording import listed
 
 _PARTS_PER_WORKER = 4  # so that the workers end at about the same time
 
@@ -46,6 +47,26 @@ def compare_methods(
     table = pd.DataFrame([row for subject_id in scans for row in found[subject_id].rows])
     write_or_remove_table(folder.agreement, table)
     return table, _notes(found)
+
+
+def agreement_sentences(table: pd.DataFrame) -> list[str]:
+    """Return how maps were compared with each other, in sentences for a paper; none without rows."""
+    if table.empty:
+        return []
+    with_null = table["method_b"] == NULL
+    compared = ["the maps of every two methods"] if (~with_null).any() else []
+    null = ""
+    if with_null.any():
+        compared.append("every map with its null map")
+        null = (
+            ". A null map is the scan's distance from the baseline, or from zero for a method without one, "
+            "and knows nothing of the network"
+        )
+    return [
+        f"Within the brain, {listed(compared)} were compared by Spearman's correlation of magnitudes, over "
+        f"every third voxel along each axis, and by the overlap of the {TOP_SHARE:.0%} of voxels with the "
+        f"largest magnitudes, with the maps of two different subjects as chance level{null}."
+    ]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from scipy.special import stdtr
 
 from mri_saliency.inputs.scan_table import ClassNames
 from mri_saliency.maps.figures import DEFAULT_CLASS_NAMES
+from mri_saliency.wording import listed
 
 LEAST_CONTROLS = 15  # HC subjects; fewer say too little of what is normal
 OUTSIDE_P = 0.05  # a value whose p is smaller is outside the normal range
@@ -55,6 +56,21 @@ def normal_range_notes(table: pd.DataFrame, class_names: ClassNames = DEFAULT_CL
     return [
         f"regions have no normal range: it needs {LEAST_CONTROLS} {class_names.hc} subjects, and there are "
         f"{n_controls}; density_z, density_p, asymmetry_z and asymmetry_p are empty."
+    ]
+
+
+def normal_range_sentences(table: pd.DataFrame, names: ClassNames) -> list[str]:
+    """Return how scans were compared with controls, in sentences for a paper; none if they were not."""
+    words = {"density": "the logarithm of their density", "asymmetry": "their asymmetry"}
+    compared = [words[measure] for measure in MEASURES if len(table) and table[f"{measure}_p"].notna().any()]
+    if not compared:
+        return []
+    n = table.loc[table["diagnosis"] == "HC", "subject"].nunique()
+    return [
+        f"Each scan's regions were compared, by {listed(compared)}, with those of {n} {names.hc} subjects by "
+        f"a modified t test for small samples [@crawford1998], the scans of {names.hc} with those of the "
+        f"other {names.hc} subjects; a value with p < {OUTSIDE_P} was outside the normal range, without a "
+        "correction for the number of regions."
     ]
 
 

@@ -16,6 +16,11 @@ from mri_saliency.cohort.contrasts import (
 from mri_saliency.cohort.regions import OUTSIDE
 from mri_saliency.cohort.sign_flip_test import Tested, sign_flip_test
 
+REGION_TEST_SENTENCE = (  # for a paper
+    "The density of regions was compared between groups by its logarithm, in regions where it was above zero "
+    "in every scan."
+)
+
 
 def compare_regions(
     regions: pd.DataFrame, pairs: list[tuple[str, str]], covariates: pd.DataFrame | None = None

@@ -22,6 +22,7 @@ from mri_saliency.output.files import write_figure, write_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
 from mri_saliency.runtime.workers import Workers
+from mri_saliency.wording import counted
 
 OUTSIDE = "outside the brain"
 _NUMBERS = ("mass", "share", "density", "asymmetry", "density_null", "grey_matter_asymmetry")
@@ -68,6 +69,38 @@ def measure_regions(
     write_table(folder.regions, table[list(TABLES["region_statistics"])])
     write_figure(folder.region_figure, region_figure(table, densest(table), class_names))
     return table
+
+
+def region_sentences(table: pd.DataFrame, atlas_name: str, n_scans: int) -> list[str]:
+    """Return how maps were divided among regions, in sentences for a paper; none without rows.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `measure_regions` returns it.
+    atlas_name : str
+        Of the atlas's file.
+    n_scans : int
+        Scans of the cohort, with an affine or not.
+    """
+    if table.empty:
+        return []
+    n_regions = len(set(table["region"]) - {OUTSIDE})
+    asymmetry = ""
+    if table["asymmetry"].notna().any():
+        asymmetry = ". Asymmetry was the difference of the two sides' magnitude per voxel over their sum"
+    sentences = [
+        f"Each map's magnitude was divided among the {n_regions} regions of the atlas {atlas_name}, taken to "
+        "the map's voxels by nearest neighbour; a region's density was its magnitude per voxel over that of "
+        f"the brain [@boehle2019]{asymmetry}."
+    ]
+    n_without = n_scans - table["subject_id"].nunique()
+    if n_without:
+        verb = "was" if n_without == 1 else "were"
+        sentences.append(
+            f"{counted(n_without, 'scan')} without coordinates {verb} not divided among regions."
+        )
+    return sentences
 
 
 def missing_null_notes(table: pd.DataFrame) -> list[str]:

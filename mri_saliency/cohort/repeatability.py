@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from mri_saliency.cohort.intervals import FEWEST, mean_interval
 from mri_saliency.maps.comparison import CHANCE, MEASURES
 from mri_saliency.output.files import read_table
 from mri_saliency.output.folder import OutputFolder
+from mri_saliency.wording import listed
 
 REPEATABLE = "repeatable across trainings"
 SIGNS = "sign_agreement"
@@ -92,6 +94,45 @@ def judge_repeatability(folder: OutputFolder) -> dict[str, dict[str, Verdict]]:
     network = {run["run"]: run["checkpoint"]["sha256"] for run in runs}
     table = table[table["run_a"].map(network) != table["run_b"].map(network)]
     return {method: {REPEATABLE: _verdict(rows)} for method, rows in table.groupby("method", sort=False)}
+
+
+def repeatability_sentences(
+    found: Mapping[str, Mapping[str, Verdict]], titles: Mapping[str, str], *, with_regions: bool
+) -> list[str]:
+    """Return how runs were compared, and whose maps did not repeat, in sentences for a paper.
+
+    Parameters
+    ----------
+    found : mapping
+        Method -> {check: its verdict}; may be empty, for runs of one network.
+    titles : mapping
+        Method -> its title.
+    with_regions : bool
+        Whether regions were compared too.
+    """
+    regions = ""
+    if with_regions:
+        regions = (
+            "; over scans, regions were compared by the intraclass correlation ICC(2,1) of the logarithm of "
+            "their density [@shrout1979]"
+        )
+    sentences = [
+        "Two runs' maps of a scan were compared by their rank correlation, by the overlap of their largest "
+        f"values and by the share of the brain with the same sign [@eitel2019; @arun2021]{regions}."
+    ]
+    judged = {
+        titles[name]: answers[REPEATABLE].passed for name, answers in found.items() if REPEATABLE in answers
+    }
+    answers = {
+        True: "The maps of {} repeated across trainings.",
+        False: "The maps of {} did not repeat across trainings.",
+        None: "Whether the maps of {} repeat across trainings could not be judged.",
+    }
+    for passed, words in answers.items():
+        named = [title for title, answer in judged.items() if answer is passed]
+        if named:
+            sentences.append(words.format(listed(named)))
+    return sentences
 
 
 def _verdict(rows: pd.DataFrame) -> Verdict:

@@ -13,8 +13,9 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mri_saliency.cohort.check_verdicts import Verdict
-from mri_saliency.cohort.group_test import SIGNED_CAVEAT, GroupComparison
+from mri_saliency.cohort.group_test import SIGNED_CAVEAT, ComparisonSettings, GroupComparison
 from mri_saliency.cohort.groups import class_words, diagnosis_words
+from mri_saliency.cohort.methods_text import MethodsText, describe_methods
 from mri_saliency.cohort.regions import densest
 from mri_saliency.cohort.report_data import (
     Classification,
@@ -61,6 +62,10 @@ class Findings:
         From `mri_saliency.cohort.lateralisation.lateralise`; None without an atlas.
     region_test : DataFrame or None
         From `mri_saliency.cohort.region_test.compare_regions`; None without an atlas.
+    comparison : ComparisonSettings or None
+        How groups were compared; None: not known.
+    exclusions : list of str
+        Which maps and scans are left out, in sentences for a paper.
     """
 
     records: list[MapRecord]
@@ -73,6 +78,8 @@ class Findings:
     class_names: ClassNames = DEFAULT_CLASS_NAMES
     lateralisation: pd.DataFrame | None = None
     region_test: pd.DataFrame | None = None
+    comparison: ComparisonSettings | None = None
+    exclusions: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +122,10 @@ class Report:
         The rows of region_group_test.csv.
     runs : RunsSection or None
         How far combined runs agree; None for a folder of one run.
+    methods_text : MethodsText or None
+        What was done, for a paper.
+    references : Path or None
+        The file of the works that it cites.
     """
 
     run: dict
@@ -134,6 +145,8 @@ class Report:
     lateralisation: pd.DataFrame | None = None
     region_test: pd.DataFrame | None = None
     runs: RunsSection | None = None
+    methods_text: MethodsText | None = None
+    references: Path | None = None
 
 
 def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> None:
@@ -150,6 +163,9 @@ def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> No
         figures["checks"] = folder.check_figure
     failures, run = read_table(folder.failures), folder.last_run()
     runs = runs_section(folder, run, findings.verdicts)
+    failures = [] if failures is None else failures.to_dict("records")
+    methods_text = describe_methods(folder, run, findings, failures, runs)
+    write_text(folder.references, methods_text.bibliography)
     if runs and folder.run_difference_figure.exists():
         figures["run difference"] = folder.run_difference_figure
     report = Report(
@@ -166,13 +182,15 @@ def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> No
         regions=findings.regions if has_regions else None,
         densest=densest(findings.regions) if has_regions else {},
         verdicts=findings.verdicts,
-        failures=[] if failures is None else failures.to_dict("records"),
+        failures=failures,
         notes=findings.notes,
         embedded=embed,
         class_names=findings.class_names,
         lateralisation=findings.lateralisation if has_sides else None,
         region_test=findings.region_test,
         runs=runs,
+        methods_text=methods_text,
+        references=folder.references,
     )
     link = data_url if embed else partial(relative_url, folder=folder.root)
     write_text(folder.report, render(report, link))

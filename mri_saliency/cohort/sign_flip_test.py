@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mri_saliency.wording import listed
+
 N_FLIPS = 1000
 SIGNIFICANT = 0.05  # family-wise
 _POINTS_AT_A_TIME = 256  # (flips, points) that stay in the processor's cache
@@ -98,6 +100,30 @@ def sign_flip_test(family: Sequence[Hypothesis], seed: int = 0, n_flips: int = N
     p_of_flips = np.stack([_p_values(largest, largest) for _, _, largest in tested])
     best_p = p_of_flips.min(axis=0)  # (n_flips,)
     return [_corrected(*found, best_p, model.spreads) for model, found in zip(models, tested, strict=True)]
+
+
+def sign_flip_sentences(corrected_for: str, covariates: Sequence[str]) -> list[str]:
+    """Return what `sign_flip_test` did, in sentences for a paper.
+
+    Parameters
+    ----------
+    corrected_for : str
+        What the points of a family are, such as "points of the brain".
+    covariates : sequence of str
+        Names of the columns.
+    """
+    model = "of the group means"
+    if covariates:
+        model += f" and {'the covariate' if len(covariates) == 1 else 'the covariates'} {listed(covariates)}"
+    return [
+        "The statistic was Welch's t [@welch1947], which does not assume equal variances, in a linear model"
+        f" {model}; its null distribution came from {N_FLIPS} "
+        "random sign flips of the residuals of the model without the contrast, or from all where there were "
+        "fewer [@freedman1983; @winkler2014].",
+        f"p values were two-sided and corrected family-wise for all {corrected_for} and contrasts of a "
+        "method, by each flip's largest statistic and smallest p over the contrasts [@westfall1993]; "
+        f"p ≤ {SIGNIFICANT} was called significant.",
+    ]
 
 
 def sign_flips(n_subjects: int, n_flips: int, seed: int) -> np.ndarray:

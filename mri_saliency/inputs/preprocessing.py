@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from mri_saliency.inputs.grid import FIRST_SLICE, PAD, RESIZED
+from mri_saliency.wording import counted
 
 _TISSUE_FRACTION = 0.1  # of the way from air to the brightest pixels
 _BRIGHT_PERCENTILE = 99.9  # of a scan's intensities: its brightest pixels, less outliers
@@ -25,6 +26,36 @@ def to_network_input(voxels: np.ndarray, n_slices: int, first_slice: int = FIRST
     """
     slices = voxels[:, first_slice : first_slice + n_slices, :].transpose(1, 0, 2)
     return pad(resize(slices.astype(np.float32), RESIZED, RESIZED))
+
+
+def preparation_sentences(n_slices: int, first_slice: int | None, n_synthetic: int, n: int) -> list[str]:
+    """Return how volumes became inputs, and what their brain is, in sentences for a paper.
+
+    Parameters
+    ----------
+    n_slices : int
+    first_slice : int or None
+        That of all volumes; None if they differ.
+    n_synthetic, n : int
+        Synthetic volumes among all.
+    """
+    if n_synthetic == n:
+        intensities = "The volumes' intensities were used as they were"
+    elif n_synthetic:
+        but = counted(n_synthetic, "synthetic one")
+        intensities = f"Volumes were z-scored over all of their voxels, except for {but}"
+    else:
+        intensities = "Each volume was z-scored over all of its voxels"
+    which = "" if first_slice is None else f" (indices {first_slice} to {first_slice + n_slices - 1}, from 0)"
+    size, padded = f"{RESIZED} × {RESIZED}", f"{RESIZED + 2 * PAD} × {RESIZED + 2 * PAD}"
+    return [
+        f"{intensities}; {n_slices} coronal slices{which} were resized to {size} pixels by bilinear "
+        f"interpolation with antialiasing, padded with zeros to {padded}, and used as the network's input "
+        "channels.",
+        f"A pixel counted as brain if tissue, brighter than {_TISSUE_FRACTION:.0%} of the way from the "
+        f"background to the scan's {_BRIGHT_PERCENTILE:g}th percentile, lay on both sides of it along both "
+        "axes of its slice.",
+    ]
 
 
 def resize(slices: np.ndarray, n_x: int, n_z: int) -> np.ndarray:

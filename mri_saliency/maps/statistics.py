@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mri_saliency.attribution.methods import METHODS
 from mri_saliency.errors import UserError
+from mri_saliency.wording import listed, percent
 
 if TYPE_CHECKING:
     from mri_saliency.attribution.result import Attribution
@@ -283,6 +286,61 @@ def completeness(
         "completeness_error": error,
         "completeness_verdict": "ok" if accepted else "check",
     }
+
+
+def error_sentences(titles: Mapping[str, str], rows: Sequence[MapStatistics]) -> list[str]:
+    """Return the errors that methods' maps reached, in sentences for a paper.
+
+    Parameters
+    ----------
+    titles : mapping
+        Method -> its title.
+    rows : sequence of MapStatistics
+    """
+    rows_of = {name: [row for row in rows if row.method == name] for name in titles}
+    sentences = []
+    for name, title in titles.items():
+        errors = [row.map_error for row in rows_of[name] if row.map_error is not None]
+        if not errors:
+            continue
+        middle, most = percent(median(errors)), percent(max(errors))
+        reached = f"{middle} of their summed magnitude in the median and {most} at most"
+        if METHODS[name].stochastic:
+            text = f"The standard error of {title} maps over draws, summed over the voxels, was {reached}"
+            spreads = [
+                row.completeness_standard_error / abs(row.completeness_expected)
+                for row in rows_of[name]
+                if row.completeness_standard_error is not None and row.completeness_expected
+            ]
+            if spreads:
+                middle = percent(median(spreads))
+                text += f"; that of their sum was {middle} of the logit's change in the median"
+        else:
+            text = f"The last doubling changed {title} maps by {reached}"
+        sentences.append(f"{text}.")
+    return sentences + _completeness_sentences(titles, rows_of)
+
+
+def _completeness_sentences(
+    titles: Mapping[str, str], rows_of: Mapping[str, Sequence[MapStatistics]]
+) -> list[str]:
+    """Return in how many maps completeness was missed, in a sentence; none if no method promises it."""
+    with_sum = {name: [row for row in rows if row.completeness_verdict] for name, rows in rows_of.items()}
+    has_error = [row.completeness_standard_error is not None for rows in with_sum.values() for row in rows]
+    if not has_error:
+        return []
+    limits = [] if all(has_error) else [f"{COMPLETENESS_TOLERANCE:.0%} of that change"]
+    if any(has_error):
+        limits.append(f"{STANDARD_ERRORS} standard errors of the sum where random draws gave one")
+    found = []
+    for name, rows in with_sum.items():
+        if rows:
+            n = sum(row.completeness_verdict == "check" for row in rows)
+            found.append(f"{n or 'none'} of {len(rows)} {titles[name]} maps")
+    return [
+        "Completeness, the agreement of a map's sum with the change of the logit that it explains, was "
+        f"missed by more than {', or '.join(limits)}, in {listed(found)}."
+    ]
 
 
 def prediction(logits: np.ndarray) -> dict[str, Any]:

@@ -22,7 +22,7 @@ _MARK = f"# Made by {TOOL}"  # begins the files that a later run may replace
 _IGNORED = (
     *(f"/{method}" for method in METHODS),
     "/group_maps",
-    *(f"/*.{ending}" for ending in ("csv", "html", "json", "npy", "png")),
+    *(f"/*.{ending}" for ending in ("bib", "csv", "html", "json", "npy", "png")),
     "!/dataset_description.json",
 )
 
@@ -49,7 +49,8 @@ group_maps/METHOD/METHOD_...
                           where the magnitudes of two groups differ, as in left_minus_HC:
                           corrected p, and -log10 p, which is 0 in air
     signed_CONTRAST_...   the same of signed maps, whose effect is CONTRAST_difference.nii.gz
-report.html               all results
+report.html               all results, and a text on the methods to paste into a paper
+references.bib            the works that this text cites, in BibTeX
 NAME.csv, NAME.json       a table, and what its columns are
 NAME.png, NAME.npy        figures, mean scans
 baseline_hc_mean.json     the scans in the mean control, which is made without a scan for that scan

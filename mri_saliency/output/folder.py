@@ -48,6 +48,7 @@ class OutputFolder:
         self.checks = root / "map_checks.csv"
         self.check_figure = root / "map_checks.png"
         self.report = root / "report.html"
+        self.references = root / "references.bib"
         self.dataset_description = root / "dataset_description.json"
 
     def create(self) -> None:

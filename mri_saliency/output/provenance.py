@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -17,11 +18,23 @@ from mri_saliency.output.files import write_array, write_json, write_or_remove_t
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.outcome import Outcome
 from mri_saliency.output.record import MapRecord, statistics_table
+from mri_saliency.wording import listed
 
 if TYPE_CHECKING:
     from mri_saliency.attribution.baselines import Baseline
 
-_RECORDED_PACKAGES = ("torch", "torchvision", "captum", "numpy", "pandas", "matplotlib", "nibabel")
+# package -> its title and citation in a text
+_RECORDED_PACKAGES = {
+    "torch": "PyTorch {} [@paszke2019]",
+    "torchvision": "torchvision {} [@torchvision2016]",
+    "captum": "Captum {} [@kokhlikyan2020]",
+    "numpy": "NumPy {} [@harris2020]",
+    "pandas": "pandas {} [@mckinney2010]",
+    "matplotlib": "Matplotlib {} [@hunter2007]",
+    "nibabel": "NiBabel {} [@markiewicz2024]",
+    "scipy": "SciPy {} [@virtanen2020]",
+}
+_OF_NETWORKS = ("torch", "torchvision", "captum")  # not used where no network runs
 _SHOWN_FAILURES = 10
 
 
@@ -113,6 +126,50 @@ def print_next_steps(folder: OutputFolder) -> None:
         "compute with the table": folder.statistics.absolute().as_uri(),
     }
     print("next:", *(f"  {step:<23}{address}" for step, address in steps.items()), sep="\n", flush=True)
+
+
+def making_runs(run: Mapping, n_maps: int) -> list[Mapping]:
+    """Return the runs that made the folder's maps, the last one first; only that if none counted them."""
+    runs, n_found = [], 0
+    for part in (run, *reversed(run.get("earlier_runs") or ())):
+        n_made = (part.get("counts") or {}).get("maps", 0)
+        if n_made and n_found < n_maps:
+            runs.append(part)
+            n_found += n_made
+    return runs or [run]
+
+
+def software_sentences(runs: Sequence[Mapping], *, with_network: bool) -> list[str]:
+    """Return with what maps were made, in sentences for a paper.
+
+    Parameters
+    ----------
+    runs : sequence of mapping
+        The content of run.json of the runs that made them, the last one first; what they lack is left out.
+    with_network : bool
+        Whether a network was run.
+    """
+    tools = _different(run.get("tool", {}).get("version") for run in runs)
+    pythons = _different(run.get("versions", {}).get("python") for run in runs)
+    used = [f"{TOOL} {' and '.join(tools)}"] if tools else []
+    used += [f"Python {' and '.join(pythons)}"] if pythons else []
+    for package, words in _RECORDED_PACKAGES.items():
+        versions = _different(run.get("versions", {}).get(package) for run in runs)
+        if versions and (with_network or package not in _OF_NETWORKS):
+            used.append(words.format(" and ".join(versions)))
+    sentences = [f"The maps were made with {listed(used)}."] if used else []
+    hardware = _different(run.get("device", {}).get("hardware") for run in runs)
+    if hardware and with_network:
+        words = listed("a CPU" if name == "cpu" else f"{name} hardware" for name in hardware)
+        sentences.append(f"The network ran on {words}.")
+    if __version__ not in tools:
+        sentences.append(f"The cohort was described with {TOOL} {__version__}.")
+    return sentences
+
+
+def _different(values: Iterable[str | None]) -> list[str]:
+    """Return the values that are known, each once."""
+    return [str(value) for value in dict.fromkeys(values) if value]
 
 
 def _iso(moment: datetime) -> str:

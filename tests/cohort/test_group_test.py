@@ -177,6 +177,10 @@ def test_sessions_count_as_one_subject(tmp_path):
     scans = [replace(scan, subject=f"{scan.diagnosis}{index % 4}") for index, scan in enumerate(maps.scans)]
     found = compare(replace(maps, scans=scans), PLAIN)
     assert not found.contrasts and "found 4 controls" in found.notes[0]
+    assert found.limits[0].startswith("No groups were compared: a group test needs 5 subjects")
+    scans[0] = replace(scans[0], subject="left1")
+    disputed = compare(replace(maps, scans=scans), PLAIN)
+    assert "The group comparison left out 1 subject with scans of more than one diagnosis." in disputed.limits
 
 
 def test_what_cannot_be_tested_has_a_reason(tmp_path):
@@ -184,12 +188,14 @@ def test_what_cannot_be_tested_has_a_reason(tmp_path):
     toward = [replace(scan, target=scan.true_label) for scan in maps.scans]
     mixed = compare(replace(maps, scans=toward), PLAIN)
     assert not mixed.contrasts and "explain different classes" in mixed.notes[0]
+    assert mixed.limits == ["Groups were not compared by saliency, whose maps explained different classes."]
     nowhere = compare(replace(maps, space=replace(maps.space, brain=None)), PLAIN)
-    assert not nowhere.contrasts and not nowhere.notes
+    assert not nowhere.contrasts and not nowhere.notes and not nowhere.limits
     zero = maps.folder.array("saliency", "s0")
     np.save(zero, np.zeros_like(np.load(zero)))
     without = compare(maps, PLAIN)
     assert without.contrasts[0].n_controls == 7 and "1 maps are zero in half of the brain" in without.notes[0]
+    assert "The group comparison left out 1 saliency map with zeros in half of the brain." in without.limits
 
 
 def test_covariates_are_looked_up_by_scan(tmp_path):
@@ -197,7 +203,9 @@ def test_covariates_are_looked_up_by_scan(tmp_path):
     age = pd.DataFrame({"age": np.arange(18.0) % 5}, index=[f"s{i}" for i in range(1, 19)])
     found = compare(maps, replace(PLAIN, covariates=age))
     assert found.contrasts[0].n_controls == 7 and "1 scans are not in the table" in found.notes[0]
+    assert "The group comparison left out 1 saliency map of scans without covariates." in found.limits
     together = age.assign(site=[0.0] * 7 + [1.0] * 11)
     refused = compare(maps, replace(PLAIN, covariates=together))
     assert not refused.contrasts
     assert "left_minus_HC was not tested: the covariates and the diagnosis go together" in refused.notes[1]
+    assert any("contrast left_minus_HC was not tested" in limit for limit in refused.limits)

@@ -12,9 +12,11 @@ import pytest
 from PIL import Image
 
 import mri_saliency
+from mri_saliency.cohort.bibliography import read_entries
 from mri_saliency.cohort.check_verdicts import Verdict
 from mri_saliency.cohort.group_test import ComparedContrast, GroupComparison
 from mri_saliency.cohort.lateralisation import lateralisation_table
+from mri_saliency.cohort.methods_text import MethodsText
 from mri_saliency.cohort.regions import densest
 from mri_saliency.cohort.report import Findings, Report, render, write_report
 from mri_saliency.inputs.scan_table import ClassNames
@@ -278,6 +280,51 @@ def test_the_classes_words_replace_hc_and_tle(tmp_path):
     assert not re.search(r"\b(HC|TLE)\b", shown_text)
 
 
+def test_each_comparison_says_what_it_shows_and_what_it_does_not(tmp_path):
+    regions = region_table()
+    compared = ComparedContrast("saliency", "magnitude", "TLE_minus_HC", 7, 6, 0.02, 0.004, 0.001)
+    cluster = {"method": "saliency", "quantity": "magnitude", "contrast": "TLE_minus_HC", "region": "Hip"}
+    cluster |= dict.fromkeys(("peak_x", "peak_y", "peak_z", "volume_mm3", "peak_effect", "peak_t", "p"), 1.0)
+    row = {"method": "saliency", "contrast": "left_minus_HC", "region": "Hip", "p": 0.5}
+    region_test = pd.DataFrame([row | {"ratio": 1.0, "t": 0.1, "n_patients": 6, "n_controls": 9}])
+    page = save_page(
+        tmp_path,
+        report_records(),
+        regions=regions,
+        densest=densest(regions),
+        groups=GroupComparison([compared], [cluster], {"saliency": {"HC": tmp_path / "a.png"}}),
+        region_test=region_test,
+        lateralisation=lateralisation_table(sided_regions(), SIDED_PAIRS),
+        verdicts={"saliency": ANSWERS},
+        methods_text=MethodsText(["Done [1]."], "@misc{a2000,\n  year = {2000}\n}\n"),
+        references=tmp_path / "references.bib",
+    )
+    for heading in (
+        *("<h3>Where patients and controls differ</h3>", "<summary>Clusters</summary>"),
+        *('<h2 id="regions">Regions</h2>', "<h3>Regions that differ between patients and controls</h3>"),
+        *(
+            '<h2 id="lateralisation">Lateralisation</h2>',
+            '<h2 id="checks">Checks of the maps on this network</h2>',
+        ),
+        '<h2 id="methods-text">For a paper</h2>',
+    ):
+        after = page.split(heading)[1].lstrip()
+        assert after.startswith('<p class="reading"><strong>Shows:</strong>'), heading
+        assert "<strong>Does not show:</strong>" in after.split("</p>")[0], heading
+
+
+def test_the_text_for_a_paper_links_its_references(tmp_path):
+    text = MethodsText(["A <b> & done (Tan and Le, 2021).", "More."], "@misc{a2000,\n  year = {2000}\n}\n")
+    changes = {"methods_text": text, "references": tmp_path / "references.bib"}
+    page = save_page(tmp_path, report_records(), **changes)
+    assert "<p>A &lt;b&gt; &amp; done (Tan and Le, 2021).</p>" in page and "@misc{a2000," in page
+    assert 'href="references.bib"' in page and 'href="#methods-text"' in page
+    page = save_page(tmp_path, report_records(), embedded=True, **changes)
+    assert 'href="references.bib"' not in page and "@misc{a2000," in page
+    without = save_page(tmp_path, report_records())
+    assert "methods-text" not in without and "data-copy" not in without
+
+
 def findings_of(records, **changes):
     nothing = {"agreement": pd.DataFrame(), "groups": GroupComparison(), "regions": None}
     return Findings(records, **nothing | {"verdicts": {}, "alarms": []} | changes)
@@ -332,6 +379,8 @@ def test_the_report_links_its_pictures_or_contains_them(described):
     page = folder.report.read_text(encoding="utf-8")
     assert "<td>AD minus CN</td>" in page and "P(AD)" in page
     assert "<li>some maps are left out</li>" in page
+    assert "Input × gradient (Shrikumar et al., 2016) multiplied" in page
+    assert set(read_entries(folder.references.read_text())) >= {"shrikumar2016", "simonyan2014", "tan2021"}
     write_report(folder, findings, embed=True)
     page = folder.report.read_text(encoding="utf-8")
     assert 'src="data:image/png;base64,' in page and 'src="saliency/' not in page
@@ -457,6 +506,34 @@ def test_the_viewer_opens_and_steps_by_keyboard(browser, tmp_path):
     assert browser.switch_to.active_element.get_attribute("name") == "search"
 
 
+@pytest.mark.parametrize("clipboard", ["allowed", "refused", "missing"])
+def test_the_text_for_a_paper_is_copied_in_a_browser(browser, tmp_path, clipboard):
+    from selenium.webdriver.common.keys import Keys
+
+    text = MethodsText([f"{clipboard} & first.", "Second."], f"@misc{{{clipboard},\n  year = {{2000}}\n}}\n")
+    save_page(tmp_path, report_records(), methods_text=text, references=tmp_path / "references.bib")
+    browser.get((tmp_path / "report.html").as_uri())
+    if clipboard == "missing":
+        browser.execute_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    else:
+        granted = {"permission": {"name": "clipboard-write"}}
+        setting = "granted" if clipboard == "allowed" else "denied"
+        browser.execute_cdp_cmd("Browser.setPermission", granted | {"setting": setting})
+    search = browser.find_element("name", "search")
+    for selector, first, line in (
+        ("#methods-paragraphs", f"{clipboard} & first.", f"{clipboard} & first. Second."),
+        ("#bibliography", f"@misc{{{clipboard},", f"@misc{{{clipboard}, year = {{2000}} }}"),
+    ):
+        browser.find_element("css selector", f"[data-copy='{selector}']").click()
+        wait = pytest.importorskip("selenium.webdriver.support.wait").WebDriverWait(browser, 10)
+        wait.until(lambda _: browser.find_element("id", "copied").text == "copied")
+        selected = browser.execute_script("return getSelection().toString()")
+        assert selected.startswith(first)
+        search.clear()
+        search.send_keys(Keys.CONTROL, "v")
+        assert " ".join(search.get_attribute("value").split()) == line
+
+
 def test_a_cohort_of_480_scans_opens_with_lazy_pictures(browser, tmp_path):
     open_page(browser, tmp_path, report_records(480))
     wait = pytest.importorskip("selenium.webdriver.support.wait").WebDriverWait(browser, 30)
@@ -490,8 +567,8 @@ def test_the_templates_are_packaged():
         for pattern in patterns
         for path in (package.parent / name.replace(".", "/")).glob(pattern)
     }
-    templates = {package / "cohort" / "templates" / f"report.{kind}" for kind in ("html", "css", "js")}
-    assert templates <= packaged
+    assert set((package / "cohort" / "templates").iterdir()) <= packaged
+    assert package / "cohort" / "references.bib" in packaged
 
 
 def test_templates_have_short_lines():

@@ -71,7 +71,7 @@ def write_everything(folder):
     for name in TABLES:
         (folder.root / f"{name}.csv").write_text("method\nsaliency\n")
         write_dictionary(folder, name)
-    for path in (folder.summary, folder.mean_scan, folder.report):
+    for path in (folder.summary, folder.mean_scan, folder.report, folder.references):
         path.write_bytes(b"content")
     write_json(folder.run_record, {"status": "done"})
 
@@ -142,7 +142,7 @@ def test_the_readme_names_what_is_in_the_folder(folder):
     readme = (folder.root / "README").read_text()
     for word in ("attributions.npy", "attributions.nii.gz", "attributions.json", "summary.png"):
         assert word in readme
-    for word in ("group_maps/", "_neg_log10_p", "report.html", "run.json", ".bidsignore"):
+    for word in ("group_maps/", "_neg_log10_p", "report.html", "references.bib", "run.json", ".bidsignore"):
         assert word in readme
     assert max(map(len, readme.splitlines())) <= 100
 

@@ -49,7 +49,13 @@ def test_the_contracts_run_through_all_methods(run_folder):
     run.table.write_text(run.table.read_text().replace("left", "HC"))  # of two subjects, to compare with
     assert script.main(run.options("--methods", *METHODS, *QUICK, "--workers", "1")) == 0
     expected = {"attribution_statistics.csv", "attribution_summary.png", "run.json", "report.html"}
-    expected |= {"method_agreement.csv", "dataset_description.json", "mean_scan.npy", "README"}
+    expected |= {
+        "method_agreement.csv",
+        "dataset_description.json",
+        "mean_scan.npy",
+        "README",
+        "references.bib",
+    }
     expected |= {"attribution_statistics.json", "method_agreement.json", ".bidsignore"}
     files = ("attributions.npy", "attributions.nii.gz", "attributions.json")
     pictures = ("summary.png", "thumbnail.png", "slice_2.png", "slice_5.png")

@@ -1,0 +1,37 @@
+"""Numbers and lists in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+_LEAST_PERCENT = 1e-4  # below, "less than" so many
+
+
+def listed(words: Iterable[str]) -> str:
+    """Return words as a sentence lists them: "a", "a and b", "a, b and c"."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def counted(n: int, noun: str) -> str:
+    """Return a number with its noun: "1 scan", "2 scans"."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def span(numbers: Iterable[int]) -> str:
+    """Return the smallest and the largest number: "5", "5 to 7"."""
+    ordered = sorted(numbers)
+    return str(ordered[0]) if ordered[0] == ordered[-1] else f"{ordered[0]} to {ordered[-1]}"
+
+
+def percent(share: float) -> str:
+    """Return a share in percent, with two digits or more: "0.0019%", "4.2%", "149%"."""
+    value = 100 * share
+    if 0 < value < _LEAST_PERCENT:
+        return f"less than {_LEAST_PERCENT:f}".rstrip("0") + "%"
+    return f"{value:.0f}%" if value >= 10 else f"{value:.2g}%"
+
+
+def sentence(text: str) -> str:
+    """Return a text that begins with a capital letter and ends with a full stop."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
