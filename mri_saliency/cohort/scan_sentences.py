@@ -12,6 +12,7 @@ from mri_saliency.cohort.groups import diagnosis_words
 from mri_saliency.cohort.report_data import input_warnings
 from mri_saliency.inputs.preprocessing import preparation_sentences
 from mri_saliency.inputs.scan_table import ClassNames
+from mri_saliency.inputs.subject_ids import demo_mark
 from mri_saliency.inputs.volume_file import is_synthetic
 from mri_saliency.output.record import MapRecord
 from mri_saliency.wording import counted, listed
@@ -54,7 +55,8 @@ def scan_sentences(run: Mapping, records: Sequence[MapRecord], names: ClassNames
     if all(row.subject for row in rows):
         of_subjects = f" of {counted(len({row.subject for row in rows}), 'subject')}"
     groups = listed(f"{counts[diagnosis]} {words[diagnosis]}" for diagnosis in words)
-    yield f"The analysis included {counted(len(rows), 'scan')}{of_subjects}: {groups}."
+    kind = "simulated scan" if demo_mark(row.subject_id for row in rows) else "scan"
+    yield f"The analysis included {counted(len(rows), kind)}{of_subjects}: {groups}."
     limit = (run.get("options") or {}).get("max_samples")
     if limit and "combined" not in run and _n_explained(run, len(rows)) == limit:
         yield f"At most the first {limit} scans of the cohort's table were analysed."

@@ -14,8 +14,9 @@ DEMO_PREFIX = "sub-DEMO"  # of simulated scans
 
 
 def demo_mark(ids: Iterable[str]) -> str:
-    """Return what titles of figures of simulated scans begin with; empty for other scans."""
-    return "DEMO, simulated scans; " if all(name.startswith(DEMO_PREFIX) for name in ids) else ""
+    """Return what titles of figures of simulated scans alone begin with; empty for other scans."""
+    are_simulated = {name.startswith(DEMO_PREFIX) for name in ids}
+    return "DEMO, simulated scans; " if are_simulated == {True} else ""
 
 
 def subject_ids(paths: Sequence[Path]) -> list[str]:

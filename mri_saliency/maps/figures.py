@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -158,6 +159,12 @@ class MapView:
     smooth: Layer
     smooth_mm: float
 
+    @cached_property
+    def rows(self) -> tuple[list[np.ndarray], ...]:
+        """The key slices' anatomy, attribution, and overlay: lists of uint8 (height, width, 4), RGBA."""
+        view = self.view
+        return view.greys(), view.colours(self.attribution), view.overlays(self.smooth)
+
 
 def smoothing_words(smooth_mm: float) -> str:
     """Return how an overlay was smoothed, in words."""
@@ -236,14 +243,7 @@ def slice_figures(shown: MapView) -> Iterator[np.ndarray]:
         | bar_labels(shown.attribution.bar("attribution", kind, view.unit))
         | bar_labels(shown.smooth.bar("overlay", f"{kind} overlay", view.unit))
     )
-    panels = zip(
-        view.slice_titles,
-        view.greys(),
-        view.colours(shown.attribution),
-        view.overlays(shown.smooth),
-        strict=True,
-    )
-    for slice_title, *images in panels:
+    for slice_title, *images in zip(view.slice_titles, *shown.rows, strict=True):
         picture = sheet.draw({"slice title": slice_title}, over=background)
         sheet.paste(picture, images)
         yield picture
@@ -258,11 +258,7 @@ def summary_figure(shown: MapView) -> np.ndarray:
         uint8 (height, width, 4), RGBA.
     """
     view, overlay_name = shown.view, smoothing_words(shown.smooth_mm)
-    rows = {
-        "slice": view.greys(),
-        "attribution": view.colours(shown.attribution),
-        overlay_name: view.overlays(shown.smooth),
-    }
+    rows = dict(zip(("slice", "attribution", overlay_name), shown.rows, strict=True))
     bars = [
         shown.attribution.bar("attribution", view.kind, view.unit),
         shown.smooth.bar(overlay_name, f"{view.kind} overlay", view.unit),

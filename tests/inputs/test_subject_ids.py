@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mri_saliency.inputs.subject_ids import subject_ids
+from mri_saliency.inputs.subject_ids import demo_mark, subject_ids
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,9 @@ def test_ids_are_unique_and_safe_whatever_the_paths():
     for name in ids:
         assert name.isascii() and len(name) <= 80 and name[0].isalnum()
         assert not set(name) & set("/\\\n=| ")
+
+
+def test_only_simulated_scans_are_marked():
+    assert demo_mark(["sub-DEMO01", "sub-DEMO02"]) == "DEMO, simulated scans; "
+    for ids in ([], ["sub-A"], ["sub-DEMO01", "sub-A"]):
+        assert demo_mark(ids) == ""
