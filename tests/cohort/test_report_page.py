@@ -1,5 +1,6 @@
 """Pages are rendered: numbers, shares and moments as people write them."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ def test_moments_are_written_for_people(iso, text):
 
 
 def test_pages_have_a_main_part_and_no_empty_heads():
-    for name in ("report.html", "live.html"):
-        text = (Path(report_page.__file__).parent / "templates" / name).read_text(encoding="utf-8")
-        assert text.count("<main>") == text.count("</main>") == 1 and "<th></th>" not in text
+    templates = Path(report_page.__file__).parent / "templates"
+    for path in templates.glob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        assert text.count("<main>") == text.count("</main>") == text.count("<body"), path
+        assert not re.search(r"<th[^>]*></th>", text), path
