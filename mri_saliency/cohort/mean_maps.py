@@ -19,7 +19,13 @@ from mri_saliency.inputs.loading import ScanContext, load_in_groups, load_scan
 from mri_saliency.inputs.preprocessing import unpad
 from mri_saliency.maps.colours import colour_scale
 from mri_saliency.maps.image import Meaning, estimate, to_nifti
-from mri_saliency.maps.statistics import MapStatistics, completeness, map_statistics, slice_profile
+from mri_saliency.maps.statistics import (
+    MapStatistics,
+    cancellation,
+    completeness,
+    map_statistics,
+    slice_profile,
+)
 from mri_saliency.output.bookkeeping import Bookkeeping
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.map_writer import redraw_map, write_map
@@ -178,6 +184,8 @@ def mean_statistics(
     scan, first = context.scan, rows[0]
     expected = _mean([row.completeness_expected for row in rows])
     total = _mean([row.completeness_sum for row in rows])
+    # at most, because networks that compare with the same draws err alike
+    standard_error = _mean([row.completeness_standard_error for row in rows])
     return MapStatistics(
         method=first.method,
         **map_statistics(values, context.brain),
@@ -188,11 +196,13 @@ def mean_statistics(
         target=first.target,
         baseline=baseline,
         sample_idx=scan.sample_idx,
-        **completeness(total, expected),
+        **completeness(total, expected, standard_error),
+        completeness_standard_error=standard_error,
         seconds=sum(row.seconds for row in rows),
         input_warning=context.input_warning,
         subject=scan.subject,
         brain_share_null=_mean([row.brain_share_null for row in rows]),
+        cancellation=cancellation(values),
         n_networks=len(rows),
     )
 

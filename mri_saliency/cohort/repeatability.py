@@ -18,6 +18,7 @@ from mri_saliency.wording import listed
 REPEATABLE = "repeatable across trainings"
 SIGNS = "sign_agreement"
 OF_NULL = "_null"  # ends a measure's name: the same of a run's map and its null map
+_LESS_ALIKE = {CHANCE: "the same network's map of another subject", OF_NULL: "the null map"}
 
 
 def intraclass_correlation(values: np.ndarray) -> float:
@@ -138,22 +139,22 @@ def repeatability_sentences(
 def _verdict(rows: pd.DataFrame) -> Verdict:
     numbers = [f"{measure}{end}" for measure in MEASURES for end in ("", CHANCE, OF_NULL)]
     by_scan = rows.groupby("subject_id")[[*numbers, SIGNS]].mean()
-    ahead = []  # intervals that must lie above 0
+    means = by_scan.mean()
+    ahead = {}  # what networks must agree more than, in words -> the interval of the lead
     for measure in MEASURES:
-        for end in (CHANCE, OF_NULL):
+        for end, other in _LESS_ALIKE.items():
             differences = (by_scan[measure] - by_scan[f"{measure}{end}"]).dropna()
             if len(differences) or end == CHANCE:
-                ahead.append(mean_interval(differences))
+                words = f"{measure.replace('_', ' ')} {means[measure]:.2f} with another network's map of the "
+                words += f"scan, {means[f'{measure}{end}']:.2f} with {other}"
+                ahead[words] = mean_interval(differences)
     signs = by_scan[SIGNS].dropna()
     if len(signs):
-        ahead.append(mean_interval(signs - 0.5))
-    if None in ahead:
+        ahead[f"the same sign in {means[SIGNS]:.1%} of the brain"] = mean_interval(signs - 0.5)
+    if None in ahead.values():
         return Verdict(None, f"too few scans ({len(by_scan)}): {FEWEST} at least")
-    means = by_scan.mean()
-    text = (
-        f"rank correlation {means[MEASURES[0]]:.2f} with another network's map of the scan, "
-        f"{means[MEASURES[0] + CHANCE]:.2f} with the same network's map of another subject"
-    )
-    if all(interval.low > 0 for interval in ahead):
-        return Verdict(True, text)
-    return Verdict(False, f"{text}. Do not read what one network's maps show as more than that training's.")
+    behind = [words for words, interval in ahead.items() if interval.low <= 0]
+    if not behind:
+        return Verdict(True, next(iter(ahead)))
+    reason = f"{'; '.join(behind)}. Do not read what one network's maps show as more than that training's."
+    return Verdict(False, reason)

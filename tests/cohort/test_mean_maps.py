@@ -5,8 +5,12 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from mri_saliency.cohort.mean_maps import RunningMoments, mean_prediction
+from mri_saliency.cohort.mean_maps import RunningMoments, mean_prediction, mean_statistics
+from mri_saliency.inputs.grid import FIRST_SLICE
+from mri_saliency.inputs.loading import load_scan
+from mri_saliency.inputs.scan_table import Scan
 
+from ..conftest import N_SLICES
 from .conftest import made_record
 
 
@@ -60,6 +64,20 @@ def test_probabilities_are_averaged():
     (one,) = rows([0.3, -0.2])
     found = mean_prediction([one], n_logits=2)
     assert found["predicted_label"] == 0 and found["confidence"] == pytest.approx(one.confidence)
+
+
+def test_a_mean_of_maps_with_draws_is_judged_by_their_standard_error(run_folder):
+    """Its sum misses the logit's change by 20 %, which is 2 of its standard errors."""
+    scan = Scan("sub-A", run_folder.scans[0], 0, "HC", 0)
+    context = load_scan(scan, n_slices=N_SLICES, first_slice=FIRST_SLICE).context
+    values = np.zeros((N_SLICES, 128, 128), np.float32)
+    values[4, 60, 60], values[4, 60, 61] = 3.0, -1.0
+    sums = {"completeness_sum": 1.2, "completeness_expected": 1.0}
+    for error, verdict in ((0.1, "ok"), (0.05, "check"), (None, "check")):
+        parts = [made_record(**sums, completeness_standard_error=error).statistics] * 2
+        found = mean_statistics(values, context, parts, n_logits=1, baseline=None)
+        assert found.completeness_verdict == verdict and found.completeness_standard_error == error
+        assert found.cancellation == pytest.approx(0.5) and found.n_networks == 2
 
 
 def test_of_three_classes_most_networks_decide():

@@ -86,6 +86,17 @@ def test_runs_must_agree_more_than_chance_and_the_null(tmp_path):
     assert judge_repeatability(OutputFolder(tmp_path / "none")) == {}
 
 
+def test_the_reason_names_what_networks_do_not_agree_in(tmp_path):
+    def reason(**keywords):
+        return judge_repeatability(folder_of(tmp_path, **keywords))["saliency"][REPEATABLE].reason
+
+    signs = reason(effect=0.2, signs=0.4)
+    assert signs.startswith("the same sign in 40.") and "rank correlation" not in signs
+    null = reason(effect=0.2, null=0.2)
+    assert null.startswith("rank correlation 0.6") and "the null map" in null and "subject" not in null
+    assert "another subject" in reason(effect=-0.2) and "Do not read" in reason(effect=-0.2)
+
+
 def test_chance_alone_seldom_passes(tmp_path):
     found = [verdict(tmp_path, seed=seed) for seed in range(100)]
     assert found.count("yes") <= 3  # each of four comparisons passes in 2.5 %
