@@ -108,6 +108,16 @@ def test_480_scans_by_four_methods_fit_into_3_mb(tmp_path):
     assert len(page.encode()) < 2.9e6  # the rest is left to other parts
 
 
+def test_a_run_that_did_not_end_well_is_said_and_its_moment_is_legible(tmp_path):
+    run = RUN | {"started": "2026-11-26T00:17:42+00:00", "status": "interrupted"}
+    page = save_page(tmp_path, report_records(1), run=run)
+    assert "26 November 2026, 00:17 UTC+0" in page and "The run was interrupted: maps may be" in page
+    for status in ("running", "describing", "done"):
+        page = save_page(tmp_path, report_records(1), run=run | {"status": status})
+        assert ("had not ended when this page was written" in page) == (status == "running")
+        assert ('class="status"' in page) == (status == "running")
+
+
 def test_names_cannot_become_markup_and_paths_become_urls(tmp_path):
     page = save_page(tmp_path, report_records())
     assert "<script>document.title" not in page and "&lt;script&gt;document.title" in page
