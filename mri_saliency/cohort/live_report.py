@@ -14,6 +14,7 @@ from mri_saliency.cohort.report_page import render_page
 from mri_saliency.cohort.report_scans import failure_entries, scan_table
 from mri_saliency.errors import OutputError
 from mri_saliency.inputs.scan_table import ClassNames, Scan
+from mri_saliency.inputs.subject_ids import demo_mark
 from mri_saliency.output.files import relative_url, write_text
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.outcome import Outcome
@@ -115,6 +116,7 @@ def write_live_report(
         "n_ranks": n_ranks,
         "n_failed": len(failures),
         "failures": failure_entries(failures),
+        "demo": demo_mark(record.subject_id for record in records),
         "methods": list(dict.fromkeys(record.method for record in records)),
         "table": scan_table(records, folder),
         "diagnoses": diagnosis_words({record.statistics.diagnosis for record in records}, class_names),

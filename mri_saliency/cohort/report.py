@@ -28,6 +28,7 @@ from mri_saliency.cohort.report_page import render_page
 from mri_saliency.cohort.report_runs import RunsSection, runs_section
 from mri_saliency.cohort.report_scans import failure_entries, scan_table
 from mri_saliency.inputs.scan_table import ClassNames
+from mri_saliency.inputs.subject_ids import demo_mark
 from mri_saliency.maps.comparison import MEASURES, NULL, mean_agreement
 from mri_saliency.maps.figures import DEFAULT_CLASS_NAMES
 from mri_saliency.maps.statistics import MapStatistics
@@ -215,6 +216,7 @@ def render(report: Report, link: Callable[[Path], str]) -> str:
         "report.html",
         link,
         report=report,
+        demo=demo_mark(record.subject_id for record in report.records),
         methods=methods,
         table=scan_table(report.records, report.folder, report.regions),
         classifiers=_classifiers(statistics),

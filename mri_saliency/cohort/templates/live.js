@@ -1,6 +1,7 @@
 // Reloads the page of an unfinished run; the filters and the order outlive a reload.
 const fields = [...document.getElementById("controls").elements].filter(field => field.name);
 const sortedCell = () => document.querySelector("#subjects [aria-sort]");
+const orderOf = cell => cell.getAttribute("aria-sort");
 
 const kept = JSON.parse(sessionStorage.getItem(location.pathname));
 if (kept) {
@@ -11,15 +12,16 @@ if (kept) {
   fields[0].dispatchEvent(new Event("change", {bubbles: true}));
   for (let click = 0; click < 2; click++) {  // the second turns the order round
     const cell = sortedCell();
-    if (cell.cellIndex !== kept.column || cell.ariaSort !== kept.order) {
+    if (cell.cellIndex !== kept.column || orderOf(cell) !== kept.order) {
       cell.parentElement.cells[kept.column].querySelector("button").click();
     }
   }
 }
 addEventListener("pagehide", () => {
   const values = Object.fromEntries(new FormData(document.getElementById("controls")));
-  const {cellIndex: column, ariaSort: order} = sortedCell();
-  sessionStorage.setItem(location.pathname, JSON.stringify({values, column, order}));
+  const cell = sortedCell();
+  const choices = {values, column: cell.cellIndex, order: orderOf(cell)};
+  sessionStorage.setItem(location.pathname, JSON.stringify(choices));
 });
 setInterval(() => {
   if (!document.querySelector("dialog[open]")) location.reload();
