@@ -28,6 +28,7 @@ from mri_saliency.cohort.report_data import (
 )
 from mri_saliency.cohort.report_groups import cluster_entries, comparison_entries, region_entries
 from mri_saliency.cohort.report_runs import RunsSection, runs_section
+from mri_saliency.cohort.report_viewer import Viewer, make_viewer
 from mri_saliency.inputs.scan_table import ClassNames
 from mri_saliency.maps.comparison import MEASURES, NULL, mean_agreement
 from mri_saliency.maps.figures import DEFAULT_CLASS_NAMES
@@ -115,6 +116,8 @@ class Report:
         The rows of region_group_test.csv.
     runs : RunsSection or None
         How far combined runs agree; None for a folder of one run.
+    viewer : Viewer or None
+        None if no map has a file for the viewer.
     """
 
     run: dict
@@ -134,6 +137,7 @@ class Report:
     lateralisation: pd.DataFrame | None = None
     region_test: pd.DataFrame | None = None
     runs: RunsSection | None = None
+    viewer: Viewer | None = None
 
 
 def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> None:
@@ -173,6 +177,7 @@ def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> No
         lateralisation=findings.lateralisation if has_sides else None,
         region_test=findings.region_test,
         runs=runs,
+        viewer=make_viewer(folder, records, findings.class_names, embed=embed),
     )
     link = data_url if embed else partial(relative_url, folder=folder.root)
     write_text(folder.report, render(report, link))

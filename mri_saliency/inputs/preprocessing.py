@@ -115,6 +115,12 @@ def intensity_window(slices: np.ndarray) -> tuple[float, float]:
     return float(sample.min()), float(np.partition(sample, rank)[rank])
 
 
+def grey_levels(slices: np.ndarray, window: tuple[float, float]) -> np.ndarray:
+    """Return intensities as greys from black (0) to white (255) in a window: uint8, the same shape."""
+    low, high = window
+    return (np.clip((slices - low) / ((high - low) or 1), 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
 def _air(network_input: np.ndarray) -> float:
     slices = unpad(network_input)
     edges = (slices[:, 0], slices[:, -1], slices[:, :, 0], slices[:, :, -1])

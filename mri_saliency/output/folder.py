@@ -48,6 +48,7 @@ class OutputFolder:
         self.checks = root / "map_checks.csv"
         self.check_figure = root / "map_checks.png"
         self.report = root / "report.html"
+        self.atlas_viewer = root / "atlas_viewer.js"
         self.dataset_description = root / "dataset_description.json"
 
     def create(self) -> None:
@@ -109,6 +110,10 @@ class OutputFolder:
     def summary_figure(self, method: str, subject_id: str) -> Path:
         """Return the path of a map's summary figure."""
         return self._map_file(method, subject_id, "summary.png")
+
+    def viewer(self, method: str, subject_id: str) -> Path:
+        """Return the path of a map's script for the report's viewer."""
+        return self._map_file(method, subject_id, "viewer.js")
 
     def slice_figure(self, method: str, subject_id: str, index: int) -> Path:
         """Return the path of one slice's figure."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mri_saliency.attribution.methods import METHODS
 from mri_saliency.inputs.file_identity import FileIdentity
 from mri_saliency.inputs.grid import Grid
+from mri_saliency.maps.drawing import Drawing
 from mri_saliency.maps.statistics import MapStatistics, measure_map, slice_profile
 from mri_saliency.output.bids import scan_uri
 
@@ -101,6 +102,8 @@ class MapRecord:
         Each slice's share of the summed magnitude.
     key_slices : tuple of int
         The slices that were drawn.
+    drawing : Drawing or None
+        How it was drawn; None in the records of earlier versions.
     files : dict
         File name -> size in bytes, of every file of the map but the sidecar.
     combined : tuple of str
@@ -116,6 +119,7 @@ class MapRecord:
     statistics: MapStatistics
     slice_profile: tuple[float, ...]
     key_slices: tuple[int, ...] = ()
+    drawing: Drawing | None = None
     files: dict[str, int] = field(default_factory=dict)
     combined: tuple[str, ...] = ()
 
@@ -143,6 +147,7 @@ class MapRecord:
             "files": self.files,
             "key_slices": list(self.key_slices),
             **({"combined": list(self.combined)} if self.combined else {}),
+            **({"drawing": self.drawing.to_json()} if self.drawing else {}),
         }
 
     @classmethod
@@ -166,6 +171,7 @@ class MapRecord:
             key_slices=tuple(content["key_slices"]),
             files=dict(content["files"]),
             combined=tuple(content.get("combined", ())),
+            drawing=Drawing(**content["drawing"]) if "drawing" in content else None,
         )
 
 

@@ -1,0 +1,32 @@
+"""How a map was drawn: what its figures and the report's pictures of it share."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How a map was drawn.
+
+    Attributes
+    ----------
+    scale : float
+        Magnitude at which the colours of the map saturate, in its unit.
+    overlay_scale : float
+        The same of the smoothed map.
+    smooth_mm : float
+        Full width at half maximum of the smoothing; 0: none.
+    telling_slice : int
+        The network's slice with the smoothed map's strongest value in the brain, which the thumbnail shows;
+        the middle one of a map of zeros.
+    """
+
+    scale: float
+    overlay_scale: float
+    smooth_mm: float
+    telling_slice: int
+
+    def to_json(self) -> dict:
+        """Return the object that `MapRecord` holds."""
+        return asdict(self)
