@@ -36,7 +36,7 @@ class Anatomy:
     greys : ndarray
         uint8 (n_slices, 112, 112), in the scan's voxel order.
     brain : ndarray
-        bool, the same shape: the voxels whose values are stored.
+        bool, the same shape: the voxels whose values are stored; if there are none, all are.
     """
 
     greys: np.ndarray
@@ -72,6 +72,8 @@ def map_script(key: str, volume: np.ndarray, grid: Grid, anatomy: Anatomy, drawi
         * ``limits``: where the colours of the map and of the map smoothed by ``smooth_mm`` saturate.
     """
     brain = nearest_pixels(anatomy.brain, grid).transpose(1, 0, 2)  # (nx, n_slices, nz)
+    if not brain.any():
+        brain = np.ones_like(brain)
     box = _box_around(brain, _MARGIN)
     brain, slices = brain[box], nearest_pixels(anatomy.greys, grid)[box[1], box[0], box[2]]
     values = volume[:, grid.first_slice : grid.first_slice + grid.n_slices][box]
@@ -116,13 +118,13 @@ def atlas_script(labels: np.ndarray, names: Mapping[int, str], grid: Grid) -> st
 
 
 def _box_around(inside: np.ndarray, margin: int) -> tuple[slice, ...]:
-    """Return the bounding box of the True voxels with a margin; the whole array if there are none."""
+    """Return the bounding box of the True voxels with a margin, within the array."""
     box = []
     for axis in range(inside.ndim):
         others = tuple(other for other in range(inside.ndim) if other != axis)
         indices = np.flatnonzero(inside.any(axis=others))
-        first, last = (indices[0], indices[-1]) if len(indices) else (0, inside.shape[axis] - 1)
-        box.append(slice(max(int(first) - margin, 0), min(int(last) + margin + 1, inside.shape[axis])))
+        first, stop = int(indices[0]) - margin, int(indices[-1]) + margin + 1
+        box.append(slice(max(first, 0), min(stop, inside.shape[axis])))
     return tuple(box)
 
 
