@@ -111,13 +111,13 @@ class OutputFolder:
         """Return the path of a map's summary figure."""
         return self._map_file(method, subject_id, "summary.png")
 
-    def viewer(self, method: str, subject_id: str) -> Path:
-        """Return the path of a map's script for the report's viewer."""
-        return self._map_file(method, subject_id, "viewer.js")
-
     def slice_figure(self, method: str, subject_id: str, index: int) -> Path:
         """Return the path of one slice's figure."""
         return self._map_file(method, subject_id, f"slice_{index}.png")
+
+    def viewer(self, method: str, subject_id: str) -> Path:
+        """Return the path of a map's script for the report's viewer."""
+        return self._map_file(method, subject_id, "viewer.js")
 
     def _map_file(self, method: str, subject_id: str, ending: str) -> Path:
         return self.root / method / subject_id / f"{subject_id}_{method}_{ending}"
