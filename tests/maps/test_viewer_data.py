@@ -36,6 +36,19 @@ def box_of(content):
     return tuple(slice(first, first + n) for first, n in zip(content["offset"], content["size"], strict=True))
 
 
+def assert_holds(script, image):
+    """A script's values are the image's within half the distance to the next levels; return its content."""
+    key, content = content_of(script)
+    q, expected = unpacked(content["values"], content, np.int8), image.get_fdata()[box_of(content)]
+    levels, largest = content["levels"], content["largest"]
+    found = np.sign(q) * largest * (q / levels) ** 2
+    step = largest * (np.abs(q.astype(float)) + 0.2501) / levels**2
+    inside = q != OUTSIDE
+    assert (np.abs(found - expected) <= step)[inside].all()
+    assert largest == pytest.approx(np.abs(expected[inside]).max())
+    return key, content
+
+
 def seen_by(shape, seed=0):
     """The anatomy of a made-up scan: its greys, and its brain."""
     slices = to_network_input(z_scored(brain(shape, seed)), N_SLICES, 40)
@@ -52,15 +65,11 @@ def test_values_are_the_nifti_files_within_the_step(tmp_path, shape, affine, met
     values = np.random.default_rng(1).standard_normal((N_SLICES, 128, 128)).astype(np.float32) ** 3
     values = np.abs(values) if method == "saliency" else values
     map_to_nifti(values, grid, method, 1.0).to_filename(tmp_path / "map.nii.gz")
-    expected = np.asarray(nib.load(tmp_path / "map.nii.gz").dataobj)
-    key, content = content_of(map_script(f"{method}/sub-A", expected, grid, anatomy, DRAWING))
+    image = nib.load(tmp_path / "map.nii.gz")
+    script = map_script(f"{method}/sub-A", np.asarray(image.dataobj), grid, anatomy, DRAWING)
+    key, content = assert_holds(script, image)
     q, box = unpacked(content["values"], content, np.int8), box_of(content)
-    levels, largest = content["levels"], content["largest"]
-    found = np.sign(q) * largest * (q / levels) ** 2
     inside = q != OUTSIDE
-    step = largest * (np.abs(q.astype(float)) + 0.2501) / levels**2  # half the distance to the next levels
-    assert (np.abs(found - expected[box]) <= step)[inside].all()
-    assert largest == pytest.approx(np.abs(expected[box][inside]).max())
     assert (q[inside] < 0).any() == content["signed"] == (method != "saliency")
     weight = map_to_nifti(
         np.pad(anatomy.brain.astype(np.float32), ((0, 0), (8, 8), (8, 8))), grid, "saliency", 1
