@@ -110,14 +110,14 @@ class Report:
     embedded : bool
         Whether the page contains its pictures, so that they are not links.
     class_names : ClassNames
+    viewer : Viewer or None
+        None if no map has a file for the viewer.
     lateralisation : DataFrame or None
         The rows of lateralisation.csv.
     region_test : DataFrame or None
         The rows of region_group_test.csv.
     runs : RunsSection or None
         How far combined runs agree; None for a folder of one run.
-    viewer : Viewer or None
-        None if no map has a file for the viewer.
     """
 
     run: dict
@@ -134,10 +134,10 @@ class Report:
     notes: list[str] = field(default_factory=list)
     embedded: bool = False
     class_names: ClassNames = DEFAULT_CLASS_NAMES
+    viewer: Viewer | None = None
     lateralisation: pd.DataFrame | None = None
     region_test: pd.DataFrame | None = None
     runs: RunsSection | None = None
-    viewer: Viewer | None = None
 
 
 def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> None:
@@ -174,10 +174,10 @@ def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> No
         notes=findings.notes,
         embedded=embed,
         class_names=findings.class_names,
+        viewer=make_viewer(folder, records, findings.class_names, embed=embed),
         lateralisation=findings.lateralisation if has_sides else None,
         region_test=findings.region_test,
         runs=runs,
-        viewer=make_viewer(folder, records, findings.class_names, embed=embed),
     )
     link = data_url if embed else partial(relative_url, folder=folder.root)
     write_text(folder.report, render(report, link))
