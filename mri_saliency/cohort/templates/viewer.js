@@ -271,24 +271,23 @@ for (const pane of panes) {
   pane.element.querySelector("[data-strongest]").addEventListener("click", () => moveToStrongest(pane));
   for (const figure of pane.element.querySelectorAll("figure")) listen(pane, figure);
 }
-settings.panes.addEventListener("input", () => {
-  const two = settings.panes.value === "2";
-  document.getElementById("panes").classList.toggle("two", two);
-  panes[1].element.hidden = !two;
-  if (two && !panes[1].map) choose(panes[1], panes[0].name.value);
-});
 settings.panes.form.addEventListener("input", () => {
+  const two = settings.panes.value === "2";
+  panes[1].element.hidden = !two;
+  document.getElementById("panes").classList.toggle("two", two);
+  if (two && !panes[1].map) choose(panes[1], panes[0].name.value);
   document.getElementById("threshold-value").textContent = `${settings.threshold.value}%`;
   draw();
 });
 dialog.querySelector("[data-close]").addEventListener("click", () => dialog.close());
+dialog.addEventListener("close", () => history.replaceState(null, "", location.href.split("#")[0]));
 new ResizeObserver(draw).observe(dialog);
 
 window.openViewer = key => {
   if (!dialog.open) dialog.showModal();
   cross = null;  // it goes to the strongest value
   const [method, {scans}] = Object.entries(index.methods)[0];
-  choose(panes[0], key || `${method}/${scans[0]}`);
+  choose(panes[0], index.methods[key?.split("/").at(-2)] ? key : `${method}/${scans[0]}`);
 };
 function followAddress() {  // report.html#view or #view=METHOD/SUBJECT
   const [name, key] = decodeURIComponent(location.hash).split("=");
