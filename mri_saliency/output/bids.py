@@ -21,8 +21,9 @@ _MARK = f"# Made by {TOOL}"  # begins the files that a later run may replace
 # BIDS has a folder for each subject, not for each method, and no name for an attribution map.
 _IGNORED = (
     *(f"/{method}" for method in METHODS),
+    "/atlas_viewer.js",
     "/group_maps",
-    *(f"/*.{ending}" for ending in ("csv", "html", "js", "json", "npy", "png")),
+    *(f"/*.{ending}" for ending in ("csv", "html", "json", "npy", "png")),
     "!/dataset_description.json",
 )
 

@@ -43,12 +43,12 @@ class OutputFolder:
         self.regions = root / "region_statistics.csv"
         self.region_test = root / "region_group_test.csv"
         self.region_figure = root / "region_statistics.png"
+        self.atlas_viewer = root / "atlas_viewer.js"
         self.lateralisation = root / "lateralisation.csv"
         self.lateralisation_figure = root / "lateralisation.png"
         self.checks = root / "map_checks.csv"
         self.check_figure = root / "map_checks.png"
         self.report = root / "report.html"
-        self.atlas_viewer = root / "atlas_viewer.js"
         self.dataset_description = root / "dataset_description.json"
 
     def create(self) -> None:
