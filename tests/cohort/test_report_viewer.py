@@ -249,7 +249,7 @@ def test_a_page_that_contains_its_maps_needs_no_file(browser, viewed, tmp_path):
         if message:
             break
         time.sleep(0.05)
-    assert message == "saliency/sub-B/sub-B_saliency_viewer.js cannot be read."
+    assert message == "saliency/sub-B/sub-B_saliency_viewer.js is not in this page's folder."
     browser.get_log("browser")  # that a file is missing
 
 

@@ -26,7 +26,7 @@ async function contentOf(key, path) {
   script.src = path.map(encodeURIComponent).join("/");
   await new Promise((resolve, reject) => {
     script.onload = resolve;
-    script.onerror = () => reject(new Error(`${path.join("/")} cannot be read.`));
+    script.onerror = () => reject(new Error(`${path.join("/")} is not in this page's folder.`));
     document.head.append(script);
   });
   script.remove();
@@ -290,8 +290,8 @@ window.openViewer = key => {
   choose(panes[0], index.methods[key?.split("/").at(-2)] ? key : `${method}/${scans[0]}`);
 };
 function followAddress() {  // report.html#view or #view=METHOD/SUBJECT
-  const [name, key] = decodeURIComponent(location.hash).split("=");
-  if (name === "#view") window.openViewer(key);
+  const found = decodeURIComponent(location.hash).match(/^#view(?:=(.+))?$/);
+  if (found) window.openViewer(found[1]);
 }
 for (const type of ["load", "hashchange"]) window.addEventListener(type, followAddress);
 }
