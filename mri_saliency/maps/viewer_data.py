@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from mri_saliency.maps.image import nearest_pixels, voxel_mass
 LEVELS = 40  # of a magnitude: with 127, a map and its anatomy take 0.9 MB instead of 0.7
 OUTSIDE = -128  # marks voxels outside the brain, whose values are not stored
 _MARGIN = 2  # voxels of anatomy around the brain
+_MAX_HEIGHT = 16_000  # of the JPEG, in pixels: some browsers show no more
 _JPEG_QUALITY = 45  # 0.2 MB; lossless, the anatomy alone takes 0.7 MB
 
 
@@ -67,7 +69,7 @@ def map_script(key: str, volume: np.ndarray, grid: Grid, anatomy: Anatomy, drawi
         * ``offset``, ``size``: the box around the brain that both arrays fill, in voxels;
         * ``values``: int8, x fastest, deflated, -128 outside the brain. A value is
           ``sign(q) * largest * (q / levels) ** 2``, so that weak ones are stored in finer steps;
-        * ``anatomy``: greys, as a JPEG of the box's axial slices one below the other, x to the right;
+        * ``anatomy``: a JPEG whose pixels are the box's greys, in the order of ``values``;
         * ``levels``, ``largest``, ``signed``, ``unit``;
         * ``limits``: where the colours of the map and of the map smoothed by ``smooth_mm`` saturate.
     """
@@ -156,9 +158,10 @@ def _quantised(values: np.ndarray, brain: np.ndarray, largest: float) -> np.ndar
 
 def _jpeg_of(slices: np.ndarray) -> str:
     """Return coronal slices, uint8 (n, x, z), as the JPEG of `map_script` in base64."""
-    axial = slices.transpose(2, 0, 1)  # (z, y, x): its pixels are in the order of `values`
-    file = io.BytesIO()
-    picture = Image.fromarray(axial.reshape(-1, axial.shape[2]))
+    lines = slices.transpose(2, 0, 1).reshape(-1, slices.shape[1])  # (z y, x)
+    side_by_side = math.ceil(len(lines) / _MAX_HEIGHT)
+    lines = np.pad(lines, ((0, -len(lines) % side_by_side), (0, 0)))
+    picture, file = Image.fromarray(lines.reshape(-1, side_by_side * lines.shape[1])), io.BytesIO()
     picture.save(file, "JPEG", quality=_JPEG_QUALITY)
     return base64.b64encode(file.getvalue()).decode()
 

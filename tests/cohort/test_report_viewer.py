@@ -204,10 +204,11 @@ def test_two_maps_are_linked_by_mm_and_keys_move_both(browser, viewed):
 
     open_viewer(browser, viewed, "saliency/sub-A")
     change(browser, "panes", "2")
+    wait_for(browser, "value", pane=1)
     first = click(browser, "coronal", 0.3, 0.6)
     script = """const names = document.querySelectorAll(".pane")[1].querySelector("[name=name]");
         names.value = "saliency/sub-B"; names.dispatchEvent(new Event("change"))"""
-    same = wait_for(browser, "value", pane=1)
+    same = read(browser, pane=1)
     browser.execute_script(script)
     second = wait_for(browser, "value", pane=1, differs_from=same)
     mm = numbers(first["x, y, z (mm)"])

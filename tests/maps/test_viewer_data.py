@@ -88,13 +88,16 @@ def test_values_are_the_nifti_files_within_the_step(tmp_path, shape, affine, met
     assert content["voxel_mm"] == pytest.approx([1.5, 1.5, 1.5])
 
 
-def test_the_anatomy_lies_where_the_scan_does_with_a_margin():
+@pytest.mark.parametrize("max_height", [16_000, 500])
+def test_the_anatomy_lies_where_the_scan_does_with_a_margin(monkeypatch, max_height):
+    monkeypatch.setattr("mri_saliency.maps.viewer_data._MAX_HEIGHT", max_height)
     grid, anatomy = Grid(SYNTHETIC_SHAPE, None, 0, 40, N_SLICES), seen_by(SYNTHETIC_SHAPE)
     volume = np.zeros(SYNTHETIC_SHAPE, np.float32)
     _, content = content_of(map_script("saliency/12", volume, grid, anatomy, DRAWING))
     picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(content["anatomy"]))))
-    greys = picture.reshape(content["size"][::-1]).T.astype(float)  # x fastest
-    box = box_of(content)
+    assert len(picture) <= max_height
+    box, n = box_of(content), np.prod(content["size"])
+    greys = picture.ravel()[:n].reshape(content["size"], order="F").astype(float)
     scan = brain(SYNTHETIC_SHAPE)[box]
     assert np.corrcoef(greys.ravel(), scan.ravel())[0, 1] > 0.9
     assert np.abs(greys - 255 * scan).mean() < 20
