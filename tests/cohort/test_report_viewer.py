@@ -225,6 +225,8 @@ def test_two_maps_are_linked_by_mm_and_keys_move_both(browser, viewed):
         mm[axis] += by * 1.5
         second = wait_for(browser, "value", pane=1, differs_from=before)
         assert numbers(second["x, y, z (mm)"]) == numbers(read(browser)["x, y, z (mm)"]) == mm
+        label = canvas(browser, "coronal").get_attribute("aria-label")
+        assert label.startswith("coronal, y = ") and numbers(label)[0] == mm[1]
     for pane, subject_id in enumerate(("sub-A", "sub-B")):
         assert_reads_the_file(read(browser, pane), viewed.folder.nifti("saliency", subject_id))
     dialog = browser.find_element("id", "map-viewer")
