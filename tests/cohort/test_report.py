@@ -1,7 +1,6 @@
 """The report shows what the tables hold, keeps hostile names inert, and works in a browser."""
 
 import re
-import shutil
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -396,24 +395,6 @@ def test_the_report_lists_failures_and_leaves_out_what_was_not_measured(describe
     assert "map_checks" not in page and "region_statistics" not in page
     assert "lateralisation" not in page
     assert page.index('data-id="sub-D"') < page.index('data-id="sub-A"')  # the wrong one first
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    webdriver = pytest.importorskip("selenium.webdriver")
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and driver):
-        pytest.skip("no chromium and chromedriver here (Debian: chromium, chromium-driver)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    profile = tmp_path_factory.mktemp("profile")
-    for flag in ("headless=new", "no-sandbox", "disable-gpu", "disable-background-networking"):
-        options.add_argument(f"--{flag}")
-    options.add_argument(f"--user-data-dir={profile}")
-    options.add_argument("--window-size=1300,900")
-    chrome = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    yield chrome
-    chrome.quit()
 
 
 def open_page(browser, folder, records):
