@@ -416,7 +416,7 @@ def _add_cohort(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--report_embed",
         action="store_true",
-        help="put all pictures into report.html, to mail one file; for few scans",
+        help="put all pictures into report.html, to mail one file, and the maps of its viewer up to 20 scans",
     )
 
 

@@ -64,6 +64,20 @@ class Atlas:
         """Return the names (left, right) of the regions that exist on both sides."""
         return [(self.names[left], self.names[right]) for left, right in dict.fromkeys(self.pairs().values())]
 
+    def resampled(self, shape: tuple[int, int, int], affine: np.ndarray) -> np.ndarray:
+        """Return the labels at other voxels, by the affines and the nearest neighbour: int32; 0 outside."""
+        to_atlas = np.linalg.inv(self.affine) @ affine
+        axes = np.ogrid[tuple(map(slice, shape))]
+        indices = [
+            np.rint(sum(row[axis] * axes[axis] for axis in range(3)) + row[3]).astype(np.intp)
+            for row in to_atlas[:3]
+        ]
+        inside = np.ones(shape, bool)
+        for index, n in zip(indices, self.labels.shape, strict=True):
+            inside &= (index >= 0) & (index < n)
+        clipped = (np.clip(i, 0, n - 1) for i, n in zip(indices, self.labels.shape, strict=True))
+        return np.where(inside, self.labels[tuple(clipped)], 0).astype(np.int32, copy=False)
+
     def on_network_grid(self, grid: Grid) -> np.ndarray:
         """Return each voxel's label, by the affines and the nearest neighbour.
 
@@ -82,18 +96,7 @@ class Atlas:
         UserError
             Hardly any of the atlas lies where the network looks.
         """
-        shape = (grid.n_slices, RESIZED, RESIZED)
-        to_atlas = np.linalg.inv(self.affine) @ grid.input_affine
-        axes = np.ogrid[tuple(map(slice, shape))]
-        indices = [
-            np.rint(sum(row[axis] * axes[axis] for axis in range(3)) + row[3]).astype(np.intp)
-            for row in to_atlas[:3]
-        ]
-        inside = np.ones(shape, bool)
-        for index, n in zip(indices, self.labels.shape, strict=True):
-            inside &= (index >= 0) & (index < n)
-        clipped = (np.clip(i, 0, n - 1) for i, n in zip(indices, self.labels.shape, strict=True))
-        labels = np.where(inside, self.labels[tuple(clipped)], 0).astype(np.int32, copy=False)
+        labels = self.resampled((grid.n_slices, RESIZED, RESIZED), grid.input_affine)
         seen_mm3 = np.count_nonzero(labels) * abs(np.linalg.det(grid.input_affine[:3, :3]))
         atlas_mm3 = np.count_nonzero(self.labels) * abs(np.linalg.det(self.affine[:3, :3]))
         if seen_mm3 < _MIN_OVERLAP * atlas_mm3:

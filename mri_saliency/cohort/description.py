@@ -25,6 +25,7 @@ from mri_saliency.cohort.region_test import compare_regions
 from mri_saliency.cohort.regions import measure_regions, missing_null_notes
 from mri_saliency.cohort.repeatability import judge_repeatability
 from mri_saliency.cohort.report import Findings
+from mri_saliency.cohort.report_viewer import write_atlas
 from mri_saliency.errors import warn
 from mri_saliency.inputs.scan_table import ClassNames
 from mri_saliency.output.dictionary import TABLES, write_dictionary
@@ -67,6 +68,7 @@ def describe_cohort(
     space, space_notes = find_common_space(folder, records, workers, how.class_names)
     exclusions += other_grid_sentences(space, records)
     agreement, agreement_notes = compare_methods(folder, records, space, workers)
+    write_atlas(folder, how.atlas, space.grid)
     summary = workers.submit(draw_summary, folder, records, agreement, how.class_names)
     covariates = None if how.covariates is None else _by_scan(how.covariates, records)
     settings = ComparisonSettings(how.smooth_mm, covariates, how.atlas)

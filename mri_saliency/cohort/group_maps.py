@@ -13,6 +13,7 @@ from mri_saliency.cohort.group_figures import group_figure
 from mri_saliency.cohort.groups import GROUPS, GroupMean, group_means, group_titles
 from mri_saliency.cohort.method_maps import MethodMaps
 from mri_saliency.maps.colours import colour_scale
+from mri_saliency.maps.drawing import Drawing
 from mri_saliency.maps.figures import Layer
 from mri_saliency.maps.image import estimate
 from mri_saliency.maps.smoothing import smoothed
@@ -51,8 +52,10 @@ def write_means(maps: MethodMaps, smooth_mm: float) -> dict[str, Path]:
     signed = estimate(unit, scale, signed=maps.method.signed)
     magnitude = estimate(unit, magnitude_scale, signed=False)
     titles = group_titles(space.class_names)
+    drawing = Drawing(scale, smooth_scale, smooth_mm, telling_slice=maps.key_slices[0])
     figures = {}
     for name, mean in means.items():
+        maps.write_viewer(name, mean.signed, drawing)
         of_group = f"of {mean.n} {name}, {unit}"
         maps.write_image(f"{name}_mean", mean.signed, f"mean {of_group}{caveat}", signed)
         maps.write_image(f"{name}_magnitude", mean.magnitude, f"mean magnitude {of_group}", magnitude)

@@ -12,10 +12,12 @@ from mri_saliency.cohort.common_space import CommonSpace
 from mri_saliency.inputs.grid import upright
 from mri_saliency.inputs.preprocessing import grey_levels, intensity_window
 from mri_saliency.inputs.subject_ids import demo_mark
+from mri_saliency.maps.drawing import Drawing
 from mri_saliency.maps.figures import Layer, View, make_layer
-from mri_saliency.maps.image import Meaning, to_nifti
+from mri_saliency.maps.image import Meaning, to_nifti, to_scan_grid
 from mri_saliency.maps.statistics import MapStatistics
-from mri_saliency.output.files import write_nifti, write_picture
+from mri_saliency.maps.viewer_data import Anatomy, map_script
+from mri_saliency.output.files import write_nifti, write_picture, write_text
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
 
@@ -55,6 +57,15 @@ class MethodMaps:
         """Write a map of a group as NIfTI image on the common grid."""
         image = to_nifti(values, self.space.grid, f"{self.method.name}, {description}", meaning)
         write_nifti(self.folder.group_map(self.method.name, f"{name}.nii.gz"), image)
+
+    def write_viewer(self, name: str, values: np.ndarray, drawing: Drawing) -> None:
+        """Write a group's mean map for the report's viewer, over the mean scan."""
+        grid, mean_scan, brain = self.space.grid, self.space.mean_scan, self.space.brain
+        greys = grey_levels(mean_scan, intensity_window(mean_scan))
+        anatomy = Anatomy(greys, np.zeros_like(greys, bool) if brain is None else brain)
+        key = f"group_maps/{self.method.name}/{name}"
+        script = map_script(key, to_scan_grid(values, grid), grid, anatomy, drawing)
+        write_text(self.folder.group_map(self.method.name, f"{name}_mean_viewer.js"), script)
 
     def write_figure(self, name: str, picture: np.ndarray) -> Path:
         """Write a group's figure; return its path."""

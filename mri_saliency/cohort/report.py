@@ -27,6 +27,7 @@ from mri_saliency.cohort.report_groups import cluster_entries, comparison_entrie
 from mri_saliency.cohort.report_page import render_page
 from mri_saliency.cohort.report_runs import RunsSection, runs_section
 from mri_saliency.cohort.report_scans import failure_entries, scan_table
+from mri_saliency.cohort.report_viewer import Viewer, make_viewer
 from mri_saliency.inputs.scan_table import ClassNames
 from mri_saliency.inputs.subject_ids import demo_mark
 from mri_saliency.maps.comparison import MEASURES, NULL, mean_agreement
@@ -120,6 +121,8 @@ class Report:
     embedded : bool
         Whether the page contains its pictures, so that they are not links.
     class_names : ClassNames
+    viewer : Viewer or None
+        None if no map has a file for the viewer.
     lateralisation : DataFrame or None
         The rows of lateralisation.csv.
     region_test : DataFrame or None
@@ -148,6 +151,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
     embedded: bool = False
     class_names: ClassNames = DEFAULT_CLASS_NAMES
+    viewer: Viewer | None = None
     lateralisation: pd.DataFrame | None = None
     region_test: pd.DataFrame | None = None
     runs: RunsSection | None = None
@@ -190,6 +194,7 @@ def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> No
         notes=findings.notes,
         embedded=embed,
         class_names=findings.class_names,
+        viewer=make_viewer(folder, records, findings.class_names, embed=embed),
         lateralisation=findings.lateralisation if has_sides else None,
         region_test=findings.region_test,
         runs=runs,

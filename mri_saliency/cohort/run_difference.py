@@ -19,6 +19,7 @@ LEAST_SCANS = 3  # below, a region has no limits
 _Z = float(ndtri((1 + COVERAGE) / 2))
 _N_NAMED = 4  # regions of a panel: those that differ most
 _LEAST_NAMED = 0.01  # a change below it is none
+_LEAST_APART = 0.04  # of the range of ratios (logarithm), between two names
 _MAX_NAME = 28  # characters
 _LEAST_SHOWN = 2.1  # a ratio: the axis reaches so far at least, so that no difference is drawn large
 
@@ -103,8 +104,14 @@ def _draw_regions(axes: Axes, rows: pd.DataFrame) -> None:
     )  # fmt: skip
     axes.axhline(1, color="0.4", linewidth=1)
     change = np.abs(np.log(ratio))
-    farthest = np.argsort(-change, kind="stable")[:_N_NAMED]
+    farthest = np.argsort(-change, kind="stable")
+    named: list[int] = []
     for index in farthest[change[farthest] > _LEAST_NAMED]:
+        # two names at one height would be written over each other
+        apart = np.abs(np.log(ratio[index] / ratio[named])) > _LEAST_APART * np.ptp(np.log(ratio))
+        if len(named) < _N_NAMED and apart.all():
+            named.append(index)
+    for index in named:
         place = (density[index], ratio[index])
         is_right = density[index] > math.sqrt(density.min() * density.max())
         axes.annotate(

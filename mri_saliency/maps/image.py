@@ -104,12 +104,24 @@ def to_scan_grid(values: np.ndarray, grid: Grid, *, nearest: bool = False, fill:
     nx, _, nz = grid.shape
     volume = np.full(grid.shape, fill, np.float32, order="F")  # as a NIfTI file is
     if nearest:
-        rows, columns = (((np.arange(n) + 0.5) * RESIZED / n).astype(int) for n in (nx, nz))
-        resized = values[:, rows[:, None], columns]
+        resized = nearest_pixels(values, grid)
     else:
         resized = _shares(nx) @ values.astype(np.float32) @ _shares(nz).T  # (n_slices, nx, nz)
     volume[:, grid.first_slice : grid.first_slice + grid.n_slices, :] = resized.transpose(1, 0, 2)
     return volume
+
+
+def voxel_mass(grid: Grid) -> float:
+    """Return the part of a map's value that a voxel of the scan has in `to_scan_grid`."""
+    nx, _, nz = grid.shape
+    return RESIZED**2 / (nx * nz)
+
+
+def nearest_pixels(values: np.ndarray, grid: Grid) -> np.ndarray:
+    """Return the values (n_slices, 112, 112) of the pixels nearest to the scan's: (n_slices, nx, nz)."""
+    nx, _, nz = grid.shape
+    rows, columns = (((np.arange(n) + 0.5) * RESIZED / n).astype(int) for n in (nx, nz))
+    return values[:, rows[:, None], columns]
 
 
 def to_nifti(
@@ -139,8 +151,7 @@ def to_nifti(
         image.set_sform(affine, code)
         image.set_qform(affine, code)
         image.header.set_xyzt_units("mm")
-    nx, _, nz = grid.shape
-    mass = 1.0 if meaning.nearest else RESIZED**2 / (nx * nz)  # of the map's value, in a voxel
+    mass = 1.0 if meaning.nearest else voxel_mass(grid)
     image.header["cal_min"], image.header["cal_max"] = (mass * end for end in meaning.window)
     image.header.set_intent(meaning.intent, meaning.parameters, meaning.name[:_NAME_BYTES])
     image.header["descrip"] = description[:_DESCRIPTION_BYTES].encode("ascii", "replace")

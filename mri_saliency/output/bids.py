@@ -21,6 +21,7 @@ _MARK = f"# Made by {TOOL}"  # begins the files that a later run may replace
 # BIDS has a folder for each subject, not for each method, and no name for an attribution map.
 _IGNORED = (
     *(f"/{method}" for method in METHODS),
+    "/atlas_viewer.js",
     "/group_maps",
     *(f"/*.{ending}" for ending in ("bib", "csv", "html", "json", "npy", "png")),
     "!/dataset_description.json",
@@ -38,12 +39,14 @@ METHOD/SUBJECT/SUBJECT_METHOD_...
     standard_error.nii.gz standard errors of the values, of expected_gradients
     attributions.json     how it was made, and its numbers
     slice_K.png, summary.png
+    viewer.js             the map for the viewer of report.html: 8 bits, inside the brain alone
     spread.nii.gz, sign_agreement.nii.gz, difference.nii.gz
                           of a mean over runs: standard deviation, share of the runs with the mean's
                           sign; of two runs, the second less the first
 group_maps/METHOD/METHOD_...
     GROUP_mean.nii.gz, GROUP_magnitude.nii.gz, GROUP.png
                           means of the maps and of their magnitudes over a group
+    GROUP_mean_viewer.js  the mean of the maps for the viewer of report.html
     CONTRAST_ratio.nii.gz, CONTRAST_t.nii.gz, CONTRAST_p_fwe.nii.gz,
     CONTRAST_neg_log10_p_fwe.nii.gz, CONTRAST.png
                           where the magnitudes of two groups differ, as in left_minus_HC:
@@ -53,6 +56,7 @@ report.html               all results, and a text on the methods to paste into a
 references.bib            the works that this text cites, in BibTeX
 NAME.csv, NAME.json       a table, and what its columns are
 NAME.png, NAME.npy        figures, mean scans
+atlas_viewer.js           the atlas's regions for the viewer of report.html
 baseline_hc_mean.json     the scans in the mean control, which is made without a scan for that scan
 run.json                  command, settings, versions, and the runs before
 

@@ -43,6 +43,7 @@ class OutputFolder:
         self.regions = root / "region_statistics.csv"
         self.region_test = root / "region_group_test.csv"
         self.region_figure = root / "region_statistics.png"
+        self.atlas_viewer = root / "atlas_viewer.js"
         self.lateralisation = root / "lateralisation.csv"
         self.lateralisation_figure = root / "lateralisation.png"
         self.checks = root / "map_checks.csv"
@@ -118,6 +119,10 @@ class OutputFolder:
     def slice_figure(self, method: str, subject_id: str, index: int) -> Path:
         """Return the path of one slice's figure."""
         return self._map_file(method, subject_id, f"slice_{index}.png")
+
+    def viewer(self, method: str, subject_id: str) -> Path:
+        """Return the path of a map's script for the report's viewer."""
+        return self._map_file(method, subject_id, "viewer.js")
 
     def _map_file(self, method: str, subject_id: str, ending: str) -> Path:
         return self.root / method / subject_id / f"{subject_id}_{method}_{ending}"

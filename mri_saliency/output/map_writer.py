@@ -16,7 +16,8 @@ from mri_saliency.maps.colours import colour_scale
 from mri_saliency.maps.figures import choose_drawing, map_view, slice_figures, summary_figure, thumbnail
 from mri_saliency.maps.image import map_to_nifti, standard_error_to_nifti
 from mri_saliency.maps.smoothing import smoothed
-from mri_saliency.output.files import write_array, write_nifti, write_picture
+from mri_saliency.maps.viewer_data import Anatomy, map_script
+from mri_saliency.output.files import write_array, write_nifti, write_picture, write_text
 from mri_saliency.output.record import MapRecord, Recipe, new_record
 
 if TYPE_CHECKING:
@@ -87,8 +88,12 @@ def write_map(
     if is_new:
         write_array(folder.array(*name), values)
         written.append(folder.array(*name))
+    image = map_to_nifti(values, context.grid, record.method, drawing.scale)
+    anatomy = Anatomy(context.greys, unpad(context.brain))
+    script = map_script("/".join(name), np.asarray(image.dataobj), context.grid, anatomy, drawing)
+    write_text(folder.viewer(*name), script)
+    written.append(folder.viewer(*name))
     if files.nifti:
-        image = map_to_nifti(values, context.grid, record.method, drawing.scale)
         for path, content in {folder.nifti(*name): image, **(images or {})}.items():
             write_nifti(path, content, durably=True)
             written.append(path)

@@ -122,7 +122,7 @@ def print_next_steps(folder: OutputFolder) -> None:
     """Print the three things to do next, with addresses that a terminal or a browser opens."""
     steps = {
         "read the report": folder.report.absolute().as_uri(),
-        "look into the maps": f"{folder.report.absolute().as_uri()}#viewer",
+        "look into the maps": f"{folder.report.absolute().as_uri()}#view",
         "compute with the table": folder.statistics.absolute().as_uri(),
     }
     print("next:", *(f"  {step:<23}{address}" for step, address in steps.items()), sep="\n", flush=True)

@@ -16,6 +16,7 @@ from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord, Recipe
 
 _PICTURE_BYTES = 150_000  # of a figure, roughly
+_VIEWER_BYTES = 700_000  # at most, on CAT12's grid
 _SCAN_VOXELS = 113 * 137 * 113  # of a CAT12 image
 
 
@@ -52,7 +53,7 @@ class MapFiles:
         """Return whether a finished map has all these files."""
         name = (record.method, record.subject_id)
         wanted = {self.folder.slice_figure(*name, index).name for index in self.key_slices}
-        wanted.add(self.folder.thumbnail(*name).name)
+        wanted |= {self.folder.thumbnail(*name).name, self.folder.viewer(*name).name}
         if self.nifti:
             wanted.add(self.folder.nifti(*name).name)
         drawn_so = record.key_slices == self.key_slices and record.drawing is not None
@@ -68,6 +69,7 @@ class MapFiles:
         """Warn if the files of so many maps will hardly fit on the disk."""
         image = 4 * _SCAN_VOXELS * self.nifti
         map_bytes = 4 * n_slices * INPUT_SIZE**2 + image + _PICTURE_BYTES * (3 + len(self.key_slices))
+        map_bytes += _VIEWER_BYTES
         needed, free = n_maps * map_bytes, self.folder.free_bytes()
         if needed > free:
             warn(

@@ -14,6 +14,7 @@ from mri_saliency.inputs.grid import Grid
 from mri_saliency.maps.image import to_nifti, to_scan_grid
 
 from ..conftest import AFFINE
+from ..maps.test_viewer_data import assert_holds
 from ..maps.views import layer
 from .conftest import GRID, SCANS, made_record
 
@@ -51,6 +52,13 @@ def test_group_maps_are_means_on_the_common_grid(cohort, drawn):
     found = image_of(cohort, "saliency", "TLE_magnitude").get_fdata()
     expected = to_scan_grid(np.mean(maps, axis=0), GRID)
     np.testing.assert_allclose(found, expected, atol=1e-6 * expected.max())
+
+
+def test_the_viewers_means_are_the_images(cohort, drawn):
+    for name in ("HC", "TLE"):
+        script = cohort.folder.group_map("saliency", f"{name}_mean_viewer.js").read_text(encoding="utf-8")
+        key, content = assert_holds(script, image_of(cohort, "saliency", f"{name}_mean"))
+        assert key == f"group_maps/saliency/{name}" and content["smooth_mm"] == 6
 
 
 def test_means_keep_the_maps_sum(cohort, drawn):

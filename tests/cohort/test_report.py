@@ -143,7 +143,7 @@ def test_every_section_shows_its_numbers(tmp_path):
         failures=failures,
     )
     for text in (
-        *("n_steps 50, seed 0; baseline zero", "python 3, torch 2", "EfficientNetV2-S · 6 scans"),
+        *("n_steps 50, seed 0; baseline zero", "python 3, torch 2", "EfficientNetV2-S ·\n6 scans ·"),
         *("Hippocampus &lt;L&gt;", '<td class="n">2.50</td>', '<td class="n">−0.25</td>'),
         *('<td class="bad">NO<br>', '<small class="soft">draws nothing</small>'),
         *('src="checks.png"', 'src="regions.png"'),

@@ -60,5 +60,5 @@ def test_a_run_ends_with_addresses_that_can_be_clicked(folder, capsys):
     print_summary(folder, [record()], Outcome(), 61.4)
     *_, first, second, third = capsys.readouterr().out.splitlines()
     root = folder.root.absolute().as_uri()
-    assert first.endswith(f" {root}/report.html") and second.endswith(f" {root}/report.html#viewer")
+    assert first.endswith(f" {root}/report.html") and second.endswith(f" {root}/report.html#view")
     assert third.endswith(f" {root}/attribution_statistics.csv")

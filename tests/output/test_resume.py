@@ -41,7 +41,8 @@ def scans(tmp_path):
 def finish(files, scan, method, recipe, **changes):
     folder = files.folder
     folder.open_map(method, scan.subject_id, replace=True)
-    paths = [folder.nifti(method, scan.subject_id), folder.thumbnail(method, scan.subject_id)]
+    of_map = (folder.nifti, folder.thumbnail, folder.viewer)
+    paths = [path(method, scan.subject_id) for path in of_map]
     paths += [folder.slice_figure(method, scan.subject_id, index) for index in files.key_slices]
     for path in paths:
         path.write_bytes(b"content")
@@ -157,4 +158,4 @@ def test_a_small_disk_is_warned_of(files, monkeypatch, capsys):
     files.warn_of_full_disk(n_maps=2, n_slices=115)
     assert capsys.readouterr().err == ""
     files.warn_of_full_disk(n_maps=100, n_slices=115)
-    assert "the new maps need about 1.5 GB, and 0.1 GB are free" in capsys.readouterr().err
+    assert "the new maps need about 1.6 GB, and 0.1 GB are free" in capsys.readouterr().err

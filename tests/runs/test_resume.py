@@ -92,7 +92,8 @@ def test_a_folder_of_an_earlier_version_is_resumed_without_a_pass(finished_befor
     assert [*old, "drawing"] == list(new)
     assert [*old["statistics"], *LATER_COLUMNS] == list(new["statistics"])
     new["statistics"] = {key: new["statistics"][key] for key in old["statistics"]}
-    drawn = {f"sub-B_integrated_gradients_{name}.png" for name in ("slice_0", "thumbnail")}
+    names = ("slice_0.png", "thumbnail.png", "viewer.js")
+    drawn = {f"sub-B_integrated_gradients_{name}" for name in names}
     assert set(new["files"]) - set(old["files"]) == drawn
     unchanged = set(old) - {"files", "key_slices", "source", "Sources", "SpatialReference"}
     assert {key: new[key] for key in unchanged} == {key: old[key] for key in unchanged}

@@ -57,7 +57,7 @@ def test_the_contracts_run_through_all_methods(run_folder):
         "references.bib",
     }
     expected |= {"attribution_statistics.json", "method_agreement.json", ".bidsignore"}
-    files = ("attributions.npy", "attributions.nii.gz", "attributions.json")
+    files = ("attributions.npy", "attributions.nii.gz", "attributions.json", "viewer.js")
     pictures = ("summary.png", "thumbnail.png", "slice_2.png", "slice_5.png")
     for method in METHODS:
         for subject in SUBJECTS:
