@@ -95,7 +95,7 @@ def contrast_figure(view: View, effect: Layer, test: ContrastSlices) -> np.ndarr
     }
     reach = f"significant from {limit:.1f}" if np.isfinite(test.threshold) else "none is significant"
     bars = [
-        Bar(name, "signed overlay", effect.scale, view.unit, is_log2=test.is_log2),
+        Bar(name, "signed overlay", effect.scale.limit, view.unit, is_log2=test.is_log2),
         Bar("t", "signed", t_scale, reach),
     ]
     return montage(view, rows, bars)

@@ -12,7 +12,7 @@ import numpy as np
 from mri_saliency.cohort.group_figures import group_figure
 from mri_saliency.cohort.groups import GROUPS, GroupMean, group_means, group_titles
 from mri_saliency.cohort.method_maps import MethodMaps
-from mri_saliency.maps.colours import colour_scale
+from mri_saliency.maps.colours import measure_scale
 from mri_saliency.maps.drawing import Drawing
 from mri_saliency.maps.figures import Layer
 from mri_saliency.maps.image import estimate
@@ -72,11 +72,14 @@ def _common_scales(
     means: Collection[GroupMean], brain: np.ndarray | None, *, is_smooth: bool
 ) -> tuple[float, float]:
     """Return where the colours of all groups' mean maps, and of their mean magnitudes, saturate."""
-    scale = partial(colour_scale, brain=brain, is_smooth=is_smooth)
-    return max(scale(mean.signed) for mean in means), max(scale(mean.magnitude) for mean in means)
+
+    def limit(values: np.ndarray) -> float:
+        return measure_scale(values, brain, is_smooth=is_smooth).limit
+
+    return max(limit(mean.signed) for mean in means), max(limit(mean.magnitude) for mean in means)
 
 
 def _weakness(layer: Layer) -> str:
     """Return a note on a group whose map stays far below the common scale; empty for others."""
-    reach = layer.maximum / (layer.scale or 1)
+    reach = layer.scale.maximum / (layer.scale.limit or 1)
     return f"; weak: at most {reach:.0%} of it" if reach < _WEAK else ""

@@ -12,8 +12,9 @@ from mri_saliency.cohort.common_space import CommonSpace
 from mri_saliency.inputs.grid import upright
 from mri_saliency.inputs.preprocessing import grey_levels, intensity_window
 from mri_saliency.inputs.subject_ids import demo_mark
+from mri_saliency.maps.colours import measure_scale
 from mri_saliency.maps.drawing import Drawing
-from mri_saliency.maps.figures import Layer, View, make_layer
+from mri_saliency.maps.figures import Layer, View
 from mri_saliency.maps.image import Meaning, to_nifti, to_scan_grid
 from mri_saliency.maps.statistics import MapStatistics
 from mri_saliency.maps.viewer_data import Anatomy, map_script
@@ -79,7 +80,7 @@ class MethodMaps:
 
     def layer(self, values: np.ndarray, scale: float) -> Layer:
         """Return a map of a group as figures show it, on a given scale."""
-        return make_layer(values, self.space.brain, self.shown(values), scale)
+        return Layer(self.shown(values), measure_scale(values, self.space.brain, limit=scale))
 
     def view(self, title: str, subtitle: str) -> View:
         """Return what the figures of groups show besides the maps."""

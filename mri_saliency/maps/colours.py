@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import matplotlib
 import numpy as np
@@ -107,8 +108,38 @@ BAR_COLOURS = {  # kind of colour bar -> uint8 (256, 4), RGBA, from its left end
 }
 
 
-def colour_scale(values: np.ndarray, brain: np.ndarray | None = None, *, is_smooth: bool = False) -> float:
-    """Return the magnitude at which a map's colours saturate, as they do in few of the brain's voxels.
+@dataclass(frozen=True)
+class ColourScale:
+    """Where a map's colours saturate.
+
+    Attributes
+    ----------
+    limit : float
+        The magnitude from which on they do; 0 for a map of zeros.
+    saturated : float
+        The share of the brain's voxels that are beyond it.
+    maximum : float
+        The largest magnitude in the brain.
+    """
+
+    limit: float
+    saturated: float = 0.0
+    maximum: float = 0.0
+
+
+def colour_scale(values: np.ndarray, brain: np.ndarray | None = None) -> float:
+    """Return the limit of a map's `measure_scale`."""
+    return measure_scale(values, brain).limit
+
+
+def measure_scale(
+    values: np.ndarray,
+    brain: np.ndarray | None = None,
+    *,
+    is_smooth: bool = False,
+    limit: float | None = None,
+) -> ColourScale:
+    """Return a map's colour scale: its colours saturate in few of the brain's voxels.
 
     Parameters
     ----------
@@ -119,18 +150,22 @@ def colour_scale(values: np.ndarray, brain: np.ndarray | None = None, *, is_smoo
     is_smooth : bool
         Whether the map is smoothed, and to be drawn over anatomy: then colours saturate in one of 1,000
         voxels, else in one of 10,000.
-
-    Returns
-    -------
-    float
-        That quantile of the magnitude (the maximum if the quantile is zero), rounded up to two digits; 0 for
-        a map of zeros.
+    limit : float, optional
+        The limit, if it is that of several maps; by default that quantile of the magnitude (the maximum if
+        the quantile is zero), rounded up to two digits.
     """
     magnitude = np.abs(values if brain is None or not brain.any() else values[brain]).ravel()
-    saturated = _SMOOTH_SATURATED if is_smooth else _SATURATED
-    rank = min(int((1 - saturated) * magnitude.size), magnitude.size - 1)
-    limit = float(np.partition(magnitude, rank)[rank] or magnitude.max() or np.abs(values).max())
-    if limit == 0:
+    if limit is None:
+        saturated = _SMOOTH_SATURATED if is_smooth else _SATURATED
+        rank = min(int((1 - saturated) * magnitude.size), magnitude.size - 1)
+        quantile = np.partition(magnitude, rank)[rank]
+        limit = _rounded_up(float(quantile or magnitude.max() or np.abs(values).max()))
+    return ColourScale(limit, float((magnitude > limit).mean()), float(magnitude.max()))
+
+
+def _rounded_up(number: float) -> float:
+    """Return a number of 0 or more, rounded up to two digits."""
+    if number == 0:
         return 0.0
-    unit = 10.0 ** (math.floor(math.log10(limit)) - 1)
-    return math.ceil(limit / unit * (1 - 1e-9)) * unit
+    unit = 10.0 ** (math.floor(math.log10(number)) - 1)
+    return math.ceil(number / unit * (1 - 1e-9)) * unit

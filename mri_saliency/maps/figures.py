@@ -10,22 +10,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mri_saliency.attribution.methods import METHODS
-from mri_saliency.inputs.grid import upright
-from mri_saliency.inputs.preprocessing import unpad
+from mri_saliency.inputs.grid import Grid, upright
 from mri_saliency.inputs.scan_table import ClassNames
 from mri_saliency.inputs.subject_ids import demo_mark
 from mri_saliency.maps.colours import (
     DIVERGING,
     GREY,
     SEQUENTIAL,
-    colour_scale,
+    ColourScale,
     lookup,
+    measure_scale,
     overlay,
     overlay_colours,
 )
 from mri_saliency.maps.drawing import Drawing
 from mri_saliency.maps.layouts import montage_sheet, slice_sheet
 from mri_saliency.maps.sheet import Bar, bar_labels, window_labels
+from mri_saliency.maps.smoothing import smoothed
 from mri_saliency.maps.statistics import MapStatistics
 from mri_saliency.maps.text import fitted
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 DEFAULT_CLASS_NAMES = ClassNames()
 _MAX_SUBJECT_ID, _MAX_BASELINE = 32, 24  # characters in a title
+_SMOOTH_ENOUGH_MM = 4.0  # from here on, every second voxel tells how strong a map is
 _TITLE_PX, _SUBTITLE_PX = 18, 15  # as `mri_saliency.maps.layouts` writes them
 _SLICE_MARGINS_PX, _MONTAGE_MARGINS_PX = 56 + 24, 2 * 30  # left and right of the texts
 
@@ -46,45 +48,69 @@ class Layer:
     ----------
     values : ndarray
         float32 (n, height, width): the key slices, upright, without pad.
-    scale : float
-        Magnitude at which the colours saturate, for all slices; 0 for a map of zeros.
-    saturated : float
-        The share of the brain's voxels that saturates.
-    maximum : float
-        The largest magnitude in the brain.
+    scale : ColourScale
+        Where colours saturate, in all slices.
     """
 
     values: np.ndarray
-    scale: float
-    saturated: float = 0.0
-    maximum: float = 0.0
+    scale: ColourScale
 
     @property
     def relative(self) -> np.ndarray:
-        """The values over the scale."""
-        return self.values / (self.scale or 1)
+        """The values over the scale's limit."""
+        return self.values / (self.scale.limit or 1)
 
     def bar(self, name: str, kind: str, unit: str) -> Bar:
         """Return the layer's colour bar."""
-        return Bar(name, kind, self.scale, unit, beyond=(self.saturated, self.maximum))
+        return Bar(name, kind, self.scale.limit, unit, beyond=(self.scale.saturated, self.scale.maximum))
 
 
-def make_layer(values: np.ndarray, brain: np.ndarray | None, shown: np.ndarray, scale: float) -> Layer:
-    """Return the layer of a map.
+@dataclass(frozen=True)
+class Look:
+    """How a map is drawn, as far as it depends on the map.
+
+    Attributes
+    ----------
+    scale, smooth_scale : ColourScale
+        Of the map, and of the smoothed map.
+    smooth_mm : float
+        Full width at half maximum of the smoothing; 0: none.
+    telling_slice : int
+        As in `Drawing`.
+    """
+
+    scale: ColourScale
+    smooth_scale: ColourScale
+    smooth_mm: float
+    telling_slice: int
+
+    @property
+    def drawing(self) -> Drawing:
+        """What the map's record has of it."""
+        return Drawing(self.scale.limit, self.smooth_scale.limit, self.smooth_mm, self.telling_slice)
+
+
+def choose_look(values: np.ndarray, brain: np.ndarray, grid: Grid, smooth_mm: float) -> Look:
+    """Return how a map is drawn.
 
     Parameters
     ----------
     values : ndarray
         float32 (n_slices, 112, 112): the map without pad.
-    brain : ndarray or None
-        bool, the same shape; None counts every voxel.
-    shown : ndarray
-        Its key slices, upright.
-    scale : float
-        Where colours saturate.
+    brain : ndarray
+        bool, the same shape.
+    grid : Grid
+    smooth_mm : float
     """
-    magnitude = np.abs(values if brain is None or not brain.any() else values[brain])
-    return Layer(shown, scale, float((magnitude > scale).mean()), float(magnitude.max()))
+    step = 2 if smooth_mm >= _SMOOTH_ENOUGH_MM else 1
+    smooth, inside = smoothed(values, grid, smooth_mm, step=step), brain[::step, ::step, ::step]
+    peaks = np.abs(smooth).max(axis=(1, 2), where=inside, initial=0)
+    return Look(
+        scale=measure_scale(values, brain),
+        smooth_scale=measure_scale(smooth, inside, is_smooth=True),
+        smooth_mm=smooth_mm,
+        telling_slice=step * int(peaks.argmax()) if peaks.any() else len(values) // 2,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,26 +200,25 @@ def smoothing_words(smooth_mm: float) -> str:
 def map_view(
     context: ScanContext,
     values: np.ndarray,
-    smooth: np.ndarray,
     statistics: MapStatistics,
-    drawing: Drawing,
+    look: Look,
     *,
     key_slices: Sequence[int],
     n_logits: int,
     class_names: ClassNames = DEFAULT_CLASS_NAMES,
-) -> MapView:  # eight parameters: a map's parts, and what decides how it is drawn
+) -> MapView:  # seven parameters: a map's parts, and what decides how it is drawn
     """Return what the figures of a scan's map show.
 
     Parameters
     ----------
     context : ScanContext
         The scan, with its greys.
-    values, smooth : ndarray
-        float32 (n_slices, 112, 112): the map without pad, and smoothed.
+    values : ndarray
+        float32 (n_slices, 112, 112): the map without pad.
     statistics : MapStatistics
         The map's row of statistics.
-    drawing : Drawing
-        From `choose_drawing`.
+    look : Look
+        From `choose_look`.
     key_slices : sequence of int
         The slices to draw.
     n_logits : int
@@ -202,7 +227,7 @@ def map_view(
         What the classes of one or two logits are called.
     """
     grid, method, chosen = context.grid, METHODS[statistics.method], list(key_slices)
-    brain, in_mm = unpad(context.brain), grid.affine is not None
+    in_mm = grid.affine is not None
     reference = f" from {_shortened(statistics.baseline, _MAX_BASELINE)}" if statistics.baseline else ""
     view = View(
         anatomy=upright(context.greys[chosen], grid),
@@ -217,11 +242,12 @@ def map_view(
         unit=method.unit,
         window=context.window,
     )
+    smooth = smoothed(values, grid, look.smooth_mm, chosen)
     return MapView(
         view,
-        attribution=make_layer(values, brain, upright(values[chosen], grid), drawing.scale),
-        smooth=make_layer(smooth, brain, upright(smooth[chosen], grid), drawing.overlay_scale),
-        smooth_mm=drawing.smooth_mm,
+        attribution=Layer(upright(values[chosen], grid), look.scale),
+        smooth=Layer(upright(smooth, grid), look.smooth_scale),
+        smooth_mm=look.smooth_mm,
     )
 
 
@@ -266,44 +292,25 @@ def summary_figure(shown: MapView) -> np.ndarray:
     return montage(view, rows, bars)
 
 
-def thumbnail(context: ScanContext, smooth: np.ndarray, drawing: Drawing) -> np.ndarray:
+def thumbnail(context: ScanContext, values: np.ndarray, look: Look) -> np.ndarray:
     """Draw the most telling slice: on the left its anatomy, on the right the smoothed map alone.
 
     Parameters
     ----------
     context : ScanContext
-    smooth : ndarray
-        float32 (n_slices, 112, 112): the smoothed map.
-    drawing : Drawing
+    values : ndarray
+        float32 (n_slices, 112, 112): the map without pad.
+    look : Look
 
     Returns
     -------
     ndarray
         uint8 (height, 2 width, 4), RGBA; the right half is transparent where the map is 0.
     """
-    chosen = [drawing.telling_slice]
-    [anatomy], [values] = (upright(volume[chosen], context.grid) for volume in (context.greys, smooth))
-    return np.hstack([GREY[anatomy], overlay_colours(values / (drawing.overlay_scale or 1))])
-
-
-def choose_drawing(values: np.ndarray, smooth: np.ndarray, brain: np.ndarray, smooth_mm: float) -> Drawing:
-    """Return how a map is drawn, as far as it depends on the map.
-
-    Parameters
-    ----------
-    values, smooth : ndarray
-        float32 (n_slices, 112, 112): the map without pad, and smoothed by `smooth_mm`.
-    brain : ndarray
-        bool, the same shape.
-    smooth_mm : float
-    """
-    peaks = np.abs(smooth).max(axis=(1, 2), where=brain, initial=0)
-    return Drawing(
-        scale=colour_scale(values, brain),
-        overlay_scale=colour_scale(smooth, brain, is_smooth=True),
-        smooth_mm=smooth_mm,
-        telling_slice=int(peaks.argmax()) if peaks.any() else len(smooth) // 2,
-    )
+    grid, chosen = context.grid, [look.telling_slice]
+    [anatomy] = upright(context.greys[chosen], grid)
+    [smooth] = upright(smoothed(values, grid, look.smooth_mm, chosen), grid)
+    return np.hstack([GREY[anatomy], overlay_colours(smooth / (look.smooth_scale.limit or 1))])
 
 
 def montage(view: View, rows: dict[str, list[np.ndarray]], bars: Sequence[Bar]) -> np.ndarray:

@@ -13,9 +13,8 @@ import numpy as np
 
 from mri_saliency.inputs.preprocessing import unpad
 from mri_saliency.maps.colours import colour_scale
-from mri_saliency.maps.figures import choose_drawing, map_view, slice_figures, summary_figure, thumbnail
+from mri_saliency.maps.figures import choose_look, map_view, slice_figures, summary_figure, thumbnail
 from mri_saliency.maps.image import map_to_nifti, standard_error_to_nifti
-from mri_saliency.maps.smoothing import smoothed
 from mri_saliency.maps.viewer_data import Anatomy, map_script
 from mri_saliency.output.files import write_array, write_nifti, write_picture, write_text
 from mri_saliency.output.record import MapRecord, Recipe, new_record
@@ -71,13 +70,13 @@ def write_map(
     """
     began_s, is_new = time.process_time(), not record.files
     folder, name = files.folder, (record.method, record.subject_id)
-    maps = unpad(values), smoothed(unpad(values), context.grid, files.smooth_mm)
-    drawing = choose_drawing(*maps, unpad(context.brain), files.smooth_mm)
+    unpadded, brain = unpad(values), unpad(context.brain)
+    look = choose_look(unpadded, brain, context.grid, files.smooth_mm)
     words = {"n_logits": files.n_logits, "class_names": files.class_names}
-    shown = map_view(context, *maps, record.statistics, drawing, key_slices=files.key_slices, **words)
+    shown = map_view(context, unpadded, record.statistics, look, key_slices=files.key_slices, **words)
     pictures = {
         folder.summary_figure(*name): summary_figure(shown),
-        folder.thumbnail(*name): thumbnail(context, maps[1], drawing),
+        folder.thumbnail(*name): thumbnail(context, unpadded, look),
     }
     for index, picture in zip(files.key_slices, slice_figures(shown), strict=True):
         pictures[folder.slice_figure(*name, index)] = picture
@@ -88,9 +87,9 @@ def write_map(
     if is_new:
         write_array(folder.array(*name), values)
         written.append(folder.array(*name))
-    image = map_to_nifti(values, context.grid, record.method, drawing.scale)
-    anatomy = Anatomy(context.greys, unpad(context.brain))
-    script = map_script("/".join(name), np.asarray(image.dataobj), context.grid, anatomy, drawing)
+    image = map_to_nifti(values, context.grid, record.method, look.scale.limit)
+    anatomy = Anatomy(context.greys, brain)
+    script = map_script("/".join(name), np.asarray(image.dataobj), context.grid, anatomy, look.drawing)
     write_text(folder.viewer(*name), script)
     written.append(folder.viewer(*name))
     if files.nifti:
@@ -100,6 +99,6 @@ def write_map(
     for path, picture in pictures.items():
         write_picture(path, picture)
     sizes = {path.name: path.stat().st_size for path in (*written, *pictures)}
-    finished = replace(record, key_slices=files.key_slices, drawing=drawing, files=sizes)
+    finished = replace(record, key_slices=files.key_slices, drawing=look.drawing, files=sizes)
     folder.write_record(finished, files.source_folder)
     return Counter(draw=drawn_s - began_s, write=time.process_time() - drawn_s)

@@ -11,6 +11,8 @@ from mri_saliency.cohort.common_space import find_common_space
 from mri_saliency.cohort.group_maps import _weakness, write_means
 from mri_saliency.cohort.method_maps import find_method_maps
 from mri_saliency.inputs.grid import Grid
+from mri_saliency.maps.colours import measure_scale
+from mri_saliency.maps.figures import Layer
 from mri_saliency.maps.image import to_nifti, to_scan_grid
 
 from ..conftest import AFFINE
@@ -102,7 +104,7 @@ def test_images_open_with_the_scale_that_the_groups_figures_share(cohort, drawn)
 def test_a_weak_group_says_so():
     strong, weak = (layer(scale * np.ones((1, 112, 112), np.float32)) for scale in (1.0, 0.08))
     assert _weakness(strong) == ""
-    assert _weakness(replace(weak, scale=strong.scale)) == "; weak: at most 8% of it"
+    assert _weakness(Layer(weak.values, measure_scale(weak.values, limit=1.0))) == "; weak: at most 8% of it"
     assert _weakness(layer(np.zeros((1, 112, 112), np.float32))) == "; weak: at most 0% of it"
 
 

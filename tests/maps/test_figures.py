@@ -14,13 +14,12 @@ from mri_saliency.inputs.loading import load_scan
 from mri_saliency.inputs.preprocessing import grey_levels, unpad
 from mri_saliency.inputs.scan_table import ClassNames, Scan
 from mri_saliency.maps.figures import (
-    choose_drawing,
+    choose_look,
     map_view,
     slice_figures,
     summary_figure,
     thumbnail,
 )
-from mri_saliency.maps.smoothing import smoothed
 from mri_saliency.maps.statistics import measure_map
 
 from ..conftest import N_SLICES, brain, save_scan
@@ -131,10 +130,9 @@ def loaded_and_measured(path, *, logits=(2.0,), method="saliency", baseline=None
 def shown_of(loaded, statistics, n_logits=1, values=None, smooth_mm=0.0, **more):
     """What the figures of a scan show, of a map that equals its input unless given."""
     values = unpad(loaded.network_input if values is None else values)
-    maps = values, smoothed(values, loaded.context.grid, smooth_mm)
-    drawing = choose_drawing(*maps, unpad(loaded.context.brain), smooth_mm)
+    look = choose_look(values, unpad(loaded.context.brain), loaded.context.grid, smooth_mm)
     more |= {"key_slices": [2, 7], "n_logits": n_logits}
-    return map_view(loaded.context, *maps, statistics, drawing, **more)
+    return map_view(loaded.context, values, statistics, look, **more)
 
 
 def view_of(*args, **more):
@@ -246,7 +244,11 @@ def test_one_scale_for_the_whole_map_and_none_of_the_pad(measured_scan):
     values[:, 8:-8, 8:-8] = 0.5
     values[4] = 2.0  # a slice that is not drawn
     shown = shown_of(loaded, statistics, values=values)
-    assert shown.attribution.scale == pytest.approx(2.0) and shown.view.signed and shown.view.unit == "logit"
+    assert (
+        shown.attribution.scale.limit == pytest.approx(2.0)
+        and shown.view.signed
+        and shown.view.unit == "logit"
+    )
     assert (shown.attribution.values == 0.5).all()
 
 
@@ -280,16 +282,16 @@ def test_a_thumbnail_is_the_most_telling_slice_and_the_map_on_its_own(measured_s
     brain = unpad(context.brain)
     z = int(np.flatnonzero(brain[5, 30])[0])
     values[5, 30, z], values[3, 0, 0] = -1.0, 9.0  # the second lies outside the brain
-    drawing = choose_drawing(values, values, brain, 0.0)
-    assert drawing.telling_slice == 5 and drawing.scale == pytest.approx(1.0)
-    picture = thumbnail(context, values, drawing)
+    look = choose_look(values, brain, context.grid, 0.0)
+    assert look.telling_slice == 5 and look.scale.limit == pytest.approx(1.0)
+    picture = thumbnail(context, values, look)
     assert picture.shape == (112, 224, 4)
     anatomy, alone = picture[:, :112], picture[:, 112:]
     np.testing.assert_array_equal(anatomy[..., 0], upright(context.greys[5:6], context.grid)[0])
     place = 111 - z, 30
     assert alone[place][3] == 255 and alone[place][2] > alone[place][0] + 100  # blue, opaque
     assert np.count_nonzero(alone[..., 3]) == 1
-    nothing = choose_drawing(0 * values, 0 * values, brain, 0.0)
+    nothing = choose_look(0 * values, brain, context.grid, 0.0)
     assert (
         nothing.telling_slice == N_SLICES // 2
         and not thumbnail(context, 0 * values, nothing)[:, 112:, 3].any()

@@ -28,6 +28,9 @@ def test_smoothing_equals_scipys_filter(grid):
     found = smoothed(values, grid, 6.0)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+    part = smoothed(values, grid, 6.0, slices=[7, 2])
+    np.testing.assert_allclose(part, found[[7, 2]], atol=1e-6)
+    np.testing.assert_allclose(smoothed(values, grid, 6.0, step=2), found[::2, ::2, ::2], atol=1e-6)
     np.testing.assert_allclose(fwhm_voxels(grid, 6.0), 6.0 / np.array(steps))
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from mri_saliency.maps.colours import colour_scale
-from mri_saliency.maps.figures import MapView, View, make_layer
+from mri_saliency.maps.colours import measure_scale
+from mri_saliency.maps.figures import Layer, MapView, View
 
 
 def made_up_view(n=2, *, in_mm=True, signed=True, extent=(-84.75, 84.75, -72.75, 96.75)):
@@ -28,4 +28,4 @@ def made_up_map(n=2, *, values=None, smooth_mm=6.0, **changes):
 
 
 def layer(values):
-    return make_layer(values, None, values, colour_scale(values))
+    return Layer(values, measure_scale(values))
