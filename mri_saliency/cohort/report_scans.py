@@ -12,10 +12,10 @@ import pandas as pd
 from mri_saliency.cohort.regions import OUTSIDE
 from mri_saliency.cohort.report_data import common_scale, input_warnings
 from mri_saliency.inputs.grid import Grid
+from mri_saliency.maps.drawing import OPACITY_POWER
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
 
-_OPACITY_POWER = 0.6  # of a thumbnail's overlay: its opacity grows with this power of the magnitude
 _SHOWN_REGIONS = 5  # of a map
 
 
@@ -134,7 +134,7 @@ def scan_table(
             thumbnail=None if strength is None else thumbnail,
             place="" if strength is None else place_of(record.grid, record.drawing.telling_slice),
             strength=strength,
-            opacity=1.0 if strength is None else min(1.0, strength**_OPACITY_POWER),
+            opacity=1.0 if strength is None else min(1.0, strength**OPACITY_POWER),
             verdict=row.completeness_verdict or "",
             error=row.completeness_error,
             map_error=row.map_error,

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import matplotlib
 import numpy as np
 
+from mri_saliency.maps.drawing import OPACITY_POWER
+
 # Of the brain's voxels saturate: in a map so few that a lesion, some thousandths of the brain, shows what is
 # strong within it; in a smoothed map, which has no single strong voxels, as much as makes a lesion opaque.
 _SATURATED, _SMOOTH_SATURATED = 1e-4, 1e-3
-_OPACITY_POWER = 0.6  # below 1: weak values can be seen, and a scale's change is a change of opacity
 _OUTLINE = (255, 225, 0, 255)  # yellow: visible on grey, red and blue alike
 _OVERLAY_GREY = 0.35  # under the overlay's colour bar
 
@@ -55,13 +56,9 @@ def overlay(under: np.ndarray, relative: np.ndarray) -> np.ndarray:
 
 
 def overlay_colours(relative: np.ndarray) -> np.ndarray:
-    """Return what `overlay` blends over the rest: uint8 (..., 4), RGBA, transparent where the map is 0.
-
-    Opacity is the magnitude to the power of 0.6. So a map on another scale is this one with its opacity
-    multiplied by the ratio of the scales to that power, as long as nothing saturates.
-    """
+    """Return what `overlay` blends over the rest: uint8 (..., 4), RGBA, transparent where the map is 0."""
     colours = np.where((relative < 0)[..., None], _LOWERS, _RAISES)
-    opacity = np.minimum(np.abs(relative), 1) ** np.float32(_OPACITY_POWER)
+    opacity = np.minimum(np.abs(relative), 1) ** np.float32(OPACITY_POWER)
     colours[..., 3] = (opacity * 255 + 0.5).astype(np.uint8)
     return colours
 
