@@ -64,12 +64,20 @@ def find_clusters(
     from scipy import ndimage
 
     voxel_mm3 = None if grid.affine is None else abs(np.linalg.det(grid.input_affine[:3, :3]))
-    magnitudes, clusters = np.abs(t), []
+    clusters = []
     for sign in (1, -1):
-        labels, n = ndimage.label((p <= SIGNIFICANT) & (sign * t > 0), np.ones((3, 3, 3)))
-        sizes = np.bincount(labels.ravel())[1:]
-        peaks = ndimage.maximum_position(magnitudes, labels, np.arange(1, n + 1))
-        for size, peak in zip(sizes, peaks, strict=True):
+        significant = np.argwhere((p <= SIGNIFICANT) & (sign * t > 0))  # (n, 3)
+        if not len(significant):
+            continue
+        # only the box around them is labelled, and only they are searched: volumes are large, clusters small
+        places = significant - significant.min(axis=0)
+        box = np.zeros(places.max(axis=0) + 1, bool)
+        box[tuple(places.T)] = True
+        labels = ndimage.label(box, np.ones((3, 3, 3)))[0][tuple(places.T)]
+        order = np.lexsort((-np.abs(t[tuple(significant.T)]), labels))  # by cluster, the strongest first
+        _, firsts, sizes = np.unique(labels[order], return_index=True, return_counts=True)
+        for size, first in zip(sizes, firsts, strict=True):
+            peak = tuple(significant[order[first]].tolist())
             middle = np.array(peak) // BLOCK * BLOCK + (BLOCK - 1) / 2  # a block's voxels are equal
             peak_mm = None if grid.affine is None else tuple(apply_affine(grid.input_affine, middle).tolist())
             clusters.append(
