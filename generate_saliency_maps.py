@@ -71,7 +71,7 @@ def generate(options: Options, command_line: str) -> int:
         gc.disable()  # PyTorch makes a million objects, all to stay: 0.7 s less for a run's start
         from mri_saliency.attribution.baselines import make_baseline
         from mri_saliency.attribution.explainer import Explainer
-        from mri_saliency.cohort.live_report import LiveReport
+        from mri_saliency.cohort.live_report import LiveReport, write_status
         from mri_saliency.inputs.loading import load_in_groups
         from mri_saliency.output.bookkeeping import Bookkeeping
         from mri_saliency.output.folder import OutputFolder
@@ -125,17 +125,18 @@ def generate(options: Options, command_line: str) -> int:
             return end(stopped)
 
         # The cohort.
+        records = folder.records(request.checkpoint.sha256)
         if options.check_maps and not stopped:
             from mri_saliency.cohort.checks import check_some_maps, representative
 
             try:
+                write_status("checking", run_record, records, outcome)
                 groups = in_groups(representative(request.scans, options.check_maps))
                 check_some_maps(groups, explainer, baseline, plan, request.atlas)
             except KeyboardInterrupt as reason:
                 stopped = reason
             except Exception as error:  # the cohort is described all the same
                 stopped = UserError(f"--check_maps: {failure_message(error)}")
-        records = folder.records(request.checkpoint.sha256)
 
         def describe() -> None:
             from mri_saliency.cohort.description import Description, describe_cohort

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from mri_saliency.attribution.methods import BASELINES
 from mri_saliency.errors import UserError, warn
 from mri_saliency.inputs.file_identity import sha256_of_array, sha256_of_file
 from mri_saliency.inputs.grid import FIRST_SLICE, INPUT_SIZE
@@ -243,7 +242,7 @@ def baseline_sentence(name: str, titles: Sequence[str], n_healthy: int | None = 
             "subject or of the same content."
         )
     parts = name.split(" and ")
-    if len(parts) > 1 and set(parts) <= set(BASELINES):
+    if len(parts) > 1:
         return f"{of_methods} differed between the runs: {listed(parts)}."
     return f"{of_methods} was the image {name}."
 

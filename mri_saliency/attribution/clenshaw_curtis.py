@@ -59,8 +59,8 @@ def steps_sentence(titles: Sequence[str], n_steps: int | str, map_error: float |
     limit = "little" if map_error is None else f"no more than {percent(map_error)} of its summed magnitude"
     return (
         f"The path of {listed(titles)} was integrated by nested Clenshaw-Curtis rules [@clenshaw1960] of "
-        f"{', '.join(map(str, POINTS[1:-1]))} or {POINTS[-1]} points: for each scan, their number was "
-        f"doubled until the map changed by {limit}, or {POINTS[-1]} were reached."
+        f"{', '.join(map(str, POINTS[1:-1]))} or {POINTS[-1]} points: for each integral, their number was "
+        f"doubled until it changed by {limit}, or {POINTS[-1]} were reached."
     )
 
 

@@ -20,6 +20,9 @@ from mri_saliency.output.record import MapRecord, Recipe
 from mri_saliency.output.resume import Action, MapFiles, Plan, keep_names, make_plan
 from mri_saliency.wording import counted, span
 
+# of a run's run.json, kept in that of the combination
+_OF_RUN = ("checkpoint", "options", "settings", "tool", "versions", "device")
+
 
 @dataclass(frozen=True)
 class Member:
@@ -93,7 +96,7 @@ class Combination:
             "combined": [
                 {
                     "run": run.name,
-                    **{key: run.content.get(key) for key in ("checkpoint", "options", "settings", "tool")},
+                    **{key: run.content.get(key) for key in _OF_RUN},
                 }
                 for run in self.runs
             ],
@@ -157,8 +160,10 @@ def combination_sentences(runs: Sequence[Mapping], n_members: Sequence[int | Non
     text = f"The maps of {len(runs)} runs"
     if None not in networks:
         text += f", of {counted(len(networks), 'trained network')},"
-    text += " were averaged scan by scan"
     known = [n for n in n_members if n]
+    if known and max(known) == 1:
+        return [f"{text} were brought together; each is of one network, and was not averaged with others."]
+    text += " were averaged scan by scan"
     if known:
         text += f", each mean over {span(known)} of them"
     return [f"{text}; probabilities of the classes were averaged too."]

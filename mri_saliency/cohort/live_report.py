@@ -27,6 +27,7 @@ UPDATE_EVERY_S = 30.0  # at most
 _LARGEST_SHARE = 0.01  # of a run's time
 _STATES = {  # run.json's status -> what the page says
     "running": "The run is unfinished.",
+    "checking": "All maps are made. They are being checked, which takes a while.",
     "describing": "The cohort's tables and figures are being written; then this page becomes the report.",
     "interrupted": "It was interrupted. The same command continues it; --report_only describes the maps.",
 }
@@ -66,7 +67,7 @@ class LiveReport:
         records = [self._folder.read_record(*name) for name in self._unread]
         self._records += [record for record in records if record is not None]
         self._unread.clear()
-        write_live_report(self._folder, self._records, self._outcome, self._ranks.size)
+        write_live_report(self._folder, self._records, self._outcome, self._ranks)
         ended_s = time.monotonic()
         self._due_s = ended_s + max(UPDATE_EVERY_S, (ended_s - began_s) / _LARGEST_SHARE)
 
@@ -90,9 +91,11 @@ def write_interrupted(run_record: RunRecord, records: Sequence[MapRecord], outco
 
 
 def write_live_report(
-    folder: OutputFolder, records: Sequence[MapRecord], outcome: Outcome, n_ranks: int = 1
+    folder: OutputFolder, records: Sequence[MapRecord], outcome: Outcome, ranks: Ranks | None = None
 ) -> None:
     """Write report.html of an unfinished run, whose status is that of run.json; nothing without maps.
+
+    `ranks` are given while each counts its own maps: the page has those of this one, and all ranks' number.
 
     Raises
     ------
@@ -102,7 +105,9 @@ def write_live_report(
     run = folder.last_run()
     if not records or run is None:
         return
-    records = in_order(list(records))
+    records, n_ranks, n_done = in_order(list(records)), 1, outcome.n_done
+    if ranks is not None and ranks.size > 1:
+        n_ranks, n_done = ranks.size, outcome.n_kept + ranks.add("map", 0)  # as `Progress` counts
     failures, status = [asdict(failure) for failure in outcome.failures], run["status"]
     class_names = ClassNames(*run["options"]["class_names"])
     content = {
@@ -112,7 +117,7 @@ def write_live_report(
         "reload_s": int(UPDATE_EVERY_S),
         "now": datetime.now().astimezone().isoformat(timespec="seconds"),
         "n_planned": outcome.n_planned,
-        "n_done": outcome.n_done,
+        "n_done": n_done,
         "n_ranks": n_ranks,
         "n_failed": len(failures),
         "failures": failure_entries(failures),

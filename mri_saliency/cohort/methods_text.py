@@ -83,7 +83,6 @@ def describe_methods(
     """
     records = in_order(findings.records)
     first = {record.subject_id: record for record in records}
-    with_network = "combined" not in run
     parts = (
         [
             *network_sentences(run, records, findings.class_names.tle),
@@ -96,7 +95,7 @@ def describe_methods(
         [] if runs is None else _run_sentences(findings, runs),
         [*agreement_sentences(findings.agreement), *_check_sentences(folder, findings)],
         [*_group_sentences(findings, len(first))],
-        software_sentences(making_runs(run, len(records)), with_network=with_network),
+        _software_sentences(run, len(records)),
     )
     library = read_library()
     keys = [key for key in cited_keys(chain(*parts)) if key in library]
@@ -104,6 +103,14 @@ def describe_methods(
         paragraphs=[with_authors(" ".join(sentences), library) for sentences in parts if sentences],
         bibliography="\n\n".join(library[key].text for key in sorted(keys)) + "\n",
     )
+
+
+def _software_sentences(run: Mapping, n_maps: int) -> list[str]:
+    """Return with what the maps were made and, of a combination, brought together."""
+    if "combined" not in run:
+        return software_sentences(making_runs(run, n_maps))
+    of_runs = software_sentences(run["combined"], is_combined=True)
+    return [*of_runs, *software_sentences(making_runs(run, n_maps), with_network=False)]
 
 
 def _attribution_sentences(folder: OutputFolder, records: Sequence[MapRecord]) -> Iterator[str]:

@@ -39,7 +39,7 @@ from mri_saliency.output.record import MapRecord, in_order
 
 _STATUS = {  # of a run that did not come to its end: what the page says
     "running": "The run had not ended when this page was written, or was killed: maps may be missing.",
-    "interrupted": "The run was interrupted: maps may be missing. The same command continues it.",
+    "interrupted": "The run was interrupted: maps or checks may be missing. The same command continues it.",
 }
 
 

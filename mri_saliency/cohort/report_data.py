@@ -97,7 +97,8 @@ def common_scale(own: Sequence[float] | np.ndarray) -> np.ndarray:
 
     A scale that holds the strongest map would let a single one make all others invisible.
     """
-    return np.percentile(own, _COMMON_PERCENTILE, axis=0)
+    common = np.percentile(own, _COMMON_PERCENTILE, axis=0)
+    return np.where(common > 0, common, np.max(own, axis=0))  # of few maps that are not all zero
 
 
 def region_means(regions: pd.DataFrame, densest: Mapping[str, Sequence[str]]) -> dict[str, list[dict]]:

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from mri_saliency.wording import counted
+
 _MINUS = "\N{MINUS SIGN}"
 
 
@@ -36,8 +38,13 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = {"number": _number, "percent": _percent, "counted": _counted, "moment": _moment}
-    environment.filters |= filters
+    environment.filters |= {
+        "number": _number,
+        "significant": _significant,
+        "percent": _percent,
+        "counted": counted,
+        "moment": _moment,
+    }
     return environment
 
 
@@ -51,8 +58,9 @@ def _percent(value: float | None, digits: int = 0) -> str:
     return "–" if value is None or not np.isfinite(value) else f"{value:.{digits}%}"
 
 
-def _counted(n: int, noun: str) -> str:
-    return f"{n} {noun}" + ("s" if n != 1 else "")
+def _significant(value: float, digits: int = 2) -> str:
+    """Return a positive number with so many digits, or as a whole one."""
+    return f"{value:.{digits}g}" if value < 10**digits - 0.5 else f"{value:.0f}"
 
 
 def _moment(iso: str) -> str:

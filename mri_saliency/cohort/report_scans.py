@@ -36,6 +36,8 @@ class MapEntry:
         None for a map of an earlier version.
     place : str
         The thumbnail's slice in words; empty without one.
+    has_sides : bool
+        Whether the scan's left and right are known.
     strength : float or None
         The thumbnail's colour scale over that of the method's maps; None without a thumbnail.
     opacity : float
@@ -54,6 +56,7 @@ class MapEntry:
     figure: Path
     thumbnail: Path | None
     place: str
+    has_sides: bool
     strength: float | None
     opacity: float
     verdict: str
@@ -133,6 +136,7 @@ def scan_table(
             figure=folder.summary_figure(*name),
             thumbnail=None if strength is None else thumbnail,
             place="" if strength is None else place_of(record.grid, record.drawing.telling_slice),
+            has_sides=record.grid.affine is not None,
             strength=strength,
             opacity=1.0 if strength is None else min(1.0, strength**OPACITY_POWER),
             verdict=row.completeness_verdict or "",

@@ -13,6 +13,7 @@ from mri_saliency.cohort.groups import diagnosis_words, group_titles
 from mri_saliency.cohort.report_data import common_scale
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.inputs.scan_table import ClassNames
+from mri_saliency.maps.drawing import LOWERS, OPACITY_POWER, RAISES
 from mri_saliency.maps.image import voxel_mass
 from mri_saliency.maps.viewer_data import atlas_script
 from mri_saliency.output.files import write_text
@@ -41,7 +42,7 @@ class Viewer:
 def make_viewer(
     folder: OutputFolder, records: Sequence[MapRecord], class_names: ClassNames, *, embed: bool
 ) -> Viewer | None:
-    """Return what the viewer offers of finished maps; None if no map has its file (of earlier versions).
+    """Return what the viewer offers of finished maps; None if that is nothing, as of earlier versions' maps.
 
     Parameters
     ----------
@@ -58,6 +59,7 @@ def make_viewer(
         return None
     words = diagnosis_words({record.statistics.diagnosis for record in offered}, class_names)
     paths, methods = [], {}
+    has_scans = not embed or len({record.subject_id for record in offered}) <= _EMBEDDED_SCANS
     for method in dict.fromkeys(record.method for record in offered):
         maps = [record for record in offered if record.method == method]
         groups = {
@@ -65,14 +67,18 @@ def make_viewer(
             for name, title in group_titles(class_names).items()
             if folder.group_map(method, f"{name}_mean_viewer.js").exists()
         }
+        if not groups and not has_scans:
+            continue
         paths += [folder.group_map(method, f"{name}_mean_viewer.js") for name in groups]
         methods[method] = {
             "limits": common_limits(maps),
             "groups": groups,
-            "scans": [record.subject_id for record in maps],
+            "scans": [record.subject_id for record in maps] if has_scans else [],
         }
+    if not methods:
+        return None
     diagnoses = {record.subject_id: words[record.statistics.diagnosis] for record in offered}
-    if len(diagnoses) <= _EMBEDDED_SCANS:
+    if has_scans:
         paths += [folder.viewer(record.method, record.subject_id) for record in offered]
     has_atlas = folder.atlas_viewer.exists()
     if has_atlas:
@@ -81,6 +87,7 @@ def make_viewer(
         "methods": methods,
         "diagnoses": diagnoses,
         "atlas": folder.atlas_viewer.name if has_atlas else None,
+        "colours": {"raises": RAISES, "lowers": LOWERS, "power": OPACITY_POWER},
     }
     return Viewer(index, [Markup(path.read_text(encoding="utf-8")) for path in paths] if embed else [])
 

@@ -24,7 +24,8 @@ def network_sentences(run: Mapping, records: Sequence[MapRecord], tle: str) -> I
     """Yield what was explained: the networks, and which of their outputs."""
     networks = [part.get("checkpoint") or {} for part in run.get("combined") or (run,)]
     names = list(dict.fromkeys(network["network"] for network in networks if network.get("network")))
-    trained = "trained classifiers" if len(networks) > 1 else "a trained classifier"
+    n_networks = len({network.get("sha256", index) for index, network in enumerate(networks)})
+    trained = "trained classifiers" if n_networks > 1 else "a trained classifier"
     architecture = f" of the architecture {listed(names)} [@tan2021]" if names else ""
     yield f"Attribution maps were made of {trained}{architecture}."
     recipe = records[0].recipe
@@ -58,10 +59,10 @@ def scan_sentences(run: Mapping, records: Sequence[MapRecord], names: ClassNames
     kind = "simulated scan" if demo_mark(row.subject_id for row in rows) else "scan"
     yield f"The analysis included {counted(len(rows), kind)}{of_subjects}: {groups}."
     limit = (run.get("options") or {}).get("max_samples")
-    if limit and "combined" not in run and _n_explained(run, len(rows)) == limit:
+    if limit and "combined" not in run and len(rows) <= limit == _n_explained(run, len(rows)):
         yield f"At most the first {limit} scans of the cohort's table were analysed."
     if run.get("status") == "interrupted":
-        yield "The run was interrupted; the maps that it had finished were analysed."
+        yield "The run was interrupted; what it had finished was analysed."
     skipped = Counter(row.get("reason") for row in run.get("skipped_rows") or ())
     if skipped:
         reasons = "; ".join(f"{reason} (n = {n})" for reason, n in skipped.most_common())
@@ -70,8 +71,8 @@ def scan_sentences(run: Mapping, records: Sequence[MapRecord], names: ClassNames
     warnings = Counter(input_warnings([record.statistics for record in records]).values())
     if warnings:
         yield (
-            f"The input of {counted(warnings.total(), 'scan')} raised a warning, for which none was left "
-            f"out: {_quoted(warnings)}."
+            f"The input of {counted(warnings.total(), 'scan')} raised a warning; maps were made "
+            f"nevertheless: {_quoted(warnings)}."
         )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import matplotlib
 import numpy as np
 
-from mri_saliency.maps.drawing import OPACITY_POWER
+from mri_saliency.maps.drawing import LOWERS, OPACITY_POWER, RAISES
 
 # Of the brain's voxels saturate: in a map so few that a lesion, some thousandths of the brain, shows what is
 # strong within it; in a smoothed map, which has no single strong voxels, as much as makes a lesion opaque.
@@ -25,7 +25,7 @@ def _colour_table(name: str) -> np.ndarray:
 DIVERGING = _colour_table("RdBu_r")
 SEQUENTIAL = _colour_table("Reds")
 GREY = _colour_table("gray")
-_RAISES, _LOWERS = np.array([[226, 35, 26, 255], [64, 120, 255, 255]], np.uint8)  # hues by sign, RGBA
+_RAISES, _LOWERS = np.array([(*RAISES, 255), (*LOWERS, 255)], np.uint8)
 
 
 def lookup(table: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 # Of an overlay's opacity in the map's magnitude. Below 1, weak values can be seen; and a map on another scale
 # is this one with its opacity multiplied by the ratio of the scales to that power, unless it saturates.
 OPACITY_POWER = 0.6
+RAISES, LOWERS = (226, 35, 26), (64, 120, 255)  # hues by sign, red, green and blue from 0 to 255
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,7 @@ def map_to_nifti(values: np.ndarray, grid: Grid, method: str, scale: float | Non
     method : str
         Name of the method, by which the header states the unit.
     scale : float, optional
-        Magnitude at which a viewer's colours saturate; by default that of its figures.
+        Magnitude at which a viewer's colours saturate; by default `colour_scale`'s of all voxels.
 
     Returns
     -------

@@ -38,7 +38,7 @@ METHOD/SUBJECT/SUBJECT_METHOD_...
     attributions.nii.gz   the same on the scan's grid; the sum is kept
     standard_error.nii.gz standard errors of the values, of expected_gradients
     attributions.json     how it was made, and its numbers
-    slice_K.png, summary.png
+    slice_K.png, summary.png, thumbnail.png
     viewer.js             the map for the viewer of report.html: 8 bits, inside the brain alone
     spread.nii.gz, sign_agreement.nii.gz, difference.nii.gz
                           of a mean over runs: standard deviation, share of the runs with the mean's

@@ -114,17 +114,19 @@ def print_summary(folder: OutputFolder, records: list[MapRecord], outcome: Outco
         print(f"  {failure.subject_id} {failure.method}: {failure.reason}", file=sys.stderr)
     if len(outcome.failures) > _SHOWN_FAILURES:
         print(f"  and {len(outcome.failures) - _SHOWN_FAILURES} more", file=sys.stderr)
-    if folder.report.exists():
-        print_next_steps(folder)
+    print_next_steps(folder)
 
 
 def print_next_steps(folder: OutputFolder) -> None:
     """Print the three things to do next, with addresses that a terminal or a browser opens."""
-    steps = {
-        "read the report": folder.report.absolute().as_uri(),
-        "look into the maps": f"{folder.report.absolute().as_uri()}#view",
-        "compute with the table": folder.statistics.absolute().as_uri(),
-    }
+    if not folder.report.exists():
+        return
+    report = folder.report.absolute().as_uri()
+    steps = {"read the report": report}
+    if b'id="map-viewer"' in folder.report.read_bytes():
+        steps["look into the maps"] = f"{report}#view"
+    if folder.statistics.exists():
+        steps["compute with the table"] = folder.statistics.absolute().as_uri()
     print("next:", *(f"  {step:<23}{address}" for step, address in steps.items()), sep="\n", flush=True)
 
 
@@ -139,7 +141,9 @@ def making_runs(run: Mapping, n_maps: int) -> list[Mapping]:
     return runs or [run]
 
 
-def software_sentences(runs: Sequence[Mapping], *, with_network: bool) -> list[str]:
+def software_sentences(
+    runs: Sequence[Mapping], *, with_network: bool = True, is_combined: bool = False
+) -> list[str]:
     """Return with what maps were made, in sentences for a paper.
 
     Parameters
@@ -148,6 +152,8 @@ def software_sentences(runs: Sequence[Mapping], *, with_network: bool) -> list[s
         The content of run.json of the runs that made them, the last one first; what they lack is left out.
     with_network : bool
         Whether a network was run.
+    is_combined : bool
+        Whether their maps were combined by another run.
     """
     tools = _different(run.get("tool", {}).get("version") for run in runs)
     pythons = _different(run.get("versions", {}).get("python") for run in runs)
@@ -157,12 +163,13 @@ def software_sentences(runs: Sequence[Mapping], *, with_network: bool) -> list[s
         versions = _different(run.get("versions", {}).get(package) for run in runs)
         if versions and (with_network or package not in _OF_NETWORKS):
             used.append(words.format(" and ".join(versions)))
-    sentences = [f"The maps were made with {listed(used)}."] if used else []
+    verb = "made" if with_network else "brought together"
+    sentences = [f"The maps were {verb} with {listed(used)}."] if used else []
     hardware = _different(run.get("device", {}).get("hardware") for run in runs)
     if hardware and with_network:
         words = listed("a CPU" if name == "cpu" else f"{name} hardware" for name in hardware)
         sentences.append(f"The network ran on {words}.")
-    if __version__ not in tools:
+    if __version__ not in tools and not is_combined:
         sentences.append(f"The cohort was described with {TOOL} {__version__}.")
     return sentences
 

@@ -147,6 +147,7 @@ def test_a_disk_that_cannot_be_written_to_raises(folder):
 @pytest.mark.parametrize(
     ("status", "sentence", "reloads"),
     [
+        ("checking", "They are being checked", True),
         ("describing", "then this page becomes the report", True),
         ("interrupted", "It was interrupted. The same command continues it", False),
     ],

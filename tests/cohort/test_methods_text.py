@@ -98,8 +98,8 @@ def test_a_plain_run(tmp_path):
         "of the logit along the straight path from a baseline to the scan, and multiplied it by the "
         "difference between the two, voxel by voxel. The baseline of Integrated Gradients was an input of "
         "zeros. The path of Integrated Gradients was integrated by nested Clenshaw-Curtis rules (Clenshaw "
-        "and Curtis, 1960) of 9, 17, 33, 65 or 129 points: for each scan, their number was doubled until the "
-        "map changed by no more than 0.1% of its summed magnitude, or 129 were reached. The last doubling "
+        "and Curtis, 1960) of 9, 17, 33, 65 or 129 points: for each integral, their number was doubled until "
+        "it changed by no more than 0.1% of its summed magnitude, or 129 were reached. The last doubling "
         "changed Integrated Gradients maps by 0.03% of their summed magnitude in the median and 0.3% at "
         "most. Completeness, the agreement of a map's sum with the change of the logit that it explains, was "
         "missed by more than 5% of that change, in 1 of 4 Integrated Gradients maps.\nThe maps were made "
@@ -129,11 +129,11 @@ def test_what_was_left_out_is_stated(tmp_path):
     text = text_of(tmp_path, findings, run, failures)
     for part in (
         "Beforehand, 3 rows of the table were left out: no file (n = 2); diagnosis is none of HC (n = 1).",
-        "The input of 2 scans raised a warning, for which none was left out: “its voxels are of 2 mm” (n = "
+        "The input of 2 scans raised a warning; maps were made nevertheless: “its voxels are of 2 mm” (n = "
         "2).",
         "1 map of 1 scan could not be made: “is a folder. Name another” (n = 1).",
         "At most the first 5 scans of the cohort's table were analysed.",
-        "The run was interrupted; the maps that it had finished were analysed.",
+        "The run was interrupted; what it had finished was analysed.",
         "1 scan was left out because it is a copy. ",
         "No groups were compared: a group test needs 5 subjects.",
     ):
@@ -295,6 +295,17 @@ def test_combined_runs(tmp_path):
         assert part in text, part
     for word in ("network ran", "PyTorch", "Captum", "At most", "path of", "checked"):
         assert word not in text, word
+    of_runs = combined_run()
+    for part in of_runs["combined"]:
+        part |= {key: RUN[key] for key in ("tool", "versions", "device")}
+    text = text_of(tmp_path, findings, of_runs)
+    assert "PyTorch" in text and "(Kokhlikyan et al., 2020)" in text and "The network ran on" in text
+    assert text.index("The maps were made with") < text.index("The maps were brought together with")
+    folds = records_of("integrated_gradients", settings, n_networks=[1, 1, 1, 1])
+    text = text_of(tmp_path, findings_of(folds), combined_run())
+    assert (
+        "of 2 trained networks, were brought together; each is of one network, and was not averaged" in text
+    )
     apart = text_of(tmp_path, findings_of(records), combined_run(), runs=RunsSection(["a", "b"], {}))
     assert "Two runs' maps" not in apart
 
@@ -318,6 +329,13 @@ def test_synthetic_volumes_are_not_z_scored(tmp_path):
     records[0] = replace(records[0], grid=replace(records[0].grid, first_slice=9))
     text = text_of(tmp_path, findings_of(records))
     assert "except for 1 synthetic one; 9 coronal slices were resized" in text
+
+
+def test_scans_of_earlier_runs_are_no_first_scans_of_the_table(tmp_path):
+    """Four scans are in the folder, of which the last run was to explain two."""
+    counts = {"maps": 0, "kept": 2, "failures": 0}
+    run = RUN | {"counts": counts, "options": RUN["options"] | {"max_samples": 2, "methods": ["saliency"]}}
+    assert "At most" not in text_of(tmp_path, findings_of(records_of("saliency")), run)
 
 
 def test_only_runs_that_made_the_maps_are_named(tmp_path):

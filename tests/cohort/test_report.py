@@ -111,7 +111,7 @@ def test_480_scans_by_four_methods_fit_into_3_mb(tmp_path):
 def test_a_run_that_did_not_end_well_is_said_and_its_moment_is_legible(tmp_path):
     run = RUN | {"started": "2026-11-26T00:17:42+00:00", "status": "interrupted"}
     page = save_page(tmp_path, report_records(1), run=run)
-    assert "26 November 2026, 00:17 UTC+0" in page and "The run was interrupted: maps may be" in page
+    assert "26 November 2026, 00:17 UTC+0" in page and "The run was interrupted: maps or checks" in page
     for status in ("running", "describing", "done"):
         page = save_page(tmp_path, report_records(1), run=run | {"status": status})
         assert ("had not ended when this page was written" in page) == (status == "running")
@@ -452,3 +452,10 @@ def test_the_templates_are_packaged():
 def test_templates_have_short_lines():
     for path in (Path(mri_saliency.__file__).parent / "cohort" / "templates").iterdir():
         assert max(map(len, path.read_text(encoding="utf-8").splitlines())) <= 110, path
+
+
+def test_thumbnails_of_scans_without_affine_have_no_sides(tmp_path):
+    known, unknown = pictured([made_record("sub-A"), made_record("12")], tmp_path)
+    unknown = replace(unknown, grid=replace(unknown.grid, affine=None))
+    page = save_page(tmp_path, [known, unknown])
+    assert page.count('class="slice placed"') == page.count('class="slice"') == 1

@@ -223,6 +223,7 @@ def test_a_map_with_a_file_for_the_viewer_opens_in_it(browser, tmp_path):
     records = [made_record("sub-A", files=["viewer.js"]), made_record("sub-B")]
     open_page(browser, tmp_path, records)
     browser.execute_script("window.openViewer = key => { window.viewed = key; }")
+    browser.execute_script("window.hasView = key => key === 'saliency/sub-A'")
     for name, has_view in (("sub-B", False), ("sub-A", True)):
         browser.find_element("css selector", f"[data-id={name}] .open").click()
         view = browser.find_element("css selector", "[data-view]")

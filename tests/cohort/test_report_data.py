@@ -144,3 +144,4 @@ def test_the_densest_pair_stands_for_a_method_and_all_pairs_are_counted():
 def test_a_common_scale_leaves_out_the_strongest_tenth():
     assert common_scale([5.0]) == 5 and common_scale(np.arange(11)) == 9
     np.testing.assert_allclose(common_scale(np.stack([np.arange(11), 2 * np.arange(11)], 1)), (9, 18))
+    assert common_scale([0.0] * 19 + [2.0]) == 2 and common_scale([0.0]) == 0  # few maps that are not zero

@@ -21,6 +21,11 @@ def test_moments_are_written_for_people(iso, text):
     assert report_page._moment(iso) == text
 
 
+def test_numbers_have_no_exponents():
+    found = [report_page._significant(value) for value in (0.0516, 1.0, 99.6, 1234.0)]
+    assert found == ["0.052", "1", "100", "1234"] and report_page._significant(123.4, 3) == "123"
+
+
 def test_pages_have_a_main_part_and_no_empty_heads():
     templates = Path(report_page.__file__).parent / "templates"
     for path in templates.glob("*.html"):

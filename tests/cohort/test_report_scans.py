@@ -1,5 +1,6 @@
 """The report's table of scans: its order, its pictures' strengths, places and files; regions; failures."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,15 @@ def test_pictures_are_drawn_on_their_methods_common_scale(tmp_path):
     assert picture.place == f"y = {GRID.slice_y_mm(4):.0f} mm".replace("-", "−")
     assert (earlier.thumbnail, earlier.strength, earlier.place) == (None, None, "")
     assert table.has_thumbnails and not scan_table([made_record()], FOLDER).has_thumbnails
+
+
+def test_sides_are_marked_only_where_they_are_known(tmp_path):
+    known, unknown = pictured([made_record("sub-A"), made_record("12")], tmp_path)
+    unknown = replace(unknown, grid=replace(unknown.grid, affine=None))
+    maps = {
+        scan.subject_id: scan.maps[0] for scan in scan_table([known, unknown], OutputFolder(tmp_path)).scans
+    }
+    assert maps["sub-A"].has_sides and not maps["12"].has_sides
 
 
 def test_maps_of_zeros_have_no_strength_but_a_picture(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from jinja2 import Environment, PackageLoader
 from scipy.ndimage import gaussian_filter
 
+from mri_saliency.cohort import report_viewer
 from mri_saliency.cohort.group_test import GroupComparison
 from mri_saliency.cohort.report import Findings, write_report
 from mri_saliency.cohort.report_viewer import common_limits, make_viewer, write_atlas
@@ -253,7 +254,23 @@ def test_a_page_that_contains_its_maps_needs_no_file(browser, viewed, tmp_path):
             break
         time.sleep(0.05)
     assert message == "saliency/sub-B/sub-B_saliency_viewer.js is not in this page's folder."
+    assert not browser.find_element("css selector", ".pane .readout").is_displayed()  # not of another map
     browser.get_log("browser")  # that a file is missing
+
+
+def test_a_page_without_the_scans_maps_offers_its_groups_alone(browser, viewed, tmp_path, monkeypatch):
+    monkeypatch.setattr(report_viewer, "_EMBEDDED_SCANS", 1)
+    viewer = make_viewer(viewed.folder, viewed.records, NAMES, embed=True)
+    assert len(viewer.scripts) == 1 and viewer.index["methods"]["saliency"]["scans"] == []
+    browser.get(f"{save_page(tmp_path, viewer)}#view")
+    assert "value" in wait_for(browser, "value")
+    assert browser.find_element("css selector", "[name=name]").text == "mean of HC"
+    assert browser.execute_script(
+        "return [hasView('saliency/sub-B'), hasView('group_maps/saliency/HC')]"
+    ) == [
+        False,
+        True,
+    ]
 
 
 def test_only_maps_with_a_file_are_offered(viewed, cohort):

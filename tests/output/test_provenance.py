@@ -56,9 +56,13 @@ def test_the_summary_names_few_of_many_failures(folder, capsys):
 
 
 def test_a_run_ends_with_addresses_that_can_be_clicked(folder, capsys):
-    folder.report.write_text("")
+    folder.report.write_text('<dialog id="map-viewer">')
+    folder.statistics.write_text("")
     print_summary(folder, [record()], Outcome(), 61.4)
     *_, first, second, third = capsys.readouterr().out.splitlines()
     root = folder.root.absolute().as_uri()
     assert first.endswith(f" {root}/report.html") and second.endswith(f" {root}/report.html#view")
     assert third.endswith(f" {root}/attribution_statistics.csv")
+    folder.report.write_text("of a run that was interrupted")
+    print_summary(folder, [record()], Outcome(), 61.4)
+    assert "#view" not in capsys.readouterr().out

@@ -113,8 +113,7 @@ function show(map) {
   dialog.querySelector("img").alt = map.querySelector("img").alt;
   dialog.querySelector("span").textContent = `${subject}, ${method}`
     + (strength ? `. The figure is on its own scale, which is ${strength} of the cohort's.` : "");
-  const hasView = endings[map.dataset.endings]?.includes("viewer.js") ?? true;
-  dialog.querySelector("[data-view]").hidden = !hasView || typeof openViewer !== "function";
+  dialog.querySelector("[data-view]").hidden = !window.hasView?.(`${method}/${subject}`);
   if (!dialog.open) dialog.showModal();
 }
 

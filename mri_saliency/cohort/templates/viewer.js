@@ -6,8 +6,7 @@ const index = JSON.parse(document.getElementById("viewer-index").textContent);
 const dialog = document.getElementById("map-viewer");
 const settings = document.getElementById("view-settings").elements;
 const PLANES = {coronal: [0, 2, 1], sagittal: [1, 2, 0], axial: [0, 1, 2]};  // axes: across, up, through
-const RAISES = [226, 35, 26], LOWERS = [64, 120, 255];  // as in the figures
-const POWER = 0.6;  // of opacity in magnitude, as in the figures
+const {raises: RAISES, lowers: LOWERS, power: POWER} = index.colours;  // as in the figures
 const OUTSIDE = -128;  // marks voxels outside the brain
 
 const packed = new Map();  // key -> content, of files that called mriMap
@@ -55,15 +54,10 @@ async function loadMap(key) {
   return map;
 }
 
-async function loadAtlas() {
-  const content = await contentOf("atlas", [index.atlas]);
-  atlas = {...content, regions: new Uint16Array(await inflate(content.labels))};
-}
-
 // --- values ---
 
 function smoothed(map) {  // by a Gaussian along each axis; nothing lies outside the brain
-  if (map.smooth || !map.smooth_mm) return map.smooth ?? map.raw;
+  if (map.smooth) return map.smooth;
   let values = map.raw;
   for (const axis of [0, 1, 2]) {
     const sigma = map.smooth_mm / Math.sqrt(8 * Math.log(2)) / map.voxel_mm[axis];
@@ -83,10 +77,11 @@ function smoothed(map) {  // by a Gaussian along each axis; nothing lies outside
   return map.smooth = values;
 }
 
-const shown = map => settings.smoothed.value ? smoothed(map) : map.raw;
+const isSmooth = map => Boolean(settings.smoothed.value && map.smooth_mm);
+const shown = map => isSmooth(map) ? smoothed(map) : map.raw;
 
 function limitOf(map) {  // the end of the colours, and words on it
-  const kind = settings.smoothed.value ? 1 : 0, own = map.limits[kind];
+  const kind = isSmooth(map) ? 1 : 0, own = map.limits[kind];
   const common = index.methods[map.method].limits?.[kind];
   if (common && settings.scale.value === "common") return [common, "one scale for all scans of this method"];
   const share = common ? `, ${number(own / common, 2)} of the one for all scans` : "";
@@ -107,8 +102,7 @@ const inMm = value => minus(value.toFixed(1));
 
 function regionAt(place) {
   const [x, y, z] = multiply(atlas.inverse, place).map((v, axis) => Math.round(v) - atlas.offset[axis]);
-  const [nx, ny, nz] = atlas.size;
-  const inside = x >= 0 && x < nx && y >= 0 && y < ny && z >= 0 && z < nz;
+  const [nx, ny, nz] = atlas.size, inside = x >= 0 && x < nx && y >= 0 && y < ny && z >= 0 && z < nz;
   return inside && atlas.names[atlas.regions[x + nx * (y + ny * z)]] || "none";
 }
 
@@ -134,7 +128,7 @@ function drawPlane({map, voxel}, figure, limit) {
   canvas.width = canvas.clientWidth * devicePixelRatio;
   canvas.height = canvas.clientHeight * devicePixelRatio;
   const layer = new OffscreenCanvas(width, height);
-  for (const [image, soft] of [[anatomy, true], [overlay, Boolean(settings.smoothed.value)]]) {
+  for (const [image, soft] of [[anatomy, true], [overlay, isSmooth(map)]]) {
     layer.getContext("2d").putImageData(image, 0, 0);
     pen.imageSmoothingEnabled = soft;
     pen.drawImage(layer, 0, 0, canvas.width, canvas.height);
@@ -165,7 +159,7 @@ function readValue({map, voxel, element}) {  // beside the planes, and to a scre
   const at = voxel.reduce((sum, v, axis) => sum + (v - map.offset[axis]) * map.strides[axis], 0);
   const q = map.q[at], error = map.largest * (q ? Math.abs(q) + 0.25 : 0.25) / map.levels ** 2;
   const rows = {value: `${number(map.raw[at])} ± ${number(error, 2)} ${map.unit}`};
-  if (shown(map) !== map.raw) rows[`${map.smooth_mm} mm mean`] = `${number(smoothed(map)[at])} ${map.unit}`;
+  if (isSmooth(map)) rows[`${map.smooth_mm} mm mean`] = `${number(smoothed(map)[at])} ${map.unit}`;
   if (q === OUTSIDE) rows.value = "outside the brain, not stored";
   if (map.affine) {
     const place = multiply(map.affine, voxel);
@@ -192,14 +186,17 @@ function draw() {
 
 // --- the crosshair, and what is shown ---
 
+const within = ({offset, size}, voxel) =>  // the voxel of the box that is nearest
+  voxel.map((v, axis) => Math.min(Math.max(v, offset[axis]), offset[axis] + size[axis] - 1));
+
 function placeCrosshair(pane) {  // by mm; by voxel where there are none
-  const {affine, inverse, offset, size} = pane.map;
-  const voxel = affine && cross.mm ? multiply(inverse, cross.mm).map(Math.round) : cross.voxel;
-  pane.voxel = voxel.map((v, axis) => Math.min(Math.max(v, offset[axis]), offset[axis] + size[axis] - 1));
+  const {affine, inverse} = pane.map, byMm = affine && cross.mm;
+  pane.voxel = within(pane.map, byMm ? multiply(inverse, cross.mm).map(Math.round) : cross.voxel);
   requestAnimationFrame(draw);
 }
 
-function moveTo(pane, voxel) {
+function moveTo(pane, wanted) {
+  const voxel = within(pane.map, wanted);
   cross = {voxel, mm: pane.map.affine && multiply(pane.map.affine, voxel)};
   panes.filter(one => one.map).forEach(placeCrosshair);
 }
@@ -207,24 +204,28 @@ function moveTo(pane, voxel) {
 function moveToStrongest(pane) {
   const {map} = pane, magnitudes = shown(map).map((v, at) => map.q[at] === OUTSIDE ? -1 : Math.abs(v));
   const best = magnitudes.indexOf(magnitudes.reduce((a, b) => Math.max(a, b)));
-  const local = map.strides.map((stride, axis) => Math.floor(best / stride) % map.size[axis]);
-  moveTo(pane, local.map((i, axis) => map.offset[axis] + i));
+  moveTo(pane, map.strides.map((step, k) => map.offset[k] + Math.floor(best / step) % map.size[k]));
 }
 
 async function show(pane, key) {
   const message = pane.element.querySelector(".message");
   pane.key = key;
   try {
-    if (index.atlas && !atlas) await loadAtlas();
+    if (index.atlas && !atlas) {
+      const content = await contentOf("atlas", [index.atlas]);
+      atlas = {...content, regions: new Uint16Array(await inflate(content.labels))};
+    }
     const map = await loadMap(key);
     if (pane.key !== key) return;  // another was chosen meanwhile
     pane.map = map;
     message.textContent = "";
-    if (cross) placeCrosshair(pane);
-    else moveToStrongest(pane);
+    (cross ? placeCrosshair : moveToStrongest)(pane);
   } catch (error) {
+    if (pane.key !== key) return;
+    pane.map = pane.voxel = null;
     message.textContent = error.message;
   }
+  pane.element.classList.toggle("empty", !pane.map);
 }
 
 function choose(pane, key) {  // fills the lists as well
@@ -232,8 +233,8 @@ function choose(pane, key) {  // fills the lists as well
   const option = (text, value) => new Option(text, value, false, value === key || value === method);
   const means = Object.keys(groups).map(name => [`mean of ${groups[name]}`, `group_maps/${method}/${name}`]);
   const maps = scans.map(name => [`${name} (${index.diagnoses[name]})`, `${method}/${name}`]);
-  const methods = Object.keys(index.methods).map(name => [name.replaceAll("_", " "), name]);
-  pane.method.replaceChildren(...methods.map(texts => option(...texts)));
+  const methods = Object.keys(index.methods).map(name => option(name.replaceAll("_", " "), name));
+  pane.method.replaceChildren(...methods);
   pane.name.replaceChildren(...[...means, ...maps].map(texts => option(...texts)));
   show(pane, pane.name.value);
 }
@@ -254,19 +255,15 @@ function listen(pane, figure) {
     event.preventDefault();
     moveTo(pane, pane.voxel.map((v, i) => i === axis ? v + by * pane.map.signs[axis] : v));
   };
-  when("pointerdown", event => {
-    canvas.setPointerCapture(event.pointerId);
-    point(event);
-  });
+  when("pointerdown", event => { canvas.setPointerCapture(event.pointerId); point(event); });
   when("pointermove", event => canvas.hasPointerCapture(event.pointerId) && point(event));
   when("wheel", event => stepBy(event, [through, event.deltaY < 0 ? 1 : -1]));
   when("keydown", event => keys[event.key] && stepBy(event, keys[event.key]));
 }
 
 for (const pane of panes) {
-  pane.method.addEventListener("change", () => {  // the same scan or group, if the method has it
-    choose(pane, pane.name.value.split("/").with(-2, pane.method.value).join("/"));
-  });
+  pane.method.addEventListener("change", () =>  // the same scan or group, if the method has it
+    choose(pane, pane.name.value.split("/").with(-2, pane.method.value).join("/")));
   pane.name.addEventListener("change", () => show(pane, pane.name.value));
   pane.element.querySelector("[data-strongest]").addEventListener("click", () => moveToStrongest(pane));
   for (const figure of pane.element.querySelectorAll("figure")) listen(pane, figure);
@@ -283,15 +280,20 @@ dialog.querySelector("[data-close]").addEventListener("click", () => dialog.clos
 dialog.addEventListener("close", () => history.replaceState(null, "", location.href.split("#")[0]));
 new ResizeObserver(draw).observe(dialog);
 
+window.hasView = key => {
+  const [name, method] = key?.split("/").reverse() ?? [], {groups, scans} = index.methods[method] ?? {};
+  return Boolean(groups && (name in groups || scans.includes(name)));
+};
 window.openViewer = key => {
   if (!dialog.open) dialog.showModal();
   cross = null;  // it goes to the strongest value
-  const [method, {scans}] = Object.entries(index.methods)[0];
-  choose(panes[0], index.methods[key?.split("/").at(-2)] ? key : `${method}/${scans[0]}`);
+  const [method, {scans, groups}] = Object.entries(index.methods)[0];
+  const first = scans.length ? `${method}/${scans[0]}` : `group_maps/${method}/${Object.keys(groups)[0]}`;
+  choose(panes[0], window.hasView(key) ? key : first);
 };
-function followAddress() {  // report.html#view or #view=METHOD/SUBJECT
+const followAddress = () => {  // report.html#view or #view=METHOD/SUBJECT
   const found = decodeURIComponent(location.hash).match(/^#view(?:=(.+))?$/);
   if (found) window.openViewer(found[1]);
-}
+};
 for (const type of ["load", "hashchange"]) window.addEventListener(type, followAddress);
 }
