@@ -21,6 +21,7 @@ from mri_saliency.attribution.methods import (
 )
 from mri_saliency.errors import UserError, warn
 from mri_saliency.inputs.labels import DEFAULT_LABELS, GROUPS
+from mri_saliency.maps.drawing import DEFAULT_SMOOTH_MM
 from mri_saliency.runtime.device import DEFAULT_DEVICE, usable_cores
 
 RUN_FOLDER = Path("new_runs/runs_syn/syn_2723")
@@ -377,7 +378,7 @@ def _add_cohort(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--smooth_mm",
         type=float,
-        default=6.0,
+        default=DEFAULT_SMOOTH_MM,
         help="smoothing of overlays, and of maps before groups are compared: full width at half maximum, in "
         "mm; 0: none",
     )

@@ -36,7 +36,7 @@ from mri_saliency.cohort.sign_flip_test import sign_flip_sentences
 from mri_saliency.maps.statistics import error_sentences
 from mri_saliency.output.files import read_json, read_table
 from mri_saliency.output.folder import OutputFolder
-from mri_saliency.output.provenance import making_runs, software_sentences
+from mri_saliency.output.provenance import description_sentences, making_runs, software_sentences
 from mri_saliency.output.record import MapRecord, in_order
 from mri_saliency.wording import listed
 
@@ -107,10 +107,11 @@ def describe_methods(
 
 def _software_sentences(run: Mapping, n_maps: int) -> list[str]:
     """Return with what the maps were made and, of a combination, brought together."""
+    runs = making_runs(run, n_maps)
     if "combined" not in run:
-        return software_sentences(making_runs(run, n_maps))
-    of_runs = software_sentences(run["combined"], is_combined=True)
-    return [*of_runs, *software_sentences(making_runs(run, n_maps), with_network=False)]
+        return [*software_sentences(runs), *description_sentences(runs)]
+    joined = software_sentences(runs, with_network=False)
+    return [*software_sentences(run["combined"]), *joined, *description_sentences(runs)]
 
 
 def _attribution_sentences(folder: OutputFolder, records: Sequence[MapRecord]) -> Iterator[str]:

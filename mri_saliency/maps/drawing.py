@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+DEFAULT_SMOOTH_MM = 6.0  # of overlays: full width at half maximum
 # Of an overlay's opacity in the map's magnitude. Below 1, weak values can be seen; and a map on another scale
 # is this one with its opacity multiplied by the ratio of the scales to that power, unless it saturates.
 OPACITY_POWER = 0.6

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -53,6 +54,7 @@ def fwhm_voxels(grid: Grid, fwhm_mm: float) -> np.ndarray:
     return fwhm_mm / np.linalg.norm(grid.input_affine[:3, :3], axis=0)
 
 
+@lru_cache(maxsize=32)
 def gaussian_weights(n: int, fwhm: float) -> np.ndarray:
     """Return the weights of n voxels around each of them: float32 (n, n); a whole Gaussian's sum to 1."""
     sigma = fwhm / _FWHM_PER_SIGMA

@@ -70,7 +70,7 @@ def write_map(
     """
     began_s, is_new = time.process_time(), not record.files
     folder, name = files.folder, (record.method, record.subject_id)
-    unpadded, brain = unpad(values), unpad(context.brain)
+    unpadded, brain = (np.ascontiguousarray(unpad(array)) for array in (values, context.brain))
     look = choose_look(unpadded, brain, context.grid, files.smooth_mm)
     words = {"n_logits": files.n_logits, "class_names": files.class_names}
     shown = map_view(context, unpadded, record.statistics, look, key_slices=files.key_slices, **words)

@@ -141,9 +141,7 @@ def making_runs(run: Mapping, n_maps: int) -> list[Mapping]:
     return runs or [run]
 
 
-def software_sentences(
-    runs: Sequence[Mapping], *, with_network: bool = True, is_combined: bool = False
-) -> list[str]:
+def software_sentences(runs: Sequence[Mapping], *, with_network: bool = True) -> list[str]:
     """Return with what maps were made, in sentences for a paper.
 
     Parameters
@@ -152,8 +150,6 @@ def software_sentences(
         The content of run.json of the runs that made them, the last one first; what they lack is left out.
     with_network : bool
         Whether a network was run.
-    is_combined : bool
-        Whether their maps were combined by another run.
     """
     tools = _different(run.get("tool", {}).get("version") for run in runs)
     pythons = _different(run.get("versions", {}).get("python") for run in runs)
@@ -169,9 +165,14 @@ def software_sentences(
     if hardware and with_network:
         words = listed("a CPU" if name == "cpu" else f"{name} hardware" for name in hardware)
         sentences.append(f"The network ran on {words}.")
-    if __version__ not in tools and not is_combined:
-        sentences.append(f"The cohort was described with {TOOL} {__version__}.")
     return sentences
+
+
+def description_sentences(runs: Sequence[Mapping]) -> list[str]:
+    """Return with what the cohort was described, if `runs` were made with another version."""
+    if __version__ in _different(run.get("tool", {}).get("version") for run in runs):
+        return []
+    return [f"The cohort was described with {TOOL} {__version__}."]
 
 
 def _different(values: Iterable[str | None]) -> list[str]:

@@ -12,6 +12,7 @@ from mri_saliency.errors import UserError, warn
 from mri_saliency.inputs.grid import INPUT_SIZE
 from mri_saliency.inputs.scan_table import ClassNames, Scan
 from mri_saliency.inputs.subject_ids import candidate_ids
+from mri_saliency.maps.drawing import DEFAULT_SMOOTH_MM
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord, Recipe
 
@@ -45,7 +46,7 @@ class MapFiles:
     key_slices: tuple[int, ...]
     nifti: bool
     n_logits: int
-    smooth_mm: float = 6.0
+    smooth_mm: float = DEFAULT_SMOOTH_MM
     class_names: ClassNames = ClassNames()
     source_folder: Path | None = None
 
