@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,23 +59,6 @@ class FileIdentity:
     def from_json(cls, record: dict) -> FileIdentity:
         """Return the identity that `to_json` described."""
         return cls(**record)
-
-
-def same_content(identities: Mapping[str, FileIdentity]) -> dict[str, str]:
-    """Find files of equal content: subject_id -> the first subject_id before it with the same content.
-
-    Parameters
-    ----------
-    identities : mapping
-        subject_id -> the scan's file; the order says which is first.
-    """
-    first: dict[str, str] = {}  # hash -> subject_id
-    copies = {}
-    for subject_id, identity in identities.items():
-        original = first.setdefault(identity.sha256, subject_id)
-        if original != subject_id:
-            copies[subject_id] = original
-    return copies
 
 
 def sha256_of_file(path: Path) -> str:
