@@ -90,16 +90,10 @@ def region_figure(
         Not attached to pyplot.
     """
     methods, words = list(densest), diagnosis_words(set(regions["diagnosis"]), class_names)
-    columns = min(len(methods), 3)
-    n_rows = math.ceil(len(methods) / columns)
-    figure = Figure(figsize=(6.4 * columns + 1, 5.4 * n_rows), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure, panels = panel_grid(len(methods))
     title = "Regions of the highest |attribution| a voxel, over the brain's"
     figure.suptitle(demo_mark(regions["subject_id"]) + title, fontsize=14)
-    panels = list(figure.subplots(n_rows, columns, squeeze=False).flat)
-    for axes in panels[len(methods) :]:  # the last row may be incomplete
-        axes.set_axis_off()
-    for axes, method in zip(panels, methods, strict=False):
+    for axes, method in zip(panels, methods, strict=True):
         rows = regions[regions["method"] == method]
         _draw_regions(axes, rows, densest[method], list(words))
         axes.set_title(method.replace("_", " "))
@@ -113,6 +107,18 @@ def region_figure(
 
 
 # --- What the panels share ----------------------------------------------------------------------
+
+
+def panel_grid(n: int) -> tuple[Figure, list[Axes]]:
+    """Return a figure that is not attached to pyplot, and its n panels, at most three in a row."""
+    columns = min(n, 3)
+    n_rows = math.ceil(n / columns)
+    figure = Figure(figsize=(6.4 * columns + 1, 5.4 * n_rows), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = list(figure.subplots(n_rows, columns, squeeze=False).flat)
+    for axes in panels[n:]:  # the last row may be incomplete
+        axes.set_axis_off()
+    return figure, panels[:n]
 
 
 def method_colour(index: int) -> str:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mri_saliency.cohort.atlas import without_side
-from mri_saliency.cohort.figures import DPI
+from mri_saliency.cohort.figures import panel_grid
 from mri_saliency.inputs.scan_table import ClassNames
 
 _N_PAIRS = 12  # a panel, the densest
@@ -36,15 +33,9 @@ def lateralisation_figure(table: pd.DataFrame, class_names: ClassNames) -> Figur
         Not attached to pyplot.
     """
     methods = list(table["method"].unique())
-    columns = min(len(methods), 3)
-    n_rows = math.ceil(len(methods) / columns)
-    figure = Figure(figsize=(6.4 * columns + 1, 5.4 * n_rows), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure, panels = panel_grid(len(methods))
     figure.suptitle(f"Does a region's asymmetry tell left from right {class_names.tle}?", fontsize=14)
-    panels = list(figure.subplots(n_rows, columns, squeeze=False).flat)
-    for axes in panels[len(methods) :]:  # the last row may be incomplete
-        axes.set_axis_off()
-    for axes, method in zip(panels, methods, strict=False):
+    for axes, method in zip(panels, methods, strict=True):
         of_method = table[table["method"] == method]
         _draw_pairs(axes, of_method.head(_N_PAIRS).sort_values("auc", ascending=False, kind="stable"))
         axes.set_title(f"{method.replace('_', ' ')} ({_N_PAIRS} densest of {len(of_method)} pairs)")

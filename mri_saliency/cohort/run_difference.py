@@ -7,12 +7,11 @@ import math
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from scipy.special import ndtri
 
-from mri_saliency.cohort.figures import DPI
+from mri_saliency.cohort.figures import panel_grid
 from mri_saliency.cohort.intervals import COVERAGE
 
 LEAST_SCANS = 3  # below, a region has no limits
@@ -79,15 +78,9 @@ def difference_figure(table: pd.DataFrame, names: tuple[str, str]) -> Figure:
         Not attached to pyplot.
     """
     methods = list(table["method"].unique())
-    columns = min(len(methods), 3)
-    n_rows = math.ceil(len(methods) / columns)
-    figure = Figure(figsize=(6 * columns, 4.8 * n_rows + 0.8), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure, panels = panel_grid(len(methods))
     figure.suptitle(f"Regions: {names[1]}\nover {names[0]}", fontsize=11)
-    panels = list(figure.subplots(n_rows, columns, squeeze=False).flat)
-    for axes in panels[len(methods) :]:  # the last row may be incomplete
-        axes.set_axis_off()
-    for axes, method in zip(panels, methods, strict=False):
+    for axes, method in zip(panels, methods, strict=True):
         _draw_regions(axes, table[table["method"] == method])
         axes.set_title(method.replace("_", " "))
     return figure
