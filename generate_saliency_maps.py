@@ -19,27 +19,27 @@ from typing import TYPE_CHECKING
 from mri_saliency.errors import UserError, failure_message
 from mri_saliency.inputs.labels import DEFAULT_LABELS
 from mri_saliency.options import Options, check_key_slices, read_options
+from mri_saliency.run.write_queue import WriteQueue
 from mri_saliency.runtime.device import move_to_device
 from mri_saliency.runtime.progress import Progress
 from mri_saliency.runtime.ranks import Ranks
 from mri_saliency.runtime.signals import sigterm_as_interrupt
 from mri_saliency.runtime.workers import Workers
-from mri_saliency.runtime.write_queue import WriteQueue
 
 # What loads PyTorch, pandas or matplotlib is imported where it is used: --help and a mistyped option
 # answer at once, and no worker process loads PyTorch.
 if TYPE_CHECKING:
     from mri_saliency.attribution.baselines import Baseline
     from mri_saliency.attribution.explainer import Explainer
-    from mri_saliency.cohort.description import Description
+    from mri_saliency.describe import Description
     from mri_saliency.inputs.loading import LoadedScan
-    from mri_saliency.output.outcome import Outcome
-    from mri_saliency.output.provenance import RunRecord
     from mri_saliency.output.record import MapRecord
-    from mri_saliency.output.resume import Plan
+    from mri_saliency.run.outcome import Outcome
+    from mri_saliency.run.plan import Plan
+    from mri_saliency.run.provenance import RunRecord
 
 DONE, SOME_FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130  # exit codes
-WORKER_MODULES = ("mri_saliency.inputs.loading", "mri_saliency.output.map_writer")
+WORKER_MODULES = ("mri_saliency.inputs.loading", "mri_saliency.run.map_writer")
 GROUP_SIZE = 10  # scans loaded and explained together at most: memory hardly grows with the cohort
 
 
@@ -71,14 +71,14 @@ def generate(options: Options, command_line: str) -> int:
         gc.disable()  # PyTorch makes a million objects, all to stay: 0.7 s less for a run's start
         from mri_saliency.attribution.baselines import make_baseline
         from mri_saliency.attribution.explainer import Explainer
-        from mri_saliency.cohort.live_report import LiveReport, write_status
         from mri_saliency.inputs.loading import load_in_groups
-        from mri_saliency.output.bookkeeping import Bookkeeping
         from mri_saliency.output.folder import OutputFolder
-        from mri_saliency.output.outcome import Outcome
-        from mri_saliency.output.provenance import RunRecord, prepare_folder
-        from mri_saliency.output.resume import Action, MapFiles, keep_names, make_plan
-        from mri_saliency.request import read_request
+        from mri_saliency.report.live import LiveReport, write_status
+        from mri_saliency.run.bookkeeping import Bookkeeping
+        from mri_saliency.run.outcome import Outcome
+        from mri_saliency.run.plan import Action, MapFiles, keep_names, make_plan
+        from mri_saliency.run.provenance import RunRecord, prepare_folder
+        from mri_saliency.run.request import read_request
 
         gc.enable()
         # What goes in: the network, the scans, and what they are compared with.
@@ -127,7 +127,7 @@ def generate(options: Options, command_line: str) -> int:
         # The cohort.
         records = folder.records(request.checkpoint.sha256)
         if options.check_maps and not stopped:
-            from mri_saliency.cohort.checks import check_some_maps, representative
+            from mri_saliency.checks.run import check_some_maps, representative
 
             try:
                 write_status("checking", run_record, records, outcome)
@@ -139,8 +139,8 @@ def generate(options: Options, command_line: str) -> int:
                 stopped = UserError(f"--check_maps: {failure_message(error)}")
 
         def describe() -> None:
-            from mri_saliency.cohort.description import Description, describe_cohort
-            from mri_saliency.cohort.report import write_report
+            from mri_saliency.describe import Description, describe_cohort
+            from mri_saliency.report.report import write_report
 
             description = Description(
                 options.key_slices, request.class_names, request.atlas, options.smooth_mm, request.covariates
@@ -160,8 +160,8 @@ def make_maps(
 ) -> None:
     """Make the maps of each group of scans, method by method; worker processes write them."""
     from mri_saliency.maps.null_map import contexts_with_nulls
-    from mri_saliency.output.map_writer import redraw_map, write_new_map
-    from mri_saliency.output.resume import Action
+    from mri_saliency.run.map_writer import redraw_map, write_new_map
+    from mri_saliency.run.plan import Action
 
     for scans in groups:
         contexts = [scan.context for scan in scans]
@@ -191,16 +191,16 @@ def make_maps(
 
 def combine(options: Options, command_line: str) -> int:
     """Write the means of finished runs' maps, and describe them as a run's; return the exit code."""
-    from mri_saliency.cohort.combination import copy_baseline, plan_combination
-    from mri_saliency.cohort.description import describe_cohort
-    from mri_saliency.cohort.mean_maps import write_means
-    from mri_saliency.cohort.report import write_report
-    from mri_saliency.cohort.run_agreement import compare_runs
-    from mri_saliency.cohort.runs import read_runs
+    from mri_saliency.combine.combination import copy_baseline, plan_combination
+    from mri_saliency.combine.mean_maps import write_means
+    from mri_saliency.combine.run_agreement import compare_runs
+    from mri_saliency.combine.runs import read_runs
+    from mri_saliency.describe import describe_cohort
     from mri_saliency.output.folder import OutputFolder
-    from mri_saliency.output.outcome import Outcome
-    from mri_saliency.output.provenance import RunRecord, prepare_folder
-    from mri_saliency.output.resume import Action, MapFiles
+    from mri_saliency.report.report import write_report
+    from mri_saliency.run.outcome import Outcome
+    from mri_saliency.run.plan import Action, MapFiles
+    from mri_saliency.run.provenance import RunRecord, prepare_folder
 
     started, folder = datetime.now().astimezone(), OutputFolder(options.output_dir)
     runs = read_runs(options.combine, folder)
@@ -236,8 +236,8 @@ def finish(
     describe: Callable[[], None],
 ) -> int:
     """Write the tables and what `describe` writes, and say how the run ended; return the exit code."""
-    from mri_saliency.cohort.live_report import write_interrupted, write_status
-    from mri_saliency.output.provenance import print_summary, write_tables
+    from mri_saliency.report.live import write_interrupted, write_status
+    from mri_saliency.run.provenance import print_summary, write_tables
 
     try:
         write_tables(run_record.folder, records, outcome)
@@ -255,10 +255,10 @@ def finish(
 
 def report_again(options: Options) -> int:
     """Describe the maps that are in the folder, without making any; return the exit code."""
-    from mri_saliency.cohort.description import describe_cohort
-    from mri_saliency.cohort.report import write_report
+    from mri_saliency.describe import describe_cohort
     from mri_saliency.output.folder import OutputFolder
-    from mri_saliency.output.provenance import print_next_steps
+    from mri_saliency.report.report import write_report
+    from mri_saliency.run.provenance import print_next_steps
 
     folder = OutputFolder(options.output_dir)
     records = folder.last_records()
@@ -272,10 +272,10 @@ def report_again(options: Options) -> int:
 
 def read_description(options: Options, records: Sequence[MapRecord]) -> Description:
     """Read how finished maps are to be described; raise UserError for what does not fit them."""
-    from mri_saliency.cohort.atlas import read_atlas_for
-    from mri_saliency.cohort.description import Description
+    from mri_saliency.describe import Description
+    from mri_saliency.inputs.atlas import read_atlas_for
     from mri_saliency.inputs.covariates import read_covariates
-    from mri_saliency.inputs.scan_table import ClassNames
+    from mri_saliency.wording import ClassNames
 
     check_key_slices(options.key_slices, records[0].grid.n_slices)
     atlas = read_atlas_for(options.atlas, options.atlas_names, (record.grid for record in records))

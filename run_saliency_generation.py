@@ -37,7 +37,7 @@ def main(args: list[str] | None = None) -> int:
         return generate_saliency_maps.main(defaults + passed_on)
 
     get_parser().parse_args(passed_on)  # a mistyped option ends here, before the demo trains
-    from mri_saliency import demo
+    from mri_saliency.demo import demo
 
     try:
         return demo.run(options.demo, defaults + passed_on, generate_saliency_maps.main)

@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 from mri_saliency import __version__
-from mri_saliency.attribution.methods import (
+from mri_saliency.errors import UserError, warn
+from mri_saliency.inputs.labels import DEFAULT_LABELS, GROUPS
+from mri_saliency.maps.drawing import DEFAULT_SMOOTH_MM
+from mri_saliency.methods import (
     AUTO,
     BASELINES,
     BATCH_SIZES,
@@ -19,9 +22,6 @@ from mri_saliency.attribution.methods import (
     MAP_ERROR,
     METHODS,
 )
-from mri_saliency.errors import UserError, warn
-from mri_saliency.inputs.labels import DEFAULT_LABELS, GROUPS
-from mri_saliency.maps.drawing import DEFAULT_SMOOTH_MM
 from mri_saliency.runtime.device import DEFAULT_DEVICE, usable_cores
 
 RUN_FOLDER = Path("new_runs/runs_syn/syn_2723")

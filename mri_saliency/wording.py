@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+
+DEMO_PREFIX = "sub-DEMO"  # of simulated scans
 
 _LEAST_PERCENT = 1e-4  # below, "less than" so many
 
@@ -35,3 +38,20 @@ def percent(share: float) -> str:
 def sentence(text: str) -> str:
     """Return a text that begins with a capital letter and ends with a full stop."""
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+@dataclass(frozen=True)
+class ClassNames:
+    """The words for labels 0 and 1 in figures and the report."""
+
+    hc: str = "HC"
+    tle: str = "TLE"
+
+
+DEFAULT_CLASS_NAMES = ClassNames()
+
+
+def demo_mark(ids: Iterable[str]) -> str:
+    """Return what titles of figures of simulated scans alone begin with; empty for other scans."""
+    are_simulated = {name.startswith(DEMO_PREFIX) for name in ids}
+    return "DEMO, simulated scans; " if are_simulated == {True} else ""

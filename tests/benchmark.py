@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from mri_saliency.attribution.methods import BATCH_SIZES  # noqa: E402
+from mri_saliency.methods import BATCH_SIZES  # noqa: E402
 from tests.conftest import brain, lively_network, save_checkpoint, save_scan  # noqa: E402
 
 # forward-backward passes of the plain way for a map

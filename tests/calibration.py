@@ -26,11 +26,11 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter
 
-from mri_saliency.cohort.analysed_maps import AnalysisSpace
-from mri_saliency.cohort.contrasts import Subjects, choose_contrasts, hypothesis
-from mri_saliency.cohort.intervals import wilson_interval
-from mri_saliency.cohort.sign_flip_test import SIGNIFICANT, sign_flip_test
+from mri_saliency.groups.analysis_space import AnalysisSpace
 from mri_saliency.inputs.grid import Grid
+from mri_saliency.statistics.contrasts import Subjects, choose_contrasts, hypothesis
+from mri_saliency.statistics.intervals import wilson_interval
+from mri_saliency.statistics.sign_flips import SIGNIFICANT, sign_flip_test
 
 SHAPE = (8, 24, 24)
 SPACE = AnalysisSpace(Grid((24, 8, 24), None, 0, 0, 8), np.ones(SHAPE, bool), smooth_mm=6.0)

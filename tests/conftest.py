@@ -19,6 +19,8 @@ from torchvision.models.efficientnet import EfficientNet, FusedMBConvConfig, MBC
 from mri_saliency.inputs.checkpoint import VARIANTS, Variant, build_network
 from mri_saliency.inputs.preprocessing import to_network_input, z_scored
 
+pytest_plugins = ["tests.made_cohort"]  # its fixtures serve all folders
+
 if "PYTEST_XDIST_WORKER" in os.environ:  # tests in parallel: a core for each, and for what they start
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"

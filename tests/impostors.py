@@ -3,9 +3,9 @@
 import numpy as np
 
 from mri_saliency.attribution.batch import Batch
-from mri_saliency.attribution.checked_scans import CheckedMethod, registered
 from mri_saliency.attribution.explainer import Explainer
-from mri_saliency.attribution.shuffled_weights import randomised
+from mri_saliency.checks.checked_scans import CheckedMethod, registered
+from mri_saliency.checks.shuffled_weights import randomised
 
 OTHER_SHUFFLE = 1_000  # none of those that the checks compare with
 

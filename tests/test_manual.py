@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mri_saliency.attribution.methods import BATCH_SIZES, METHODS
+from mri_saliency.methods import BATCH_SIZES, METHODS
 from mri_saliency.options import get_parser
 
 ROOT = Path(__file__).parent.parent

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
 
-from mri_saliency.attribution.methods import AUTO, MAP_ERROR
+from mri_saliency.methods import AUTO, MAP_ERROR
 
 if TYPE_CHECKING:
     from mri_saliency.attribution.references import References

@@ -18,10 +18,10 @@ from mri_saliency.attribution.batch import Batch, BatchMaps, Settings
 from mri_saliency.attribution.draws import draw, draw_references, seed_of
 from mri_saliency.attribution.first_layer import SplitNetwork
 from mri_saliency.attribution.log_odds import log_odds
-from mri_saliency.attribution.methods import AUTO
 from mri_saliency.attribution.moments import RunningMoments, relative, sums
 from mri_saliency.attribution.path_integral import Paths, mean_gradients
 from mri_saliency.attribution.references import References
+from mri_saliency.methods import AUTO
 
 
 def saliency(network: SplitNetwork, batch: Batch, settings: Settings) -> BatchMaps:

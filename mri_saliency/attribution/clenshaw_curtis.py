@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mri_saliency.attribution.methods import AUTO
+from mri_saliency.methods import AUTO
 from mri_saliency.wording import listed, percent
 
 POINTS = (5, 9, 17, 33, 65, 129)  # of each rule; the first serves to estimate the second's error

@@ -16,13 +16,13 @@ from mri_saliency.attribution.batch import Batch, BatchMaps, Settings
 from mri_saliency.attribution.captum_methods import METHOD_FUNCTIONS, baseline_outputs_of, outputs_of
 from mri_saliency.attribution.first_layer import SplitNetwork
 from mri_saliency.attribution.log_odds import log_odds
-from mri_saliency.attribution.methods import AUTO, BATCH_SIZES, find_method
 from mri_saliency.attribution.moments import sums
 from mri_saliency.attribution.result import Attribution
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.file_identity import sha256_of_array
 from mri_saliency.inputs.grid import INPUT_SIZE
 from mri_saliency.inputs.loading import LoadedScan, Volume
+from mri_saliency.methods import AUTO, BATCH_SIZES, find_method
 from mri_saliency.runtime.device_errors import (
     first_line,
     has_no_kernel,

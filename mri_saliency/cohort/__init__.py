@@ -1,1 +1,1 @@
-"""All maps on disk -> what they show together: agreement, groups, regions, alarms, the report."""
+"""Which maps describe the cohort, on which grid, how methods agree, and the cohort's figure."""

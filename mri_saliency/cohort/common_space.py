@@ -13,13 +13,11 @@ from mri_saliency.errors import UserError
 from mri_saliency.inputs.grid import INPUT_SIZE, Grid, orientation_to
 from mri_saliency.inputs.loading import load_volume
 from mri_saliency.inputs.preprocessing import brain_mask, unpad
-from mri_saliency.inputs.scan_table import ClassNames
-from mri_saliency.maps.figures import DEFAULT_CLASS_NAMES
 from mri_saliency.output.files import read_array, write_array
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
 from mri_saliency.runtime.workers import Workers
-from mri_saliency.wording import counted
+from mri_saliency.wording import DEFAULT_CLASS_NAMES, ClassNames, counted
 
 BACKGROUND_SCANS = 20  # at most; their mean is drawn under group maps
 _NAMED_SCANS = 5  # in the note about scans on another grid

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mri_saliency.inputs.scan_table import ClassNames
 from mri_saliency.maps.statistics import MapStatistics
+from mri_saliency.wording import ClassNames
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from mri_saliency.attribution.methods import METHODS
 from mri_saliency.cohort.common_space import CommonSpace
-from mri_saliency.cohort.nulls import read_brain, read_null_map
+from mri_saliency.cohort.source_scan import read_brain, read_null_map
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.maps.comparison import CHANCE, MEASURES, NULL, TOP_SHARE, agreement
+from mri_saliency.methods import METHODS
 from mri_saliency.output.files import write_or_remove_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord

@@ -51,14 +51,6 @@ class Scan:
 
 
 @dataclass(frozen=True)
-class ClassNames:
-    """The words for labels 0 and 1 in figures and the report."""
-
-    hc: str = "HC"
-    tle: str = "TLE"
-
-
-@dataclass(frozen=True)
 class TableColumns:
     """The columns that are read.
 

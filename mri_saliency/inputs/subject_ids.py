@@ -5,18 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _CAT12_PREFIX = "mwp1"
 _MAX_ID_LENGTH = 80
-DEMO_PREFIX = "sub-DEMO"  # of simulated scans
-
-
-def demo_mark(ids: Iterable[str]) -> str:
-    """Return what titles of figures of simulated scans alone begin with; empty for other scans."""
-    are_simulated = {name.startswith(DEMO_PREFIX) for name in ids}
-    return "DEMO, simulated scans; " if are_simulated == {True} else ""
 
 
 def subject_ids(paths: Sequence[Path]) -> list[str]:

@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mri_saliency.attribution.methods import METHODS
 from mri_saliency.inputs.grid import Grid, upright
-from mri_saliency.inputs.scan_table import ClassNames
-from mri_saliency.inputs.subject_ids import demo_mark
 from mri_saliency.maps.colours import (
     DIVERGING,
     GREY,
@@ -25,15 +22,15 @@ from mri_saliency.maps.colours import (
 )
 from mri_saliency.maps.drawing import Drawing
 from mri_saliency.maps.layouts import montage_sheet, slice_sheet
-from mri_saliency.maps.sheet import Bar, bar_labels, window_labels
+from mri_saliency.maps.sheet import Bar, bar_labels, fitted, window_labels
 from mri_saliency.maps.smoothing import smoothed
 from mri_saliency.maps.statistics import MapStatistics
-from mri_saliency.maps.text import fitted
+from mri_saliency.methods import METHODS
+from mri_saliency.wording import DEFAULT_CLASS_NAMES, ClassNames, demo_mark
 
 if TYPE_CHECKING:
     from mri_saliency.inputs.loading import ScanContext
 
-DEFAULT_CLASS_NAMES = ClassNames()
 _MAX_SUBJECT_ID, _MAX_BASELINE = 32, 24  # characters in a title
 _SMOOTH_ENOUGH_MM = 4.0  # from here on, every second voxel tells how strong a map is
 _TITLE_PX, _SUBTITLE_PX = 18, 15  # as `mri_saliency.maps.layouts` writes them

@@ -9,9 +9,9 @@ from functools import lru_cache
 import nibabel as nib
 import numpy as np
 
-from mri_saliency.attribution.methods import find_method
 from mri_saliency.inputs.grid import RESIZED, Grid
 from mri_saliency.inputs.preprocessing import unpad
+from mri_saliency.methods import find_method
 
 _ALIGNED = 1  # NIfTI's space code where the scan gives an affine, but no space
 _DESCRIPTION_BYTES = 79  # of the header's field, less its closing zero

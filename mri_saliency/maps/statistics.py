@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mri_saliency.attribution.methods import METHODS
 from mri_saliency.errors import UserError
+from mri_saliency.methods import METHODS
 from mri_saliency.wording import listed, percent
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from mri_saliency.attribution.methods import METHODS
 from mri_saliency.inputs.grid import TRAINED_VOXEL_SIZE_MM, Grid
 from mri_saliency.maps.drawing import Drawing
 from mri_saliency.maps.image import nearest_pixels, voxel_mass
+from mri_saliency.methods import METHODS
 
 LEVELS = 40  # of a magnitude: with 127, a map and its anatomy take 0.9 MB instead of 0.7
 OUTSIDE = -128  # marks voxels outside the brain, whose values are not stored

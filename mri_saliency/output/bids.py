@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from mri_saliency import __version__
-from mri_saliency.attribution.methods import METHODS
+from mri_saliency.methods import METHODS
 from mri_saliency.output.files import write_json, write_text
+from mri_saliency.output.record import SOURCE
 
 if TYPE_CHECKING:
     from mri_saliency.output.folder import OutputFolder
 
 TOOL = "mri-saliency-maps"
-_SOURCE = "source"  # the scans' dataset in BIDS URIs: the folder of the cohort's table
 _MARK = f"# Made by {TOOL}"  # begins the files that a later run may replace
 
 # BIDS has a folder for each subject, not for each method, and no name for an attribution map.
@@ -61,7 +61,7 @@ baseline_hc_mean.json     the scans in the mean control, which is made without a
 run.json                  command, settings, versions, and the runs before
 
 dataset_description.json describes the folder to BIDS tools; .bidsignore lists what has no name in
-BIDS. In sidecars, bids:{_SOURCE}:PATH is a file below the folder of the cohort's table, which
+BIDS. In sidecars, bids:{SOURCE}:PATH is a file below the folder of the cohort's table, which
 DatasetLinks in dataset_description.json gives relative to this folder: after moving one of them,
 correct it there.
 """
@@ -85,25 +85,12 @@ def describe_dataset(folder: OutputFolder, source_folder: Path) -> None:
         "BIDSVersion": "1.10.0",
         "DatasetType": "derivative",
         "GeneratedBy": [{"Name": TOOL, "Version": __version__}],
-        "SourceDatasets": [{"URL": f"bids:{_SOURCE}:"}],
-        "DatasetLinks": {_SOURCE: link},
+        "SourceDatasets": [{"URL": f"bids:{SOURCE}:"}],
+        "DatasetLinks": {SOURCE: link},
     }
     write_json(folder.dataset_description, content)
     _write_own(folder.root / "README", _README)
     _write_own(folder.root / ".bidsignore", "\n".join((f"{_MARK}: what has no name in BIDS", *_IGNORED, "")))
-
-
-def scan_uri(scan: Path, source_folder: Path | None) -> str:
-    """Return a scan's BIDS URI, such as ``bids:source:scans/sub-01.nii``.
-
-    Parameters
-    ----------
-    scan : Path
-    source_folder : Path or None
-        As `describe_dataset` got it; None: the scan's own folder.
-    """
-    relative = os.path.relpath(scan, source_folder or scan.parent)
-    return f"bids:{_SOURCE}:{quote(Path(relative).as_posix())}"
 
 
 def _write_own(path: Path, text: str) -> None:

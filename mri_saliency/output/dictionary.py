@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mri_saliency.attribution.methods import METHODS
+from mri_saliency.methods import METHODS
 from mri_saliency.output.files import write_json
 
 if TYPE_CHECKING:

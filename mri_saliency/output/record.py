@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-from mri_saliency.attribution.methods import METHODS
 from mri_saliency.inputs.file_identity import FileIdentity
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.maps.drawing import Drawing
 from mri_saliency.maps.statistics import MapStatistics, measure_map, slice_profile
-from mri_saliency.output.bids import scan_uri
+from mri_saliency.methods import METHODS
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from mri_saliency.attribution.result import Attribution
     from mri_saliency.inputs.loading import ScanContext
+
+
+SOURCE = "source"  # the scans' dataset in BIDS URIs: the folder of the cohort's table
 
 
 @dataclass(frozen=True)
@@ -209,3 +213,16 @@ def statistics_table(records: list[MapRecord]) -> pd.DataFrame:
 def _shortened(value: object) -> str:
     text = str(value)
     return text if len(text) <= 24 else f"{text[:20]}…"
+
+
+def scan_uri(scan: Path, source_folder: Path | None) -> str:
+    """Return a scan's BIDS URI, such as ``bids:source:scans/sub-01.nii``.
+
+    Parameters
+    ----------
+    scan : Path
+    source_folder : Path or None
+        As `describe_dataset` got it; None: the scan's own folder.
+    """
+    relative = os.path.relpath(scan, source_folder or scan.parent)
+    return f"bids:{SOURCE}:{quote(Path(relative).as_posix())}"

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from mri_saliency.attribution.checked_scans import CheckedScans
 from mri_saliency.attribution.explainer import Explainer, Settings
 from mri_saliency.attribution.references import References
+from mri_saliency.checks.checked_scans import CheckedScans
 from mri_saliency.inputs.checkpoint import prepare_for_attribution
 
 from ..conftest import scan_inputs

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mri_saliency.attribution.draws import draw, draw_references, seed_of
-from mri_saliency.attribution.methods import METHODS
+from mri_saliency.methods import METHODS
 
 from .conftest import N_SAMPLES, NOISE, batch_of, difference, explain, explainer_of, stacked
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from mri_saliency.attribution.explainer import Explainer, Settings
-from mri_saliency.attribution.methods import BATCH_SIZES, METHODS
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.checkpoint import prepare_for_attribution
 from mri_saliency.inputs.file_identity import sha256_of_array
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.inputs.loading import Volume
+from mri_saliency.methods import BATCH_SIZES, METHODS
 from mri_saliency.runtime.device import use_strict_float32
 
 from ..conftest import AFFINE, N_SLICES, REAL_SHAPE, lively_network, scan_inputs

@@ -9,8 +9,8 @@ import scipy.special
 import torch
 
 from mri_saliency.attribution.log_odds import log_odds
-from mri_saliency.attribution.methods import METHODS
 from mri_saliency.inputs.checkpoint import prepare_for_attribution
+from mri_saliency.methods import METHODS
 
 from ..conftest import lively_network
 from .conftest import assert_same_maps, batch_of, explain, explainer_of, stacked

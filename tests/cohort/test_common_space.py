@@ -10,10 +10,10 @@ import pytest
 from mri_saliency.cohort.common_space import find_common_space
 from mri_saliency.inputs.loading import load_volume
 from mri_saliency.inputs.preprocessing import brain_mask, unpad
-from mri_saliency.inputs.scan_table import ClassNames
 from mri_saliency.output.folder import OutputFolder
+from mri_saliency.wording import ClassNames
 
-from .conftest import GRID, N_SLICES, made_record
+from ..made_cohort import GRID, N_SLICES, made_record
 
 
 def unreachable(records):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mri_saliency.cohort.groups import GROUPS, diagnosis_words, group_means, group_titles
-from mri_saliency.inputs.scan_table import ClassNames
+from mri_saliency.wording import ClassNames
 
-from .conftest import made_record
+from ..made_cohort import made_record
 
 
 def groups_of(logits, diagnosis):

@@ -17,7 +17,7 @@ from mri_saliency.output.record import in_order
 from mri_saliency.runtime.workers import Workers
 
 from ..conftest import N_SLICES
-from .conftest import COHORT_METHODS, RECIPE, SCANS
+from ..made_cohort import COHORT_METHODS, RECIPE, SCANS
 
 COLUMNS = ["subject_id", "method_a", "method_b"]
 MEASURED = ["rank_correlation", "top_overlap", "rank_correlation_chance", "top_overlap_chance"]

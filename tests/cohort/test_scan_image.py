@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mri_saliency.cohort.scan_image import read_scan_image
+from mri_saliency.cohort.source_scan import read_scan_image
 from mri_saliency.inputs.file_identity import FileIdentity
 from mri_saliency.inputs.loading import load_volume
 from mri_saliency.inputs.preprocessing import brain_mask, to_network_input, unpad
 
 from ..conftest import AFFINE, brain, save_scan
-from .conftest import made_record
+from ..made_cohort import made_record
 
 
 @pytest.fixture

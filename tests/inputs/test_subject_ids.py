@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mri_saliency.inputs.subject_ids import demo_mark, subject_ids
+from mri_saliency.inputs.subject_ids import subject_ids
+from mri_saliency.wording import demo_mark
 
 
 @pytest.mark.parametrize(

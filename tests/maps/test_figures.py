@@ -12,7 +12,7 @@ from mri_saliency.attribution.result import Attribution
 from mri_saliency.inputs.grid import upright
 from mri_saliency.inputs.loading import load_scan
 from mri_saliency.inputs.preprocessing import grey_levels, unpad
-from mri_saliency.inputs.scan_table import ClassNames, Scan
+from mri_saliency.inputs.scan_table import Scan
 from mri_saliency.maps.figures import (
     choose_look,
     map_view,
@@ -21,6 +21,7 @@ from mri_saliency.maps.figures import (
     thumbnail,
 )
 from mri_saliency.maps.statistics import measure_map
+from mri_saliency.wording import ClassNames
 
 from ..conftest import N_SLICES, brain, save_scan
 from .views import made_up_map

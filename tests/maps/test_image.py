@@ -4,7 +4,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from mri_saliency.attribution.methods import METHODS
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.inputs.preprocessing import to_network_input, unpad
@@ -19,6 +18,7 @@ from mri_saliency.maps.image import (
     to_nifti,
     to_scan_grid,
 )
+from mri_saliency.methods import METHODS
 
 from ..conftest import AFFINE, FLIPPED, SYNTHETIC_SHAPE
 

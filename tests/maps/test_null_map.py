@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mri_saliency.attribution.methods import METHODS
 from mri_saliency.inputs.loading import load_scan
 from mri_saliency.inputs.scan_table import Scan
 from mri_saliency.maps.null_map import contexts_with_nulls, null_map, null_shares
+from mri_saliency.methods import METHODS
 
 from ..conftest import N_SLICES, brain, save_scan
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mri_saliency.maps.text import fitted, font
+from mri_saliency.maps.sheet import fitted, font
 
 
 @pytest.mark.parametrize("bold", [False, True])

@@ -11,14 +11,13 @@ import numpy as np
 import pytest
 
 from mri_saliency.attribution.baselines import AveragedScan, Baseline, HealthyMean
-from mri_saliency.attribution.methods import METHODS
-from mri_saliency.output.bids import scan_uri
+from mri_saliency.methods import METHODS
 from mri_saliency.output.dictionary import TABLES, write_dictionary
 from mri_saliency.output.files import write_json
 from mri_saliency.output.folder import OutputFolder
-from mri_saliency.output.provenance import prepare_folder
-from mri_saliency.output.record import MapRecord
-from mri_saliency.output.resume import describe_difference
+from mri_saliency.output.record import MapRecord, scan_uri
+from mri_saliency.run.plan import describe_difference
+from mri_saliency.run.provenance import prepare_folder
 
 from ..runs.outputs import run
 from .records import record

@@ -11,15 +11,10 @@ import pandas as pd
 import pytest
 
 import generate_saliency_maps as script
-from mri_saliency.attribution.methods import METHODS
-from mri_saliency.cohort.clusters import Cluster
-from mri_saliency.cohort.group_test import ComparedContrast, cluster_row
-from mri_saliency.cohort.lateralisation import LEAST_CONTROLS as LEAST_FOR_THRESHOLD
-from mri_saliency.cohort.lateralisation import lateralisation_table
-from mri_saliency.cohort.normal_ranges import LEAST_CONTROLS
-from mri_saliency.cohort.region_test import compare_regions
-from mri_saliency.cohort.repeatability import region_agreement
-from mri_saliency.cohort.run_difference import region_differences
+from mri_saliency.combine.repeatability import region_agreement
+from mri_saliency.combine.run_difference import region_differences
+from mri_saliency.groups.clusters import Cluster
+from mri_saliency.groups.comparison import ComparedContrast, cluster_row
 from mri_saliency.maps.comparison import NULL, TOP_SHARE
 from mri_saliency.maps.statistics import (
     COMPLETENESS_TOLERANCE,
@@ -27,13 +22,18 @@ from mri_saliency.maps.statistics import (
     STANDARD_ERRORS,
     MapStatistics,
 )
+from mri_saliency.methods import METHODS
 from mri_saliency.output.dictionary import TABLES, markdown, write_dictionary
 from mri_saliency.output.files import write_table
 from mri_saliency.output.folder import OutputFolder
-from mri_saliency.output.outcome import Failure
+from mri_saliency.regions.comparison import compare_regions
+from mri_saliency.regions.lateralisation import LEAST_CONTROLS as LEAST_FOR_THRESHOLD
+from mri_saliency.regions.lateralisation import lateralisation_table
+from mri_saliency.run.outcome import Failure
+from mri_saliency.statistics.normal_ranges import LEAST_CONTROLS
 
-from ..cohort.conftest import SIDED_PAIRS, sided_regions
 from ..conftest import run_in
+from ..made_cohort import SIDED_PAIRS, sided_regions
 from ..test_manual import MANUAL
 
 RUN = ("--n_steps", "2", "--n_samples", "2", "--key_slices", "2", "--no_nifti", "--check_maps", "3")

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import generate_saliency_maps as script
-from mri_saliency.cohort import nulls
+from mri_saliency.cohort import source_scan as nulls
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.maps.image import to_nifti, to_scan_grid

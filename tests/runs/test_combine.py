@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 
 import generate_saliency_maps as script
-from mri_saliency.cohort import mean_maps
+from mri_saliency.combine import mean_maps
 from mri_saliency.inputs.preprocessing import unpad
 from mri_saliency.maps.image import to_scan_grid
 from mri_saliency.output.dictionary import TABLES
 from mri_saliency.output.folder import OutputFolder
 
-from ..cohort.test_runs import edit, edit_records
+from ..combine.test_runs import edit, edit_records
 from ..conftest import AFFINE, REAL_SHAPE, lively_network, run_in, save_checkpoint
 from .outputs import contents, file_names
 from .test_faults import assert_every_crash_is_recovered_from
@@ -264,7 +264,7 @@ def test_a_scan_that_changed_costs_its_maps(maps_only, runs, tmp_path, made_runs
 
 
 def test_a_crash_at_any_write_is_recovered_from(maps_only, runs, tmp_path, monkeypatch):
-    monkeypatch.setattr("mri_saliency.cohort.run_agreement.compare_runs", lambda *_: None)
+    monkeypatch.setattr("mri_saliency.combine.run_agreement.compare_runs", lambda *_: None)
     for root in runs:
         shutil.rmtree(root / "integrated_gradients")
         shutil.rmtree(root / "saliency/sub-B")

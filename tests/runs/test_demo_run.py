@@ -5,13 +5,13 @@ import pandas as pd
 import pytest
 
 import run_saliency_generation as runner
-from mri_saliency.attribution import replacement
-from mri_saliency.attribution.checked_scans import CheckedScans, registered
 from mri_saliency.attribution.explainer import Explainer, Settings
-from mri_saliency.attribution.sanity_checks import check_maps
-from mri_saliency.cohort.atlas import read_atlas
-from mri_saliency.cohort.check_verdicts import CHECKS, SEED, verdicts
-from mri_saliency.cohort.checks import representative
+from mri_saliency.checks import replacement
+from mri_saliency.checks.checked_scans import CheckedScans, registered
+from mri_saliency.checks.run import representative
+from mri_saliency.checks.sanity_checks import check_maps
+from mri_saliency.checks.verdicts import CHECKS, SEED, verdicts
+from mri_saliency.inputs.atlas import read_atlas
 from mri_saliency.inputs.checkpoint import load_checkpoint
 from mri_saliency.inputs.grid import FIRST_SLICE
 from mri_saliency.inputs.labels import DEFAULT_LABELS

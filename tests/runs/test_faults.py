@@ -19,8 +19,8 @@ import pytest
 import generate_saliency_maps as script
 from mri_saliency.attribution.explainer import Explainer
 from mri_saliency.errors import UserError
-from mri_saliency.output import map_writer
 from mri_saliency.output.folder import OutputFolder
+from mri_saliency.run import map_writer
 
 from ..conftest import DIAGNOSIS_COLUMN, brain, save_scan
 from .outputs import QUICK, assert_same_output, file_names, run
@@ -161,7 +161,7 @@ def test_an_interrupt_while_the_cohort_is_described_is_said(run_folder, monkeypa
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mri_saliency.cohort.description.describe_cohort", interrupted)
+    monkeypatch.setattr("mri_saliency.describe.describe_cohort", interrupted)
     assert script.main(run_folder.options(*ONE_METHOD)) == 130
     assert json.loads((run_folder.output / "run.json").read_text())["status"] == "interrupted"
     page = (run_folder.output / "report.html").read_text()
@@ -184,7 +184,7 @@ def test_checks_that_fail_leave_the_report(run_folder, monkeypatch, capsys):
     def fail(*_):
         raise UserError("the device has too little memory")
 
-    monkeypatch.setattr("mri_saliency.cohort.checks.check_maps", fail)
+    monkeypatch.setattr("mri_saliency.checks.run.check_maps", fail)
     assert run(run_folder, "--check_maps", "2") == 1
     assert "error: --check_maps: the device has too little memory" in capsys.readouterr().err
     assert (run_folder.output / "report.html").exists()

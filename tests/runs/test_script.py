@@ -18,10 +18,10 @@ from PIL import Image
 import generate_saliency_maps as script
 import run_saliency_generation as runner
 from mri_saliency.attribution.explainer import Explainer
-from mri_saliency.attribution.methods import METHODS
 from mri_saliency.inputs.checkpoint import prepare_for_attribution
 from mri_saliency.inputs.loading import load_volume
 from mri_saliency.inputs.preprocessing import air_input, brain_mask
+from mri_saliency.methods import METHODS
 
 from ..conftest import (
     AFFINE,
@@ -396,7 +396,7 @@ def test_the_runner_passes_options_on(monkeypatch):
 
 
 def test_a_mistyped_option_ends_the_demo_before_it_trains(tmp_path, monkeypatch):
-    monkeypatch.setattr("mri_saliency.demo.run", lambda *_: pytest.fail("the demo began"))
+    monkeypatch.setattr("mri_saliency.demo.demo.run", lambda *_: pytest.fail("the demo began"))
     with pytest.raises(SystemExit) as ended:
         runner.main(["--demo", str(tmp_path), "--methods", "saliency,deep_lift"])
     assert ended.value.code == 2

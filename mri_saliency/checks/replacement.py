@@ -1,0 +1,77 @@
+"""Deletion and insertion: how the logit follows as voxels are replaced in an order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mri_saliency.checks.checked_scans import CheckedScans, ExplainedScans
+from mri_saliency.checks.table import INTENSITY, RANDOM, Row
+
+REPLACED_PERCENT = (0, 0.5, 1, 2, 5, 10, 20, 40, 80, 100)
+_SEED = 20_000  # of the random order
+
+
+def replacement(
+    scans: ExplainedScans, label: tuple[str, str], values: np.ndarray, *, signed: bool
+) -> Iterator[Row]:
+    """Replace voxels by the baseline's in descending order of `values`, and the reverse.
+
+    The deletion and insertion curves of Petsiuk et al. 2018 (RISE, BMVC). The logit is given less the
+    baseline's, and counted toward the scan's.
+
+    Parameters
+    ----------
+    scans : ExplainedScans
+    label : tuple of str
+        The rows' method and order.
+    values : ndarray
+        (n, n_slices, 128, 128).
+    signed : bool
+        Whether `values` are contributions to the logit: the order is then that of contributions to its
+        change from the baseline to the scan.
+    """
+    explainer, batch = scans.explainer, scans.batch
+    method, order = label
+    baselines = batch.baselines.expand_as(batch.inputs)
+    logits = explainer.logits(batch)
+    baseline_logits = explainer.baseline_logits(batch).expand_as(logits)
+    between = REPLACED_PERCENT[1:-1]
+    for index, (subject_id, target) in enumerate(zip(scans.subject_ids, batch.targets, strict=True)):
+        at_scan, at_baseline = float(logits[index, target]), float(baseline_logits[index, target])
+        towards = 1.0 if at_scan >= at_baseline else -1.0
+        ordered = torch.from_numpy(values[index]).to(batch.inputs.device)
+        ranks = _percent_ranks(towards * ordered if signed else ordered).permute(1, 2, 0)  # slices last
+        scan, baseline = batch.inputs[index], baselines[index]
+        deleted = torch.stack([torch.where(ranks < percent, baseline, scan) for percent in between])
+        inserted = torch.stack([torch.where(ranks < percent, scan, baseline) for percent in between])
+        found = explainer.predict(torch.cat([deleted, inserted]))[:, target].tolist()
+        for check, ends, inner in (
+            ("deletion", (at_scan, at_baseline), found[: len(between)]),
+            ("insertion", (at_baseline, at_scan), found[len(between) :]),
+        ):
+            for percent, logit in zip(REPLACED_PERCENT, (ends[0], *inner, ends[1]), strict=True):
+                change = towards * (logit - at_baseline)
+                yield Row(check, method, subject_id, str(percent), "logit", change, order)
+
+
+def shared_order(name: str, checked: CheckedScans) -> np.ndarray:
+    """Return values whose descending order is one of `check_table.SHARED_ORDERS`; shape of the inputs.
+
+    At random, the brain's voxels come first: most of an input is air, which has nothing to find.
+    """
+    if name == RANDOM:
+        generator = np.random.default_rng(_SEED)
+        return checked.brains + generator.random(checked.inputs.shape, np.float32)
+    return checked.inputs if name == INTENSITY else checked.differences
+
+
+def _percent_ranks(values: Tensor) -> Tensor:
+    """Return the rank of every value in descending order, in percent of their number; float32."""
+    places = torch.argsort(values.flatten(), descending=True, stable=True)
+    ranks = torch.empty(len(places), device=values.device)
+    ranks[places] = torch.arange(len(places), device=values.device) / len(places) * 100
+    return ranks.reshape(values.shape)

@@ -1,0 +1,1 @@
+"""Several networks' maps of the same scans: means and agreement."""

@@ -1,0 +1,164 @@
+"""Finished runs that are combined: what each holds, and whether their maps fit each other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from mri_saliency.cohort.comparable import comparable
+from mri_saliency.errors import UserError, warn
+from mri_saliency.methods import METHODS
+from mri_saliency.output.folder import OutputFolder
+from mri_saliency.output.record import MapRecord, Recipe
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedRun:
+    """A run whose maps are combined with those of others.
+
+    Attributes
+    ----------
+    name : str
+        Its folder, as it was given.
+    folder : OutputFolder
+    content : dict
+        Its run.json.
+    maps : dict
+        (SHA-256 of the scan's file, method) -> the map's record; by each method, maps of one recipe.
+    """
+
+    name: str
+    folder: OutputFolder
+    content: dict
+    maps: dict[tuple[str, str], MapRecord]
+
+    @property
+    def checkpoint(self) -> dict:
+        """The network's part of run.json."""
+        return self.content["checkpoint"]
+
+    @property
+    def table(self) -> Path:
+        """The table of its scans."""
+        return Path(self.content["working_directory"], self.content["options"]["csv_path"])
+
+    @property
+    def scans(self) -> set[str]:
+        """SHA-256 of the scans' files."""
+        return {sha256 for sha256, _ in self.maps}
+
+    @property
+    def recipes(self) -> dict[str, Recipe]:
+        """Method -> how its maps were made."""
+        return {method: record.recipe for (_, method), record in self.maps.items()}
+
+
+def read_runs(roots: Sequence[Path], output: OutputFolder) -> list[FinishedRun]:
+    """Read the runs to combine, in the order in which they are given.
+
+    Raises
+    ------
+    UserError
+        There are fewer than two, one is no run, or `output` is one; or their maps cannot be combined: they
+        are of different cohorts, no method is shared, or the maps measure different things.
+    """
+    if len(roots) < 2:
+        raise UserError(f"--combine: expected the folders of two runs or more, found {len(roots)}.")
+    inside = [root for root in roots if root.resolve() == output.root.resolve()]
+    if inside:
+        raise UserError(
+            f"{inside[0]}: is to be combined, and is --output_dir too. Choose another --output_dir."
+        )
+    runs: list[FinishedRun] = []
+    for root in roots:
+        n_before = Counter(Path(run.folder.root) for run in runs)[root]
+        if n_before:
+            warn(f"{root}: is given {n_before + 1} times and counts as so many runs.")
+        runs.append(_read_run(root, f"{root} ({n_before + 1})" if n_before else str(root)))
+    _check_cohort(runs)
+    _check_what_maps_measure(runs)
+    return runs
+
+
+def shared_methods(runs: Sequence[FinishedRun]) -> list[str]:
+    """Return the methods of two runs or more, in the registry's order; raises UserError without any."""
+    counts = Counter(method for run in runs for method in run.recipes)
+    shared = [method for method in METHODS if counts[method] > 1]
+    if not shared:
+        found = "; ".join(f"{run.name}: {', '.join(run.recipes)}" for run in runs)
+        raise UserError(f"--combine: expected a method of two runs or more, found none ({found}).")
+    for run in runs:
+        alone = [method for method in run.recipes if counts[method] == 1]
+        if alone:
+            warn(f"{', '.join(alone)}: only {run.name} has maps by it; left out.")
+    return shared
+
+
+def _read_run(root: Path, name: str) -> FinishedRun:
+    folder = OutputFolder(root)
+    records, notes = comparable(folder.last_records())
+    content = folder.last_run()
+    missing = [key for key in ("working_directory", "options", "settings") if key not in content]
+    if missing or "n_logits" not in content["checkpoint"]:
+        raise UserError(f"{folder.run_record}: is of an earlier version; repeat the run, its maps are kept.")
+    if content.get("status") != "done":
+        notes.append(f"the run is not finished (status {content.get('status')}); its finished maps count.")
+    for note in notes:
+        warn(f"{name}: {note}")
+    return FinishedRun(
+        name, folder, content, {(record.source.sha256, record.method): record for record in records}
+    )
+
+
+def _check_cohort(runs: Sequence[FinishedRun]) -> None:
+    """Raise UserError if a run has no scan in common with the others, and is not of the same tables.
+
+    Folds, each of which explains the scans that it held out, share none; their tables lie in one folder.
+    """
+    joined, left = [runs[0]], list(runs[1:])
+    while left:
+        near = [run for run in left if any(run.scans & other.scans for other in joined)]
+        near = near or [
+            run for run in left if any(_table_folder(run) == _table_folder(other) for other in joined)
+        ]
+        if not near:
+            raise UserError(
+                f"{left[0].name}: is of another cohort than {runs[0].name}: they have no scan in common, and "
+                f"their tables are in different folders ({left[0].table}, {runs[0].table})."
+            )
+        joined += near
+        left = [run for run in left if run not in near]
+    if not any(a.scans & b.scans for i, a in enumerate(runs) for b in runs[:i]):
+        warn("--combine: no scan was explained in two runs, so each map is that of one run.")
+
+
+def _table_folder(run: FinishedRun) -> Path:
+    return run.table.parent.resolve()
+
+
+def _check_what_maps_measure(runs: Sequence[FinishedRun]) -> None:
+    """Raise UserError for maps of different slices, logits, classes or units."""
+
+    def refuse_different(what: str, value_of: Callable[[FinishedRun], object]) -> None:
+        for run in runs[1:]:
+            found, expected = value_of(run), value_of(runs[0])
+            if found != expected:
+                raise UserError(
+                    f"--combine: maps of {runs[0].name} and {run.name} measure different things: {what} "
+                    f"{expected} and {found}."
+                )
+
+    def of_recipes(run: FinishedRun, value: Callable[[Recipe], object]) -> str:
+        return " and ".join(sorted({str(value(recipe)) for recipe in run.recipes.values()}))
+
+    refuse_different("the network's number of slices is", lambda run: run.checkpoint["n_slices"])
+    refuse_different("the network's number of logits is", lambda run: run.checkpoint["n_logits"])
+    for what, value in {
+        "the first slice (--first_slice) is": lambda recipe: recipe.first_slice,
+        "the explained class (--target) is": lambda recipe: recipe.target,
+        "the unit is": lambda recipe: recipe.settings.get("explains", "logit"),
+    }.items():
+        refuse_different(what, partial(of_recipes, value=value))

@@ -1,0 +1,330 @@
+"""A simulated cohort with a known answer, and a network trained on it.
+
+Everything here is simulated: brains are variations of the MNI152 grey-matter template, and TLE is a
+loss of grey matter in one hippocampus. The files have exactly the form of a real run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import torch
+from scipy.ndimage import distance_transform_edt
+from torch import nn
+from torchvision.ops import StochasticDepth
+
+from mri_saliency import __version__
+from mri_saliency.demo.simulation import AFFINE, GRID_SHAPE, LEAST_GREY_MATTER, N_SLICES, Simulator
+from mri_saliency.errors import UserError
+from mri_saliency.inputs.checkpoint import build_network
+from mri_saliency.inputs.loading import load_volume
+from mri_saliency.inputs.preprocessing import brain_mask, to_network_input
+from mri_saliency.maps.comparison import localisation
+from mri_saliency.methods import DEFAULT_METHODS, METHODS
+from mri_saliency.output.files import read_json, write_json, write_table
+from mri_saliency.output.folder import OutputFolder
+from mri_saliency.run.provenance import print_next_steps
+from mri_saliency.runtime.device import keep_freed_memory
+from mri_saliency.statistics.contrasts import ALIGNED, LEFT, RIGHT
+from mri_saliency.statistics.sign_flips import SIGNIFICANT
+from mri_saliency.wording import DEMO_PREFIX
+
+DIAGNOSES = ("HC", "left", "HC", "right")  # repeated over the cohort
+N_SCANS = 20
+
+NEAR_MM = 6.0  # a group difference at most so far from a lesion is the lesion's
+CUBE_MM = 30  # edge of the regions of the demo's atlas other than the hippocampi
+
+
+TRAINING_STEPS, TRAINING_BATCH, LEARNING_RATE = 20, 16, 2e-3
+DROPOUT = 0.2
+N_REFERENCES = 20  # draws of Expected Gradients: two places on the path from each of ten controls
+N_UNSEEN = 16  # scans the trained network is tried on
+TRAINING_SEED, COHORT_SEED, UNSEEN_SEED = 1, 2, 3
+
+
+def run(folder: Path, passed_on: list[str], generate: Callable[[list[str]], int]) -> int:
+    """Make the demo in `folder` unless an earlier run did, explain it, and print what the maps found.
+
+    Parameters
+    ----------
+    folder : Path
+    passed_on : list of str
+        Options for the script, which override the demo's.
+    generate : callable
+        The script's ``main``.
+
+    Returns
+    -------
+    int
+        The script's exit code.
+
+    Raises
+    ------
+    UserError
+        nilearn is missing, or the folder cannot be written.
+    """
+    fold = folder / "run" / "fold_1"
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--output_dir", type=Path, default=fold / "saliency_maps_detailed")
+    output_dir = parser.parse_known_args(passed_on)[0].output_dir
+    print("DEMO: simulated scans and a network trained on them; no patient's data, no finding.")
+    make(folder)
+    code = generate(
+        [
+            *("--atlas", str(folder / "atlas.nii.gz"), "--atlas_names", str(folder / "atlas.csv")),
+            *("--model_path", str(fold / "best_model.pth")),
+            *("--parameters_path", str(folder / "run" / "parameters.json")),
+            *("--csv_path", str(folder / "val.csv")),
+            *("--output_dir", str(output_dir)),
+            *("--methods", *DEFAULT_METHODS, "expected_gradients", "--n_references", str(N_REFERENCES)),
+            *("--baseline", "hc_mean"),
+            *passed_on,
+        ]
+    )
+    if code in (0, 1):
+        report_localisation(folder, OutputFolder(output_dir))
+        report_group_localisation(folder, OutputFolder(output_dir))
+        print_next_steps(OutputFolder(output_dir))
+    return code
+
+
+def make(folder: Path) -> None:
+    """Write the cohort and train the network; both are reused if this version made them before."""
+    keep_freed_memory()
+    stamp = folder / "demo.json"
+    recipe = {"version": __version__, "steps": TRAINING_STEPS, "scans": N_SCANS}
+    made = read_json(stamp) or {}
+    if made.get("recipe") == recipe:
+        print(f"reusing {folder}; accuracy on unseen simulated scans {made['accuracy']:.0%}")
+        return
+    simulator = Simulator()
+    print(f"simulating {N_SCANS} scans in {folder}", flush=True)
+    write_cohort(folder, simulator)
+    write_atlas(folder, simulator)
+    network, optimizer = train(simulator)
+    accuracy = unseen_accuracy(network, simulator)
+    print(f"the network is right on {accuracy:.0%} of {N_UNSEEN} unseen simulated scans", flush=True)
+    write_run(folder / "run", network, optimizer, accuracy)
+    write_json(stamp, {"simulated": True, "recipe": recipe, "accuracy": accuracy})
+
+
+def train(simulator: Simulator) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """Train an EfficientNetV2-S on newly simulated scans; return it with its optimizer."""
+    generator = np.random.default_rng(TRAINING_SEED)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(TRAINING_SEED)
+        network = build_network("S", N_SLICES, 1, DROPOUT).to(memory_format=torch.channels_last)
+        for module in network.modules():
+            if isinstance(module, StochasticDepth):
+                module.p = 0.0  # so few steps must each train every block
+        optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=TRAINING_STEPS)
+        network.train()
+        for step in range(1, TRAINING_STEPS + 1):
+            inputs, labels = simulator.inputs(TRAINING_BATCH, generator)
+            loss = nn.functional.binary_cross_entropy_with_logits(network(inputs)[:, 0], labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            if step % 5 == 0 or step == TRAINING_STEPS:
+                print(f"training: step {step} of {TRAINING_STEPS}, loss {loss.item():.3f}", flush=True)
+        # after so few steps the running statistics lag behind the weights: estimate them anew
+        fresh = [simulator.inputs(TRAINING_BATCH, generator)[0] for _ in range(3)]
+        torch.optim.swa_utils.update_bn(fresh, network)
+    return network.eval(), optimizer
+
+
+def unseen_accuracy(network: nn.Module, simulator: Simulator) -> float:
+    """Return the share of newly simulated scans that the network classifies correctly."""
+    inputs, labels = simulator.inputs(N_UNSEEN, np.random.default_rng(UNSEEN_SEED))
+    with torch.no_grad():
+        right = (network(inputs)[:, 0] > 0) == (labels > 0.5)
+    return float(right.float().mean())
+
+
+def write_cohort(folder: Path, simulator: Simulator) -> None:
+    """Write the scans, for each a mask of its lesion (empty for HC), and val.csv."""
+    _make_folder(folder / "scans")
+    rows = []
+    for index, generator in enumerate(np.random.default_rng(COHORT_SEED).spawn(N_SCANS)):
+        diagnosis = DIAGNOSES[index % len(DIAGNOSES)]
+        subject = f"{DEMO_PREFIX}{index + 1:02}"
+        voxels = simulator.with_lesion(simulator.brain(generator), diagnosis, generator)
+        image = nib.Nifti1Image(voxels, AFFINE)
+        image.set_sform(AFFINE, 4)  # MNI152
+        image.set_data_dtype(np.int16)  # scaled, as SPM's family writes
+        path = scan_path(folder, subject)
+        image.to_filename(path)
+        lesion = simulator.lesions.get(diagnosis, np.zeros(GRID_SHAPE, bool))
+        nib.Nifti1Image(lesion.astype(np.uint8), AFFINE).to_filename(lesion_path(path))
+        rows.append(
+            {
+                "file": str(path.relative_to(folder)),  # so that the folder can be moved
+                "sbj_nme": subject,
+                "HC_vs_LTLE_vs_RTLE_string": diagnosis,
+                "site": "simulated",
+                "age": None,
+            }
+        )
+    write_table(folder / "val.csv", pd.DataFrame(rows))
+
+
+def write_atlas(folder: Path, simulator: Simulator) -> None:
+    """Write atlas.nii.gz and atlas.csv: the two hippocampi, and the rest of the brain in cubes.
+
+    A cube's name has its side, and its centre in mm.
+    """
+    indices = np.indices(GRID_SHAPE)
+    x, y, z = (AFFINE[axis, axis] * indices[axis] + AFFINE[axis, 3] for axis in range(3))
+    labels = np.zeros(GRID_SHAPE, np.int16)
+    names = {}
+    brain = simulator.template > LEAST_GREY_MATTER
+    for side, towards in (("Left", -1), ("Right", 1)):
+        cubes = np.floor(np.stack([towards * x, y, z]) / CUBE_MM).astype(int)
+        inside = brain & (towards * x > 0)
+        for cube in np.unique(cubes[:, inside], axis=1).T:
+            label = len(names) + 1
+            labels[inside & (cubes == cube[:, None, None, None]).all(axis=0)] = label
+            centre = (cube + 0.5) * CUBE_MM * (towards, 1, 1)
+            # without the sign of x: the names of the two sides differ in the side only
+            names[label] = "{} cube at {:.0f} {:.0f} {:.0f} mm".format(side, abs(centre[0]), *centre[1:])
+        names[len(names) + 1] = f"{side} hippocampus"
+        labels[simulator.lesions[side.lower()]] = len(names)
+    nib.Nifti1Image(labels, AFFINE).to_filename(folder / "atlas.nii.gz")
+    write_table(folder / "atlas.csv", pd.DataFrame({"index": names.keys(), "name": names.values()}))
+
+
+def scan_path(folder: Path, subject: str) -> Path:
+    """Return the path of a subject's scan in the demo's folder."""
+    return folder / "scans" / f"mwp1{subject}_ses-01_T1w.nii"
+
+
+def lesion_path(scan: Path) -> Path:
+    """Return the path of the simulated lesion's mask of a scan."""
+    return scan.with_name(scan.name.removesuffix(".nii") + "_lesion.nii.gz")
+
+
+def write_run(
+    run_folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, accuracy: float
+) -> None:
+    """Write checkpoint and parameters in the form of the laboratory's training code."""
+    _make_folder(run_folder / "fold_1")
+    torch.save(
+        {
+            "epoch": TRAINING_STEPS,
+            "model_state_dict": {f"backbone.{k}": v for k, v in network.state_dict().items()},
+            "optimizer_state_dict": optimizer.state_dict(),
+            "metrics": {"accuracy": np.float64(accuracy), "n_unseen": N_UNSEEN},
+        },
+        run_folder / "fold_1" / "best_model.pth",
+    )
+    parameters = {
+        "dropout_rate": DROPOUT,
+        "batch_size": TRAINING_BATCH,
+        "device": "cpu",
+        "random_seed": TRAINING_SEED,
+        "use_best_threshold": False,
+    }
+    write_json(run_folder / "parameters.json", parameters)
+
+
+@dataclass(frozen=True)
+class _Lesioned:
+    """A scan with TLE: lesion and brain in the network's grid, bool (115, 128, 128)."""
+
+    subject_id: str
+    lesion: np.ndarray
+    brain: np.ndarray
+
+
+def report_localisation(folder: Path, results: OutputFolder) -> None:
+    """Compute how well each method's maps find the lesions; print it and write demo_localisation.csv."""
+    explained = {(record.method, record.subject_id) for record in results.all_records()}
+    lesioned = [
+        _load_lesioned(folder, subject)
+        for subject in sorted({subject for _, subject in explained})
+        if lesion_path(scan_path(folder, subject)).is_file()
+    ]
+    lesioned = [scan for scan in lesioned if scan.lesion.any()]
+    if not lesioned:
+        print("\nNone of the demo's TLE scans was explained, so there is no lesion to look for.")
+        return
+    rows = []
+    for method in METHODS:
+        scores = [
+            localisation(np.load(results.array(method, scan.subject_id)), scan.lesion, scan.brain)
+            for scan in lesioned
+            if (method, scan.subject_id) in explained
+        ]
+        if scores:
+            rows.append({"method": method, **pd.DataFrame(scores).mean().to_dict()})
+    table = pd.DataFrame(rows)
+    write_table(results.root / "demo_localisation.csv", table)
+    print(
+        f"\nWhere the attribution went in {len(lesioned)} simulated TLE scans, whose lesion is known:\n"
+        "enrichment: share of the brain's |attribution| inside the lesion over the lesion's share of\n"
+        "the brain (1: chance); auc: how well |attribution| tells lesion from other voxels (0.5: chance)"
+    )
+    print(table.to_string(index=False, float_format="{:.2f}".format))
+
+
+def report_group_localisation(folder: Path, results: OutputFolder) -> None:
+    """Compute how well each method's group tests find the lesions; print it and write demo_groups.csv."""
+    labels = np.asarray(nib.load(folder / "atlas.nii.gz").dataobj)
+    names = pd.read_csv(folder / "atlas.csv").set_index("name")["index"]
+    left, right = (labels == names[f"{side} hippocampus"] for side in ("Left", "Right"))
+    lesions = {LEFT.name: left, RIGHT.name: right, ALIGNED.name: left | right[::-1]}
+    rows = []
+    for method, (contrast, lesion) in itertools.product(METHODS, lesions.items()):
+        path = results.group_map(method, f"{contrast}_p_fwe.nii.gz")
+        if path.exists():
+            significant = np.asarray(nib.load(path).dataobj) <= SIGNIFICANT
+            rows.append({"method": method, "contrast": contrast, **group_localisation(significant, lesion)})
+    if rows:
+        table = pd.DataFrame(rows)
+        write_table(results.root / "demo_groups.csv", table)
+        print(
+            "\nWhere groups differ significantly in |attribution|: share of these voxels up to "
+            f"{NEAR_MM:.0f} mm from\nthe simulated lesions, and share of the lesions that was found"
+        )
+        print(table.to_string(index=False, float_format="{:.2f}".format))
+
+
+def group_localisation(significant: np.ndarray, lesion: np.ndarray) -> dict[str, float]:
+    """Return how much of what is significant lies near a lesion, and how much of the lesion is significant.
+
+    Both bool on the scans' grid; ``near`` is NaN where nothing is significant.
+    """
+    distance_mm = distance_transform_edt(~lesion, sampling=AFFINE[1, 1])
+    near = (distance_mm[significant] <= NEAR_MM).mean() if significant.any() else np.nan
+    return {
+        "n_significant": int(significant.sum()),
+        "near": float(near),
+        "found": float(significant[lesion].mean()),
+    }
+
+
+def _load_lesioned(folder: Path, subject_id: str) -> _Lesioned:
+    path = scan_path(folder, subject_id)
+    lesion = np.asarray(nib.load(lesion_path(path)).dataobj, np.float32)
+    return _Lesioned(
+        subject_id,
+        to_network_input(lesion, N_SLICES) > 0.5,
+        brain_mask(load_volume(path, N_SLICES).network_input),
+    )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be made ({error.strerror}). Name another for --demo.") from error

@@ -1,0 +1,1 @@
+"""Means of groups of maps, and where groups differ."""

@@ -1,0 +1,115 @@
+"""One method's finished maps on the cohort's common grid; how images of groups are written and drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mri_saliency.cohort.common_space import CommonSpace
+from mri_saliency.inputs.grid import upright
+from mri_saliency.inputs.preprocessing import grey_levels, intensity_window
+from mri_saliency.maps.colours import measure_scale
+from mri_saliency.maps.drawing import Drawing
+from mri_saliency.maps.figures import Layer, View
+from mri_saliency.maps.image import Meaning, to_nifti, to_scan_grid
+from mri_saliency.maps.statistics import MapStatistics
+from mri_saliency.maps.viewer_data import Anatomy, map_script
+from mri_saliency.methods import METHODS, Method
+from mri_saliency.output.files import write_nifti, write_picture, write_text
+from mri_saliency.output.folder import OutputFolder
+from mri_saliency.output.record import MapRecord
+from mri_saliency.wording import demo_mark
+
+
+@dataclass(frozen=True, eq=False)
+class MethodMaps:
+    """One method's maps on the common grid; it crosses to worker processes.
+
+    Attributes
+    ----------
+    folder : OutputFolder
+    method : Method
+    scans : list of MapStatistics
+        One for each map.
+    space : CommonSpace
+    key_slices : tuple of int
+        Slices that are drawn.
+    """
+
+    folder: OutputFolder
+    method: Method
+    scans: list[MapStatistics]
+    space: CommonSpace
+    key_slices: tuple[int, ...]
+
+    @property
+    def has_one_target(self) -> bool:
+        """Whether all maps explain the same logit."""
+        return len({scan.target for scan in self.scans}) == 1
+
+    def open_map(self, scan: MapStatistics) -> np.ndarray:
+        """Open a scan's map on the common grid, without pad: float32 (n_slices, 112, 112)."""
+        values = self.folder.load_map(self.method.name, scan.subject_id)
+        return values[:, ::-1] if self.space.mirrored[scan.subject_id] else values
+
+    def write_image(self, name: str, values: np.ndarray, description: str, meaning: Meaning) -> None:
+        """Write a map of a group as NIfTI image on the common grid."""
+        image = to_nifti(values, self.space.grid, f"{self.method.name}, {description}", meaning)
+        write_nifti(self.folder.group_map(self.method.name, f"{name}.nii.gz"), image)
+
+    def write_viewer(self, name: str, values: np.ndarray, drawing: Drawing) -> None:
+        """Write a group's mean map for the report's viewer, over the mean scan."""
+        grid, mean_scan, brain = self.space.grid, self.space.mean_scan, self.space.brain
+        greys = grey_levels(mean_scan, intensity_window(mean_scan))
+        anatomy = Anatomy(greys, np.zeros_like(greys, bool) if brain is None else brain)
+        key = f"group_maps/{self.method.name}/{name}"
+        script = map_script(key, to_scan_grid(values, grid), grid, anatomy, drawing)
+        write_text(self.folder.group_map(self.method.name, f"{name}_mean_viewer.js"), script)
+
+    def write_figure(self, name: str, picture: np.ndarray) -> Path:
+        """Write a group's figure; return its path."""
+        path = self.folder.group_map(self.method.name, f"{name}.png")
+        write_picture(path, picture)
+        return path
+
+    def shown(self, values: np.ndarray) -> np.ndarray:
+        """Return a map's key slices, upright."""
+        return upright(values[list(self.key_slices)], self.space.grid)
+
+    def layer(self, values: np.ndarray, scale: float) -> Layer:
+        """Return a map of a group as figures show it, on a given scale."""
+        return Layer(self.shown(values), measure_scale(values, self.space.brain, limit=scale))
+
+    def view(self, title: str, subtitle: str) -> View:
+        """Return what the figures of groups show besides the maps."""
+        grid, mean_scan = self.space.grid, self.space.mean_scan
+        window = intensity_window(mean_scan)
+        return View(
+            anatomy=self.shown(grey_levels(mean_scan, window)),
+            slice_titles=grid.slice_titles(self.key_slices),
+            title=f"{self.method.name}   {title}",
+            subtitle=demo_mark(scan.subject_id for scan in self.scans) + subtitle,
+            extent=grid.extent,
+            in_mm=grid.affine is not None,
+            signed=self.method.signed,
+            unit=self.method.unit,
+            window=window,
+        )
+
+
+def find_method_maps(
+    folder: OutputFolder, records: list[MapRecord], space: CommonSpace, key_slices: tuple[int, ...]
+) -> list[MethodMaps]:
+    """Return the maps of each method that has some on the common grid, in the registry's order."""
+    found = []
+    for method in METHODS.values():
+        scans = [
+            record.statistics
+            for record in records
+            if record.method == method.name and record.subject_id in space.mirrored
+        ]
+        if scans:
+            found.append(MethodMaps(folder, method, scans, space, tuple(key_slices)))
+    return found

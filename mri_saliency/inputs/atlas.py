@@ -1,0 +1,222 @@
+"""A label image and its table of names -> the region of each of the network's voxels."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from mri_saliency.errors import UserError
+from mri_saliency.inputs.atlas_names import read_names
+from mri_saliency.inputs.grid import RESIZED, Grid
+
+_MAX_LABEL = 100_000
+_MIN_OVERLAP = 0.1  # of the atlas's labelled volume, inside the network's field of view
+# A side in a region's name: a whole word ("Left Hippocampus", "Hippocampus_L", "lh-insula") or
+# the small first letter of CAT12's abbreviations ("lHip").
+_SIDE = re.compile(
+    r"(?P<left>(?<![A-Za-z])(?i:left|lh|l)(?![A-Za-z])|^l(?=[A-Z]))"
+    r"|(?P<right>(?<![A-Za-z])(?i:right|rh|r)(?![A-Za-z])|^r(?=[A-Z]))"
+)
+# around a side that was removed: "Area 3b ()", "ctx--insula"
+_EMPTY_BRACKETS, _DOUBLED = re.compile(r"\(\)|\[\]"), re.compile(r"([\s_-])\1+")
+_OTHER_SIDE = {"left": "right", "lh": "rh", "l": "r", "right": "left", "rh": "lh", "r": "l"}
+
+
+@dataclass(frozen=True, eq=False)
+class Atlas:
+    """A label image and its regions.
+
+    Attributes
+    ----------
+    labels : ndarray
+        int32 (x, y, z); 0 is no region.
+    affine : ndarray
+        float64 (4, 4), voxel indices to mm.
+    names : dict
+        Label -> name, for every label in the image but 0.
+    path : Path
+        Its file, for messages.
+    """
+
+    labels: np.ndarray
+    affine: np.ndarray
+    names: dict[int, str]
+    path: Path
+
+    def pairs(self) -> dict[int, tuple[int, int]]:
+        """Return label -> labels (left, right), for each region that exists on both sides."""
+        label_by_name = {name.casefold(): label for label, name in self.names.items()}
+        pairs = {}
+        for label, name in self.names.items():
+            side = side_of(name)
+            other = label_by_name.get(_other_side(name).casefold()) if side else None
+            if other is not None:
+                pairs[label] = (label, other) if side == "left" else (other, label)
+        return pairs
+
+    def paired_names(self) -> list[tuple[str, str]]:
+        """Return the names (left, right) of the regions that exist on both sides."""
+        return [(self.names[left], self.names[right]) for left, right in dict.fromkeys(self.pairs().values())]
+
+    def resampled(self, shape: tuple[int, int, int], affine: np.ndarray) -> np.ndarray:
+        """Return the labels at other voxels, by the affines and the nearest neighbour: int32; 0 outside."""
+        to_atlas = np.linalg.inv(self.affine) @ affine
+        axes = np.ogrid[tuple(map(slice, shape))]
+        indices = [
+            np.rint(sum(row[axis] * axes[axis] for axis in range(3)) + row[3]).astype(np.intp)
+            for row in to_atlas[:3]
+        ]
+        inside = np.ones(shape, bool)
+        for index, n in zip(indices, self.labels.shape, strict=True):
+            inside &= (index >= 0) & (index < n)
+        clipped = (np.clip(i, 0, n - 1) for i, n in zip(indices, self.labels.shape, strict=True))
+        return np.where(inside, self.labels[tuple(clipped)], 0).astype(np.int32, copy=False)
+
+    def on_network_grid(self, grid: Grid) -> np.ndarray:
+        """Return each voxel's label, by the affines and the nearest neighbour.
+
+        Parameters
+        ----------
+        grid : Grid
+            A scan's grid, with an affine.
+
+        Returns
+        -------
+        ndarray
+            int32 (n_slices, 112, 112), as a map without pad; 0 outside the atlas.
+
+        Raises
+        ------
+        UserError
+            Hardly any of the atlas lies where the network looks.
+        """
+        labels = self.resampled((grid.n_slices, RESIZED, RESIZED), grid.input_affine)
+        seen_mm3 = np.count_nonzero(labels) * abs(np.linalg.det(grid.input_affine[:3, :3]))
+        atlas_mm3 = np.count_nonzero(self.labels) * abs(np.linalg.det(self.affine[:3, :3]))
+        if seen_mm3 < _MIN_OVERLAP * atlas_mm3:
+            raise UserError(
+                f"{self.path}: only {seen_mm3 / atlas_mm3:.0%} of the atlas lies where the network looks. "
+                "Its space is not the scans'; --atlas takes labels in the scans' own space (such as MNI)."
+            )
+        return labels
+
+
+def read_atlas(path: Path, names_path: Path | None) -> Atlas:
+    """Read a label image, and the table of its regions' names.
+
+    A label without a name is called ``label N``; names of labels that are not in the image are ignored.
+
+    Parameters
+    ----------
+    path : Path
+        A 3-D image of whole numbers, in any format that nibabel reads.
+    names_path : Path or None
+        A table as `mri_saliency.inputs.atlas_names.read_names` reads it.
+
+    Raises
+    ------
+    UserError
+        A file cannot be read, is not 3-D or not of whole numbers, has no usable affine, or regions
+        named left lie on the right.
+    """
+    voxels, affine = _read_labels(path)
+    labels_in_image = [int(label) for label in np.unique(voxels) if label]
+    if not labels_in_image:
+        raise UserError(f"{path}: expected a label image, found zeros alone.")
+    listed = read_names(names_path) if names_path else {}
+    if listed and not set(listed) & set(labels_in_image):
+        raise UserError(
+            f"{names_path}: none of its labels ({_first_few(listed)}) is in {path} "
+            f"({_first_few(labels_in_image)}). Name the table that belongs to that atlas with --atlas_names."
+        )
+    names = {label: listed.get(label, f"label {label}") for label in labels_in_image}
+    repeated = {name for name, n in Counter(names.values()).items() if n > 1}
+    names = {label: f"{name} ({label})" if name in repeated else name for label, name in names.items()}
+    atlas = Atlas(voxels, affine, names, path)
+    _check_sides(atlas)
+    return atlas
+
+
+def read_atlas_for(path: Path | None, names_path: Path | None, grids: Iterable[Grid]) -> Atlas | None:
+    """Read an atlas, and check it against the first of some scans' grids that has an affine.
+
+    None without a path.
+
+    Raises
+    ------
+    UserError
+        As `read_atlas`; or the atlas does not lie where that scan does.
+    """
+    if path is None:
+        return None
+    atlas = read_atlas(path, names_path)
+    placed = next((grid for grid in grids if grid.affine is not None), None)
+    if placed is not None:
+        atlas.on_network_grid(placed)
+    return atlas
+
+
+def side_of(name: str) -> str | None:
+    """Return "left" or "right", the side in a region's name; None if it has none, or both."""
+    sides = {match.lastgroup for match in _SIDE.finditer(name)}
+    return sides.pop() if len(sides) == 1 else None
+
+
+def without_side(name: str) -> str:
+    """Return a region's name without its side, for a pair of regions: "Left hippocampus" -> "hippocampus"."""
+    rest = _EMPTY_BRACKETS.sub("", _SIDE.sub("", name))
+    return _DOUBLED.sub(r"\1", rest).strip(" ,._-") or name
+
+
+def _other_side(name: str) -> str:
+    """Return the name of the same region on the other side; its word for the side in small letters."""
+    return _SIDE.sub(lambda match: _OTHER_SIDE[match.group().casefold()], name)
+
+
+def _read_labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read an image's voxels, int32 (x, y, z), and affine."""
+    try:
+        image = nib.load(path)
+        voxels, affine = np.asanyarray(image.dataobj), np.asarray(image.affine, np.float64)
+    except Exception as error:  # a damaged file can raise nearly anything
+        raise UserError(f"{path}: cannot be read as a label image ({error}).") from error
+    if voxels.ndim == 4 and voxels.shape[3] == 1:
+        voxels = voxels[..., 0]
+    if voxels.ndim != 3:
+        raise UserError(
+            f"{path}: expected a 3-D label image, found shape {voxels.shape}. "
+            "Convert an atlas of probabilities to labels first."
+        )
+    labels = np.nan_to_num(np.rint(voxels), nan=-1.0, posinf=-1.0, neginf=-1.0).astype(np.int64)
+    if labels.min() < 0 or labels.max() > _MAX_LABEL or np.abs(voxels - labels).max() > 1e-3:
+        raise UserError(f"{path}: expected whole numbers from 0 to {_MAX_LABEL}, a label a voxel.")
+    if not np.isfinite(affine).all() or np.linalg.det(affine[:3, :3]) == 0:
+        raise UserError(f"{path}: its affine is singular or not finite, so voxels have no place in mm.")
+    return labels.astype(np.int32), affine
+
+
+def _check_sides(atlas: Atlas) -> None:
+    """Raise UserError if regions named left lie to the right of those named right."""
+    pairs = set(atlas.pairs().values())
+    if not pairs:
+        return
+    x_mm = {}
+    for side, labels in zip(("left", "right"), zip(*pairs, strict=True), strict=True):
+        indices = np.argwhere(np.isin(atlas.labels, labels))
+        x_mm[side] = float(nib.affines.apply_affine(atlas.affine, indices.mean(axis=0))[0])
+    if x_mm["left"] > x_mm["right"]:
+        raise UserError(
+            f"{atlas.path}: regions named left lie at x = {x_mm['left']:.0f} mm, to the right of those "
+            f"named right (x = {x_mm['right']:.0f} mm). Its affine or its names have the sides swapped."
+        )
+
+
+def _first_few(labels: Iterable[int]) -> str:
+    first = sorted(labels)
+    return ", ".join(map(str, first[:5])) + (" …" if len(first) > 5 else "")

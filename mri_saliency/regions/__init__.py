@@ -1,0 +1,1 @@
+"""The attribution of an atlas's regions, and of the two sides."""

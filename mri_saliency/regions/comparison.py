@@ -1,0 +1,108 @@
+"""Densities of an atlas's regions -> in which regions groups of patients differ from the controls."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from mri_saliency.regions.densities import OUTSIDE
+from mri_saliency.statistics.contrasts import (
+    ALIGNED,
+    Contrast,
+    Subjects,
+    choose_contrasts,
+    find_subjects,
+    hypothesis,
+)
+from mri_saliency.statistics.sign_flips import Tested, sign_flip_test
+
+REGION_TEST_SENTENCE = (  # for a paper
+    "The density of regions was compared between groups by its logarithm, in regions where it was above zero "
+    "in every scan."
+)
+
+
+def compare_regions(
+    regions: pd.DataFrame, pairs: list[tuple[str, str]], covariates: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Compare the logarithm of each region's density between the groups, as the maps are compared.
+
+    The test, the contrasts and the correction are those of `mri_saliency.groups.comparison`, with regions
+    as points: p is corrected for all regions and contrasts of a method. A region whose density is zero or
+    unknown in a scan is left out, and so are scans without covariates.
+
+    Parameters
+    ----------
+    regions : DataFrame
+        A row a scan, method and region, with ``subject_id``, ``subject``, ``diagnosis``, ``method``,
+        ``region``, ``density``.
+    pairs : list of tuple
+        The names (left, right) of the regions that exist on both sides.
+    covariates : DataFrame, optional
+        Numbers, indexed by the scans' names.
+
+    Returns
+    -------
+    DataFrame
+        The rows of region_group_test.csv, each method's smallest p first; empty if nothing can be compared.
+    """
+    if covariates is not None and len(regions):
+        regions = regions[regions["subject_id"].isin(covariates.index)]
+    rows: list[dict] = []
+    for _, of_method in regions.groupby("method", sort=False) if len(regions) else ():
+        rows += sorted(_compare(of_method, pairs, covariates), key=lambda row: row["p"])
+    return pd.DataFrame(rows)
+
+
+def _compare(
+    regions: pd.DataFrame, pairs: list[tuple[str, str]], covariates: pd.DataFrame | None
+) -> list[dict]:
+    """Return the rows of one method."""
+    scans = regions.drop_duplicates("subject_id")
+    subjects, _ = find_subjects(list(scans.itertuples()), covariates)
+    contrasts, _ = choose_contrasts(subjects)
+    in_brain = regions[regions["region"] != OUTSIDE]
+    densities = in_brain.pivot(index="subject_id", columns="region", values="density")
+    densities = densities.reindex(scans["subject_id"]).astype(float)
+    densities = densities.loc[:, (densities > 0).all()]
+    names = list(densities.columns)
+    if not contrasts or not names:
+        return []
+    logarithms = np.log(densities.to_numpy()).astype(np.float32)
+    values = subjects.average(lambda index: logarithms[index])
+    other_side = dict(pairs) | {right: left for left, right in pairs}
+    with_mirror = [name for name in names if other_side.get(name, name) in names]
+    places = [names.index(name) for name in with_mirror]
+    mirrored = values[:, [names.index(other_side.get(name, name)) for name in with_mirror]]
+    family = []
+    for contrast in contrasts:
+        own = (with_mirror, values[:, places]) if contrast is ALIGNED else (names, values)
+        try:
+            family.append((contrast, own[0], hypothesis(contrast, subjects, own[1], mirrored)))
+        except np.linalg.LinAlgError:  # the maps' comparison has its note
+            continue
+    results = sign_flip_test([question for _, _, question in family])
+    return [
+        row
+        for (contrast, tested_names, _), tested in zip(family, results, strict=True)
+        for row in _rows(regions["method"].iloc[0], contrast, tested_names, tested, subjects)
+    ]
+
+
+def _rows(
+    method: str, contrast: Contrast, names: list[str], tested: Tested, subjects: Subjects
+) -> list[dict]:
+    """Return one contrast's rows of region_group_test.csv."""
+    return [
+        {
+            "method": method,
+            "contrast": contrast.name,
+            "region": name,
+            "ratio": float(np.exp(tested.effect[place])),
+            "t": float(tested.t[place]),
+            "p": float(tested.p[place]),
+            "n_patients": sum(subjects.count(group) for group in contrast.weights if group != "HC"),
+            "n_controls": subjects.count("HC"),
+        }
+        for place, name in enumerate(names)
+    ]

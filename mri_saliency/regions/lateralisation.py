@@ -1,0 +1,187 @@
+"""Asymmetries of paired regions -> how well they tell left from right TLE, and how well grey matter does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mri_saliency.inputs.atlas import Atlas
+from mri_saliency.output.dictionary import TABLES
+from mri_saliency.output.files import write_figure, write_or_remove_table
+from mri_saliency.output.folder import OutputFolder
+from mri_saliency.regions.lateralisation_figure import lateralisation_figure
+from mri_saliency.statistics.intervals import (
+    auc_difference_interval,
+    auc_interval,
+    pair_wins,
+    wilson_interval,
+)
+from mri_saliency.wording import DEFAULT_CLASS_NAMES, ClassNames, counted
+
+LEAST_SUBJECTS = 5  # with TLE of each side
+LEAST_CONTROLS = 5  # HC subjects, whose median is the threshold; with fewer it is 0
+# column prefix -> asymmetry, and its sign on the side of the focus, fixed before any data: attribution rises
+# there, grey matter is lost
+_SCORES = {"": ("asymmetry", 1), "grey_matter_": ("grey_matter_asymmetry", -1)}
+
+
+def lateralise(
+    folder: OutputFolder,
+    regions: pd.DataFrame,
+    atlas: Atlas,
+    class_names: ClassNames = DEFAULT_CLASS_NAMES,
+) -> tuple[pd.DataFrame, list[str]]:
+    """Measure how well each pair of regions tells left from right TLE; write the table and its figure.
+
+    Parameters
+    ----------
+    folder : OutputFolder
+    regions : DataFrame
+        From `mri_saliency.regions.densities.measure_regions`.
+    atlas : Atlas
+    class_names : ClassNames
+
+    Returns
+    -------
+    table : DataFrame
+        From `lateralisation_table`; without rows, there are no files either.
+    notes : list of str
+        What is missing, and why, for the user.
+    """
+    pairs = atlas.paired_names()
+    table = lateralisation_table(regions, pairs)
+    write_or_remove_table(folder.lateralisation, table)
+    if len(table):
+        write_figure(folder.lateralisation_figure, lateralisation_figure(table, class_names))
+    else:
+        folder.lateralisation_figure.unlink(missing_ok=True)
+    return table, _notes(regions, pairs, table, class_names.tle)
+
+
+def lateralisation_table(regions: pd.DataFrame, pairs: list[tuple[str, str]]) -> pd.DataFrame:
+    """Compare left with right TLE by the asymmetry of attribution, and of grey matter, of paired regions.
+
+    Parameters
+    ----------
+    regions : DataFrame
+        A row a scan, method and region, with `subject`, `diagnosis`, `method`, `region`, `density`,
+        `asymmetry` and `grey_matter_asymmetry`. A subject's sessions are averaged first.
+    pairs : list of tuple
+        The names (left, right) of the regions that exist on both sides.
+
+    Returns
+    -------
+    DataFrame
+        The rows of lateralisation.csv: for each method, the pairs in the order of their mean density in TLE,
+        a choice that does not depend on the sides; none for a pair below `LEAST_SUBJECTS` of a side.
+    """
+    rows: list[dict[str, Any]] = []
+    for method, maps in regions.groupby("method", sort=False) if len(regions) else ():
+        asymmetries = [asymmetry for asymmetry, _ in _SCORES.values()]
+        means = maps.groupby(["region", "diagnosis", "subject"])[asymmetries].mean().reset_index("diagnosis")
+        with_side = maps[maps["diagnosis"].isin(["left", "right"])]
+        density = with_side.groupby("region")["density"].mean()
+        of_method = []
+        for left, right in pairs:
+            if left in means.index and (comparison := _compare_sides(means.loc[left])):
+                names = {"method": method, "left_region": left, "right_region": right}
+                of_method.append(names | {"density": density.reindex([left, right]).mean()} | comparison)
+        rows += sorted(of_method, key=lambda row: -row["density"])
+    return pd.DataFrame(rows, columns=list(TABLES["lateralisation"]))
+
+
+def lateralisation_sentences(table: pd.DataFrame, names: ClassNames) -> list[str]:
+    """Return how sides were told apart, in sentences for a paper; none without rows of lateralisation.csv."""
+    if table.empty:
+        return []
+    n_pairs = len(table[["left_region", "right_region"]].drop_duplicates())
+    n_left, n_right = table["n_left"].max(), table["n_right"].max()
+    sentences = [
+        f"How well the asymmetry of {counted(n_pairs, 'pair')} of regions told left from right {names.tle} "
+        f"({n_left} and {n_right} subjects) was measured by the area under the ROC curve, with a 95% "
+        f"interval [@newcombe2006], and by the accuracy at the median of {names.hc} (at 0 below "
+        f"{LEAST_CONTROLS} subjects), with a 95% score interval [@wilson1927]. More attribution was expected "
+        "on the side of the focus. The intervals were not corrected for the number of pairs."
+    ]
+    if table["auc_difference"].notna().any():
+        sentences.append(
+            "The area was compared with that of the grey matter's asymmetry, less grey matter being expected "
+            "on the side of the focus; the interval of the difference came from the two areas' intervals "
+            "[@zou2008] and their covariance [@delong1988]."
+        )
+    return sentences
+
+
+def _compare_sides(subjects: pd.DataFrame) -> dict[str, Any] | None:
+    """Compare left with right TLE by a pair's asymmetries; None if too few subjects have one of attribution.
+
+    `subjects` has a row a subject, with `diagnosis` and both asymmetries.
+    """
+    row: dict[str, Any] = {}
+    for prefix, (asymmetry, sign) in _SCORES.items():
+        defined = subjects.dropna(subset=[asymmetry])
+        numbers = _tell_sides(defined["diagnosis"], sign * defined[asymmetry])
+        if "threshold" in numbers:
+            numbers["threshold"] *= sign
+        row |= {prefix + name: number for name, number in numbers.items()}
+    both = subjects.dropna()
+    wins = [_wins(both["diagnosis"], sign * both[asymmetry]) for asymmetry, sign in _SCORES.values()]
+    if min(wins[0].shape) >= LEAST_SUBJECTS:
+        difference = float(wins[0].mean() - wins[1].mean())
+        row |= _with_interval("auc_difference", difference, auc_difference_interval(*wins))
+    return row if "auc" in row else None
+
+
+def _tell_sides(diagnosis: pd.Series, score: pd.Series) -> dict[str, Any]:
+    """Return how well a score, higher in left TLE, tells the sides; of too few subjects, their number alone.
+
+    A score at the threshold names no side, which counts as an error.
+    """
+    wins = _wins(diagnosis, score)
+    n_left, n_right = wins.shape
+    row: dict[str, Any] = {"n_left": n_left, "n_right": n_right}
+    if min(n_left, n_right) < LEAST_SUBJECTS:
+        return row
+    controls = score[diagnosis == "HC"]
+    threshold = float(controls.median()) if len(controls) >= LEAST_CONTROLS else 0.0
+    n_named = int(
+        (score[diagnosis == "left"] > threshold).sum() + (score[diagnosis == "right"] < threshold).sum()
+    )
+    n = n_left + n_right
+    row |= _with_interval("auc", float(wins.mean()), auc_interval(wins))
+    return (
+        row | {"threshold": threshold} | _with_interval("accuracy", n_named / n, wilson_interval(n_named, n))
+    )
+
+
+def _wins(diagnosis: pd.Series, score: pd.Series) -> np.ndarray:
+    """Return `pair_wins` of left against right TLE."""
+    return pair_wins(*(score[diagnosis == side].to_numpy() for side in ("left", "right")))
+
+
+def _with_interval(name: str, value: float, interval: tuple[float, float]) -> dict[str, float]:
+    return {name: value, f"{name}_low": interval[0], f"{name}_high": interval[1]}
+
+
+def _notes(regions: pd.DataFrame, pairs: list[tuple[str, str]], table: pd.DataFrame, tle: str) -> list[str]:
+    """Return what is missing in the comparison of sides, and why."""
+    if not len(regions):
+        return []
+    n = regions.groupby("diagnosis")["subject"].nunique().reindex(["left", "right"], fill_value=0)
+    if not pairs:
+        return ["no region of the atlas has a left and a right side in its name, so sides are not compared."]
+    if not len(table):
+        return [
+            f"left and right {tle} are not compared by regions: it needs {LEAST_SUBJECTS} subjects of each "
+            f"side, and there are {n['left']} and {n['right']}."
+        ]
+    with_side = regions[regions["diagnosis"].isin(["left", "right"])].dropna(subset=["asymmetry"])
+    known = with_side.groupby("subject_id")["grey_matter_asymmetry"].count() > 0
+    if known.all():
+        return []
+    return [
+        f"the grey matter of {(~known).sum()} of {len(known)} scans with {tle} cannot be measured (the file "
+        "is gone, or its intensities are normalised): attribution is compared with the others' alone."
+    ]

@@ -1,0 +1,1 @@
+"""What the maps show together -> the page, its viewer, the text for a paper."""

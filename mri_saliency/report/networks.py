@@ -1,0 +1,119 @@
+"""The tables of a combined folder -> the numbers of the report's section on networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from mri_saliency.checks.verdicts import Verdict
+from mri_saliency.combine.repeatability import OF_NULL, REPEATABLE, SIGNS
+from mri_saliency.maps.comparison import CHANCE, MEASURES
+from mri_saliency.output.files import read_table
+from mri_saliency.output.folder import OutputFolder
+
+_OPTIONS = ("csv_path", "baseline", "target", "first_slice", "max_samples")  # that differ between runs
+_SHA256_SHOWN = 12  # digits
+
+
+@dataclass(frozen=True)
+class RunEntry:
+    """How far runs agree by one method's maps.
+
+    Attributes
+    ----------
+    method : str
+    n_scans : int
+    means : dict
+        Measure -> its mean over scans and pairs of runs, "chance" and "null".
+    icc : tuple of float or None
+        Median, smallest and largest intraclass correlation of the regions.
+    verdict : Verdict or None
+        Whether the networks agree; None for runs of one network.
+    """
+
+    method: str
+    n_scans: int
+    means: dict[str, dict[str, float]]
+    icc: tuple[float, float, float] | None
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True)
+class RunsSection:
+    """What the report shows of combined runs.
+
+    Attributes
+    ----------
+    names : list of str
+    differences : dict
+        What differs between the runs -> each run's.
+    entries : list of RunEntry
+        One for each method that two runs or more explain a scan by.
+    """
+
+    names: list[str]
+    differences: dict[str, list[str]]
+    entries: list[RunEntry] = field(default_factory=list)
+
+
+def runs_section(
+    folder: OutputFolder, run: Mapping, verdicts: Mapping[str, Mapping[str, Verdict]]
+) -> RunsSection | None:
+    """Return what the report shows of combined runs; None for a folder of one run.
+
+    Parameters
+    ----------
+    folder : OutputFolder
+    run : mapping
+        The content of run.json.
+    verdicts : mapping
+        As the report's.
+    """
+    runs = run.get("combined")
+    if not runs:
+        return None
+    names = [part["run"] for part in runs]
+    agreement, regions = read_table(folder.run_agreement), read_table(folder.run_region_agreement)
+    entries = []
+    if agreement is not None:
+        for method, rows in agreement.groupby("method", sort=False):
+            verdict = verdicts.get(method, {}).get(REPEATABLE)
+            icc = None if regions is None else _icc(regions[regions["method"] == method])
+            means = {measure: _means(rows, measure) for measure in (*MEASURES, SIGNS)}
+            entries.append(RunEntry(method, rows["subject_id"].nunique(), means, icc, verdict))
+    return RunsSection(names, recipe_differences(runs), entries)
+
+
+def recipe_differences(runs: Sequence[Mapping]) -> dict[str, list[str]]:
+    """Return what differs between runs, in words -> each run's value, from run.json's ``combined``."""
+    described = [_description(run) for run in runs]
+    keys = dict.fromkeys(key for of_run in described for key in of_run)
+    values = {key: [of_run.get(key, "–") for of_run in described] for key in keys}
+    return {key: found for key, found in values.items() if len(set(found)) > 1}
+
+
+def _description(run: Mapping) -> dict[str, str]:
+    checkpoint = run["checkpoint"]
+    content = {
+        "checkpoint": checkpoint.get("path"),
+        "checkpoint's sha256": checkpoint["sha256"][:_SHA256_SHOWN],
+        "network": checkpoint.get("network"),
+        **{f"--{name}": (run.get("options") or {}).get(name) for name in _OPTIONS},
+        **{f"--{name}": value for name, value in (run.get("settings") or {}).items()},
+        "version": (run.get("tool") or {}).get("version"),
+    }
+    return {key: "–" if value is None else str(value) for key, value in content.items()}
+
+
+def _means(rows: pd.DataFrame, measure: str) -> dict[str, float]:
+    """Return a measure's mean over scans and pairs of runs, by chance and with the null; NaN if unknown."""
+    columns = {"mean": measure, "chance": f"{measure}{CHANCE}", "null": f"{measure}{OF_NULL}"}
+    known = rows.reindex(columns=list(columns.values())).astype(float).mean()
+    return {name: float(known[column]) for name, column in columns.items()}
+
+
+def _icc(rows: pd.DataFrame) -> tuple[float, float, float] | None:
+    values = rows["icc"].dropna()
+    return (values.median(), values.min(), values.max()) if len(values) else None

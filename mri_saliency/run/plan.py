@@ -1,0 +1,227 @@
+"""What is finished already: the plan of a run, from the records in the output folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+
+from mri_saliency.errors import UserError, warn
+from mri_saliency.inputs.grid import INPUT_SIZE
+from mri_saliency.inputs.scan_table import Scan
+from mri_saliency.inputs.subject_ids import candidate_ids
+from mri_saliency.maps.drawing import DEFAULT_SMOOTH_MM
+from mri_saliency.methods import METHODS
+from mri_saliency.output.folder import OutputFolder
+from mri_saliency.output.record import MapRecord, Recipe
+from mri_saliency.wording import ClassNames
+
+_PICTURE_BYTES = 150_000  # of a figure, roughly
+_VIEWER_BYTES = 700_000  # at most, on CAT12's grid
+_SCAN_VOXELS = 113 * 137 * 113  # of a CAT12 image
+
+
+@dataclass(frozen=True)
+class MapFiles:
+    """Which files are written of each map, and where.
+
+    Attributes
+    ----------
+    folder : OutputFolder
+    key_slices : tuple of int
+        Slices that are drawn.
+    nifti : bool
+        Whether an image in the scan's space is written.
+    n_logits : int
+        Outputs of the network, which decide how a figure words the prediction.
+    smooth_mm : float
+        Smoothing of the overlays (full width at half maximum); 0: none.
+    class_names : ClassNames
+        The words for the two classes in figures.
+    source_folder : Path or None
+        The table's folder, which the sidecars' BIDS URIs start from.
+    """
+
+    folder: OutputFolder
+    key_slices: tuple[int, ...]
+    nifti: bool
+    n_logits: int
+    smooth_mm: float = DEFAULT_SMOOTH_MM
+    class_names: ClassNames = ClassNames()
+    source_folder: Path | None = None
+
+    def are_drawn(self, record: MapRecord) -> bool:
+        """Return whether a finished map has all these files."""
+        name = (record.method, record.subject_id)
+        wanted = {self.folder.slice_figure(*name, index).name for index in self.key_slices}
+        wanted |= {self.folder.thumbnail(*name).name, self.folder.viewer(*name).name}
+        if self.nifti:
+            wanted.add(self.folder.nifti(*name).name)
+        drawn_so = record.key_slices == self.key_slices and record.drawing is not None
+        return wanted <= record.files.keys() and drawn_so and record.drawing.smooth_mm == self.smooth_mm
+
+    def can_be_drawn(self, record: MapRecord) -> bool:
+        """Return whether a finished map's array suffices for all these files; else it must be made again."""
+        if not (self.nifti and METHODS[record.method].has_standard_error):
+            return True
+        return self.folder.standard_error(record.method, record.subject_id).name in record.files
+
+    def warn_of_full_disk(self, n_maps: int, n_slices: int) -> None:
+        """Warn if the files of so many maps will hardly fit on the disk."""
+        image = 4 * _SCAN_VOXELS * self.nifti
+        map_bytes = 4 * n_slices * INPUT_SIZE**2 + image + _PICTURE_BYTES * (3 + len(self.key_slices))
+        map_bytes += _VIEWER_BYTES
+        needed, free = n_maps * map_bytes, self.folder.free_bytes()
+        if needed > free:
+            warn(
+                f"{self.folder.root}: the new maps need about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB "
+                "are free. --no_nifti and fewer --key_slices need less."
+            )
+
+
+class Action(Enum):
+    """What a run does about a map."""
+
+    MAKE = "make"
+    REDRAW = "redraw"  # figures and image, from the array
+    KEEP = "keep"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run does about each map.
+
+    Attributes
+    ----------
+    actions : mapping
+        (subject_id, method) -> what is done about the map.
+    recipes : mapping
+        Method -> how its maps are made.
+    files : MapFiles
+        What is written of each.
+    kept : tuple of MapRecord
+        The finished maps that are kept.
+    """
+
+    actions: Mapping[tuple[str, str], Action]
+    recipes: Mapping[str, Recipe]
+    files: MapFiles
+    kept: tuple[MapRecord, ...] = ()
+
+    def count(self, action: Action) -> int:
+        """Return the number of maps with this action."""
+        return list(self.actions.values()).count(action)
+
+    def unfinished(self, scans: Iterable[Scan]) -> list[Scan]:
+        """Return the scans with a map to be made or redrawn, in order."""
+        open_ids = {subject_id for (subject_id, _), action in self.actions.items() if action != Action.KEEP}
+        return [scan for scan in scans if scan.subject_id in open_ids]
+
+    def open_methods(self, scan: Scan) -> list[str]:
+        """Return the methods whose map of a scan is to be made or redrawn."""
+        return [method for method in self.recipes if self._action(scan, method) != Action.KEEP]
+
+    def indices(self, action: Action, method: str, scans: Iterable[Scan]) -> list[int]:
+        """Return the positions of the scans whose map by a method has this action."""
+        return [i for i, scan in enumerate(scans) if self._action(scan, method) == action]
+
+    def _action(self, scan: Scan, method: str) -> Action:
+        """Return what is done about a map; a scan that has none by the method has nothing to be done."""
+        return self.actions.get((scan.subject_id, method), Action.KEEP)
+
+
+def keep_names(scans: Iterable[Scan], records: Iterable[MapRecord]) -> list[Scan]:
+    """Return the scans under the names that their files' maps have in the folder.
+
+    A scan's name depends on the other rows of the table (`subject_ids`); a finished map is found by its
+    file all the same, so that one file never has maps under two names. A scan that is new to the folder
+    gets a name that no other file's maps have there.
+    """
+    records = list(records)
+    by_path = {record.source.path: record.subject_id for record in records}
+    sources = {record.subject_id: record.source for record in records}
+    named = []
+    for scan in scans:
+        name = by_path.get(str(scan.path))
+        if name is None and scan.subject_id in sources and sources[scan.subject_id].matches(scan.path):
+            name = scan.subject_id  # the same file, elsewhere
+        named.append((scan, name))
+    taken = {name.casefold() for name in sources} | {name.casefold() for _, name in named if name}
+    kept = []
+    for scan, name in named:
+        if name is None:
+            candidates = [scan.subject_id, *candidate_ids(scan.path)]
+            name = next(candidate for candidate in candidates if candidate.casefold() not in taken)
+            taken.add(name.casefold())
+        kept.append(replace(scan, subject_id=name))
+    return kept
+
+
+def make_recipes(
+    methods: Iterable[str], common: Recipe, settings: Mapping[str, object], hardware: str
+) -> dict[str, Recipe]:
+    """Return each method's recipe.
+
+    Parameters
+    ----------
+    methods : iterable of str
+    common : Recipe
+        What all methods share; its settings go into each recipe.
+    settings : mapping
+        Values of all options that a method may depend on, but those that others make void.
+    hardware : str
+        A CPU and each model of GPU draw different noise.
+    """
+    recipes = {}
+    for name in methods:
+        method = METHODS[name]
+        drawn_on = {"drawn_on": hardware} if method.draws_noise else {}
+        of_method = {setting: settings[setting] for setting in method.settings if setting in settings}
+        recipes[name] = replace(common, settings=common.settings | of_method | drawn_on)
+    return recipes
+
+
+def make_plan(
+    scans: Iterable[Scan], recipes: Mapping[str, Recipe], files: MapFiles, *, overwrite: bool
+) -> Plan:
+    """Decide for each scan and method whether its map is made, redrawn or kept.
+
+    Raises
+    ------
+    UserError
+        The folder holds maps made in another way, and `overwrite` is False.
+    """
+    actions, kept, differing = {}, [], []
+    is_own_folder = files.folder.last_run() is not None
+    for scan in scans:
+        for method, recipe in recipes.items():
+            record = files.folder.read_record(method, scan.subject_id)
+            if record is not None:
+                difference = describe_difference(record, recipe, scan.path)
+            elif not is_own_folder and files.folder.array(method, scan.subject_id).exists():
+                difference = "another program made it, or an earlier version of this one"
+            else:
+                difference = None
+            if difference:
+                differing.append(f"{method} of {scan.subject_id}: {difference}")
+            if record is None or difference or not files.can_be_drawn(record):
+                actions[scan.subject_id, method] = Action.MAKE
+            else:
+                is_drawn = files.are_drawn(record)
+                actions[scan.subject_id, method] = Action.KEEP if is_drawn else Action.REDRAW
+                kept += [record] if is_drawn else []
+    if differing and not overwrite:
+        raise UserError(
+            f"{files.folder.root}: holds {len(differing)} maps that were made in another way, such as "
+            f"{differing[0]}. Choose another --output_dir, or replace them with --overwrite."
+        )
+    return Plan(actions, recipes, files, tuple(kept))
+
+
+def describe_difference(record: MapRecord, recipe: Recipe, scan_path: Path) -> str | None:
+    """Describe how a finished map's recipe or scan differs from the requested one; None if it does not."""
+    changed = recipe.differences(record.recipe)
+    if not record.source.matches(scan_path):
+        changed.append(f"the scan's file has changed, or is another ({record.source.path} then)")
+    return "; ".join(changed) or None

@@ -1,0 +1,1 @@
+"""Formulas of the cohort's statistics, on plain arrays."""

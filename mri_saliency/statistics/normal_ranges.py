@@ -1,0 +1,137 @@
+"""Densities and asymmetries of regions -> how far each scan's lie from those of the cohort's HC."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtr
+
+from mri_saliency.wording import DEFAULT_CLASS_NAMES, ClassNames, listed
+
+LEAST_CONTROLS = 15  # HC subjects; fewer say too little of what is normal
+OUTSIDE_P = 0.05  # a value whose p is smaller is outside the normal range
+MEASURES = ("density", "asymmetry")
+
+
+def add_normal_ranges(table: pd.DataFrame) -> pd.DataFrame:
+    """Compare each scan's regions with those of the HC subjects, method by method.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A row a scan, method and region, with `subject_id`, `subject`, `diagnosis`, `method`, `region`,
+        `density`, `asymmetry`; NaN where undefined.
+
+    Returns
+    -------
+    DataFrame
+        The table with the columns `density_z`, `density_p` (of the density's logarithm), `asymmetry_z`,
+        `asymmetry_p`, as `compare_with_controls` returns them.
+    """
+    table = table.assign(**{f"{measure}_{number}": np.nan for measure in MEASURES for number in "zp"})
+    for _, rows in table.groupby("method", sort=False):
+        scans = rows.drop_duplicates("subject_id").set_index("subject_id")
+        scan_codes = scans.index.get_indexer(rows["subject_id"])
+        region_codes, regions = pd.factorize(rows["region"])
+        for measure in MEASURES:
+            values = np.full((len(scans), len(regions)), np.nan)
+            values[scan_codes, region_codes] = rows[measure]
+            if measure == "density":
+                values = np.log(values, out=np.full_like(values, np.nan), where=values > 0)
+            z, p = compare_with_controls(
+                values, scans["subject"].to_numpy(), (scans["diagnosis"] == "HC").to_numpy()
+            )
+            table.loc[rows.index, f"{measure}_z"] = z[scan_codes, region_codes]
+            table.loc[rows.index, f"{measure}_p"] = p[scan_codes, region_codes]
+    return table
+
+
+def normal_range_notes(table: pd.DataFrame, class_names: ClassNames = DEFAULT_CLASS_NAMES) -> list[str]:
+    """Return why there are no normal ranges, for the user; nothing if there are."""
+    n_controls = table.loc[table["diagnosis"] == "HC", "subject"].nunique() if len(table) else 0
+    if not len(table) or n_controls >= LEAST_CONTROLS:
+        return []
+    return [
+        f"regions have no normal range: it needs {LEAST_CONTROLS} {class_names.hc} subjects, and there are "
+        f"{n_controls}; density_z, density_p, asymmetry_z and asymmetry_p are empty."
+    ]
+
+
+def normal_range_sentences(table: pd.DataFrame, names: ClassNames) -> list[str]:
+    """Return how scans were compared with controls, in sentences for a paper; none if they were not."""
+    words = {"density": "the logarithm of their density", "asymmetry": "their asymmetry"}
+    compared = [words[measure] for measure in MEASURES if len(table) and table[f"{measure}_p"].notna().any()]
+    if not compared:
+        return []
+    n = table.loc[table["diagnosis"] == "HC", "subject"].nunique()
+    return [
+        f"Each scan's regions were compared, by {listed(compared)}, with those of {n} {names.hc} subjects by "
+        f"a modified t test for small samples [@crawford1998], the scans of {names.hc} with those of the "
+        f"other {names.hc} subjects; a value with p < {OUTSIDE_P} was outside the normal range, without a "
+        "correction for the number of regions."
+    ]
+
+
+def compare_with_controls(
+    values: np.ndarray, subjects: np.ndarray, is_control: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Compare scans with the controls' normal range by Crawford and Howell's modified t.
+
+    A control subject's sessions are averaged, so that each counts once; a scan is never compared with
+    its own subject.
+
+    Parameters
+    ----------
+    values : ndarray
+        float64 (n_scans, n_regions); NaN where undefined.
+    subjects : ndarray
+        (n_scans,): the person of each scan.
+    is_control : ndarray
+        bool (n_scans,).
+
+    Returns
+    -------
+    z : ndarray
+        float64 (n_scans, n_regions): the distance to the controls' mean in their sample standard deviations.
+    p : ndarray
+        The same shape: two-sided, of ``t = z / sqrt((n + 1) / n)`` with n - 1 degrees of freedom; of one
+        region alone, not corrected for their number. Both NaN where the value is undefined, fewer than
+        `LEAST_CONTROLS` control subjects have one, or these are all equal.
+
+    Notes
+    -----
+    Crawford & Howell 1998, Comparing an individual's test score against norms derived from small samples,
+    The Clinical Neuropsychologist.
+    """
+    controls = np.unique(subjects[is_control])
+    means = np.array([_defined_mean(values[is_control & (subjects == name)]) for name in controls])
+    means = means.reshape(len(controls), values.shape[1])
+    # with all controls, then, for a control's scans, without them
+    parts = [(~np.isin(subjects, controls), np.ones(len(controls), bool))]
+    parts += [(subjects == name, controls != name) for name in controls]
+    enough = np.isfinite(means).sum(axis=0) >= LEAST_CONTROLS
+    z, p = np.full(values.shape, np.nan), np.full(values.shape, np.nan)
+    for scans, others in parts:
+        mean, spread, n = _mean_and_spread(means[others])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            z[scans] = np.where(enough & (spread > 0), (values[scans] - mean) / spread, np.nan)
+            p[scans] = 2 * stdtr(n - 1, -np.abs(z[scans]) / np.sqrt((n + 1) / n))
+    return z, p
+
+
+def _defined_mean(values: np.ndarray) -> np.ndarray:
+    """Return the mean over the rows, of what is not NaN."""
+    return _mean_and_spread(values)[0]
+
+
+def _mean_and_spread(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return mean and sample standard deviation over the rows, of what is not NaN, and its number."""
+    defined = np.isfinite(values)
+    n = defined.sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.where(defined, values, 0).sum(axis=0) / n
+        deviations = np.where(defined, values - mean, 0)
+        spread = np.sqrt((deviations**2).sum(axis=0) / (n - 1))
+    first = np.where(defined, values, np.inf).min(axis=0, initial=np.inf)
+    is_equal = (np.where(defined, values, first) == first).all(axis=0)  # whose mean may round
+    return mean, np.where(is_equal, 0.0, spread), n

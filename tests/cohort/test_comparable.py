@@ -1,0 +1,79 @@
+"""The maps that can be compared, and the summary figure."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from mri_saliency.cohort.common_space import find_common_space
+from mri_saliency.cohort.comparable import comparable, draw_summary
+from mri_saliency.cohort.method_agreement import compare_methods
+from mri_saliency.output.record import in_order
+from mri_saliency.wording import ClassNames
+
+from ..made_cohort import COHORT_METHODS, made_record
+
+
+def test_maps_of_another_recipe_are_left_out(cohort):
+    assert comparable(cohort.records) == (in_order(cohort.records), [])
+    odd = next(record for record in cohort.records if record.method == "saliency")
+    records = [record for record in cohort.records if record is not odd]
+    odd = replace(odd, recipe=replace(odd.recipe, first_slice=11))
+    kept, notes = comparable([odd, *records])
+    assert kept == in_order(records)
+    assert len(notes) == 1 and "saliency: 1 of 7 maps" in notes[0] and "fingerprint" in notes[0]
+
+
+def of_file(content, *args, recipe=None, **statistics):
+    """A record of a scan whose file has this content."""
+    record = made_record(*args, **statistics)
+    changes = {} if recipe is None else {"recipe": recipe}
+    return replace(record, source=replace(record.source, sha256=content * 64), **changes)
+
+
+def test_scans_with_the_same_file_are_counted_once():
+    first = [of_file("a", "sub-B", method, sample_idx=0) for method in ("saliency", "deep_lift")]
+    methods = ("saliency", "deep_lift", "smooth_grad")
+    copy = [of_file("a", "sub-A", method, sample_idx=1) for method in methods]
+    other = of_file("b", "sub-C", sample_idx=2)
+    kept, notes = comparable([other, *copy, *first])
+    # a method that has the copy's map alone keeps it
+    assert kept == in_order([*first, copy[2], other])
+    assert notes == ["1 scans have the same file as another and are not counted again: sub-A (as sub-B)."]
+
+
+def test_of_equal_files_of_one_place_the_first_name_stays_and_a_few_are_named():
+    records = [of_file("a", f"sub-{name}") for name in "GFEDCBAH"]
+    [kept], [note] = comparable(records)
+    assert kept.subject_id == "sub-A"
+    assert note.startswith("7 scans") and "sub-B (as sub-A), sub-C (as sub-A)" in note
+    assert note.endswith("sub-F (as sub-A) and 2 more.")
+
+
+def test_the_copy_of_a_scan_whose_map_is_of_another_recipe_stays():
+    odd = replace(made_record().recipe, first_slice=11)
+    original = of_file("a", "sub-A", recipe=odd)
+    copy, third = of_file("a", "sub-B", sample_idx=1), of_file("c", "sub-C", sample_idx=2)
+    kept, notes = comparable([original, copy, third])
+    assert kept == [copy, third] and len(notes) == 1
+
+
+@pytest.mark.parametrize("methods", [COHORT_METHODS, ("saliency",)])
+def test_the_summary_figure_is_drawn(cohort, no_workers, methods):
+    records = [record for record in cohort.records if record.method in methods]
+    space, _ = find_common_space(cohort.folder, records, no_workers)
+    draw_summary(cohort.folder, records, compare_methods(cohort.folder, records, space, no_workers)[0])
+    picture = np.asarray(Image.open(cohort.folder.summary))
+    assert picture.shape[1] == 1500 and picture.std() > 10
+
+
+def test_the_summary_figure_has_the_classes_words(cohort, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "mri_saliency.cohort.comparable.write_figure", lambda _, figure: drawn.append(figure.get_suptitle())
+    )
+    draw_summary(cohort.folder, cohort.records, pd.DataFrame(), ClassNames("CN", "AD"))
+    draw_summary(cohort.folder, cohort.records, pd.DataFrame())
+    assert [title.split("(")[1] for title in drawn] == ["3 CN, 4 AD)", "3 HC, 4 TLE)"]

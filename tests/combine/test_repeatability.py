@@ -1,0 +1,102 @@
+"""Whether runs agree: coefficients against published and plain values, and the verdict by simulation."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mri_saliency.combine.repeatability import (
+    REPEATABLE,
+    intraclass_correlation,
+    judge_repeatability,
+    region_agreement,
+)
+from mri_saliency.output.folder import OutputFolder
+from mri_saliency.statistics.intervals import FEWEST
+
+
+def test_the_intraclass_correlation_is_the_published_one():
+    ratings = np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]])
+    assert intraclass_correlation(ratings.astype(float)) == pytest.approx(0.29, abs=0.005)  # Shrout, Fleiss
+
+
+def test_the_intraclass_correlation_of_known_variances():
+    generator = np.random.default_rng(0)
+    n, k = 4000, 6
+    scans, noise = generator.standard_normal((n, 1)), generator.standard_normal((n, k))
+    assert intraclass_correlation(scans + 0.5 * noise) == pytest.approx(1 / 1.25, abs=0.02)
+    assert intraclass_correlation(noise) == pytest.approx(0, abs=0.02)
+    assert intraclass_correlation(np.repeat(scans, 2, axis=1)) == 1
+    assert np.isnan(intraclass_correlation(np.ones((4, 3))))
+    # a run that is always higher does not agree, though the order of the scans is the same
+    assert intraclass_correlation(np.hstack([scans, scans + 3])) < 0.3
+
+
+def test_regions_need_a_density_in_every_run():
+    rows = [
+        {"subject_id": f"s{i}", "method": "saliency", "run": run, "region": region, "density": density}
+        for i in range(5)
+        for run in ("a", "b")
+        for region, density in (("one", 1.0 + i), ("two", float(i > 2 or run == "a")), ("three", 0.0))
+    ]
+    rows = [row for row in rows if (row["subject_id"], row["run"]) != ("s4", "b")]
+    table = region_agreement(pd.DataFrame(rows))
+    assert list(table["region"]) == ["one"]
+    assert table.loc[0, ["icc", "n_scans", "n_networks"]].tolist() == [1, 4, 2]
+    assert region_agreement(pd.DataFrame()).empty
+
+
+def folder_of(tmp_path, *, n=12, effect=0.0, null=0.0, signs=np.nan, networks=("a", "b"), seed=0):
+    """A folder whose runs agree by 0.4 + effect, with the null 0.4 + null, by chance 0.4, all ± 0.1."""
+    generator = np.random.default_rng(seed)
+    means = {"": 0.4 + effect, "_chance": 0.4, "_null": 0.4 + null}
+    rows = [
+        {"subject_id": f"s{i}", "method": "saliency", "run_a": "one", "run_b": "two"}
+        | {"sign_agreement": signs + 0.01 * generator.standard_normal()}
+        | {
+            f"{measure}{end}": mean + 0.1 * generator.standard_normal()
+            for measure in ("rank_correlation", "top_overlap")
+            for end, mean in means.items()
+        }
+        for i in range(n)
+    ]
+    tmp_path.mkdir(exist_ok=True)
+    folder = OutputFolder(tmp_path)
+    pd.DataFrame(rows).to_csv(folder.run_agreement, index=False)
+    runs = zip(("one", "two"), networks, strict=True)
+    combined = [{"run": name, "checkpoint": {"sha256": network}} for name, network in runs]
+    folder.run_record.write_text(json.dumps({"combined": combined}))
+    return folder
+
+
+def verdict(*args, **keywords):
+    found = judge_repeatability(folder_of(*args, **keywords)).get("saliency", {}).get(REPEATABLE)
+    return found and found.answer
+
+
+def test_runs_must_agree_more_than_chance_and_the_null(tmp_path):
+    assert verdict(tmp_path, effect=0.2) == "yes"
+    assert verdict(tmp_path, effect=0.2, null=0.2) == "NO"
+    assert verdict(tmp_path, effect=-0.2) == "NO"
+    assert verdict(tmp_path, effect=0.2, signs=0.6) == "yes"
+    assert verdict(tmp_path, effect=0.2, signs=0.4) == "NO"
+    assert verdict(tmp_path, effect=0.2, n=FEWEST - 1) == "not judged"
+    assert verdict(tmp_path, effect=0.2, networks=("a", "a")) is None  # settings differ, not trainings
+    assert judge_repeatability(OutputFolder(tmp_path / "none")) == {}
+
+
+def test_the_reason_names_what_networks_do_not_agree_in(tmp_path):
+    def reason(**keywords):
+        return judge_repeatability(folder_of(tmp_path, **keywords))["saliency"][REPEATABLE].reason
+
+    signs = reason(effect=0.2, signs=0.4)
+    assert signs.startswith("the same sign in 40.") and "rank correlation" not in signs
+    null = reason(effect=0.2, null=0.2)
+    assert null.startswith("rank correlation 0.6") and "the null map" in null and "subject" not in null
+    assert "another subject" in reason(effect=-0.2) and "Do not read" in reason(effect=-0.2)
+
+
+def test_chance_alone_seldom_passes(tmp_path):
+    found = [verdict(tmp_path, seed=seed) for seed in range(100)]
+    assert found.count("yes") <= 3  # each of four comparisons passes in 2.5 %

@@ -1,0 +1,93 @@
+"""The simulated cohort has the contract's form, and its lesion is where it is said to be."""
+
+import numpy as np
+import pytest
+
+from mri_saliency.demo import demo
+from mri_saliency.inputs.checkpoint import load_checkpoint
+from mri_saliency.inputs.loading import load_volume
+from mri_saliency.inputs.scan_table import read_scan_table
+from mri_saliency.methods import DEFAULT_METHODS
+from mri_saliency.options import get_parser
+from mri_saliency.output.files import write_json
+
+from ..conftest import lively_network
+
+
+@pytest.fixture(scope="module")
+def simulator():
+    return demo.Simulator()
+
+
+def test_lesions_are_hippocampal_and_on_their_side(simulator):
+    for side, sign in (("left", -1), ("right", 1)):
+        lesion = simulator.lesions[side]
+        x, y, z = demo.AFFINE[:3, :3] @ np.argwhere(lesion).mean(axis=0) + demo.AFFINE[:3, 3]
+        assert sign * x == pytest.approx(27, abs=3)
+        assert y == pytest.approx(-25, abs=4) and z == pytest.approx(-12, abs=4)
+        assert 1000 < lesion.sum() < 2500
+
+
+def test_tle_loses_grey_matter_in_the_lesion_alone(simulator):
+    brain = simulator.brain(np.random.default_rng(0))
+    lesioned = simulator.with_lesion(brain, "left", np.random.default_rng(1))
+    lesion = simulator.lesions["left"]
+    np.testing.assert_array_equal(brain[~lesion], lesioned[~lesion])
+    assert lesioned[lesion].mean() < 0.3 * brain[lesion].mean()
+    assert simulator.with_lesion(brain, "HC", np.random.default_rng(1)) is brain
+
+
+def test_cohort_and_run_have_the_contracts_form(tmp_path, simulator, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(demo, "N_SCANS", 4)
+    demo.write_cohort(tmp_path, simulator)
+    scans = read_scan_table(tmp_path / "val.csv").scans
+    assert [scan.diagnosis for scan in scans] == ["HC", "left", "HC", "right"]
+    assert scans[0].subject_id == "sub-DEMO01"
+    grid = load_volume(scans[1].path, 115).grid
+    np.testing.assert_array_equal(grid.matrix, demo.AFFINE)
+    assert grid.space_code == 4
+    loaded = demo._load_lesioned(tmp_path, "sub-DEMO02")
+    assert 500 < loaded.lesion.sum() < 3000 and (loaded.lesion & loaded.brain).sum() > 500
+    network = lively_network("S")
+    demo.write_run(tmp_path / "run", network, torch.optim.AdamW(network.parameters()), 1.0)
+    assert (
+        load_checkpoint(tmp_path / "run/fold_1/best_model.pth", tmp_path / "run/parameters.json").variant
+        == "S"
+    )
+
+
+def test_training_inputs_are_prepared_as_scans_are(simulator):
+    inputs, labels = simulator.inputs(2, np.random.default_rng(0))
+    assert inputs.shape == (2, 115, 128, 128) and labels.tolist() == [0, 1]
+    assert not inputs[:, :, :8].any()
+
+
+def test_what_groups_differ_in_is_held_against_the_lesion():
+    lesion = np.zeros((20, 20, 20), bool)
+    lesion[5:7, 5, 5] = True
+    significant = np.zeros_like(lesion)
+    significant[5, 5, 5] = significant[10, 5, 5] = significant[11, 5, 5] = True  # 0, 6 and 7.5 mm away
+    found = demo.group_localisation(significant, lesion)
+    assert found == pytest.approx({"n_significant": 3, "near": 2 / 3, "found": 0.5})
+    nothing = demo.group_localisation(np.zeros_like(lesion), lesion)
+    assert np.isnan(nothing["near"]) and nothing["found"] == 0
+
+
+def test_the_demo_compares_with_its_controls_unless_asked_otherwise(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "make", lambda _: None)
+    asked = []
+    for passed_on in ([], ["--methods", "saliency"]):
+        code = demo.run(tmp_path, passed_on, lambda args: asked.append(get_parser().parse_args(args)) or 2)
+        assert code == 2
+    assert asked[0].methods == [*DEFAULT_METHODS, "expected_gradients"] and asked[0].n_references == 20
+    assert asked[1].methods == ["saliency"]
+
+
+def test_a_made_demo_is_reused(tmp_path, monkeypatch, capsys):
+    recipe = {"version": demo.__version__, "steps": demo.TRAINING_STEPS, "scans": demo.N_SCANS}
+    write_json(tmp_path / "demo.json", {"recipe": recipe, "accuracy": 1.0})
+    monkeypatch.setattr(demo, "Simulator", None)
+    demo.make(tmp_path)
+    assert "reusing" in capsys.readouterr().out

@@ -1,0 +1,45 @@
+"""Significant voxels of one sign that touch make a cluster, with its peak in mm."""
+
+import numpy as np
+import pytest
+
+from mri_saliency.groups.clusters import find_clusters
+from mri_saliency.inputs.grid import Grid
+
+from ..conftest import AFFINE, REAL_SHAPE, SYNTHETIC_SHAPE
+
+GRID = Grid(REAL_SHAPE, AFFINE, 4, 10, 12)
+SHAPE = (12, 112, 112)
+
+
+@pytest.fixture
+def made_up():
+    """A positive cluster that touches a negative one, and a positive one of a single block elsewhere."""
+    t, p = np.zeros(SHAPE, np.float32), np.ones(SHAPE, np.float32)
+    t[2:6, 10:14, 20:24], p[2:6, 10:14, 20:24] = 5, 0.01
+    t[4:6, 12:14, 22:24], p[4:6, 12:14, 22:24] = 6, 0.004
+    t[2:6, 14:16, 20:24], p[2:6, 14:16, 20:24] = -7, 0.002
+    t[10:12, 60:62, 60:62], p[10:12, 60:62, 60:62] = 4, 0.05
+    t[0, 0, 0], p[0, 0, 0] = 9, 0.06  # not significant
+    return 2 * t, t, p
+
+
+def test_clusters_are_of_one_sign_and_the_largest_t_comes_first(made_up):
+    found = find_clusters(*made_up, GRID, lambda voxel: str(voxel[1]))
+    assert [cluster.peak_t for cluster in found] == [-7, 6, 4]
+    assert [cluster.effect for cluster in found] == [-14, 12, 8]
+    assert [cluster.p for cluster in found] == pytest.approx([0.002, 0.004, 0.05])
+    voxel_mm3 = 1.5**3 * (113 / 112) ** 2
+    assert [cluster.volume_mm3 for cluster in found] == pytest.approx(
+        [32 * voxel_mm3, 64 * voxel_mm3, 8 * voxel_mm3]
+    )
+    # the middle of the block with the peak, of the scan's coordinates
+    pixel_mm = 1.5 * 113 / 112
+    expected = (-84 - 0.75 + 13 * pixel_mm, 1.5 * (10 + 4.5) - 120, -72 - 0.75 + 23 * pixel_mm)
+    assert found[1].peak_mm == pytest.approx(expected)
+    assert [int(cluster.region) // 2 for cluster in found] == [7, 6, 30]
+
+
+def test_without_affine_a_cluster_has_no_place(made_up):
+    found = find_clusters(*made_up, Grid(SYNTHETIC_SHAPE, None, 0, 9, 12), lambda _: "")
+    assert all(cluster.peak_mm is cluster.volume_mm3 is None for cluster in found) and len(found) == 3

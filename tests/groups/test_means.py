@@ -1,0 +1,132 @@
+"""Group maps are means on the common grid."""
+
+from dataclasses import replace
+
+import nibabel as nib
+import numpy as np
+import pytest
+from PIL import Image
+
+from mri_saliency.cohort.common_space import find_common_space
+from mri_saliency.groups.means import _weakness, write_means
+from mri_saliency.groups.method_maps import find_method_maps
+from mri_saliency.inputs.grid import Grid
+from mri_saliency.maps.colours import measure_scale
+from mri_saliency.maps.figures import Layer
+from mri_saliency.maps.image import to_nifti, to_scan_grid
+
+from ..conftest import AFFINE
+from ..made_cohort import GRID, SCANS, made_record
+from ..maps.test_viewer_data import assert_holds
+from ..maps.views import layer
+
+KEY_SLICES = (4, 6)
+
+
+@pytest.fixture
+def drawn(cohort, no_workers):
+    """The figures' paths of the cohort's group maps."""
+    return draw(cohort.folder, cohort.records, no_workers)
+
+
+def draw(folder, records, workers, key_slices=KEY_SLICES):
+    space, _ = find_common_space(folder, records, workers)
+    figures = {}
+    for maps in find_method_maps(folder, records, space, key_slices):
+        folder.open_groups(maps.method.name)
+        figures[maps.method.name] = write_means(maps, 6.0)
+    return figures
+
+
+def image_of(cohort, method, name):
+    return nib.load(cohort.folder.group_map(method, f"{name}.nii.gz"))
+
+
+def test_group_maps_are_means_on_the_common_grid(cohort, drawn):
+    maps = [cohort.load("input_x_gradient", subject) for subject in ("sub-A", "sub-D", "sub-E")]
+    found = image_of(cohort, "input_x_gradient", "HC_mean")
+    expected = to_nifti(np.mean(maps, axis=0), GRID, "")
+    np.testing.assert_array_equal(found.affine, AFFINE)
+    np.testing.assert_allclose(found.get_fdata(), expected.get_fdata(), atol=1e-6 * np.abs(maps).max())
+    assert "mean of 3 HC" in found.header["descrip"].item().decode()
+    # the mirrored scan turned, the one without affine where training has it, the one of 2 mm left out
+    maps = [cohort.load("saliency", subject) for subject in ("sub-B", "12", "sub-F")]
+    found = image_of(cohort, "saliency", "TLE_magnitude").get_fdata()
+    expected = to_scan_grid(np.mean(maps, axis=0), GRID)
+    np.testing.assert_allclose(found, expected, atol=1e-6 * expected.max())
+
+
+def test_the_viewers_means_are_the_images(cohort, drawn):
+    for name in ("HC", "TLE"):
+        script = cohort.folder.group_map("saliency", f"{name}_mean_viewer.js").read_text(encoding="utf-8")
+        key, content = assert_holds(script, image_of(cohort, "saliency", f"{name}_mean"))
+        assert key == f"group_maps/saliency/{name}" and content["smooth_mm"] == 6
+
+
+def test_means_keep_the_maps_sum(cohort, drawn):
+    maps = [cohort.load("input_x_gradient", subject) for subject in ("sub-A", "sub-D", "sub-E")]
+    found = image_of(cohort, "input_x_gradient", "HC_mean").get_fdata().sum()
+    expected, mass = (part.sum(dtype=np.float64) / 3 for part in (np.array(maps), np.abs(maps)))
+    assert found == pytest.approx(expected, abs=1e-6 * mass)
+
+
+def test_predicted_groups_follow_the_predicted_label(cohort, no_workers):
+    """Of three logits, HC can be the most probable class though TLE's classes together reach 0.6."""
+    three = made_record(logits=np.log([0.4, 0.3, 0.3])).statistics
+    numbers = {name: getattr(three, name) for name in ("prediction", "predicted_label", "confidence")}
+    records = [replace(r, statistics=replace(r.statistics, **numbers)) for r in cohort.records]
+    assert three.prediction == pytest.approx(0.6) and three.predicted_label == 0
+    drawn = draw(cohort.folder, records, no_workers)
+    assert "TLE, predicted HC" in drawn["saliency"] and "TLE, predicted TLE" not in drawn["saliency"]
+
+
+def test_synthetic_cohorts_have_group_maps_too(cohort, no_workers):
+    records = [record for record in cohort.records if record.subject_id == "12"]
+    assert records[0].grid == Grid((112, 136, 112), None, 0, 9, 9)
+    drawn = draw(cohort.folder, records, no_workers)
+    assert {*drawn["saliency"]} == {"TLE", "TLE, focus on the right", "TLE, predicted HC"}
+    description = image_of(cohort, "saliency", "TLE_mean").header["descrip"].item().decode()
+    assert description.startswith("index grid") and SCANS["12"][1] is None
+
+
+def test_images_open_with_the_scale_that_the_groups_figures_share(cohort, drawn):
+    shown = {
+        name: image_of(cohort, "input_x_gradient", name).header
+        for name in ("HC_mean", "TLE_mean", "HC_magnitude")
+    }
+    windows = {name: (float(header["cal_min"]), float(header["cal_max"])) for name, header in shown.items()}
+    assert windows["HC_mean"] == windows["TLE_mean"] and windows["HC_magnitude"][0] == 0
+    assert windows["HC_mean"][1] == -windows["HC_mean"][0] > 0
+    assert shown["HC_mean"]["intent_name"].item().decode() == "logit"
+    assert all(path.exists() for path in drawn["saliency"].values())
+
+
+def test_a_weak_group_says_so():
+    strong, weak = (layer(scale * np.ones((1, 112, 112), np.float32)) for scale in (1.0, 0.08))
+    assert _weakness(strong) == ""
+    assert _weakness(Layer(weak.values, measure_scale(weak.values, limit=1.0))) == "; weak: at most 8% of it"
+    assert _weakness(layer(np.zeros((1, 112, 112), np.float32))) == "; weak: at most 0% of it"
+
+
+def test_maps_of_different_classes_are_called_mixed(cohort, no_workers):
+    records = [
+        replace(record, statistics=replace(record.statistics, target=record.statistics.true_label))
+        for record in cohort.records
+    ]
+    draw(cohort.folder, records, no_workers)
+
+    def description(method):
+        return image_of(cohort, method, "left_mean").header["descrip"].item().decode()
+
+    assert "maps toward different classes" in description("input_x_gradient")
+    assert "different classes" not in description("saliency")  # magnitudes toward any class can be averaged
+
+
+def test_figures_show_the_key_slices_side_by_side(cohort, no_workers):
+    few = [record for record in cohort.records if record.subject_id in ("sub-A", "sub-D")]
+    widths = []
+    for key_slices in ((4,), (4, 6, 8, 2, 1)):
+        drawn = draw(cohort.folder, few, no_workers, key_slices)
+        assert {*drawn["saliency"]} == {"HC"}
+        widths.append(Image.open(drawn["saliency"]["HC"]).size[0])
+    assert widths[1] > widths[0]

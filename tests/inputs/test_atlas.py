@@ -1,0 +1,147 @@
+"""Regions lie where the atlas has them, in mm; images and names that cannot serve are refused."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from mri_saliency.errors import UserError
+from mri_saliency.inputs.atlas import Atlas, read_atlas, read_atlas_for, side_of, without_side
+from mri_saliency.inputs.grid import Grid
+from mri_saliency.maps.image import to_nifti
+
+from ..conftest import AFFINE, FLIPPED, REAL_SHAPE
+from ..made_cohort import save_atlas, save_names
+
+SHAPE = (115, 112, 112)
+GRID = Grid(REAL_SHAPE, AFFINE, 4, 10, 115)
+
+
+@pytest.mark.parametrize("affine", [AFFINE, FLIPPED])
+def test_labels_are_found_by_mm(atlas, affine):
+    grid = Grid(REAL_SHAPE, affine, 4, 10, 115)
+    labels = atlas.on_network_grid(grid)
+    assert labels.shape == SHAPE and labels.dtype == np.int32
+    for voxel in np.random.default_rng(0).integers(0, SHAPE, (300, 3)):
+        x_mm, y_mm, _ = nib.affines.apply_affine(grid.input_affine, voxel)
+        expected = 7 if y_mm > 31.5 else 1 if x_mm < -4.5 else 2 if x_mm > 4.5 else None
+        if expected and y_mm < 28:
+            assert labels[tuple(voxel)] == expected
+
+
+@pytest.mark.parametrize("affine", [AFFINE, FLIPPED])
+def test_input_affine_agrees_with_the_map_in_the_scans_grid(affine):
+    """A bump's centre of mass has the same mm in the map's indices as in the NIfTI image."""
+    grid = Grid((90, 130, 100), affine, 4, 10, 115)
+    k, x, z = np.indices(SHAPE, sparse=True)
+    bump = np.exp(-((k - 50) ** 2 + (x - 30) ** 2 + (z - 71) ** 2) / 30).astype(np.float32)
+    data = to_nifti(bump, grid, "bump").get_fdata()
+    centre = (np.argwhere(data > 1e-3) * data[data > 1e-3][:, None]).sum(0) / data[data > 1e-3].sum()
+    found_mm = nib.affines.apply_affine(affine, centre)
+    np.testing.assert_allclose(nib.affines.apply_affine(grid.input_affine, (50, 30, 71)), found_mm, atol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("Left Hippocampus", "Right Hippocampus"),
+        ("Hippocampus_L", "Hippocampus_R"),
+        ("lHip", "rHip"),
+        ("7Networks_LH_Vis_1", "7Networks_RH_Vis_1"),
+        ("ctx-lh-insula", "ctx-rh-insula"),
+        ("Area 3b (L)", "Area 3b (R)"),
+    ],
+)
+def test_sides_are_read_off_names(left, right):
+    assert (side_of(left), side_of(right)) == ("left", "right")
+    labels = np.zeros((4, 4, 4), int)
+    atlas = Atlas(labels, np.eye(4), {5: right, 9: left, 3: "lingual gyrus"}, None)
+    assert atlas.pairs() == {5: (9, 5), 9: (9, 5)}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Left hippocampus", "hippocampus"),
+        ("Hippocampus_L", "Hippocampus"),
+        ("lHip", "Hip"),
+        ("7Networks_LH_Vis_1", "7Networks_Vis_1"),
+        ("ctx-lh-insula", "ctx-insula"),
+        ("Area 3b (L)", "Area 3b"),
+        ("Left cube at 15 -45 -15 mm", "cube at 15 -45 -15 mm"),
+        ("Left", "Left"),
+        ("Brain-Stem", "Brain-Stem"),
+    ],
+)
+def test_a_pair_has_the_name_without_the_side(name, expected):
+    assert without_side(name) == expected
+
+
+@pytest.mark.parametrize("name", ["lingual", "Brain-Stem", "rectal", "Lobule VI", "left and right"])
+def test_names_without_a_side(name):
+    assert side_of(name) is None
+
+
+def test_equal_names_stay_apart(tmp_path):
+    names = save_names(tmp_path / "n.csv", "1,A\n2,A\n7,B\n")
+    assert read_atlas(save_atlas(tmp_path / "a.nii.gz"), names).names == {1: "A (1)", 2: "A (2)", 7: "B"}
+
+
+def test_without_a_table_regions_are_called_by_their_label(tmp_path):
+    names = read_atlas(save_atlas(tmp_path / "a.nii.gz"), None).names
+    assert names == {label: f"label {label}" for label in (1, 2, 7)}
+
+
+def test_a_fourth_axis_of_one_is_no_axis(tmp_path):
+    image = nib.load(save_atlas(tmp_path / "a.nii.gz"))
+    labels = np.asarray(image.dataobj)
+    nib.Nifti1Image(labels[..., None], image.affine).to_filename(tmp_path / "b.nii.gz")
+    np.testing.assert_array_equal(read_atlas(tmp_path / "b.nii.gz", None).labels, labels)
+
+
+def test_swapped_sides_are_refused(tmp_path):
+    path, names = save_atlas(tmp_path / "a.nii", swap=True), save_names(tmp_path / "n.tsv")
+    with pytest.raises(UserError, match="sides swapped"):
+        read_atlas(path, names)
+
+
+def test_an_atlas_of_another_space_is_refused(tmp_path):
+    far = np.array([[3, 0, 0, 200], [0, 3, 0, 200], [0, 0, 3, 200], [0, 0, 0, 1.0]])
+    path = save_atlas(tmp_path / "a.nii", far)
+    synthetic = Grid((112, 136, 112), None, 0, 9, 115)  # no affine, so nothing is known
+    with pytest.raises(UserError, match="only 0% of the atlas lies where the network looks"):
+        read_atlas(path, None).on_network_grid(GRID)
+    with pytest.raises(UserError, match="only 0% of the atlas lies where the network looks"):
+        read_atlas_for(path, None, [synthetic, GRID])
+    assert read_atlas_for(path, None, [synthetic]).names == read_atlas_for(path, None, []).names
+    assert read_atlas_for(None, None, [GRID]) is None
+
+
+@pytest.mark.parametrize(
+    ("voxels", "message"),
+    [
+        (np.random.default_rng(0).random((5, 5, 5), np.float32), "whole numbers"),
+        (np.zeros((5, 5, 5, 3), np.int16), "3-D label image"),
+        (np.zeros((5, 5, 5), np.int16), "zeros alone"),
+        (np.full((5, 5, 5), np.nan, np.float32), "whole numbers"),
+        (np.full((5, 5, 5), -1, np.int16), "whole numbers"),
+    ],
+)
+def test_images_that_are_no_atlas(tmp_path, voxels, message):
+    nib.Nifti1Image(voxels, AFFINE).to_filename(tmp_path / "a.nii")
+    with pytest.raises(UserError, match=message):
+        read_atlas(tmp_path / "a.nii", None)
+
+
+def test_an_atlas_that_is_absent_or_without_a_place(tmp_path):
+    with pytest.raises(UserError, match="cannot be read as a label image"):
+        read_atlas(tmp_path / "absent.nii", None)
+    image = nib.Nifti1Image(np.ones((5, 5, 5), np.int16), AFFINE)
+    image.header.set_sform(np.diag([0, 1, 1, 1.0]), 1)
+    nib.save(nib.Nifti1Image(np.ones((5, 5, 5), np.int16), None, image.header), tmp_path / "flat.nii")
+    with pytest.raises(UserError, match="no place in mm"):
+        read_atlas(tmp_path / "flat.nii", None)
+
+
+def test_a_table_of_another_atlas_is_refused(tmp_path):
+    with pytest.raises(UserError, match="none of its labels"):
+        read_atlas(save_atlas(tmp_path / "a.nii"), save_names(tmp_path / "n.csv", "50,X\n"))

@@ -1,0 +1,224 @@
+"""Regions divide a map's magnitude, and their masses add up."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from mri_saliency.cohort.source_scan import read_scan_image
+from mri_saliency.inputs.atlas import Atlas, read_atlas
+from mri_saliency.inputs.grid import Grid
+from mri_saliency.inputs.loading import load_volume
+from mri_saliency.inputs.preprocessing import brain_mask, unpad
+from mri_saliency.output.dictionary import TABLES
+from mri_saliency.output.record import in_order
+from mri_saliency.regions.densities import (
+    OUTSIDE,
+    BrainMass,
+    densest,
+    measure_regions,
+    missing_null_notes,
+    region_rows,
+)
+from mri_saliency.runtime.workers import Workers
+from mri_saliency.wording import ClassNames
+
+from ..conftest import AFFINE, REAL_SHAPE
+from ..made_cohort import COHORT_METHODS, GRID, made_record, save_names
+
+WHOLE_HEAD = Grid(REAL_SHAPE, AFFINE, 4, 10, 115)
+
+
+@pytest.fixture
+def halves(tmp_path):
+    """An atlas on the scans' grid: left and right half, as far as the tiny network looks."""
+    labels = np.zeros(REAL_SHAPE, np.int16)
+    labels[:57, :40], labels[57:, :40] = 1, 2
+    nib.Nifti1Image(labels, AFFINE).to_filename(tmp_path / "atlas.nii.gz")
+    names = save_names(tmp_path / "names.csv", "index,name\n1,Left Half\n2,Right Half\n")
+    return read_atlas(tmp_path / "atlas.nii.gz", names)
+
+
+def test_rows_add_up_and_give_density_and_asymmetry(atlas):
+    labels = atlas.on_network_grid(WHOLE_HEAD)
+    values = np.ones(labels.shape, np.float32)
+    values[labels == 1] = -3.0
+    total = float(np.abs(values).sum(dtype=np.float64))
+    brain = BrainMass(mass=total, share=0.5, n_voxels=values.size // 4, n_outside=values.size * 3 // 4)
+    rows = {row["region"]: row for row in region_rows(values, labels, atlas, brain)}
+    assert set(rows) == {"Left Side", "Right Side", "Front", OUTSIDE}
+    left, right = rows["Left Side"], rows["Right Side"]
+    n_left, n_right = (labels == 1).sum(), (labels == 2).sum()
+    assert left["mass"] == pytest.approx(3 * n_left) and right["mass"] == pytest.approx(n_right)
+    assert left["share"] == pytest.approx(3 * n_left / total)
+    assert left["density"] == pytest.approx(3 / (0.5 * total / (values.size // 4)))
+    assert left["asymmetry"] == right["asymmetry"] == pytest.approx((3 - 1) / (3 + 1))
+    assert rows["Front"]["asymmetry"] is None
+    assert rows[OUTSIDE]["share"] == pytest.approx(0.5)
+
+
+def test_a_map_of_zeros_has_no_shares(atlas):
+    labels = atlas.on_network_grid(WHOLE_HEAD)
+    brain = BrainMass(mass=0.0, share=None, n_voxels=10, n_outside=10)
+    rows = region_rows(np.zeros(labels.shape, np.float32), labels, atlas, brain)
+    assert all(row["share"] is row["density"] is row["asymmetry"] is None for row in rows)
+
+
+def test_the_brains_mass_comes_from_the_record():
+    record = made_record(abs_mean=0.5, brain_share=0.7)
+    n = GRID.n_slices * 128**2
+    assert BrainMass.of(record) == BrainMass(mass=0.5 * n, share=0.7, n_voxels=1000, n_outside=n - 1000)
+
+
+def test_densest_regions_come_first():
+    rows = [
+        {"method": method, "region": f"region {i}", "density": i * sign if i else None}
+        for method, sign in (("b", 1.0), ("a", -1.0))
+        for i in range(12)
+        for _ in range(2)
+    ]
+    found = densest(pd.DataFrame(rows))
+    assert list(found) == ["b", "a"] and len(found["b"]) == 10
+    assert found["b"][0] == "region 11" and found["a"][0] == "region 1"
+
+
+def test_regions_divide_the_maps(cohort, no_workers, halves):
+    returned = measure_regions(cohort.folder, in_order(cohort.records), halves, no_workers)
+    table = pd.read_csv(cohort.folder.regions)
+    assert list(table.columns) == list(TABLES["region_statistics"])
+    assert "12" not in set(table["subject_id"])  # it has no affine
+    pd.testing.assert_frame_equal(table, returned[table.columns])
+    assert set(returned) - set(table) == {"subject", "diagnosis", "grey_matter_asymmetry"}
+    diagnoses = returned.groupby("subject_id")["diagnosis"].first()
+    assert diagnoses["sub-A"] == "HC" and diagnoses["sub-B"] == "left"
+    shares = {(r.subject_id, r.method): r.statistics.brain_share for r in cohort.records}
+    for subject, left_is_low in (("sub-A", True), ("sub-B", False)):
+        values = np.abs(cohort.folder.load_map("saliency", subject))
+        sums = values[:, :56].sum(dtype=float), values[:, 57:].sum(dtype=float)
+        left, right = sums if left_is_low else sums[::-1]
+        rows = table[(table["subject_id"] == subject) & (table["method"] == "saliency")].set_index("region")
+        assert rows.loc["Left Half", "mass"] == pytest.approx(left, rel=0.03)
+        assert rows.loc["Left Half", "asymmetry"] == pytest.approx((left - right) / (left + right), abs=0.03)
+        assert rows.loc[OUTSIDE, "share"] == pytest.approx(1 - shares[subject, "saliency"])
+    assert np.asarray(Image.open(cohort.folder.region_figure)).std() > 10
+
+
+def test_the_figure_has_the_classes_words(cohort, no_workers, halves, monkeypatch):
+    legends = []
+
+    def write(_, figure):
+        legends.append([text.get_text() for text in figure.legends[0].get_texts()][:3])
+
+    monkeypatch.setattr("mri_saliency.regions.densities.write_figure", write)
+    records = [record for record in in_order(cohort.records) if record.method == "saliency"]
+    measure_regions(cohort.folder, records, halves, no_workers, ClassNames("CN", "AD"))
+    measure_regions(cohort.folder, records, halves, no_workers)
+    assert legends == [["CN", "left", "right"], ["HC", "left", "right"]]
+
+
+def test_worker_processes_give_the_same_table(cohort, no_workers, halves):
+    records = in_order(cohort.records)
+    expected = measure_regions(cohort.folder, records, halves, no_workers)
+    with Workers(2) as workers:
+        found = measure_regions(cohort.folder, records, halves, workers)
+    pd.testing.assert_frame_equal(found, expected)
+
+
+def test_labels_are_computed_once_for_each_grid_and_the_atlas_is_sent_once_a_chunk(
+    cohort, no_workers, halves, monkeypatch
+):
+    placed_on, sent = [], []
+    plain, submit = Atlas.on_network_grid, no_workers.submit
+    monkeypatch.setattr(
+        Atlas, "on_network_grid", lambda self, grid: placed_on.append(grid) or plain(self, grid)
+    )
+    monkeypatch.setattr(no_workers, "submit", lambda *args: sent.append(len(args[2])) or submit(*args))
+    on_one_grid = [record for record in cohort.records if record.grid == GRID]
+    measure_regions(cohort.folder, on_one_grid, halves, no_workers)
+    assert sent == [1, 1, 1, 1] and len(on_one_grid) == 8  # scans
+    assert placed_on == [GRID] * len(sent)
+
+
+def test_without_affines_there_are_no_regions_and_no_old_table(cohort, no_workers, halves):
+    measure_regions(cohort.folder, cohort.records, halves, no_workers)
+    unplaced = [record for record in cohort.records if record.subject_id == "12"]
+    assert len(unplaced) == len(COHORT_METHODS)
+    assert measure_regions(cohort.folder, unplaced, halves, no_workers).empty
+    assert measure_regions(cohort.folder, [], halves, no_workers).empty
+    assert not cohort.folder.regions.exists() and not cohort.folder.region_figure.exists()
+
+
+def test_a_map_of_zeros_leaves_its_cells_empty(cohort, no_workers, halves):
+    [record] = [r for r in cohort.records if (r.subject_id, r.method) == ("sub-A", "saliency")]
+    array = np.load(cohort.folder.array("saliency", "sub-A"))
+    np.save(cohort.folder.array("saliency", "sub-A"), np.zeros_like(array))
+    zero = replace(record, statistics=replace(record.statistics, abs_mean=0.0, brain_share=None))
+    table = measure_regions(cohort.folder, [zero], halves, no_workers)
+    assert (table["mass"] == 0).all() and table[["share", "density", "asymmetry"]].isna().all(axis=None)
+
+
+def test_a_uniform_map_over_sides_of_unequal_size_is_symmetric(atlas):
+    labels = np.zeros((4, 112, 112), int)
+    labels[0, 0, :100], labels[1, 0, :80] = 1, 2
+    brain = BrainMass(mass=1.0, share=1.0, n_voxels=10, n_outside=10)
+    rows = {
+        row["region"]: row for row in region_rows(np.ones(labels.shape, np.float32), labels, atlas, brain)
+    }
+    assert rows["Left Side"]["asymmetry"] == rows["Right Side"]["asymmetry"] == 0
+    one_sided = (labels == 1).astype(np.float32)
+    assert region_rows(one_sided, labels, atlas, brain)[0]["asymmetry"] == 1
+    without_right = np.where(labels == 2, 0, labels)  # not seen by the network
+    [left, _] = region_rows(one_sided, without_right, atlas, brain)
+    assert left["region"] == "Left Side" and left["asymmetry"] is None
+    assert region_rows(np.zeros_like(one_sided), labels, atlas, brain)[0]["asymmetry"] is None
+
+
+def test_the_null_is_measured_as_the_map_is(cohort, no_workers, halves):
+    """Saliency has no baseline, so its null is the scan's magnitude."""
+    [record] = [r for r in cohort.records if (r.subject_id, r.method) == ("sub-A", "saliency")]
+    table = measure_regions(cohort.folder, [record], halves, no_workers).set_index("region")
+    network_input = load_volume(Path(record.source.path), 9).network_input
+    null, brain = np.abs(unpad(network_input)).astype(float), unpad(brain_mask(network_input))
+    labels = halves.on_network_grid(record.grid)
+    expected = null[labels == 1].mean() / null[brain].mean()
+    assert table.loc["Left Half", "density_null"] == pytest.approx(expected, rel=1e-5)
+    outside = null[~brain].sum() / (9 * 128**2 - brain.sum()) / null[brain].mean()
+    assert table.loc[OUTSIDE, "density_null"] == pytest.approx(outside, rel=1e-5)
+
+
+def test_grey_matter_is_measured_on_the_scans_own_intensities(cohort, no_workers, halves):
+    records = [r for r in cohort.records if r.subject_id == "sub-B"]
+    table = measure_regions(cohort.folder, records, halves, no_workers)
+    voxels = np.asarray(nib.load(records[0].source.path).dataobj, float)[::-1, 10:19]  # x rises to the right
+    left, right = voxels[:56].mean(), voxels[57:].mean()
+    of_halves = table[table["region"] != OUTSIDE]
+    assert len(of_halves) == 4
+    np.testing.assert_allclose(of_halves["grey_matter_asymmetry"], (left - right) / (left + right), atol=0.01)
+    assert table.loc[table["region"] == OUTSIDE, "grey_matter_asymmetry"].isna().all()
+
+
+def test_each_scan_is_read_once_for_all_its_maps(cohort, no_workers, halves, monkeypatch):
+    read = []
+    monkeypatch.setattr(
+        "mri_saliency.regions.densities.read_scan_image",
+        lambda record: read.append(record.subject_id) or read_scan_image(record),
+    )
+    records = [record for record in cohort.records if record.subject_id in ("sub-A", "sub-B")]
+    assert len(measure_regions(cohort.folder, records, halves, no_workers)) == 12
+    assert sorted(read) == ["sub-A", "sub-B"]
+
+
+def test_without_the_scans_what_needs_them_is_empty_and_said(cohort, no_workers, halves):
+    records = in_order(cohort.records)
+    whole = measure_regions(cohort.folder, records, halves, no_workers)
+    assert missing_null_notes(whole) == missing_null_notes(pd.DataFrame()) == []
+    gone = [replace(r, source=replace(r.source, path="/gone.nii")) for r in records]
+    table = measure_regions(cohort.folder, gone, halves, no_workers)
+    assert table[["density_null", "grey_matter_asymmetry"]].isna().all(axis=None)
+    pd.testing.assert_frame_equal(table[["density", "asymmetry"]], whole[["density", "asymmetry"]])
+    [note] = missing_null_notes(table)
+    assert "12 of 12 maps" in note and "density_null" in note

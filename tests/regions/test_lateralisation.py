@@ -1,0 +1,144 @@
+"""Asymmetries tell the side of the focus in a direction fixed in advance, beside grey matter."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from mri_saliency.inputs.atlas import Atlas
+from mri_saliency.maps.comparison import roc_auc
+from mri_saliency.output.dictionary import TABLES
+from mri_saliency.output.folder import OutputFolder
+from mri_saliency.regions.lateralisation import LEAST_SUBJECTS, lateralisation_table, lateralise
+from mri_saliency.regions.lateralisation_figure import lateralisation_figure
+from mri_saliency.statistics.intervals import auc_interval, pair_wins, wilson_interval
+from mri_saliency.wording import ClassNames
+
+from ..made_cohort import SIDED_PAIRS, sided_regions
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return OutputFolder(tmp_path)
+
+
+@pytest.fixture
+def atlas(tmp_path):
+    names = dict(enumerate((name for pair in SIDED_PAIRS for name in pair), start=1))
+    return Atlas(np.zeros((2, 2, 2), np.int32), np.eye(4), names | {9: "Brain stem"}, tmp_path / "atlas.nii")
+
+
+def test_areas_and_accuracies_against_a_plain_loop():
+    regions = sided_regions(n=7, effect=0.3)
+    table = lateralisation_table(regions, SIDED_PAIRS)
+    assert list(table["left_region"]) == ["Left hippocampus", "Left insula"]  # the densest first
+    assert list(table.columns) == list(TABLES["lateralisation"])
+    for _, row in table.iterrows():
+        rows = regions[regions["region"] == row["left_region"]]
+        patients = rows[rows["diagnosis"] != "HC"]
+        is_left = (patients["diagnosis"] == "left").to_numpy()
+        for prefix, column, sign in (("", "asymmetry", 1), ("grey_matter_", "grey_matter_asymmetry", -1)):
+            score = sign * patients[column].to_numpy()
+            assert row[f"{prefix}auc"] == pytest.approx(roc_auc(score, is_left))
+            threshold = rows.loc[rows["diagnosis"] == "HC", column].median()
+            assert row[f"{prefix}threshold"] == pytest.approx(threshold)
+            n_named = ((score > sign * threshold) == is_left).sum()
+            assert row[f"{prefix}accuracy"] == pytest.approx(n_named / 14)
+            found = row[[f"{prefix}accuracy_low", f"{prefix}accuracy_high"]]
+            assert tuple(found) == pytest.approx(wilson_interval(n_named, 14))
+            found = row[[f"{prefix}auc_low", f"{prefix}auc_high"]]
+            assert tuple(found) == pytest.approx(auc_interval(pair_wins(score[is_left], score[~is_left])))
+            assert row[f"{prefix}n_left"] == row[f"{prefix}n_right"] == 7
+        assert row["auc_difference"] == pytest.approx(row["auc"] - row["grey_matter_auc"])
+        assert row["auc_difference_low"] < row["auc_difference"] < row["auc_difference_high"]
+
+
+def test_the_direction_is_never_turned_to_fit():
+    regions = sided_regions(effect=-2.0)
+    hippocampus = lateralisation_table(regions, SIDED_PAIRS).iloc[0]
+    assert hippocampus["auc"] == hippocampus["grey_matter_auc"] == 0 and hippocampus["accuracy"] == 0
+
+
+def test_a_subjects_sessions_are_averaged_first():
+    regions = sided_regions()
+    is_first = regions["subject"] == "left0"
+    sessions = [
+        regions[is_first].assign(subject_id=f"session{i}", asymmetry=asymmetry)
+        for i, asymmetry in enumerate((-0.9, 0.9, 0.3))
+    ]
+    found = lateralisation_table(pd.concat([regions[~is_first], *sessions]), SIDED_PAIRS)
+    averaged = regions.assign(asymmetry=regions["asymmetry"].mask(is_first, 0.1))
+    pd.testing.assert_frame_equal(found, lateralisation_table(averaged, SIDED_PAIRS))
+    assert (found["n_left"] == 6).all()
+
+
+def test_the_threshold_is_0_without_enough_controls_and_a_tie_names_no_side():
+    regions = sided_regions(n_controls=4)
+    regions.loc[regions["subject"] == "left0", "asymmetry"] = 0.0
+    regions.loc[regions["subject"] == "right0", "asymmetry"] = 0.0
+    hippocampus = lateralisation_table(regions, SIDED_PAIRS).iloc[0]
+    assert hippocampus["threshold"] == hippocampus["grey_matter_threshold"] == 0
+    assert hippocampus["accuracy"] == pytest.approx(10 / 12)
+
+
+def test_subjects_without_grey_matter_leave_the_difference_alone():
+    regions = sided_regions(n=7, effect=0.3)
+    gone = regions["subject"].isin(["left0", "right3"])
+    partly = regions.assign(grey_matter_asymmetry=regions["grey_matter_asymmetry"].mask(gone))
+    found = lateralisation_table(partly, SIDED_PAIRS)
+    both = lateralisation_table(regions[~gone], SIDED_PAIRS)
+    for column in ("grey_matter_auc", "grey_matter_accuracy_low", "auc_difference", "auc_difference_high"):
+        np.testing.assert_allclose(found[column], both[column])
+    whole = lateralisation_table(regions, SIDED_PAIRS)
+    np.testing.assert_allclose(found["auc"], whole["auc"])
+    assert (found["grey_matter_n_left"] == 6).all() and (found["n_left"] == 7).all()
+    none = lateralisation_table(regions.assign(grey_matter_asymmetry=np.nan), SIDED_PAIRS)
+    np.testing.assert_allclose(none["auc"], whole["auc"])
+    assert none[["grey_matter_auc", "grey_matter_accuracy", "auc_difference"]].isna().all(axis=None)
+    assert (none["grey_matter_n_left"] == 0).all()
+
+
+def test_files_are_written_and_old_ones_removed(folder, atlas):
+    table, notes = lateralise(folder, sided_regions(), atlas)
+    assert notes == []
+    pd.testing.assert_frame_equal(pd.read_csv(folder.lateralisation), table)
+    assert np.asarray(Image.open(folder.lateralisation_figure)).std() > 10
+    few, notes = lateralise(folder, sided_regions(n=LEAST_SUBJECTS - 1), atlas)
+    assert few.empty and not folder.lateralisation.exists() and not folder.lateralisation_figure.exists()
+    assert len(notes) == 1 and "5 subjects of each side" in notes[0] and "there are 4 and 4" in notes[0]
+
+
+def test_what_is_missing_is_said(folder, atlas):
+    regions = sided_regions()
+    [note] = lateralise(folder, regions.assign(grey_matter_asymmetry=np.nan), atlas)[1]
+    assert "grey matter of 12 of 12 scans" in note
+    unnamed = Atlas(atlas.labels, atlas.affine, {1: "label 1", 2: "label 2"}, atlas.path)
+    [note] = lateralise(folder, regions, unnamed)[1]
+    assert "no region of the atlas" in note
+    [note] = lateralise(folder, regions.assign(diagnosis="TLE"), atlas)[1]
+    assert "there are 0 and 0" in note
+    assert lateralise(folder, pd.DataFrame(), atlas)[1] == []
+
+
+def test_the_figure_has_a_panel_a_method_and_the_densest_pairs_by_area():
+    tables = []
+    for method in ("saliency", "deep_lift", "smooth_grad", "gradient_shap"):
+        tables.append(lateralisation_table(sided_regions().assign(method=method), SIDED_PAIRS))
+    one = tables[0].tail(1).assign(auc_low=0, auc_high=1)
+    many = pd.concat([one.assign(left_region=f"Left area {i}", auc=i / 20) for i in range(20)])
+    figure = lateralisation_figure(pd.concat([*tables[1:], many]), ClassNames("CN", "AD"))
+    assert isinstance(figure, Figure)
+    figure.canvas.draw()
+    assert figure.get_suptitle().endswith("left from right AD?")
+    panels = [axes for axes in figure.axes if axes.axison]
+    assert [axes.get_title().split(" (")[0] for axes in panels] == [
+        "deep lift", "smooth grad", "gradient shap", "saliency"
+    ]  # fmt: skip
+    assert [label.get_text() for label in panels[0].get_yticklabels()] == ["hippocampus", "insula"]
+    names = [label.get_text() for label in panels[-1].get_yticklabels()]
+    assert names == [f"area {i}" for i in range(11, -1, -1)]
+    assert panels[0].yaxis_inverted() and panels[-1].get_title() == "saliency (12 densest of 20 pairs)"
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "attribution (more)", "grey matter (less)"
+    ]  # fmt: skip

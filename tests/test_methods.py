@@ -1,0 +1,80 @@
+"""The registry is complete, and importing it is cheap."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from mri_saliency.attribution import explainer
+from mri_saliency.attribution.captum_methods import METHOD_FUNCTIONS
+from mri_saliency.methods import (
+    BASELINES,
+    BATCH_SIZES,
+    CHECKED_SCANS,
+    DEFAULT_METHODS,
+    METHODS,
+    explained_sentence,
+)
+from mri_saliency.report.bibliography import cited_keys, read_library
+
+
+def test_the_registry_and_the_dispatch_have_the_same_methods():
+    assert set(METHOD_FUNCTIONS) == set(METHODS)
+    assert all(name == method.name for name, method in METHODS.items())
+
+
+def test_the_explainer_runs_the_registrys_methods(prepared):
+    assert explainer.Explainer(prepared, explainer.Settings(1)).methods == set(METHODS)
+
+
+def test_the_defaults_are_the_contracts():
+    assert DEFAULT_METHODS == ("integrated_gradients", "saliency", "gradient_shap")
+    assert BASELINES == ("zero", "background", "hc_mean")
+    assert BATCH_SIZES == {"cpu": 25, "cuda": 50} and CHECKED_SCANS == 8
+
+
+def test_every_setting_of_a_method_is_an_explainers_or_the_baseline():
+    known = {"baseline", *vars(explainer.Settings(1))}
+    for method in METHODS.values():
+        assert set(method.settings) <= known, method.name
+        n_draws = {"n_samples", "n_references"} & set(method.settings)
+        assert method.stochastic == bool(n_draws), method.name
+        if method.unit == "logit":
+            assert method.from_zero == (not {"baseline", "references"} & set(method.settings)), method.name
+        assert all((method.question, method.unit, method.reference, method.passes, method.paper))
+
+
+def test_every_method_has_its_sentences_for_a_paper():
+    library = read_library()
+    settings = dict.fromkeys(("n_samples", "noise_std", "n_references", "n_available"), 3)
+    for method in METHODS.values():
+        assert method.title.casefold() in method.account.casefold() and method.account.endswith(".")
+        keys = cited_keys([method.account])
+        assert keys and set(keys) <= library.keys(), method.name
+        surname = re.match(r"[A-Z]\w+", method.paper)[0]
+        assert any(library[key].author_year.startswith(surname) for key in keys), method.name
+        assert bool(method.draws) == method.stochastic and "{" not in method.draws.format(**settings)
+
+
+def test_what_is_explained_depends_on_the_logits():
+    assert "only logit, the log-odds of AD" in explained_sentence(1, 0, log_odds=False, tle="AD")
+    assert "logit of class 2 (of 0 to 3)" in explained_sentence(4, 2, log_odds=False, tle="AD")
+    assert "log-odds of each scan's predicted class" in explained_sentence(2, None, log_odds=True, tle="AD")
+    assert explained_sentence(None, 0, log_odds=False, tle="AD") == ""
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("methods", ("numpy", "torch", "pandas")),
+        ("result", ("torch", "pandas")),
+        ("baselines", ("torch",)),
+        ("check_table", ("numpy", "torch", "pandas")),
+        ("references", ("torch",)),
+    ],
+)
+def test_what_workers_and_the_parser_import_is_light(module, heavy):
+    program = f"import sys, mri_saliency.attribution.{module}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not set(heavy) & set(loaded.stdout.split())
