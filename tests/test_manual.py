@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mri_saliency.methods import BATCH_SIZES, METHODS
-from mri_saliency.options import get_parser
+from mri_saliency.parser import get_parser
 
 ROOT = Path(__file__).parent.parent
 MANUAL = (ROOT / "SALIENCY_README.md").read_text(encoding="utf-8")

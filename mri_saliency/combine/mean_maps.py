@@ -26,6 +26,7 @@ from mri_saliency.maps.statistics import (
 )
 from mri_saliency.methods import METHODS
 from mri_saliency.output.folder import OutputFolder
+from mri_saliency.output.program import program
 from mri_saliency.output.record import MapRecord, Recipe
 from mri_saliency.report.live import LiveReport
 from mri_saliency.run.bookkeeping import Bookkeeping
@@ -146,6 +147,7 @@ def combine_maps(
         recipe=recipe,
         statistics=statistics,
         slice_profile=tuple(slice_profile(values).tolist()),
+        program=program(),
         combined=marks(members),
     )
     images = {}

@@ -17,7 +17,7 @@ from mri_saliency.inputs.preprocessing import air_input, brain_mask, unpad
 from mri_saliency.inputs.scan_table import Scan
 from mri_saliency.output.files import write_json
 from mri_saliency.output.folder import OutputFolder
-from mri_saliency.run.provenance import prepare_folder
+from mri_saliency.run.run_record import prepare_folder
 
 from ..conftest import N_SLICES, brain, save_scan
 from ..made_cohort import RECIPE, made_record
