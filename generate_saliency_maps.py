@@ -159,34 +159,26 @@ def make_maps(
     queue: WriteQueue,
 ) -> None:
     """Make the maps of each group of scans, method by method; worker processes write them."""
+    from mri_saliency.attribution.scan_group import ScanGroup
     from mri_saliency.maps.null_map import contexts_with_nulls
     from mri_saliency.run.map_writer import redraw_map, write_new_map
     from mri_saliency.run.plan import Action
 
+    target = next(iter(plan.recipes.values())).target
     for scans in groups:
-        contexts = [scan.context for scan in scans]
-        listed = [context.scan for context in contexts]
-        batch = None  # all scans of the group, on the device
+        group = ScanGroup(explainer, scans, baseline, target)
+        listed = [scan.context.scan for scan in scans]
+        contexts = None  # with the numbers of the null maps
         for method, recipe in plan.recipes.items():
             for index in plan.indices(Action.REDRAW, method, listed):
-                queue.put((listed[index], method), redraw_map, contexts[index], method, plan.files)
-            to_make = plan.indices(Action.MAKE, method, listed)
-            while to_make:
-                n = explainer.scans_at_a_time(method)
-                part, to_make = to_make[:n], to_make[n:]
-                try:
-                    if batch is None:
-                        baselines = baseline.of(scans)
-                        batch = explainer.batch_of(scans, baselines, recipe.target)
-                        contexts = contexts_with_nulls(scans, baselines)
-                    attributions = explainer.attribute(method, explainer.select(batch, part))
-                except Exception as error:
-                    for index in part:
-                        queue.put_failure((listed[index], method), error)
+                queue.put((listed[index], method), redraw_map, scans[index].context, method, plan.files)
+            for index, found in group.explain(method, plan.indices(Action.MAKE, method, listed)):
+                if isinstance(found, Exception):
+                    queue.put_failure((listed[index], method), found)
                     continue
-                for index, attribution in zip(part, attributions, strict=True):
-                    job = (contexts[index], method, attribution, recipe, plan.files)
-                    queue.put((listed[index], method), write_new_map, *job)
+                contexts = contexts or contexts_with_nulls(scans, group.baselines)
+                job = (contexts[index], method, found, recipe, plan.files)
+                queue.put((listed[index], method), write_new_map, *job)
 
 
 def combine(options: Options, command_line: str) -> int:
