@@ -8,10 +8,9 @@ from datetime import datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mri_saliency.attribution.baselines import Baseline, make_baseline
 from mri_saliency.attribution.explainer import Explainer
+from mri_saliency.attribution.scan_group import ScanGroup
 from mri_saliency.inputs.labels import DEFAULT_LABELS
 from mri_saliency.inputs.loading import LoadedScan, ScanContext, UnreadableScan, load_in_groups, load_scan
 from mri_saliency.inputs.scan_table import TableColumns, read_scan_table
@@ -26,7 +25,6 @@ from mri_saliency.runtime.ranks import Ranks
 from mri_saliency.runtime.workers import Workers
 
 if TYPE_CHECKING:
-    from mri_saliency.attribution.batch import Batch
     from mri_saliency.attribution.result import Attribution
 
 GROUP_SIZE = 10  # scans loaded and explained together at most: memory hardly grows with the cohort
@@ -75,7 +73,8 @@ class Group:
     """Loaded scans that are explained together; what methods share is made once, when one needs it."""
 
     def __init__(self, run: Run, scans: list[LoadedScan]) -> None:
-        self._run, self._scans = run, scans
+        self._scans, self._plan = scans, run.plan
+        self._explained = ScanGroup(run.explainer, scans, run.baseline, run.request.target)
 
     def explain(self, method: str) -> Iterator[Explained]:
         """Yield the scans whose map by a method is unfinished, and their attributions.
@@ -83,32 +82,18 @@ class Group:
         None instead of an attribution: the map is made, and only its pictures are missing. An error: it
         cannot be made.
         """
-        plan, listed = self._run.plan, [scan.context.scan for scan in self._scans]
-        for index in plan.indices(Action.REDRAW, method, listed):
+        listed = [scan.context.scan for scan in self._scans]
+        for index in self._plan.indices(Action.REDRAW, method, listed):
             yield self._scans[index].context, None
-        to_make, explainer = plan.indices(Action.MAKE, method, listed), self._run.explainer
-        while to_make:
-            n = explainer.scans_at_a_time(method)
-            part, to_make = to_make[:n], to_make[n:]
-            try:
-                attributions = explainer.attribute(method, explainer.select(self._batch, part))
-            except Exception as error:  # costs these maps alone
-                yield from ((self._scans[index].context, error) for index in part)
-            else:
-                yield from zip((self._contexts[index] for index in part), attributions, strict=True)
-
-    @cached_property
-    def _baselines(self) -> np.ndarray:
-        return self._run.baseline.of(self._scans)
-
-    @cached_property
-    def _batch(self) -> Batch:
-        """All scans of the group, on the device."""
-        return self._run.explainer.batch_of(self._scans, self._baselines, self._run.request.target)
+        to_make = self._plan.indices(Action.MAKE, method, listed)
+        for index, found in self._explained.explain(method, to_make):
+            failed = isinstance(found, Exception)
+            yield self._scans[index].context if failed else self._contexts[index], found
 
     @cached_property
     def _contexts(self) -> list[ScanContext]:
-        return contexts_with_nulls(self._scans, self._baselines)
+        """What the maps' files need, with the numbers of the scans' null maps."""
+        return contexts_with_nulls(self._scans, self._explained.baselines)
 
 
 def prepare(options: Options, command_line: str, workers: Workers) -> Run:
@@ -127,9 +112,7 @@ def prepare(options: Options, command_line: str, workers: Workers) -> Run:
     request = read_request(options, table, ranks)
     load = partial(
         load_in_groups,
-        load=partial(
-            load_scan, n_slices=request.checkpoint.n_slices, first_slice=options.first_slice
-        ),
+        load=partial(load_scan, n_slices=request.checkpoint.n_slices, first_slice=options.first_slice),
         workers=workers,
         group_size=min(GROUP_SIZE, request.settings.batch_size),
     )

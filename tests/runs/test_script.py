@@ -354,13 +354,13 @@ def test_wrong_requests_end_with_2_and_leave_the_folder_alone(run_folder, monkey
 
 
 def test_scans_are_explained_in_small_groups(run_folder, monkeypatch, maps_only):
-    batch_of, sizes = Explainer.batch_of, []
+    batch, sizes = Explainer.batch, []
 
-    def note(explainer, scans, *args):
-        sizes.append(len(scans))
-        return batch_of(explainer, scans, *args)
+    def note(explainer, inputs, *args):
+        sizes.append(len(inputs))
+        return batch(explainer, inputs, *args)
 
-    monkeypatch.setattr(Explainer, "batch_of", note)
+    monkeypatch.setattr(Explainer, "batch", note)
     monkeypatch.setattr(script, "GROUP_SIZE", 2)
     assert script.main(run_folder.options("--methods", "saliency", "--key_slices", "5")) == 0
     assert sizes == [2, 1]
