@@ -208,7 +208,7 @@ class OutputFolder:
         if run is not None and run.get("format") != FORMAT and not overwrite:
             found = run.get("format", "unknown")
             raise UserError(
-                f"{self.root}: another version of this program wrote it (its format is {found}, this version's "
+                f"{self.root}: another version of this program wrote it (format {found}; this version has "
                 f"{FORMAT}). Choose another --output_dir, or make its maps again with --overwrite."
             )
 

@@ -361,7 +361,7 @@ def test_scans_are_explained_in_small_groups(run_folder, monkeypatch, maps_only)
         return batch(explainer, inputs, *args)
 
     monkeypatch.setattr(Explainer, "batch", note)
-    monkeypatch.setattr(script, "GROUP_SIZE", 2)
+    monkeypatch.setattr("mri_saliency.run.prepare.GROUP_SIZE", 2)
     assert script.main(run_folder.options("--methods", "saliency", "--key_slices", "5")) == 0
     assert sizes == [2, 1]
 
