@@ -65,17 +65,17 @@ def generate(options: Options, command_line: str) -> int:
 
 def combine(options: Options, command_line: str) -> int:
     """Average the maps of finished runs, and describe the means as a run's maps; return the exit code."""
-    combination = tool.plan_combination(options, command_line)
+    run = tool.prepare_combination(options, command_line)  # which maps are averaged; nothing is written yet
     with Workers(options.workers, WORKER_MODULES) as workers:
-        with tool.Journal(combination, workers, tool.write_unfinished) as journal:
+        with tool.Journal(run, workers, tool.write_unfinished) as journal:
             with journal.making_maps():
-                for scans in journal.readable(combination.load_unfinished(workers)):
-                    for scan, method, job in combination.jobs(scans):
-                        journal.submit(scan, method, *job)
+                for scans in journal.readable(run.load_unfinished(workers)):
+                    for scan, method, job in run.jobs(scans):
+                        journal.submit(scan, method, *job)  # a worker averages, draws and writes
             if journal.records:
                 with journal.chapter("describing"):
-                    tool.compare_runs(combination.folder, combination, combination.description.atlas, workers)
-                    describe(combination.folder, journal.records, combination.description, workers)
+                    tool.compare_runs(run.folder, run.combination, run.description.atlas, workers)
+                    describe(run.folder, journal.records, run.description, workers)
         return journal.exit_code
 
 

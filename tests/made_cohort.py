@@ -160,6 +160,9 @@ RUN = {
     "working_directory": "/data",
     "options": {"csv_path": "val.csv", "baseline": "zero"},
     "settings": {},
+    "tool": {"name": "mri-saliency-maps", "version": "0.3.0", "source": "0123456789ab"},
+    "versions": {},
+    "device": {"name": "cpu", "hardware": "cpu"},
     "checkpoint": {"sha256": RECIPE.checkpoint, "network": "tiny", "n_slices": N_SLICES, "n_logits": 1},
 }
 
