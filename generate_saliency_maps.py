@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import mri_saliency as tool  # its names are imported where they are first used: --help answers at once
 from mri_saliency.errors import UserError
 from mri_saliency.options import Options, read_options
-from mri_saliency.runtime.signals import sigterm_as_interrupt
+from mri_saliency.output.lock import locked
+from mri_saliency.runtime.screen import forgiving_screen
+from mri_saliency.runtime.signals import signals_as_interrupt
 from mri_saliency.runtime.workers import Workers
 
 if TYPE_CHECKING:
@@ -29,18 +31,20 @@ WORKER_MODULES = ("mri_saliency.inputs.loading", "mri_saliency.run.map_writer")
 def main(args: list[str] | None = None) -> int:
     """Run the script; return its exit code."""
     command_line = shlex.join([sys.argv[0], *(sys.argv[1:] if args is None else args)])
-    try:
-        options = read_options(__doc__, args)
-        with sigterm_as_interrupt():
-            if options.combine:
-                return combine(options, command_line)
-            return report_again(options) if options.report_only else generate(options, command_line)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return WRONG_REQUEST
-    except KeyboardInterrupt:
-        print(f"\ninterrupted; what is written is whole. To continue: python {command_line}", file=sys.stderr)
-        return INTERRUPTED
+    with forgiving_screen():
+        try:
+            options = read_options(__doc__, args)
+            with signals_as_interrupt(), locked(options.output_dir):  # one run at a time writes there
+                if options.combine:
+                    return combine(options, command_line)
+                return report_again(options) if options.report_only else generate(options, command_line)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return WRONG_REQUEST
+        except KeyboardInterrupt:
+            words = "interrupted; what is written is whole. To continue"
+            print(f"\n{words}: python {command_line}", file=sys.stderr)
+            return INTERRUPTED
 
 
 def generate(options: Options, command_line: str) -> int:

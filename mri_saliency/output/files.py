@@ -150,6 +150,14 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode("utf-8", "backslashreplace"))
 
 
+def read_text(path: Path) -> str | None:
+    """Read a text file; None if it is missing or not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
+
+
 def write_json(path: Path, content: dict, *, durably: bool = False) -> None:
     """Write a JSON file."""
     with whole_file(path, durably) as file:

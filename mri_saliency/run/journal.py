@@ -12,13 +12,14 @@ from dataclasses import asdict
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
+from uuid import uuid4
 
 import pandas as pd
 
 from mri_saliency.errors import OutputError, UserError, failure_message
 from mri_saliency.inputs.loading import LoadedScan, ScanContext, UnreadableScan
 from mri_saliency.inputs.scan_table import Scan
-from mri_saliency.output.files import write_or_remove_table
+from mri_saliency.output.files import read_text, write_or_remove_table, write_text
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord, statistics_table
 from mri_saliency.run.map_writer import redraw_map, write_new_map
@@ -29,12 +30,14 @@ from mri_saliency.run.summary import print_summary
 from mri_saliency.runtime.progress import Progress
 from mri_saliency.runtime.ranks import Ranks
 from mri_saliency.runtime.workers import Workers
+from mri_saliency.wording import listed
 
 if TYPE_CHECKING:
     from mri_saliency.attribution.result import Attribution
 
 DONE, SOME_FAILED = 0, 1  # exit codes
 PENDING_PER_WORKER = 2  # maps that wait to be written: few, so that memory hardly grows with the cohort
+SHARED_WITHIN_S = 30.0  # in which all ranks must see what one has written
 PAGE_EVERY_S = 30.0  # at most
 PAGES_SHARE = 0.01  # of a run's time
 
@@ -100,7 +103,8 @@ class Journal:
     def __enter__(self) -> Journal:
         """Begin the run in its folder, into which nothing is written before all ranks have a plan."""
         self._folder.create()
-        self._ranks.barrier("planned")
+        if self._ranks.size > 1:
+            self._agree()
         if self._ranks.is_main:
             n_slices = self._work.record.request["checkpoint"]["n_slices"]
             self._plan.files.warn_of_full_disk(self._plan.count(Action.MAKE), n_slices)
@@ -114,13 +118,51 @@ class Journal:
         try:
             yield
             self._end_writing(0)
-            self.outcome.add(self._ranks.gather(self.outcome.of_rank(), meanwhile=self._progress.refresh))
-            self._n_ranks = 1
+            of_ranks = self._ranks.exchange("outcome", self.outcome.of_rank(), self._progress.refresh)
+            if self._ranks.is_main:
+                self.outcome.add(of_ranks[1:])
+                self._n_ranks = 1
+                self._count_records()
         finally:
             self._drop_waiting()
             self._progress.close()
             if self._ranks.is_main:
                 self._write_tables()
+
+    def _agree(self) -> None:
+        """Wait for all ranks' plans; raise UserError if they differ, or if ranks do not share the folder."""
+        plans = self._ranks.exchange("plan", self._plan.digest())
+        if len(set(plans)) > 1:
+            others = listed(f"rank {rank}" for rank, plan in enumerate(plans) if plan != plans[0])
+            raise UserError(
+                f"torchrun: {others} would make other maps than rank 0. Give the processes of all machines "
+                "the same table, checkpoint, options and --output_dir."
+            )
+        (token, *_), path = self._ranks.exchange("token", uuid4().hex), self._folder.root / ".shared"
+        if self._ranks.is_main:
+            write_text(path, token)
+        self._ranks.barrier("token is written")
+        deadline_s = time.monotonic() + SHARED_WITHIN_S
+        while not (is_shared := read_text(path) == token) and time.monotonic() < deadline_s:
+            time.sleep(0.2)  # a network's disk shows a new file late
+        blind = [rank for rank, sees in enumerate(self._ranks.exchange("sees", is_shared)) if not sees]
+        if self._ranks.is_main:
+            path.unlink(missing_ok=True)
+        if blind:
+            raise UserError(
+                f"{self._folder.root}: what rank 0 writes there, {listed(f'rank {rank}' for rank in blind)} "
+                "cannot see. Choose an --output_dir on a disk that all machines share."
+            )
+
+    def _count_records(self) -> None:
+        """Raise UserError if maps that were written are not in the folder."""
+        found = {(record.subject_id, record.method) for record in self.records} & self._plan.actions.keys()
+        n_made = self.outcome.n_kept + self.outcome.n_written
+        if len(found) < n_made:
+            raise UserError(
+                f"{self._folder.root}: {n_made} maps were made, and {len(found)} are there. Something was "
+                "removed, or a process wrote elsewhere. The same command makes the missing maps."
+            )
 
     @contextmanager
     def chapter(self, status: str) -> Iterator[None]:

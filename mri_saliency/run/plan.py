@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -112,6 +114,12 @@ class Plan:
     def count(self, action: Action) -> int:
         """Return the number of maps with this action."""
         return list(self.actions.values()).count(action)
+
+    def digest(self) -> str:
+        """Return what differs between plans of other maps."""
+        actions = [(*key, action.value) for key, action in self.actions.items()]
+        recipes = [(method, recipe.digest()) for method, recipe in self.recipes.items()]
+        return hashlib.sha256(json.dumps([actions, recipes]).encode()).hexdigest()
 
     def unfinished(self, scans: Iterable[Scan]) -> list[Scan]:
         """Return the scans with a map to be made or redrawn, in order."""

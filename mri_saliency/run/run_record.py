@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from mri_saliency import __version__
 from mri_saliency.output.bids import describe_dataset
@@ -49,6 +50,7 @@ class RunRecord:
     folder: OutputFolder
     started: datetime
     request: dict
+    id: str = field(default_factory=lambda: uuid4().hex)  # two runs can start in one second
 
     @property
     def checkpoint(self) -> str:
@@ -61,6 +63,7 @@ class RunRecord:
         content = {
             "format": FORMAT,
             "tool": {"name": TOOL, "version": __version__, "source": source_hash()},
+            "id": self.id,
             "status": status,
             **self.request,
             "platform": platform.platform(),
@@ -72,7 +75,7 @@ class RunRecord:
             content |= {"ended": _iso(datetime.now().astimezone()), **counts}
         last = self.folder.last_run() or {}
         earlier = last.pop("earlier_runs", [])
-        if last and last.get("started") != started:
+        if last and last["id"] != self.id:
             earlier.append(last)
         write_json(self.folder.run_record, content | {"earlier_runs": earlier})
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import sys
 import warnings
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mri_saliency.errors import UserError
@@ -21,7 +24,21 @@ DEFAULT_DEVICE = "cuda:0"
 def usable_cores() -> int:
     """Return the number of CPU cores this process may use: its share among torchrun's local ranks."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if (quota := _cpu_quota()) is not None:
+        cores = min(cores, math.ceil(quota))
     return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+def _cpu_quota() -> float | None:
+    """Return the cores that a container's cgroup (version 2 or 1) grants; None where it sets no limit."""
+    root = Path("/sys/fs/cgroup")
+    for quota, period in (("cpu.max", None), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        with suppress(OSError, ValueError):
+            words = (root / quota).read_text().split()
+            words += (root / period).read_text().split() if period else []
+            if words[0] not in ("max", "-1"):
+                return int(words[0]) / int(words[1])
+    return None
 
 
 def choose_device(name: str | None = None, ranks: Ranks | None = None) -> torch.device:

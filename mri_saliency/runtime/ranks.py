@@ -6,45 +6,29 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
+
+from mri_saliency.errors import UserError, warn
+from mri_saliency.wording import listed
 
 if TYPE_CHECKING:
     from torch.distributed import Store
 
+_OF_TORCHRUN = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _POLL_S = 0.05
-
-
-def agree_on_attempt(store: Store, rank: int, size: int) -> str:
-    """Return a name that the ranks of this attempt share, and no rank of another attempt.
-
-    torchrun starts all ranks again when one has died, and its store keeps the keys of the attempts before: a
-    barrier that counted in them would let ranks through that the others have not reached.
-    """
-    own = uuid4().hex
-    if rank:
-        store.set(f"rank {rank} asks", own)
-        while not store.check([f"answer to {own}"]):  # only the living main rank gives it
-            time.sleep(_POLL_S)
-        attempt = store.get(f"answer to {own}").decode()
-        store.set(f"{attempt}: rank {rank} has joined", "")
-        return attempt
-    missing = set(range(1, size))
-    while missing:
-        for other in sorted(missing):
-            if store.check([f"rank {other} asks"]):
-                store.set(f"answer to {store.get(f'rank {other} asks').decode()}", own)
-            if store.check([f"{own}: rank {other} has joined"]):
-                missing.remove(other)
-        time.sleep(_POLL_S)
-    return own
+_CONNECT_S = 5.0  # of one try, which no signal interrupts
+START_LIMIT_S = 300.0  # in which all processes must have begun
+SILENCE_LIMIT_S = 3600.0  # without a sign of life from those that are waited for
 
 
 class Ranks:
     """The processes that torchrun started; without torchrun, this process alone.
 
-    They communicate through torchrun's key-value store.
+    They communicate through torchrun's key-value store. A wait for others ends, with a UserError that names
+    them, when they give no sign of life.
 
     Attributes
     ----------
@@ -55,16 +39,42 @@ class Ranks:
     """
 
     def __init__(self) -> None:
-        self.rank, self.size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-        self.local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+        self.rank, self.size, self.local_rank = 0, 1, 0
         self._counts: Counter[str] = Counter()  # where there is no store
         self._store: Store | None = None
-        if self.size > 1:
-            from torch.distributed import PrefixStore
-            from torch.distributed.rendezvous import rendezvous
+        size = os.environ.get("WORLD_SIZE", "1")
+        missing = [name for name in _OF_TORCHRUN if name not in os.environ]
+        if missing and size != "1":
+            warn(
+                f"WORLD_SIZE is {size}, but torchrun did not start this process (no {listed(missing)}): it "
+                "runs alone. To share the work, start it with torchrun."
+            )
+        elif int(size) > 1:
+            self.rank, self.size = int(os.environ["RANK"]), int(size)
+            self.local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+            self._store = self._join()
 
-            store = next(rendezvous("env://"))[0]
-            self._store = PrefixStore(agree_on_attempt(store, self.rank, self.size), store)
+    def _join(self) -> Store:
+        """Connect to torchrun's store; return the part of it that this attempt's ranks share."""
+        from torch.distributed import DistNetworkError, DistStoreError, PrefixStore, TCPStore
+
+        address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        # the store is in torchrun itself, or else in the first process
+        serves = self.rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+        deadline_s = time.monotonic() + START_LIMIT_S
+        how = {"is_master": serves, "wait_for_workers": False, "timeout": timedelta(seconds=_CONNECT_S)}
+        while True:
+            try:
+                store = TCPStore(address, port, self.size, **how)
+                break
+            except (DistNetworkError, DistStoreError) as error:
+                if serves or time.monotonic() > deadline_s:
+                    reason = str(error).partition("\n")[0]
+                    raise UserError(
+                        f"torchrun's store at {address}:{port} cannot be reached ({reason}). Without "
+                        "torchrun, unset RANK and WORLD_SIZE."
+                    ) from error
+        return PrefixStore(agree_on_attempt(store, self.rank, self.size), store)
 
     @property
     def is_main(self) -> bool:
@@ -78,23 +88,84 @@ class Ranks:
     def add(self, name: str, amount: int = 1) -> int:
         """Add to a count that all ranks share; returns its new value."""
         if self._store is not None:
+            if amount:
+                self._store.add(f"signs of life of rank {self.rank}", 1)
             return self._store.add(name, amount)
         self._counts[name] += amount
         return self._counts[name]
 
     def barrier(self, name: str, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Wait until all ranks are here, calling `meanwhile` five times a second."""
-        self.add(name)
-        while self.add(name, 0) < self.size:
-            meanwhile()
-            time.sleep(0.2)
+        self.exchange(name, None, meanwhile)
 
-    def gather(self, content: dict, meanwhile: Callable[[], None] = lambda: None) -> list[dict]:
-        """Wait for all ranks; return the other ranks' contents on the main rank, [] on the others."""
-        store, others = self._store, range(1, self.size) if self.is_main else ()
+    def exchange(self, name: str, content: object, meanwhile: Callable[[], None] = lambda: None) -> list:
+        """Wait until all ranks are here; return all ranks' contents, which JSON can hold, in their order.
+
+        Raises
+        ------
+        UserError
+            The others have given no sign of life for `SILENCE_LIMIT_S`.
+        """
+        store = self._store
         if store is None:
-            return []
-        store.set(f"of rank {self.rank}", json.dumps(content))
-        self.barrier("gathered", meanwhile)
-        meanwhile()
-        return [json.loads(store.get(f"of rank {rank}")) for rank in others]
+            return [content]
+        store.set(f"{name} of rank {self.rank}", json.dumps(content))
+        missing, signs, silent_since_s = set(range(self.size)), -1, time.monotonic()
+        while missing:
+            missing = {rank for rank in missing if not store.check([f"{name} of rank {rank}"])}
+            now_s, found = time.monotonic(), sum(map(self._signs_of_life, missing))
+            if found != signs:
+                signs, silent_since_s = found, now_s
+            if missing and now_s - silent_since_s > SILENCE_LIMIT_S:
+                raise UserError(_silent(missing, SILENCE_LIMIT_S))
+            meanwhile()
+            if missing:
+                time.sleep(0.2)
+        return [json.loads(store.get(f"{name} of rank {rank}")) for rank in range(self.size)]
+
+    def _signs_of_life(self, rank: int) -> int:
+        return 0 if self._store is None else self._store.add(f"signs of life of rank {rank}", 0)
+
+
+def agree_on_attempt(store: Store, rank: int, size: int) -> str:
+    """Return a name that the ranks of this attempt share, and no rank of another attempt.
+
+    torchrun starts all ranks again when one has died, and its store keeps the keys of the attempts before: a
+    barrier that counted in them would let ranks through that the others have not reached.
+
+    Raises
+    ------
+    UserError
+        Not all ranks have begun within `START_LIMIT_S`.
+    """
+    own, deadline_s = uuid4().hex, time.monotonic() + START_LIMIT_S
+
+    def wait(missing: Iterable[int]) -> None:
+        if time.monotonic() > deadline_s:
+            raise UserError(_silent(missing, START_LIMIT_S))
+        time.sleep(_POLL_S)
+
+    if rank:
+        store.set(f"rank {rank} asks", own)
+        while not store.check([f"answer to {own}"]):  # only the living main rank gives it
+            wait([0])
+        attempt = store.get(f"answer to {own}").decode()
+        store.set(f"{attempt}: rank {rank} has joined", "")
+        return attempt
+    missing = set(range(1, size))
+    while missing:
+        for other in sorted(missing):
+            if store.check([f"rank {other} asks"]):
+                store.set(f"answer to {store.get(f'rank {other} asks').decode()}", own)
+            if store.check([f"{own}: rank {other} has joined"]):
+                missing.remove(other)
+        wait(missing)
+    return own
+
+
+def _silent(ranks: Iterable[int], seconds: float) -> str:
+    names = listed(f"rank {rank}" for rank in sorted(ranks))
+    return (
+        f"torchrun: no sign of life from {names} for {seconds / 60:.0f} minutes. Look for the reason in what "
+        "these processes print; the same command goes on. Without torchrun, unset RANK and WORLD_SIZE."
+    )

@@ -1,4 +1,4 @@
-"""A scheduler's SIGTERM, treated as Ctrl-C."""
+"""A scheduler's SIGTERM and a closed terminal's SIGHUP, treated as Ctrl-C."""
 
 import signal
 from collections.abc import Iterator
@@ -6,14 +6,23 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def sigterm_as_interrupt() -> Iterator[None]:
-    """Raise KeyboardInterrupt when SIGTERM arrives, as a scheduler sends it; restore the handler after."""
+def signals_as_interrupt() -> Iterator[None]:
+    """Raise KeyboardInterrupt for a signal that would end the process; restore the handlers after.
+
+    A signal that is ignored, as SIGHUP is under nohup, stays so.
+    """
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    previous = signal.signal(signal.SIGTERM, interrupt)
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # Windows has no SIGHUP
+    numbers = [getattr(signal, name) for name in names]
+    previous = {number: signal.getsignal(number) for number in numbers}
+    for number, handler in previous.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -21,11 +21,12 @@ def read(folder):
 
 
 def test_runs_before_are_kept_and_a_run_replaces_its_own_record(folder):
-    for hour, status in ((1, "running"), (1, "done"), (2, "done"), (3, "done")):
-        started = datetime(2030, 1, 1, hour, tzinfo=UTC)
-        RunRecord(folder, started, {"command_line": f"at {hour}"}).write(status, {"counts": {"maps": hour}})
+    started = datetime(2030, 1, 1, tzinfo=UTC)  # in one second
+    runs = {n: RunRecord(folder, started, {"command_line": f"number {n}"}) for n in (1, 2, 3)}
+    for n, status in ((1, "running"), (1, "done"), (2, "done"), (3, "done")):
+        runs[n].write(status, {"counts": {"maps": n}})
     found = read(folder)
-    assert (found["status"], found["command_line"], found["counts"]["maps"]) == ("done", "at 3", 3)
-    assert [run["command_line"] for run in found["earlier_runs"]] == ["at 1", "at 2"]
+    assert (found["status"], found["command_line"], found["counts"]["maps"]) == ("done", "number 3", 3)
+    assert [run["command_line"] for run in found["earlier_runs"]] == ["number 1", "number 2"]
     assert found["tool"]["version"] == __version__ and found["versions"]["torch"]
     assert program() == f"{__version__}+{found['tool']['source']}"

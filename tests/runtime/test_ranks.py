@@ -1,7 +1,12 @@
 """A process alone is the main rank, with all the work; torchrun's ranks divide it."""
 
 import threading
+import time
 
+import pytest
+
+from mri_saliency.errors import UserError
+from mri_saliency.runtime import ranks as module
 from mri_saliency.runtime.ranks import Ranks, agree_on_attempt
 
 
@@ -10,7 +15,7 @@ def test_without_torchrun_this_process_has_all():
     assert ranks.is_main and ranks.shard([1, 2, 3]) == [1, 2, 3]
     assert (ranks.add("map"), ranks.add("map", 2), ranks.add("check")) == (1, 3, 1)
     ranks.barrier("planned")
-    assert ranks.gather({"n": 1}) == []
+    assert ranks.exchange("n", 1) == [1]
 
 
 def test_shards_divide_the_items():
@@ -42,19 +47,54 @@ class Store:
         return self.counts[key]
 
 
-def test_the_main_rank_waits_for_the_others_and_gathers_their_content():
+def two_ranks():
     main, other = Ranks(), Ranks()
     main._store = other._store = Store()
     main.size = other.size = 2
     other.rank = 1
+    return main, other
+
+
+def test_ranks_wait_for_each_other_and_exchange_what_they_have():
+    main, other = two_ranks()
     waits = []
 
     def meanwhile():
         waits.append(1)
         if len(waits) == 2:
-            assert other.gather({"n": 5}) == []
+            assert other.exchange("counts", {"n": 5}) == [{"n": 3}, {"n": 5}]
 
-    assert main.gather({"n": 3}, meanwhile) == [{"n": 5}] and len(waits) == 3  # and once at the end
+    assert main.exchange("counts", {"n": 3}, meanwhile) == [{"n": 3}, {"n": 5}] and len(waits) == 3
+
+
+def test_a_wait_ends_that_nobody_answers_but_not_while_others_work(monkeypatch):
+    monkeypatch.setattr(module, "SILENCE_LIMIT_S", 1.0)
+    main, other = two_ranks()
+    began_s, worked = time.monotonic(), []
+
+    def work():
+        if time.monotonic() - began_s < 2:
+            worked.append(other.add("map"))
+
+    with pytest.raises(UserError, match="no sign of life from rank 1"):
+        main.exchange("counts", {}, work)
+    assert time.monotonic() - began_s > 2.5 and len(worked) > 3
+
+
+def test_ranks_that_never_begin_are_named(monkeypatch):
+    monkeypatch.setattr(module, "START_LIMIT_S", 0.2)
+    with pytest.raises(UserError, match="rank 1 and rank 2"):
+        agree_on_attempt(Store(), 0, 3)
+    with pytest.raises(UserError, match="rank 0"):
+        agree_on_attempt(Store(), 1, 3)
+
+
+def test_a_size_that_torchrun_did_not_set_is_named_and_ignored(monkeypatch, capsys):
+    for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert Ranks().size == 1
+    assert "WORLD_SIZE is 2" in capsys.readouterr().err
 
 
 def attempt_names(store, size):
