@@ -48,23 +48,14 @@ FOREIGN_EFFECT, FOREIGN_FOCUS = 2.0, "6 x 6 x 6 mm"
 class Cell:
     """One kind of cohort.
 
-    Attributes
-    ----------
-    is_smooth : bool
-        Whether neighbouring voxels of a map are alike before the tool smooths it.
-    spread : float
-        The patients' standard deviation over the controls'.
-    n_hc, n_tle : int
-        Subjects.
-    cohort : str
-        "plain"; "covariates": age and site move the maps and differ between the groups; "sessions": every
-        second subject has two scans (intraclass correlation 0.8); "foreign side": patients with a focus on
-        the left differ there, and errors are counted everywhere else. A name in `FOCI`: every patient differs
-        there, by `STRENGTH`, and findings there are counted.
+    Its names: "plain"; "covariates": age and site move the maps and differ between the groups; "sessions":
+    every second subject has two scans (intraclass correlation 0.8); "foreign side": patients with a focus on
+    the left differ there, and errors are counted everywhere else. A name in `FOCI`: every patient differs
+    there, by `STRENGTH`, and findings there are counted.
     """
 
-    is_smooth: bool
-    spread: float
+    is_smooth: bool  # whether neighbouring voxels of a map are alike before the tool smooths it
+    spread: float  # the patients' standard deviation over the controls'
     n_hc: int
     n_tle: int
     cohort: str = "plain"
@@ -113,8 +104,7 @@ def simulate(cell: Cell, generator: np.random.Generator) -> tuple[np.ndarray, Su
         second = np.arange(0, len(diagnoses), 2)
         noise = _fields(len(diagnoses) + len(second), cell.is_smooth, generator)
         noise *= np.float32(0.5 * LOG_SPREAD)  # a quarter of the variance between subjects
-        noise[: len(diagnoses)][is_patient] *= cell.spread
-        noise[len(diagnoses) :][is_patient[second]] *= cell.spread
+        noise[np.concatenate([is_patient, is_patient[second]])] *= cell.spread
         fields = np.concatenate([fields, fields[second]]) + noise
         for place, index in enumerate(second):
             scans[index].append(len(diagnoses) + place)
@@ -148,74 +138,26 @@ def find_differences(maps: np.ndarray, subjects: Subjects) -> dict[str, np.ndarr
     }
 
 
-def find_differences_by_labels(
-    maps: np.ndarray, subjects: Subjects, generator: np.random.Generator
-) -> np.ndarray:
-    """Return where a permutation of the labels finds TLE and HC different: bool, on the coarse grid.
-
-    The test that the sign flips replaced: block means of maps over their mean magnitude; the difference over
-    the controls' standard deviation (Glass's delta), with the largest one of each relabelling.
-    """
-    firsts = maps[[scans[0] for scans in subjects.scans]].astype(np.float64)
-    n_slices, height, width = (n // 2 for n in SHAPE)
-    blocks = firsts.reshape(len(firsts), n_slices, 2, height, 2, width, 2).mean(axis=(2, 4, 6))
-    values = blocks.reshape(len(blocks), -1)
-    values /= values.mean(axis=1, keepdims=True)
-    is_case = subjects.diagnoses != "HC"
-    labels = np.stack([is_case, *(generator.permutation(is_case) for _ in range(N_FLIPS))])
-    controls = (~labels).astype(np.float64)
-    n_controls = controls[0].sum()
-    control_means = controls @ values / n_controls
-    case_means = labels @ values / is_case.sum()
-    variances = (controls @ values**2 - n_controls * control_means**2) / (n_controls - 1)
-    scores = np.abs(case_means - control_means) / np.sqrt(variances)
-    largest = scores.max(axis=1)
-    p = (largest[:, None] >= scores[0] * (1 - 1e-9)).mean(axis=0)
-    return (p <= SIGNIFICANT).reshape(SPACE.inside.shape)
-
-
-def count_findings(cell: Cell, seed: int, n_cohorts: int) -> tuple[int, int | None]:
-    """Return in how many cohorts something is found: by this test, and by permuting labels.
-
-    With a focus, in the focus; without, where no group differs. None: labels are not permuted.
-    """
+def count_findings(cell: Cell, seed: int, n_cohorts: int) -> int:
+    """Return in how many cohorts something is found: with a focus, there; without, where no group differs."""
     left, right = map(_near, _foci(cell))
-    is_focal, has_labels = cell.cohort in FOCI, cell.cohort in (*FOCI, "plain")
+    is_focal = cell.cohort in FOCI
     counted = dict.fromkeys(CONTRASTS, np.full(SPACE.inside.shape, not is_focal))
     if is_focal or cell.cohort == "foreign side":
-        counted |= {"left_minus_HC": left == is_focal, "aligned_minus_HC": left == is_focal}
+        counted |= dict.fromkeys(("left_minus_HC", "aligned_minus_HC"), left == is_focal)
     if is_focal:
         counted["right_minus_HC"] = right
-    by_flips = by_labels = 0
-    for generator in np.random.default_rng(seed).spawn(n_cohorts):
-        cohort = simulate(cell, generator)
-        by_flips += any((found & counted[name]).any() for name, found in find_differences(*cohort).items())
-        if has_labels:
-            found = find_differences_by_labels(*cohort, generator)
-            by_labels += bool((found & (left | right) if is_focal else found).any())
-    return by_flips, by_labels if has_labels else None
+    cohorts = (simulate(cell, generator) for generator in np.random.default_rng(seed).spawn(n_cohorts))
+    return sum(
+        any((found & counted[name]).any() for name, found in find_differences(*cohort).items())
+        for cohort in cohorts
+    )
 
 
 def _near(region: np.ndarray) -> np.ndarray:
     """Return the coarse points that an effect in a region reaches once it is smoothed: bool."""
     spread = gaussian_filter(region.astype(float), 6.0 / 2.355 / 1.5, truncate=6) > 1e-5
     return spread[::2, ::2, ::2] | spread[1::2, 1::2, 1::2]
-
-
-def run_cells(cells: list[Cell], n_cohorts: int, processes: int) -> pd.DataFrame:
-    """Simulate cells; return their fields, the shares of cohorts with findings, and their 95 % interval."""
-    parts = 5  # of a cell, so that processes end together
-    jobs = [
-        (cell, parts * index + part, n_cohorts // parts)
-        for index, cell in enumerate(cells)
-        for part in range(parts)
-    ]
-    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        counts = np.array([*pool.map(count_findings, *zip(*jobs, strict=True))], float)
-    totals, n = counts.reshape(len(cells), parts, 2).sum(axis=1), n_cohorts // parts * parts
-    rows = pd.DataFrame([vars(cell) for cell in cells]).assign(by_flips=totals[:, 0] / n)
-    rows[["low", "high"]] = [wilson_interval(int(found), n) for found in totals[:, 0]]
-    return rows.assign(by_labels=totals[:, 1] / n)
 
 
 def main() -> None:
@@ -226,14 +168,14 @@ def main() -> None:
     parser.add_argument("--cohorts", type=int, default=1000, help="simulated cohorts in each cell")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     options = parser.parse_args()
+    n = options.cohorts
     for title, cells in (("Family-wise error at 5 %", error_cells()), ("Power", power_cells())):
-        rows = run_cells(cells, options.cohorts, options.processes)
-        summary = rows.groupby(["cohort", "spread"], sort=False)[["by_flips", "by_labels"]].agg(
-            ["min", "max"]
-        )
-        for table in (rows, summary):
-            print(f"\n{title}, {options.cohorts} cohorts a cell\n")
-            print(table.to_string(float_format="{:.3f}".format))
+        rows = pd.DataFrame(cells)
+        with ProcessPoolExecutor(options.processes, get_context("spawn")) as pool:
+            counts = [*pool.map(count_findings, cells, range(len(cells)), itertools.repeat(n))]
+        rows[["share", "low", "high"]] = [(count / n, *wilson_interval(count, n)) for count in counts]
+        summary = rows.groupby(["cohort", "spread"], sort=False)["share"].agg(["min", "max"])
+        print(f"\n{title}, {n} cohorts a cell; 95 % intervals\n\n{rows.round(3)}\n\n{summary.round(3)}")
 
 
 if __name__ == "__main__":
