@@ -76,7 +76,7 @@ def test_p_is_uniform_for_new_controls():
 def table_of(n_controls):
     """Two methods, two regions, and scans of `n_controls` HC subjects and one patient."""
     generator = np.random.default_rng(4)
-    levels = {"scan": range(n_controls + 1), "method": ("saliency", "deep_lift"), "region": "AB"}
+    levels = {"scan": range(n_controls + 1), "method": ("saliency", "deep_lift"), "region": ("A", "B")}
     table = pd.MultiIndex.from_product(levels.values(), names=levels).to_frame(index=False)
     table["subject_id"] = table["subject"] = table.pop("scan")
     table["diagnosis"] = np.where(table["subject"] < n_controls, "HC", "left")
