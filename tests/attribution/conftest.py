@@ -102,8 +102,12 @@ class Linear(torch.nn.Module):
         self.requires_grad_(False)  # as a checkpoint's network
 
 
-def checked_scans(inputs, *, targets=0, baselines=None, **regions):
-    """Scans to check, whose brain is where they are not zero; named a, b, …"""
-    names = [chr(97 + index) for index in range(len(inputs))]
-    baselines = np.zeros_like(inputs[:1]) if baselines is None else baselines
-    return CheckedScans(inputs, baselines, names, targets, names, inputs != 0, **regions)
+def checked_scans(inputs, **known):
+    """Scans to check, named a, b, …, whose brain is where they are not zero; `known` replaces the rest."""
+    n = len(inputs)
+    names = [chr(97 + index) for index in range(n)]
+    nothing = {"labels": np.zeros(inputs.shape, np.int32), "region_names": {}, "classes": [0] * n}
+    nothing |= {"targets": [0] * n, "baselines": np.zeros_like(inputs[:1])}
+    return CheckedScans(
+        inputs=inputs, scan_ids=names, subject_ids=names, brains=inputs != 0, **nothing | known
+    )
