@@ -9,7 +9,6 @@ import torch
 
 from mri_saliency.attribution.explainer import Explainer, Settings
 from mri_saliency.attribution.references import References
-from mri_saliency.checks.checked_scans import CheckedScans
 from mri_saliency.inputs.checkpoint import prepare_for_attribution
 
 from ..conftest import scan_inputs
@@ -100,14 +99,3 @@ class Linear(torch.nn.Module):
         self.classifier = torch.nn.Linear(weights.numel(), 1, bias=False)
         self.classifier.weight.data = weights.reshape(1, -1)
         self.requires_grad_(False)  # as a checkpoint's network
-
-
-def checked_scans(inputs, **known):
-    """Scans to check, named a, b, …, whose brain is where they are not zero; `known` replaces the rest."""
-    n = len(inputs)
-    names = [chr(97 + index) for index in range(n)]
-    nothing = {"labels": np.zeros(inputs.shape, np.int32), "region_names": {}, "classes": [0] * n}
-    nothing |= {"targets": [0] * n, "baselines": np.zeros_like(inputs[:1])}
-    return CheckedScans(
-        inputs=inputs, scan_ids=names, subject_ids=names, brains=inputs != 0, **nothing | known
-    )
