@@ -8,7 +8,7 @@ from mri_saliency.checks.figure import check_figure
 from mri_saliency.checks.table import MAP
 from mri_saliency.methods import METHODS
 
-from ..made_cohort import CHECKED, checks_table
+from ..made_cohort import checks_table
 
 
 def table_of(methods, **changes):
@@ -34,10 +34,3 @@ def test_curves_that_leave_the_axis_are_named():
     deletion, insertion = check_figure(table, methods).axes[3:5]
     assert "integrated gradients to 144.0" in insertion.get_xlabel()
     assert "saliency" not in insertion.get_xlabel() and "beyond" not in deletion.get_xlabel()
-
-
-@pytest.mark.parametrize(("n_scans", "n_intervals"), [(2, 0), (3, 4)])
-def test_two_scans_have_no_intervals(n_scans, n_intervals):
-    table = table_of(["saliency"])
-    figure = check_figure(table[~table["subject_id"].isin(CHECKED[n_scans:])], ["saliency"])
-    assert len(figure.axes[5].collections) == n_intervals

@@ -60,12 +60,3 @@ def test_ranks_of_regions_follow_a_linear_networks_contributions(inputs, labels)
         masses = [np.abs(values[0][labels == label]).sum() for label in (3, 5, 40)]
         expected = stats.spearmanr(np.abs(sums), masses).statistic
         assert ranks[key, DIFFERENCE if key == DIFFERENCE else MAP] == pytest.approx(expected)
-
-
-def test_fewer_than_three_regions_have_no_rank_correlation(inputs, labels):
-    labels[labels == 40] = 0
-    weights = torch.ones(9, 128, 128)
-    checked = checked_scans(inputs[:1].numpy(), labels=labels[None], region_names=NAMES)
-    scans = ExplainedScans(explainer_of(Linear(weights)), checked)
-    rows = list(check_regions(scans, {}))
-    assert len(rows) == 3 and np.isnan(rows[-1].value)

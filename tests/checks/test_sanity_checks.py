@@ -79,13 +79,11 @@ def test_each_scan_is_compared_with_the_network_it_was_dealt(table, prepared, ch
             own, other = (
                 ExplainedScans(Explainer(used, SETTINGS), part).maps(name)[0] for used in (prepared, network)
             )
-            brain, subject = part.brains[0], part.subject_ids[0]
+            brain, difference = part.brains[0], part.inputs[0]  # the baseline is zero
             expected = similarity(own, other, brain)
-            expected["partial"] = partial_similarity(
-                own, other, part.inputs[0], brain
-            )  # the baseline is zero
+            expected["partial"] = partial_similarity(own, other, difference, brain)
             for measure, value in expected.items():
-                assert values[name, subject, measure] == pytest.approx(value, abs=1e-3)
+                assert values[name, part.subject_ids[0], measure] == pytest.approx(value, abs=1e-3)
 
 
 def test_a_map_of_zeros_has_no_correlation_and_no_share(prepared, checked, monkeypatch):
