@@ -1,7 +1,4 @@
-"""Simulated grey-matter volumes: variations of the MNI152 template, with or without a lesion.
-
-TLE is a loss of grey matter in one hippocampus.
-"""
+"""Simulated grey-matter volumes: variations of the MNI152 template, with or without a lesion."""
 
 from __future__ import annotations
 
