@@ -95,7 +95,7 @@ def generate(options: Options, command_line: str) -> int:
         # What is finished already.
         n_logits = request.checkpoint.n_logits
         files = MapFiles(folder, options.key_slices, options.nifti, n_logits, options.smooth_mm)
-        files = replace(files, class_names=request.class_names, source_folder=options.csv_path.parent)
+        files = replace(files, class_names=request.class_names)
         recipes = request.recipes(options.methods, baseline)
         plan = make_plan(request.scans, recipes, files, overwrite=options.overwrite)
         folder.create()
@@ -103,7 +103,7 @@ def generate(options: Options, command_line: str) -> int:
         run_record = RunRecord(folder, started, request.to_json(options, command_line))
         if ranks.is_main:
             files.warn_of_full_disk(plan.count(Action.MAKE), request.checkpoint.n_slices)
-            prepare_folder(folder, baseline, options.csv_path.parent)
+            prepare_folder(folder, baseline)
             run_record.write("running")
 
         # The maps.
@@ -207,12 +207,12 @@ def combine(options: Options, command_line: str) -> int:
     description = read_description(options, [record for run in runs for record in run.maps.values()])
     n_logits = runs[0].checkpoint["n_logits"]
     files = MapFiles(folder, options.key_slices, options.nifti, n_logits, options.smooth_mm)
-    files = replace(files, class_names=description.class_names, source_folder=runs[0].table.parent)
+    files = replace(files, class_names=description.class_names)
     combination = plan_combination(runs, files, overwrite=options.overwrite)
     folder.create()  # nothing is written before
     run_record = RunRecord(folder, started, combination.to_json(options.to_json(), command_line))
     files.warn_of_full_disk(combination.plan.count(Action.MAKE), runs[0].checkpoint["n_slices"])
-    prepare_folder(folder, None, runs[0].table.parent)
+    prepare_folder(folder, None)
     copy_baseline(runs, folder)
     run_record.write("running")
     outcome = Outcome()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,15 +50,6 @@ class FileIdentity:
             return quick == (self.path, self.bytes, self.modified_ns) or sha256_of_file(path) == self.sha256
         except OSError:
             return True
-
-    def to_json(self) -> dict:
-        """Return a dict that JSON can hold; `from_json` reads it."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, record: dict) -> FileIdentity:
-        """Return the identity that `to_json` described."""
-        return cls(**record)
 
 
 def sha256_of_file(path: Path) -> str:

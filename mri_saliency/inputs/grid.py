@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -104,16 +104,6 @@ class Grid:
             else f"slice {index}, y = {self.slice_y_mm(index):.1f} mm".replace("-", "\N{MINUS SIGN}")
             for index in indices
         ]
-
-    def to_json(self) -> dict:
-        """Return a dict that JSON can hold; `from_json` reads it."""
-        affine = None if self.affine is None else [list(row) for row in self.affine]
-        return asdict(self) | {"shape": list(self.shape), "affine": affine}
-
-    @classmethod
-    def from_json(cls, record: dict) -> Grid:
-        """Return the grid that `to_json` described."""
-        return cls(**record)
 
 
 def difference_from_training_grid(grid: Grid) -> str | None:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mri_saliency import __version__
@@ -81,7 +80,7 @@ class RunRecord:
         write_json(self.folder.run_record, content | {"earlier_runs": earlier})
 
 
-def prepare_folder(folder: OutputFolder, baseline: Baseline | None, source_folder: Path) -> None:
+def prepare_folder(folder: OutputFolder, baseline: Baseline | None) -> None:
     """Remove half-written tables, and write what does not depend on the maps.
 
     That is what describes the folder to other people and tools, and the mean control with its scans.
@@ -90,7 +89,7 @@ def prepare_folder(folder: OutputFolder, baseline: Baseline | None, source_folde
     if baseline is not None and baseline.healthy is not None:
         write_array(folder.hc_mean, baseline.values)
         write_json(folder.hc_mean_scans, baseline.healthy.to_json())
-    describe_dataset(folder, source_folder)
+    describe_dataset(folder)
 
 
 def write_tables(folder: OutputFolder, records: list[MapRecord], outcome: Outcome) -> None:

@@ -10,30 +10,31 @@ from mri_saliency.errors import OutputError, UserError
 from mri_saliency.output.files import write_array, write_json
 from mri_saliency.output.folder import OutputFolder
 
-from .records import record
+from ..made_cohort import RECIPE, made_record
 
 
 def write_map(folder, subject_id="sub-A", method="saliency", checkpoint="abc"):
     folder.open_map(method, subject_id, replace=True)
     path = folder.array(method, subject_id)
     write_array(path, np.arange(9 * 128 * 128, dtype=np.float32).reshape(9, 128, 128))
-    made = record(subject_id, method, files={path.name: path.stat().st_size})
-    made = replace(made, recipe=replace(made.recipe, checkpoint=checkpoint))
+    made = made_record(subject_id, method, recipe=replace(RECIPE, checkpoint=checkpoint))
+    made = replace(made, files={path.name: path.stat().st_size})
     folder.write_record(made)
     return made
 
 
 def test_names(tmp_path):
     folder = OutputFolder(tmp_path)
-    name = ("saliency", "sub-1")
-    stem = os.path.join("saliency", "sub-1", "sub-1_saliency_")
-    found = [folder.array(*name), folder.nifti(*name), folder.sidecar(*name), folder.summary_figure(*name)]
-    endings = ["attributions.npy", "attributions.nii.gz", "attributions.json", "summary.png", "slice_40.png"]
-    endings.append("standard_error.nii.gz")
-    found += [folder.slice_figure(*name, 40), folder.standard_error(*name)]
-    assert [str(path.relative_to(tmp_path)) for path in found] == [stem + ending for ending in endings]
-    group = folder.group_map("saliency", "HC_mean.nii.gz").relative_to(tmp_path)
-    assert str(group) == os.path.join("group_maps", "saliency", "saliency_HC_mean.nii.gz")
+    found = [
+        *(file("saliency", "sub-1") for file in (folder.array, folder.sidecar, folder.summary_figure)),
+        folder.slice_figure("saliency", "sub-1", 40),
+        folder.statistics,
+        folder.summary,
+    ]
+    stem = "saliency/sub-1/sub-1_saliency_"
+    endings = ("attributions.npy", "attributions.json", "summary.png", "slice_40.png")
+    cohort = ["attribution_statistics.csv", "attribution_summary.png"]
+    assert found == [tmp_path / name for name in [stem + ending for ending in endings] + cohort]
 
 
 def test_a_finished_map_is_read_back(tmp_path):

@@ -16,7 +16,7 @@ from mri_saliency.run.plan import Action, MapFiles, Plan
 from mri_saliency.runtime.progress import Progress
 from mri_saliency.runtime.ranks import Ranks
 
-from ..output.records import record
+from ..made_cohort import GRID
 
 METHODS = ("saliency", "smooth_grad")
 
@@ -71,11 +71,11 @@ def test_a_failure_costs_its_map_and_a_full_disk_the_run(books, outcome, capsys)
 
 
 def test_unreadable_scans_fail_for_the_methods_that_are_not_finished(books, outcome, capsys):
-    unusual = record().grid.__class__(
+    unusual = GRID.__class__(
         (182, 218, 182), ((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)), 4, 10, 9
     )
     groups = [
-        [loaded(0, record().grid), UnreadableScan(scan(1), "damaged")],
+        [loaded(0, GRID), UnreadableScan(scan(1), "damaged")],
         [loaded(2, unusual), loaded(3, unusual)],
     ]
     found = list(books.readable(groups))

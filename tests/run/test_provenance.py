@@ -12,7 +12,7 @@ from mri_saliency.output.folder import OutputFolder
 from mri_saliency.run.outcome import Outcome
 from mri_saliency.run.provenance import RunRecord, print_summary, write_tables
 
-from ..output.records import record
+from ..made_cohort import made_record
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_runs_before_are_kept_and_a_run_replaces_its_own_record(folder):
 def test_tables_are_written_or_removed(folder):
     outcome = Outcome()
     outcome.add_failures(Scan("sub-A", Path("/a.nii"), 0, "HC", 0), ["saliency"], "damaged")
-    write_tables(folder, [record()], outcome)
+    write_tables(folder, [made_record()], outcome)
     assert folder.failures.read_text() == "subject_id,method,file,reason\nsub-A,saliency,/a.nii,damaged\n"
     assert folder.statistics.read_text().startswith("method,shape,mean,std,min,max,abs_mean,")
     write_tables(folder, [], Outcome())
@@ -48,7 +48,7 @@ def test_the_summary_names_few_of_many_failures(folder, capsys):
     outcome = Outcome(n_kept=4, n_written=2)
     for index in range(12):
         outcome.add_failures(Scan(f"sub-{index}", Path("/a.nii"), 0, "HC", index), ["saliency"], "damaged")
-    print_summary(folder, [record()], outcome, 61.4)
+    print_summary(folder, [made_record()], outcome, 61.4)
     printed = capsys.readouterr()
     assert printed.out.startswith("2 maps in 61 s, 4 were there: ")
     assert printed.err.count("damaged") == 10 and "and 2 more" in printed.err
@@ -58,11 +58,11 @@ def test_the_summary_names_few_of_many_failures(folder, capsys):
 def test_a_run_ends_with_addresses_that_can_be_clicked(folder, capsys):
     folder.report.write_text('<dialog id="map-viewer">')
     folder.statistics.write_text("")
-    print_summary(folder, [record()], Outcome(), 61.4)
+    print_summary(folder, [made_record()], Outcome(), 61.4)
     *_, first, second, third = capsys.readouterr().out.splitlines()
     root = folder.root.absolute().as_uri()
     assert first.endswith(f" {root}/report.html") and second.endswith(f" {root}/report.html#view")
     assert third.endswith(f" {root}/attribution_statistics.csv")
     folder.report.write_text("of a run that was interrupted")
-    print_summary(folder, [record()], Outcome(), 61.4)
+    print_summary(folder, [made_record()], Outcome(), 61.4)
     assert "#view" not in capsys.readouterr().out
