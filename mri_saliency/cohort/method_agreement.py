@@ -116,7 +116,7 @@ def _parts(scans: Collection[list[MapRecord]], n_workers: int) -> list[list[_Pai
 
 
 def _subject(scan: list[MapRecord]) -> str:
-    return scan[0].statistics.subject
+    return scan[0].statistics.subject or scan[0].subject_id
 
 
 def _compare_scans(folder: OutputFolder, space: CommonSpace, pairs: list[_Pair]) -> dict[str, _Compared]:

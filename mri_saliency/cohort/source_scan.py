@@ -81,7 +81,9 @@ def _read_baseline(folder: OutputFolder, record: MapRecord, network_input: np.nd
     healthy = _load_healthy_mean(*files, record.grid.n_slices, _modified_ns(files))
     if healthy is None or healthy.identity != identity:
         return None
-    scan = AveragedScan(record.source.path, record.statistics.subject, record.source.sha256)
+    scan = AveragedScan(
+        record.source.path, record.statistics.subject or record.subject_id, record.source.sha256
+    )
     try:
         return healthy.without(scan, network_input)
     except UserError:  # another session of the subject

@@ -217,7 +217,7 @@ def _scan(index: int, maps: Mapping[str, list[Member]]) -> Scan:
     paths = [Path(member.record.source.path) for member in members]
     path = next((path for path in paths if path.is_file()), paths[0])
     row = first.statistics
-    return Scan(first.subject_id, path, row.true_label, row.diagnosis, index, row.subject)
+    return Scan(first.subject_id, path, row.true_label, row.diagnosis, index, row.subject or "")
 
 
 def _baseline_option(run: FinishedRun) -> str:

@@ -116,7 +116,7 @@ def _partners(maps: Sequence[Member]) -> list[Member | None]:
 
 def _are_comparable(member: Member, other: Member) -> bool:
     a, b = member.record, other.record
-    subjects = [record.statistics.subject for record in (a, b)]
+    subjects = [record.statistics.subject or record.subject_id for record in (a, b)]
     return subjects[0] != subjects[1] and a.grid == b.grid
 
 

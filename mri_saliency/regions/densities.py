@@ -128,7 +128,7 @@ def _divide_maps(folder: OutputFolder, scans: list[list[MapRecord]], atlas: Atla
             scan = {
                 "subject_id": record.subject_id,
                 "method": record.method,
-                "subject": record.statistics.subject,
+                "subject": record.statistics.subject or record.subject_id,
                 "diagnosis": record.statistics.diagnosis,
             }
             values = folder.load_map(record.method, record.subject_id)

@@ -126,7 +126,7 @@ def scan_table(
         names = (*record.files, folder.sidecar(*name).name)
         ends = tuple(file.removeprefix(prefix) for file in names if file.startswith(prefix))
         strength = None
-        if thumbnail.name in record.files:
+        if record.drawing and thumbnail.name in record.files:
             common = scales[record.method]
             strength = record.drawing.overlay_scale / common if common else 0.0
         return MapEntry(
@@ -194,7 +194,8 @@ def _common_scales(records: Sequence[MapRecord]) -> dict[str, float]:
     """Return the common scale of each method's thumbnails; methods without any have none."""
     own: dict[str, list[float]] = {}
     for record in records:
-        own.setdefault(record.method, []).append(record.drawing.overlay_scale)
+        if record.drawing:
+            own.setdefault(record.method, []).append(record.drawing.overlay_scale)
     return {method: float(common_scale(scales)) for method, scales in own.items()}
 
 

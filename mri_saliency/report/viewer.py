@@ -92,16 +92,17 @@ def make_viewer(
     return Viewer(index, [Markup(path.read_text(encoding="utf-8")) for path in paths] if embed else [])
 
 
-def common_limits(records: Sequence[MapRecord]) -> tuple[float, float]:
+def common_limits(records: Sequence[MapRecord]) -> tuple[float, float] | None:
     """Return where the colours of one method's maps, and of its smoothed maps, saturate on a common scale.
 
-    In the unit of the NIfTI files.
+    In the unit of the NIfTI files; None if no map records how it was drawn.
     """
     own = [
         np.array([record.drawing.scale, record.drawing.overlay_scale]) * voxel_mass(record.grid)
         for record in records
+        if record.drawing
     ]
-    return tuple(common_scale(own).tolist())
+    return tuple(common_scale(own).tolist()) if own else None
 
 
 def write_atlas(folder: OutputFolder, atlas: Atlas | None, grid: Grid) -> None:

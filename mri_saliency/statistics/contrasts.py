@@ -109,7 +109,7 @@ def find_subjects(
     """
     rows: dict[tuple[str, str], list[int]] = {}  # (subject, diagnosis) -> indices of scans
     for index, scan in enumerate(scans):
-        rows.setdefault((scan.subject, scan.diagnosis), []).append(index)
+        rows.setdefault((scan.subject or scan.subject_id, scan.diagnosis), []).append(index)
     names = pd.Series([name for name, _ in rows], dtype=object)
     disputed = set(names[names.duplicated()])
     kept = {key: indices for key, indices in rows.items() if key[0] not in disputed}

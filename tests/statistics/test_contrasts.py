@@ -27,7 +27,7 @@ def cohort(**counts):
 
 def scan(name, diagnosis, subject=None):
     label = int(diagnosis != "HC")
-    return made_record(name, diagnosis=diagnosis, true_label=label, subject=subject or name).statistics
+    return made_record(name, diagnosis=diagnosis, true_label=label, subject=subject).statistics
 
 
 def test_sessions_are_averaged_and_disputed_subjects_left_out():
