@@ -26,9 +26,9 @@ STANDARD_ERRORS = 3
 LOGIT_ROUNDING = 1e-4
 
 
-def _column(*meaning: str, **more: Any) -> Any:
+def _column(meaning: str, unit: str | None = None, **more: Any) -> Any:
     """Return a field whose metadata are `column`'s."""
-    return field(metadata=column(*meaning, **more))
+    return field(metadata=column(meaning, unit, **more))
 
 
 OF_METHOD = "the method's unit"
@@ -52,11 +52,11 @@ class MapStatistics:
 
     method: str = _column("attribution method", levels=METHOD_LEVELS)
     shape: str = _column("of the array, with padding")
-    mean: float = _column("over the array", OF_METHOD, "mean")
-    std: float = _column("over the array", OF_METHOD, "standard deviation")
-    min: float = _column("over the array", OF_METHOD, "smallest value")
-    max: float = _column("over the array", OF_METHOD, "largest value")
-    abs_mean: float = _column("over the array", OF_METHOD, "mean magnitude")
+    mean: float = _column("over the array", OF_METHOD, name="mean")
+    std: float = _column("over the array", OF_METHOD, name="standard deviation")
+    min: float = _column("over the array", OF_METHOD, name="smallest value")
+    max: float = _column("over the array", OF_METHOD, name="largest value")
+    abs_mean: float = _column("over the array", OF_METHOD, name="mean magnitude")
     positive_ratio: float = _column("shares above and below zero", name="share above zero")
     negative_ratio: float = _column("shares above and below zero", name="share below zero")
     peak_slice: int | None = _column("slice with the largest summed magnitude; empty for a map of zeros")

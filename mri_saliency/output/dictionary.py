@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,7 @@ def _telling_sides(prefix: str, what: str, focus: str) -> dict[str, Column]:
     }
 
 
-_STATISTICS = {field.name: dict(field.metadata) for field in fields(MapStatistics)}
+_STATISTICS: dict[str, Column] = {field.name: dict(field.metadata) for field in fields(MapStatistics)}
 _SCAN, _METHOD = _STATISTICS["subject_id"], _STATISTICS["method"]
 _CHANCE = "the same of `method_a`'s map and the next subject's map by `method_b`; empty without such a scan"
 _CONTRASTS = {
@@ -63,7 +64,7 @@ _WITH_NULL = "the same of a run's map and |scan - baseline| (or |scan|), mean of
 _RUNS_CHANCE = "the same of the maps of two subjects by one run, mean of both runs"
 _LIMITS = "between these limits lie 95% of the scans' ratios (Bland and Altman 1986)"
 
-_TABLES: dict[str, dict[str, Column | str]] = {  # a text: the column's meaning, and nothing else
+_TABLES: dict[str, Mapping[str, Column | str]] = {  # a text: the column's meaning, and nothing else
     "attribution_statistics": _STATISTICS,
     "region_statistics": {
         "subject_id": _SCAN,

@@ -13,17 +13,14 @@ from mri_saliency.inputs.scan_table import Scan
 @pytest.fixture
 def table(tmp_path):
     def write(text):
-        path = tmp_path / "val.csv"
-        path.write_text(text)
-        return path
+        (tmp_path / "val.csv").write_text(text)
+        return tmp_path / "val.csv"
 
     return write
 
 
 def test_numbers_stay_and_words_become_indicators(table, tmp_path):
-    path = table(
-        "file;age;site\nscans/a.nii;31,5\n".replace(";", ",").replace("31,5", "31.5,Berlin\nb.nii,40, Rome")
-    )
+    path = table("file,age,site\nscans/a.nii,31.5,Berlin\nb.nii,40, Rome\n")
     found = read_covariates(path, "file", ["age", "site"])
     assert list(found.columns) == ["age", "site=Rome"]
     assert found.loc[str(tmp_path / "scans/a.nii")].tolist() == [31.5, 0.0]
@@ -41,7 +38,7 @@ def test_missing_values_name_the_rows(table, tmp_path):
     found = read_covariates(path, "file", ["age", "sex"])
     scans = [Scan(name, tmp_path / f"{name}.nii", 0, "HC", 0) for name in "abc"]
     with pytest.raises(
-        UserError, match=r"2 of 3 scans have an empty cell: b.nii \(age\); c.nii \(sex=m\)"
+        UserError, match=r"2 of 3 scans have an empty cell: b.nii \(age\), c.nii \(sex=m\)"
     ) as error:
         check_covariates(found, scans, path)
     assert "d.nii" not in str(error.value)
@@ -51,7 +48,7 @@ def test_missing_values_name_the_rows(table, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,sex\na.nii,f\n", "--covariates: no column 'age'; found 'file', 'sex'"),
+        ("file,sex\na.nii,f\n", "no column 'age'; found 'file', 'sex'. Name it with --covariates"),
         ("file,age\na.nii,inf\n", "'age' has an infinite value"),
         (
             "file,age\n" + "".join(f"{i}.nii,w{i}\n" for i in range(21)),
