@@ -12,13 +12,8 @@ import pytest
 import torch
 
 from mri_saliency.errors import UserError
-from mri_saliency.inputs.checkpoint import (
-    VARIANTS,
-    build_network,
-    load_checkpoint,
-    prepare_for_attribution,
-    read_parameters,
-)
+from mri_saliency.inputs import checkpoint
+from mri_saliency.inputs.checkpoint import VARIANTS, build_network, load_checkpoint
 
 from ..conftest import N_SLICES, save_checkpoint, scan_inputs
 
@@ -56,9 +51,8 @@ def test_what_else_is_in_the_file_is_named_and_left_out(tmp_path, network, input
 
 
 def test_two_networks_in_one_file_are_refused(tmp_path, network):
-    state = {
-        f"{prefix}{k}": v for prefix in ("student.", "teacher.") for k, v in network.state_dict().items()
-    }
+    weights = network.state_dict().items()
+    state = {f"{prefix}.{name}": tensor for prefix in ("student", "teacher") for name, tensor in weights}
     torch.save({"model_state_dict": state}, tmp_path / "model.pth")
     with pytest.raises(UserError, match="holds 2 networks, under 'student.', 'teacher.'; expected one"):
         load_checkpoint(tmp_path / "model.pth")
@@ -102,29 +96,27 @@ def test_the_file_is_identified_and_its_parameters_are_kept(tmp_path, network):
 
 
 def test_numpy_scalars_of_both_spellings_load(tmp_path, network):
-    save_checkpoint(tmp_path / "model.pth", network)
-    data = (tmp_path / "model.pth").read_bytes()
-    spelled = b"numpy._core.multiarray" if b"numpy._core.multiarray" in data else b"numpy.core.multiarray"
-    assert spelled in data
     # in the legacy format the pickle is not checksummed, so the other spelling can be put in
     content = {"model_state_dict": network.state_dict(), "metrics": np.float32(1)}
     torch.save(content, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
-    data = (tmp_path / "old.pth").read_bytes()
-    for spelling in (b"numpy._core.multiarray", b"numpy.core.multiarray"):
-        (tmp_path / "old.pth").write_bytes(data.replace(spelled, spelling))
+    data, spellings = (
+        (tmp_path / "old.pth").read_bytes(),
+        (b"numpy._core.multiarray", b"numpy.core.multiarray"),
+    )
+    assert any(spelling in data for spelling in spellings)
+    for before, after in (spellings, spellings[::-1]):
+        (tmp_path / "old.pth").write_bytes(data.replace(before, after))
         assert load_checkpoint(tmp_path / "old.pth").variant == "tiny"
 
 
 def test_merging_normalisation_leaves_function_and_gradient(network, inputs):
-    merged = prepare_for_attribution(copy.deepcopy(network))
+    merged = checkpoint.prepare_for_attribution(copy.deepcopy(network))
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in merged.modules())
-    results = []
-    for candidate in (network, merged):
-        x = inputs.clone().requires_grad_()
-        logits = candidate(x)
-        results.append((logits.detach(), torch.autograd.grad(logits.sum(), x)[0]))
-    (logits, gradient), (merged_logits, merged_gradient) = results
-    torch.testing.assert_close(merged_logits, logits, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(logits(merged, inputs), logits(network, inputs), rtol=1e-4, atol=1e-5)
+    x = inputs.clone().requires_grad_()
+    gradient, merged_gradient = (
+        torch.autograd.grad(candidate(x).sum(), x)[0] for candidate in (network, merged)
+    )
     assert (merged_gradient - gradient).abs().max() < 1e-4 * gradient.abs().max()
 
 
@@ -208,4 +200,4 @@ def test_bad_parameters(tmp_path, text, message):
     if text is not None:
         path.write_text(text)
     with pytest.raises(UserError, match=message):
-        read_parameters(path)
+        checkpoint.read_parameters(path)
