@@ -33,7 +33,7 @@ from mri_saliency.maps.drawing import Drawing
 from mri_saliency.maps.statistics import MapStatistics, measure_map, prediction
 from mri_saliency.methods import METHODS
 from mri_saliency.output.files import write_array
-from mri_saliency.output.folder import OutputFolder
+from mri_saliency.output.folder import FORMAT, OutputFolder
 from mri_saliency.output.record import MapRecord, MeasuredMap, Recipe
 from mri_saliency.runtime.workers import Workers
 
@@ -73,7 +73,7 @@ def made_record(
     source = FileIdentity(f"/scans/{subject_id}.nii", 1, 1, "0" * 64)
     files = {f"{subject_id}_{method}_{ending}": 1 for ending in files}
     profile = (1 / N_SLICES,) * N_SLICES
-    measured = MeasuredMap(subject_id, method, source, GRID, 1000, recipe, row, profile)
+    measured = MeasuredMap(subject_id, method, source, GRID, 1000, recipe, row, profile, "0.3.0+0123456789ab")
     return measured.drawn((2, 5), DRAWING, files)
 
 
@@ -142,10 +142,14 @@ def cohort(tmp_path, finished_maps):
 
 
 RUN = {
+    "format": FORMAT,
     "status": "done",
     "working_directory": "/data",
     "options": {"csv_path": "val.csv", "baseline": "zero"},
     "settings": {},
+    "tool": {"name": "mri-saliency-maps", "version": "0.3.0", "source": "0123456789ab"},
+    "versions": {},
+    "device": {"name": "cpu", "hardware": "cpu"},
     "checkpoint": {"sha256": RECIPE.checkpoint, "network": "tiny", "n_slices": N_SLICES, "n_logits": 1},
 }
 

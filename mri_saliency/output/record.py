@@ -12,6 +12,7 @@ from mri_saliency.inputs.grid import Grid
 from mri_saliency.maps.drawing import Drawing
 from mri_saliency.maps.statistics import MapStatistics, slice_profile
 from mri_saliency.methods import METHODS
+from mri_saliency.output.program import program
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,6 +92,8 @@ class MeasuredMap:
         Its row of attribution_statistics.csv.
     slice_profile : tuple of float
         Each slice's share of the summed magnitude.
+    program : str
+        The version that made it, with a hash of the source.
     combined : tuple of str
         Of a mean of several runs' maps: those whose map it holds, as in the recipe's ``combined``.
     """
@@ -103,6 +106,7 @@ class MeasuredMap:
     recipe: Recipe
     statistics: MapStatistics
     slice_profile: tuple[float, ...]
+    program: str
     combined: tuple[str, ...] = ()
 
     @classmethod
@@ -124,6 +128,7 @@ class MeasuredMap:
             recipe=recipe,
             statistics=statistics,
             slice_profile=tuple(slice_profile(values).tolist()),
+            program=program(),
             combined=combined,
         )
 
@@ -167,6 +172,7 @@ class MapRecord(MeasuredMap):
             recipe=Recipe.from_json(content["fingerprint"]),
             statistics=MapStatistics(**content["statistics"]),
             slice_profile=tuple(content["slice_profile"]),
+            program=content["program"],
             combined=tuple(content["combined"]),
             key_slices=tuple(content["key_slices"]),
             drawing=Drawing(**content["drawing"]),
