@@ -14,13 +14,12 @@ import pandas as pd
 from mri_saliency.cohort.source_scan import read_brain, read_null_map
 from mri_saliency.combine.combination import Combination, Member
 from mri_saliency.combine.repeatability import OF_NULL, SIGNS, region_agreement
-from mri_saliency.combine.run_difference import difference_figure, region_differences
 from mri_saliency.errors import warn
 from mri_saliency.inputs.atlas import Atlas
 from mri_saliency.inputs.preprocessing import unpad
 from mri_saliency.maps.comparison import CHANCE, MEASURES, agreement
 from mri_saliency.methods import METHODS
-from mri_saliency.output.files import write_figure, write_or_remove_table
+from mri_saliency.output.files import write_or_remove_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.regions.densities import OUTSIDE, BrainMass, region_rows
 from mri_saliency.runtime.workers import Workers
@@ -54,8 +53,7 @@ def compare_runs(
     """Write the agreement of every two runs' maps of the same scans.
 
     Writes run_agreement.csv, and with an atlas run_regions.csv and run_region_agreement.csv: the regions'
-    densities in each run, and their intraclass correlation; of two runs also run_region_difference.csv and
-    its figure. Tables without rows are removed.
+    densities in each run, and their intraclass correlation. Tables without rows are removed.
     """
     scans = _scans(combination)
     size = max(1, math.ceil(len(scans) / (_PARTS_PER_WORKER * max(1, workers.n))))
@@ -71,13 +69,6 @@ def compare_runs(
     write_or_remove_table(folder.run_agreement, pd.DataFrame(rows))
     write_or_remove_table(folder.run_regions, densities)
     write_or_remove_table(folder.run_region_agreement, region_agreement(densities))
-    names = tuple(run.name for run in combination.runs)
-    differences = region_differences(densities) if len(names) == 2 else pd.DataFrame()
-    write_or_remove_table(folder.run_region_difference, differences)
-    if len(differences):
-        write_figure(folder.run_difference_figure, difference_figure(differences, names))
-    else:
-        folder.run_difference_figure.unlink(missing_ok=True)
     if n_gone:
         warn(f"the scans of {n_gone} maps cannot be read any more: agreement of their runs is not measured.")
 

@@ -112,7 +112,6 @@ _BY_CHANCE = {
     "top_overlap": "overlap by chance",
     "sign_agreement": "agreement in sign by chance",
 }
-_LIMITS = "between these limits lie 95% of the scans' ratios (Bland and Altman 1986)"
 _SIGN = "shares above and below zero"
 
 TABLES: dict[str, dict[str, Column]] = {  # name of the table -> column -> what it is
@@ -320,15 +319,6 @@ TABLES: dict[str, dict[str, Column]] = {  # name of the table -> column -> what 
         ),
         "n_scans": Column("scans with a density in every run", long_name="number of scans"),
         "n_networks": Column("runs", long_name="number of runs"),
-    },
-    "run_region_difference": {
-        "method": _METHOD,
-        "region": Column("its name"),
-        "density": Column("geometric mean over scans and both runs"),
-        "ratio": Column("the second run's density over the first one's, geometric mean over scans"),
-        "ratio_low": Column(_LIMITS, long_name="lower limit"),
-        "ratio_high": Column(_LIMITS, long_name="upper limit"),
-        "n_scans": Column("scans with a density in both runs", long_name="number of scans"),
     },
     "group_clusters": {
         "method": _METHOD,
