@@ -127,7 +127,8 @@ def generate(options: Options, command_line: str) -> int:
         # The cohort.
         records = folder.records(request.checkpoint.sha256)
         if options.check_maps and not stopped:
-            from mri_saliency.checks.run import check_some_maps, representative
+            from mri_saliency.checks.run import check_some_maps
+            from mri_saliency.cohort.groups import representative
 
             try:
                 write_status("checking", run_record, records, outcome)

@@ -6,6 +6,7 @@ beside maps that know nothing of it. `cohort.check_verdicts` judges the numbers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import combinations
@@ -32,6 +33,7 @@ from mri_saliency.checks.table import (
     WHOLE,
     Row,
 )
+from mri_saliency.maps.statistics import brain_share
 
 N_SHUFFLED = 3  # shuffled networks: what one has in common with the original by chance is averaged
 _SEED = 20_000  # of the noise, and of the repeated draws
@@ -169,14 +171,9 @@ def _beside_nulls(method: str, maps: Mapping[str, np.ndarray], checked: CheckedS
     for order, others in orders.items():
         both = zip(maps[MAP], others, checked.subject_ids, checked.brains, strict=True)
         for values, other, subject_id, brain in both:
-            yield Row("nulls", method, subject_id, WHOLE, "brain_share", _brain_share(other, brain), order)
+            share = brain_share(np.abs(other), brain)
+            share = math.nan if share is None else share  # of a map of zeros
+            yield Row("nulls", method, subject_id, WHOLE, "brain_share", share, order)
             if order != MAP:
                 likeness = similarity(values, other, brain)["absolute"]
                 yield Row("nulls", method, subject_id, WHOLE, "absolute", likeness, order)
-
-
-def _brain_share(values: np.ndarray, brain: np.ndarray) -> float:
-    """Return the brain's share of a map's summed magnitude; NaN for a map of zeros."""
-    magnitude = np.abs(values)
-    total = magnitude.sum(dtype=np.float64)
-    return float(magnitude.sum(dtype=np.float64, where=brain) / total) if total else float("nan")

@@ -43,12 +43,15 @@ class Volume:
         float32 (n_slices, 128, 128): coronal slices x (left-right) x (inferior-superior), in
         the scan's voxel order.
     grid : Grid
+    zero : float
+        What the file's intensity 0 is in `network_input`.
     warning : str or None
         What was unusual about the voxels.
     """
 
     network_input: np.ndarray
     grid: Grid
+    zero: float = 0.0
     warning: str | None = None
 
 
@@ -78,10 +81,12 @@ def load_volume(path: Path | str, n_slices: int, first_slice: int = FIRST_SLICE)
     voxels, warning = zero_missing(voxels, path)
     if voxels.min() == voxels.max():
         raise UserError(f"{path}: every voxel is {voxels.flat[0]:g}; a constant volume has no brain in it.")
+    zero = 0.0
     if not is_synthetic(path):
+        zero = -float(voxels.mean() / voxels.std())
         voxels = z_scored(voxels)
     grid = Grid(voxels.shape, affine, space_code, first_slice, n_slices)
-    return Volume(to_network_input(voxels, n_slices, first_slice), grid, warning)
+    return Volume(to_network_input(voxels, n_slices, first_slice), grid, zero, warning)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from mri_saliency.cohort.source_scan import read_brain
+from mri_saliency.cohort.source_scan import read_source
 from mri_saliency.combine.combination import plan_combination
 from mri_saliency.combine.run_agreement import compare_runs, sign_agreement
 from mri_saliency.inputs.atlas import read_atlas
@@ -49,7 +49,7 @@ def test_rows_are_those_of_plain_loops(two_runs, tmp_path, no_workers):
     records = {key: one.read_record(*key) for key in rows.index}
     for method, subject, partner in (("saliency", "sub-A", "sub-D"), ("input_x_gradient", "sub-F", "sub-A")):
         row, record = rows.loc[method, subject], records[method, subject]
-        brain, other_brain = read_brain(record), read_brain(records[method, partner])
+        brain, other_brain = (read_source(r).brain for r in (record, records[method, partner]))
         maps = [run.load_map(method, subject) for run in (one, two)]
         others = [run.load_map(method, partner) for run in (one, two)]
         assert row["rank_correlation"] == pytest.approx(correlation(*maps, brain))
@@ -79,7 +79,7 @@ def test_scans_that_are_gone_have_no_rows(two_runs, tmp_path, no_workers, monkey
     folder = OutputFolder(tmp_path / "combined")
     combination = plan_combination(two_runs, MapFiles(folder, (4,), nifti=False, n_logits=1), overwrite=False)
     folder.create()
-    monkeypatch.setattr("mri_saliency.combine.run_agreement.read_brain", lambda record: None)
+    monkeypatch.setattr("mri_saliency.combine.run_agreement.read_source", lambda record: None)
     compare_runs(folder, combination, None, no_workers)
     assert not folder.run_agreement.exists()
     assert "the scans of 14 maps cannot be read any more" in capsys.readouterr().err
