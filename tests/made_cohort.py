@@ -157,6 +157,7 @@ RUN = {
     "options": {"csv_path": "val.csv", "baseline": "zero"},
     "settings": {},
     "checkpoint": {"sha256": RECIPE.checkpoint, "network": "tiny", "n_slices": N_SLICES, "n_logits": 1},
+    **{"tool": {}, "versions": {}, "device": {}, "earlier_runs": []},
 }
 
 
