@@ -11,17 +11,11 @@ import numpy as np
 
 from mri_saliency.combine.runs import FinishedRun, shared_methods
 from mri_saliency.errors import UserError
-from mri_saliency.inputs.grid import INPUT_SIZE
 from mri_saliency.inputs.scan_table import Scan
-from mri_saliency.methods import BASELINES
-from mri_saliency.output.files import read_array, read_json, write_array, write_json
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord, Recipe
 from mri_saliency.run.plan import Action, MapFiles, Plan, keep_names, make_plan
 from mri_saliency.wording import counted, span
-
-# of a run's run.json, kept in that of the combination
-_OF_RUN = ("checkpoint", "options", "settings", "tool", "versions", "device")
 
 
 @dataclass(frozen=True)
@@ -66,37 +60,6 @@ class Combination:
     def checkpoint(self) -> str:
         """What takes the place of the network's SHA-256 in the folder: 64 digits, of all networks."""
         return _identity(self.runs)
-
-    @property
-    def window(self) -> dict[str, int]:
-        """The coronal slices that the networks see: ``n_slices`` and ``first_slice``."""
-        return {"n_slices": self.runs[0].checkpoint["n_slices"], "first_slice": self._recipe.first_slice}
-
-    @property
-    def _recipe(self) -> Recipe:
-        return next(iter(self.plan.recipes.values()))
-
-    def to_json(self, options: dict, command_line: str) -> dict:
-        """Return the part of run.json that describes the request; `options` as run.json has them."""
-        first = self.runs[0]
-        networks = dict.fromkeys(run.checkpoint["network"] for run in self.runs)
-        baselines = dict.fromkeys(map(_baseline_option, self.runs))
-        common = {"csv_path": str(first.table), "target": self._recipe.target}
-        return {
-            "command_line": command_line,
-            "working_directory": str(Path.cwd()),
-            "options": options | {"baseline": " and ".join(baselines)} | common,
-            "settings": _shared([run.content["settings"] for run in self.runs]),
-            "checkpoint": {
-                "path": ", ".join(run.name for run in self.runs),
-                "sha256": self.checkpoint,
-                "network": f"mean over {len(self.runs)} runs of {' and '.join(networks)}",
-                "n_slices": first.checkpoint["n_slices"],
-                "n_logits": first.checkpoint["n_logits"],
-            },
-            "device": {"name": "none", "hardware": "no network was run"},
-            "combined": [{"run": run.name} | {key: run.content[key] for key in _OF_RUN} for run in self.runs],
-        }
 
 
 def plan_combination(runs: Sequence[FinishedRun], files: MapFiles, *, overwrite: bool) -> Combination:
@@ -152,18 +115,6 @@ def combination_sentences(runs: Sequence[Mapping], n_members: Sequence[int | Non
     ]
 
 
-def copy_baseline(runs: Sequence[FinishedRun], folder: OutputFolder) -> None:
-    """Copy the mean control, which null maps need, if all runs have the same."""
-    contents = [read_json(run.folder.hc_mean_scans) for run in runs]
-    if contents[0] is None or any(content != contents[0] for content in contents):
-        return
-    first = next(iter(runs[0].maps.values()))
-    values = read_array(runs[0].folder.hc_mean, (first.grid.n_slices, INPUT_SIZE, INPUT_SIZE))
-    if values is not None:
-        write_array(folder.hc_mean, values)
-        write_json(folder.hc_mean_scans, contents[0])
-
-
 def _is_of(members: Sequence[Member], record: MapRecord, files: MapFiles) -> bool:
     """Return whether a finished mean is of these maps, which runs may have added to, and has its images."""
     has_images = files.folder.spread(record.method, record.subject_id).name in record.files
@@ -174,7 +125,7 @@ def _mean_recipe(method: str, runs: Sequence[FinishedRun]) -> Recipe:
     """Return how the means of a method's maps are made: what the runs share, and the runs."""
     having = [run for run in runs if method in run.recipes]
     recipes = [run.recipes[method] for run in having]
-    settings = _shared([recipe.settings for recipe in recipes])
+    settings = shared_settings([recipe.settings for recipe in recipes])
     baselines = [str(recipe.settings["baseline"]) for recipe in recipes if "baseline" in recipe.settings]
     if baselines and "baseline" not in settings:
         names = dict.fromkeys(baseline.rsplit(" ", 1)[0] for baseline in baselines)
@@ -183,7 +134,7 @@ def _mean_recipe(method: str, runs: Sequence[FinishedRun]) -> Recipe:
     return replace(recipes[0], checkpoint=_identity(runs), settings=settings)
 
 
-def _shared(settings: Sequence[Mapping[str, object]]) -> dict[str, object]:
+def shared_settings(settings: Sequence[Mapping[str, object]]) -> dict[str, object]:
     """Return the settings that all have, with the same value."""
     first = settings[0]
     return {key: first[key] for key in first if all(other.get(key) == first[key] for other in settings)}
@@ -203,12 +154,6 @@ def _scan(index: int, maps: Mapping[str, list[Member]]) -> Scan:
     path = next(filter(Path.is_file, paths), paths[0])
     row = first.statistics
     return Scan(first.subject_id, path, row.true_label, row.diagnosis, index, row.subject)
-
-
-def _baseline_option(run: FinishedRun) -> str:
-    """Return a run's ``--baseline``; the path of a file as one that holds in any folder."""
-    baseline = run.content["options"]["baseline"]
-    return baseline if baseline in BASELINES else str(Path(run.content["working_directory"], baseline))
 
 
 def _mark(run: FinishedRun, recipe: Recipe) -> str:

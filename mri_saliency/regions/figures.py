@@ -65,7 +65,7 @@ def _mark_null(axes: Axes, x: ArrayLike, y: ArrayLike) -> PathCollection:
 
 
 def lateralisation_figure(table: pd.DataFrame, class_names: ClassNames) -> Figure:
-    """Draw the areas under the ROC curves of the densest pairs; `table` has the rows of lateralisation.csv."""
+    """Draw the areas under the ROC curves of the densest pairs, from the rows of lateralisation.csv."""
     by_method = table.groupby("method", sort=False)
     figure, panels = panel_grid(len(by_method))
     figure.suptitle(f"Does a region's asymmetry tell left from right {class_names.tle}?", fontsize=14)

@@ -68,11 +68,6 @@ class Workers:
         jobs = [self.submit(function, part) for part in parts]
         return [result for job in jobs for result in job.result()]
 
-    def pids(self) -> list[int]:
-        """Return the process identifiers of the worker processes."""
-        with self._lock:
-            return [process.pid for process in self._processes]
-
     def __enter__(self) -> Workers:
         """Return the pool."""
         return self
@@ -124,10 +119,6 @@ class _WorkerProcess:
         self._process: BaseProcess = _SPAWN.Process(target=_serve, args=(pipe_of_process,), daemon=True)
         self._process.start()
         pipe_of_process.close()  # now only the process holds it, and its death ends the pipe
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
 
     def run(self, call: Callable) -> object:
         try:

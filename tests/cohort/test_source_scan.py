@@ -17,8 +17,8 @@ from mri_saliency.inputs.loading import load_scan
 from mri_saliency.inputs.preprocessing import air_input, brain_mask, to_network_input, unpad
 from mri_saliency.inputs.scan_table import Scan
 from mri_saliency.output.files import write_json
-from mri_saliency.output.folder import OutputFolder
-from mri_saliency.run.provenance import prepare_folder
+from mri_saliency.output.folder import FORMAT, OutputFolder
+from mri_saliency.run.run_record import prepare_folder
 
 from ..conftest import AFFINE, N_SLICES, SYNTHETIC_SHAPE, brain, save_scan
 from ..made_cohort import RECIPE, made_record
@@ -99,7 +99,7 @@ def test_null_maps_are_distances_from_the_baseline(folder, loaded, baseline):
 def with_mean(folder, loaded):
     """A folder with the mean of the HC scans, and its identity."""
     baseline = baseline_of("hc_mean", loaded)
-    prepare_folder(folder, baseline, folder.root.parent)
+    prepare_folder(folder, baseline)
     return folder, baseline
 
 
@@ -143,7 +143,7 @@ def test_a_session_that_is_gone_gives_no_null_map(folder, loaded, tmp_path):
         copy = replace(scan.context.scan, path=path)
         moved.append(load_scan(copy, n_slices=N_SLICES, first_slice=FIRST_SLICE))
     baseline = baseline_of("hc_mean", moved)
-    prepare_folder(folder, baseline, tmp_path)
+    prepare_folder(folder, baseline)
     first, third = (record_of(moved[number], baseline.identity) for number in (0, 2))
     moved[1].context.scan.path.unlink()
     assert read_null_map(folder, first) is None and read_null_map(folder, third) is not None
@@ -159,6 +159,6 @@ def test_a_file_is_found_by_the_folders_runs(folder, loaded, tmp_path):
     later = {"working_directory": str(tmp_path), "options": {"baseline": "zero"}}
     expected = np.abs(loaded[0].network_input - loaded[3].network_input)
     for content in (run | {"earlier_runs": []}, later | {"earlier_runs": [run]}):
-        write_json(folder.run_record, content)
+        write_json(folder.run_record, {"format": FORMAT} | content)
         assert_close(read_null_map(folder, record), expected)
     assert read_null_map(folder, record_of(loaded[0], "control.npy abc")) is None
