@@ -207,6 +207,15 @@ def save_names(path, text="index\tname\n1\tLeft Side\n2\tRight Side\n7\tFront\n9
     return path
 
 
+def save_halves(folder):
+    """An atlas on the scans' grid, left and right half as far as the tiny network looks, and its names."""
+    labels = np.zeros(REAL_SHAPE, np.int16)
+    labels[:57, :40], labels[57:, :40] = 1, 2
+    nib.Nifti1Image(labels, AFFINE).to_filename(folder / "halves.nii.gz")
+    names = save_names(folder / "halves.csv", "index,name\n1,Left Half\n2,Right Half\n")
+    return folder / "halves.nii.gz", names
+
+
 @pytest.fixture
 def atlas(tmp_path):
     """The atlas of `save_atlas`, read."""

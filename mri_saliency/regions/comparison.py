@@ -28,8 +28,8 @@ def compare_regions(
     """Return the rows of region_group_test.csv, each method's smallest p first.
 
     The logarithm of each region's density is compared between the groups as maps are, in
-    `mri_saliency.groups.comparison`, with regions as points: p is corrected for all regions and contrasts of a
-    method. A region whose density is zero or unknown in a scan is left out, and so are scans without
+    `mri_saliency.groups.comparison`, with regions as points: p is corrected for all regions and contrasts of
+    a method. A region whose density is zero or unknown in a scan is left out, and so are scans without
     covariates.
 
     Parameters

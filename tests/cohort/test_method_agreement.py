@@ -14,7 +14,6 @@ from mri_saliency.inputs.loading import load_volume
 from mri_saliency.inputs.preprocessing import air_input, brain_mask, unpad
 from mri_saliency.maps.comparison import TOP_SHARE
 from mri_saliency.output.record import in_order
-from mri_saliency.runtime.workers import Workers
 
 from ..conftest import N_SLICES
 from ..made_cohort import COHORT_METHODS, RECIPE, SCANS
@@ -136,14 +135,6 @@ def test_scans_that_are_gone_are_compared_in_the_mean_scans_brain(cohort, compar
     cohort.folder.mean_scan.unlink()
     table, notes = compare(cohort.folder, gone)
     assert table.empty and not cohort.folder.agreement.exists() and notes[0].startswith("7 scans")
-
-
-def test_workers_find_the_same(cohort, compare):
-    here, _ = compare(cohort.folder, cohort.records)
-    with Workers(2) as workers:
-        space, _ = find_common_space(cohort.folder, cohort.records, workers)
-        there, _ = compare_methods(cohort.folder, in_order(cohort.records), space, workers)
-    pd.testing.assert_frame_equal(here, there)
 
 
 def test_a_single_method_agrees_with_its_null_alone(cohort, compare):
