@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from ..conftest import AFFINE, N_SLICES, SYNTHETIC_SHAPE, brain, save_scan
 from ..made_cohort import RECIPE, made_record
 
 SUBJECTS = ("P", "P", "Q", "R", "S")  # S is a patient
+WINDOW = {"n_slices": N_SLICES, "first_slice": FIRST_SLICE}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def loaded(tmp_path_factory):
     for seed, subject in enumerate(SUBJECTS):
         path = save_scan(folder / f"{seed}.nii", brain(seed=seed))
         scan = Scan(path.stem, path, int(subject == "S"), "left" if subject == "S" else "HC", seed, subject)
-        scans.append(load_scan(scan, n_slices=N_SLICES, first_slice=FIRST_SLICE))
+        scans.append(load_scan(scan, **WINDOW))
     return scans
 
 
@@ -47,9 +47,7 @@ def folder(tmp_path):
 
 def baseline_of(name, loaded):
     healthy = [scan.context.scan for scan in loaded[:4]]
-    return make_baseline(
-        name, healthy, lambda _: iter([loaded[:4]]), n_slices=N_SLICES, first_slice=FIRST_SLICE
-    )
+    return make_baseline(name, healthy, lambda _: iter([loaded[:4]]), **WINDOW)
 
 
 def record_of(scan, baseline="zero"):
@@ -134,18 +132,12 @@ def test_a_scan_that_is_gone_or_another_is_none(folder, tmp_path):
     assert read_source(record) is read_null_map(folder, record) is None
 
 
-def test_a_session_that_is_gone_gives_no_null_map(folder, loaded, tmp_path):
+def test_a_session_that_is_gone_gives_no_null_map(folder, loaded):
     """The other scan of a subject is needed to leave it out of the mean."""
-    moved = []
-    for scan in loaded[:4]:
-        path = tmp_path / scan.context.scan.path.name
-        shutil.copy(scan.context.scan.path, path)
-        copy = replace(scan.context.scan, path=path)
-        moved.append(load_scan(copy, n_slices=N_SLICES, first_slice=FIRST_SLICE))
-    baseline = baseline_of("hc_mean", moved)
-    prepare_folder(folder, baseline)
-    first, third = (record_of(moved[number], baseline.identity) for number in (0, 2))
-    moved[1].context.scan.path.unlink()
+    baseline = baseline_of("hc_mean", loaded)
+    scans = tuple(replace(scan, path=f"/gone{scan.path}") for scan in baseline.healthy.scans)
+    prepare_folder(folder, replace(baseline, healthy=replace(baseline.healthy, scans=scans)))
+    first, third = (record_of(loaded[number], baseline.identity) for number in (0, 2))
     assert read_null_map(folder, first) is None and read_null_map(folder, third) is not None
 
 

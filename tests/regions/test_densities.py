@@ -25,7 +25,7 @@ from mri_saliency.regions.densities import (
 )
 
 from ..conftest import AFFINE, REAL_SHAPE
-from ..made_cohort import COHORT_METHODS, GRID, made_record, save_halves
+from ..made_cohort import COHORT_METHODS, save_halves
 
 WHOLE_HEAD = Grid(REAL_SHAPE, AFFINE, 4, 10, 115)
 
@@ -51,12 +51,6 @@ def test_rows_add_up_and_give_density_and_asymmetry(atlas):
     assert left["asymmetry"] == right["asymmetry"] == pytest.approx((3 - 1) / (3 + 1))
     assert rows["Front"]["asymmetry"] is None
     assert rows[OUTSIDE]["share"] == pytest.approx(0.5)
-
-
-def test_the_brains_mass_comes_from_the_record():
-    found, n = BrainMass.of(made_record(abs_mean=0.5, brain_share=0.7)), GRID.n_slices * 128**2
-    assert (found.inside, found.outside) == pytest.approx((0.35 * n, 0.15 * n))
-    assert (found.n_inside, found.n_outside) == (1000, n - 1000)
 
 
 def test_densest_regions_come_first():
