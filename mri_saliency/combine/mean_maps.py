@@ -20,11 +20,9 @@ from mri_saliency.maps.statistics import (
     cancellation,
     completeness,
     map_statistics,
-    slice_profile,
 )
 from mri_saliency.methods import METHODS
-from mri_saliency.output.program import program
-from mri_saliency.output.record import MapRecord, Recipe
+from mri_saliency.output.record import MeasuredMap, Recipe
 from mri_saliency.run.map_writer import write_map
 from mri_saliency.run.plan import MapFiles
 
@@ -75,18 +73,7 @@ def combine_maps(
     )
     if signs is not None and context.brain.any():
         statistics = replace(statistics, sign_agreement=float(signs[context.brain].mean()))
-    record = MapRecord(
-        subject_id=context.scan.subject_id,
-        method=first.method,
-        source=context.source,
-        grid=context.grid,
-        brain_voxels=int(context.brain.sum()),
-        recipe=recipe,
-        statistics=statistics,
-        slice_profile=tuple(slice_profile(values).tolist()),
-        program=program(),
-        combined=marks(members),
-    )
+    record = MeasuredMap.of(values, statistics, context, recipe, marks(members))
     name, folder, runs = (first.method, context.scan.subject_id), files.folder, f"{len(maps)} runs"
     images = {}
     if len(maps) > 1:
@@ -148,8 +135,11 @@ def mean_statistics(
         input_warning=context.input_warning,
         subject=scan.subject,
         brain_share_null=_mean([row.brain_share_null for row in rows]),
+        map_error=None,
+        passes=None,
         cancellation=cancellation(values),
         n_networks=len(rows),
+        sign_agreement=None,
     )
 
 

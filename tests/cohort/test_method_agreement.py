@@ -130,9 +130,7 @@ def test_scans_that_are_gone_are_compared_in_the_mean_scans_brain(cohort, compar
     assert row[MEASURED[:2]].tolist() == pytest.approx(expected)
     of_six, of_one = notes
     assert of_one.startswith("1 scans")
-    assert (
-        of_six.startswith("6 scans") and "brain of the mean scan" in of_six
-    )
+    assert of_six.startswith("6 scans") and "brain of the mean scan" in of_six
     cohort.folder.mean_scan.unlink()
     table, notes = compare(cohort.folder, gone)
     assert table.empty and not cohort.folder.agreement.exists() and notes[0].startswith("7 scans")
