@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -24,7 +23,7 @@ from mri_saliency.checks.table import (
     SHUFFLED,
 )
 from mri_saliency.checks.verdicts import UNCHANGED
-from mri_saliency.maps.charts import DPI, method_colour, set_method_ticks
+from mri_saliency.maps.charts import method_colour, method_label, new_figure, set_method_ticks
 from mri_saliency.methods import METHODS
 from mri_saliency.statistics.intervals import mean_interval
 
@@ -60,8 +59,7 @@ def check_figure(table: pd.DataFrame, methods: Sequence[str]) -> Figure:
         16 x 14 inches, not attached to pyplot.
     """
     n_scans = table.loc[table["check"] == "noise", "subject_id"].nunique()
-    figure = Figure(figsize=(16, 14), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(16, 14)
     axes = figure.subplots(3, 3)
     _draw_cascade(axes[0, 0], table, [name for name in methods if METHODS[name].signed], "signed")
     axes[0, 0].set_title("Weights shuffled: rank correlation of values")
@@ -81,7 +79,7 @@ def check_figure(table: pd.DataFrame, methods: Sequence[str]) -> Figure:
     _draw_lead(axes[2, 1], scores)
     _draw_regions(axes[2, 2], table, methods)
     for index, name in enumerate(methods):
-        axes[0, 1].plot([], [], color=method_colour(index), linewidth=4, label=name.replace("_", " "))
+        axes[0, 1].plot([], [], color=method_colour(index), linewidth=4, label=method_label(name))
     handles = axes[0, 1].get_legend_handles_labels()
     figure.legend(*handles, loc="outside upper center", ncols=len(methods), fontsize=11, frameon=False)
     return figure
@@ -139,7 +137,7 @@ def _draw_curves(axes: Axes, curves: pd.Series, methods: Sequence[str]) -> None:
         axes.plot(curve.index, curve, style, color=colour, label=label, linewidth=1.5)
         extremes = [value for value in (curve.min(), curve.max()) if not _AXIS[0] <= value <= _AXIS[1]]
         if extremes:
-            words = name.replace("_", " ") if order == MAP else _WORDS[order]
+            words = method_label(name) if order == MAP else _WORDS[order]
             beyond.append(f"{words} to {' and '.join(f'{value:.1f}' for value in extremes)}")
     axes.set_xscale("symlog", linthresh=0.5)
     axes.set_xticks(_TICKS, [f"{tick:g}" for tick in _TICKS])

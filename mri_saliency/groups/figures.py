@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mri_saliency.maps.colours import highlighted
+from mri_saliency.maps.colours import ColourScale, highlighted
 from mri_saliency.maps.figures import Layer, View, montage, smoothing_words
 from mri_saliency.maps.sheet import Bar
 
@@ -36,8 +36,8 @@ def group_figure(view: View, mean: Layer, magnitude: Layer, smooth_mm: float) ->
     }
     words = smoothing_words(smooth_mm)
     bars = [
-        mean.bar("mean map", f"{view.kind} overlay", f"{view.unit}, {words}"),
-        magnitude.bar("mean magnitude", "unsigned overlay", f"{view.unit}, {words}"),
+        Bar("mean map", f"{view.kind} overlay", mean.scale, f"{view.unit}, {words}"),
+        Bar("mean magnitude", "unsigned overlay", magnitude.scale, f"{view.unit}, {words}"),
     ]
     return montage(view, rows, bars)
 
@@ -95,7 +95,7 @@ def contrast_figure(view: View, effect: Layer, test: ContrastSlices) -> np.ndarr
     }
     reach = f"significant from {limit:.1f}" if np.isfinite(test.threshold) else "none is significant"
     bars = [
-        Bar(name, "signed overlay", effect.scale.limit, view.unit, is_log2=test.is_log2),
-        Bar("t", "signed", t_scale, reach),
+        Bar(name, "signed overlay", ColourScale(effect.scale.limit), view.unit, is_log2=test.is_log2),
+        Bar("t", "signed", ColourScale(t_scale), reach),
     ]
     return montage(view, rows, bars)

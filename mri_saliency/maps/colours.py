@@ -36,17 +36,8 @@ def lookup(table: np.ndarray, values: np.ndarray) -> np.ndarray:
 def overlay(under: np.ndarray, relative: np.ndarray) -> np.ndarray:
     """Blend a map over colours: red above 0, blue below, the stronger the more opaque.
 
-    Parameters
-    ----------
-    under : ndarray
-        uint8 (..., 4), RGBA.
-    relative : ndarray
-        (...): the map over its colour scale; magnitudes above 1 are clipped.
-
-    Returns
-    -------
-    ndarray
-        uint8 (..., 4), RGBA.
+    `under` is uint8 (..., 4), RGBA, as what is returned; `relative`, (...), is the map over its colour scale,
+    whose magnitudes above 1 are clipped.
     """
     colours = overlay_colours(relative)
     opacity = colours[..., 3:] / np.float32(255)
@@ -116,7 +107,7 @@ class ColourScale:
     saturated : float
         The share of the brain's voxels that are beyond it.
     maximum : float
-        The largest magnitude in the brain.
+        In the brain.
     """
 
     limit: float
@@ -136,17 +127,15 @@ def measure_scale(
     is_smooth: bool = False,
     limit: float | None = None,
 ) -> ColourScale:
-    """Return a map's colour scale: its colours saturate in few of the brain's voxels.
+    """Return a whole map's colour scale: its colours saturate in few of the brain's voxels.
 
     Parameters
     ----------
     values : ndarray
-        The whole map, so that all its slices share one scale.
     brain : ndarray, optional
-        bool, the same shape: the voxels that count; by default all.
+        bool, the same shape: the voxels that count; by default, or if there is none, all.
     is_smooth : bool
-        Whether the map is smoothed, and to be drawn over anatomy: then colours saturate in one of 1,000
-        voxels, else in one of 10,000.
+        Whether the map is smoothed: then colours saturate in one of 1,000 voxels, else in one of 10,000.
     limit : float, optional
         The limit, if it is that of several maps; by default that quantile of the magnitude (the maximum if
         the quantile is zero), rounded up to two digits.

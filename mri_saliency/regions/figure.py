@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mri_saliency.cohort.groups import diagnosis_words
-from mri_saliency.maps.charts import DIAGNOSIS_COLOURS, draw_box, panel_grid
+from mri_saliency.maps.charts import DIAGNOSIS_COLOURS, Box, draw_box, method_label, panel_grid
 from mri_saliency.wording import ClassNames, demo_mark
 
 _MAX_REGION_NAME = 40  # characters
@@ -42,7 +42,7 @@ def region_figure(
     for axes, method in zip(panels, methods, strict=True):
         rows = regions[regions["method"] == method]
         _draw_regions(axes, rows, densest[method], list(words))
-        axes.set_title(method.replace("_", " "))
+        axes.set_title(method_label(method))
     marks = [figure.axes[0].scatter([], [], s=24, color=DIAGNOSIS_COLOURS[name]) for name in words]
     labels = list(words.values())
     if regions["density_null"].notna().any():
@@ -59,7 +59,8 @@ def _draw_regions(axes: Axes, rows: pd.DataFrame, names: Sequence[str], diagnose
         for index, name in enumerate(diagnoses):
             density = rows[(rows["region"] == region) & (rows["diagnosis"] == name)]["density"]
             height = position + 0.26 * (index - (len(diagnoses) - 1) / 2)
-            draw_box(axes, density.to_numpy(float), height, 0.2, DIAGNOSIS_COLOURS[name], vertical=False)
+            box = Box(height, 0.2, DIAGNOSIS_COLOURS[name], "horizontal")
+            draw_box(axes, density.to_numpy(float), box)
             axes.scatter(nulls.get((name, region), np.nan), height, **_NULL_MARK)
     axes.axvline(1, color="0.5", linewidth=1, linestyle=":")
     axes.set_yticks(range(len(names)), [name[:_MAX_REGION_NAME] for name in names], fontsize=9)

@@ -7,13 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mri_saliency.inputs.atlas import without_side
-from mri_saliency.maps.charts import panel_grid
+from mri_saliency.maps.charts import CLASS_COLOURS, method_label, panel_grid
 from mri_saliency.wording import ClassNames
 
 _N_PAIRS = 12  # a panel, the densest
 _MAX_NAME = 40  # characters
 _MARKS = {  # prefix of the columns -> label, colour, marker, offset
-    "": ("attribution (more)", "#c2452d", "o", -0.15),
+    "": ("attribution (more)", CLASS_COLOURS["TLE"], "o", -0.15),
     "grey_matter_": ("grey matter (less)", "0.45", "s", 0.15),
 }
 
@@ -38,7 +38,7 @@ def lateralisation_figure(table: pd.DataFrame, class_names: ClassNames) -> Figur
     for axes, method in zip(panels, methods, strict=True):
         of_method = table[table["method"] == method]
         _draw_pairs(axes, of_method.head(_N_PAIRS).sort_values("auc", ascending=False, kind="stable"))
-        axes.set_title(f"{method.replace('_', ' ')} ({_N_PAIRS} densest of {len(of_method)} pairs)")
+        axes.set_title(f"{method_label(method)} ({_N_PAIRS} densest of {len(of_method)} pairs)")
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=10)
     return figure

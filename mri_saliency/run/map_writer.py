@@ -13,9 +13,10 @@ import numpy as np
 
 from mri_saliency.inputs.preprocessing import unpad
 from mri_saliency.maps.colours import colour_scale
-from mri_saliency.maps.figures import choose_look, map_view, slice_figures, summary_figure, thumbnail
-from mri_saliency.maps.image import map_to_nifti, standard_error_to_nifti
+from mri_saliency.maps.figures import map_view, scan_view, slice_figures, summary_figure, thumbnail
+from mri_saliency.maps.image import estimate, map_to_nifti, to_nifti
 from mri_saliency.maps.viewer_data import Anatomy, map_script
+from mri_saliency.methods import METHODS
 from mri_saliency.output.files import write_array, write_nifti, write_picture, write_text
 from mri_saliency.output.record import MapRecord, Recipe, new_record
 
@@ -34,7 +35,8 @@ def write_new_map(
     record, images = new_record(context, method, attribution, recipe), {}
     if attribution.voxel_errors is not None:
         scale = colour_scale(unpad(attribution.values), unpad(context.brain))  # the map's
-        image = standard_error_to_nifti(attribution.voxel_errors, context.grid, method, scale)
+        meaning = estimate(METHODS[method].unit, scale, signed=False)
+        image = to_nifti(unpad(attribution.voxel_errors), context.grid, f"{method}, standard error", meaning)
         images[files.folder.standard_error(method, record.subject_id)] = image
     seconds = write_map(context, record, attribution.values, files, images)
     return seconds + Counter(network=attribution.seconds)
@@ -71,12 +73,12 @@ def write_map(
     began_s, is_new = time.process_time(), not record.files
     folder, name = files.folder, (record.method, record.subject_id)
     unpadded, brain = (np.ascontiguousarray(unpad(array)) for array in (values, context.brain))
-    look = choose_look(unpadded, brain, context.grid, files.smooth_mm)
-    words = {"n_logits": files.n_logits, "class_names": files.class_names}
-    shown = map_view(context, unpadded, record.statistics, look, key_slices=files.key_slices, **words)
+    view = scan_view(context, record.statistics, files.key_slices, files.n_logits, files.class_names)
+    shown = map_view(view, unpadded, brain, files.smooth_mm)
+    drawing = shown.drawing
     pictures = {
         folder.summary_figure(*name): summary_figure(shown),
-        folder.thumbnail(*name): thumbnail(context, unpadded, look),
+        folder.thumbnail(*name): thumbnail(context, unpadded, drawing),
     }
     for index, picture in zip(files.key_slices, slice_figures(shown), strict=True):
         pictures[folder.slice_figure(*name, index)] = picture
@@ -87,9 +89,9 @@ def write_map(
     if is_new:
         write_array(folder.array(*name), values)
         written.append(folder.array(*name))
-    image = map_to_nifti(values, context.grid, record.method, look.scale.limit)
+    image = map_to_nifti(values, context.grid, record.method, drawing.scale)
     anatomy = Anatomy(context.greys, brain)
-    script = map_script("/".join(name), np.asarray(image.dataobj), context.grid, anatomy, look.drawing)
+    script = map_script("/".join(name), np.asarray(image.dataobj), context.grid, anatomy, drawing)
     write_text(folder.viewer(*name), script)
     written.append(folder.viewer(*name))
     if files.nifti:
@@ -99,6 +101,6 @@ def write_map(
     for path, picture in pictures.items():
         write_picture(path, picture)
     sizes = {path.name: path.stat().st_size for path in (*written, *pictures)}
-    finished = replace(record, key_slices=files.key_slices, drawing=look.drawing, files=sizes)
+    finished = replace(record, key_slices=files.key_slices, drawing=drawing, files=sizes)
     folder.write_record(finished, files.source_folder)
     return Counter(draw=drawn_s - began_s, write=time.process_time() - drawn_s)
