@@ -1,15 +1,11 @@
 """The map |scan - reference|, against answers worked out by hand."""
 
-from dataclasses import replace
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from mri_saliency.inputs.loading import load_scan
 from mri_saliency.inputs.scan_table import Scan
 from mri_saliency.maps.null_map import contexts_with_nulls, null_map, null_shares
-from mri_saliency.methods import METHODS
 
 from ..conftest import N_SLICES, brain, save_scan
 
@@ -39,22 +35,14 @@ def test_shares_of_both_references(known):
     assert null_shares(scan, scan, inside) == {"baseline": None, "zero": 3 / 4}
 
 
-def test_methods_with_a_baseline_are_compared_with_it():
-    with_baseline = {name for name, method in METHODS.items() if method.null_reference == "baseline"}
-    assert with_baseline == {"integrated_gradients", "deep_lift", "noise_tunnel_ig"}
-
-
 def test_contexts_have_the_shares_of_their_own_baselines(tmp_path):
     paths = [save_scan(tmp_path / f"{seed}.nii", brain(seed=seed)) for seed in (1, 2)]
     scans = [
-        load_scan(Scan(path.name, Path(path), 0, "HC", 0), n_slices=N_SLICES, first_slice=10)
-        for path in paths
+        load_scan(Scan(path.name, path, 0, "HC", 0), n_slices=N_SLICES, first_slice=10) for path in paths
     ]
     inputs = np.stack([scan.network_input for scan in scans])
-    own = contexts_with_nulls(scans, inputs[::-1])
-    shared = contexts_with_nulls(scans, inputs[:1])
+    own, shared = contexts_with_nulls(scans, inputs[::-1]), contexts_with_nulls(scans, inputs[:1])
     assert [context.scan for context in own] == [scan.context.scan for scan in scans]
     assert shared[0].null_shares["baseline"] is None
     assert shared[1].null_shares == own[1].null_shares
     assert own[0].null_shares == null_shares(inputs[0], inputs[1], scans[0].context.brain)
-    assert replace(own[0], null_shares={}).null_shares == scans[0].context.null_shares == {}
