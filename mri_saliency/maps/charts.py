@@ -12,10 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-_BLUE, _RED = "#3b6ea5", "#c2452d"
-CLASS_COLOURS = {"HC": _BLUE, "TLE": _RED}
-DIAGNOSIS_COLOURS = {"HC": _BLUE, "left": _RED, "right": "#d9992b", "TLE": "#7a4f9a"}
+from mri_saliency.maps.drawing import DIAGNOSIS_COLOURS
 
+CLASS_COLOURS = {"HC": DIAGNOSIS_COLOURS["HC"], "TLE": DIAGNOSIS_COLOURS["left"]}
 _MAX_JITTERED_POINTS = 80  # more points than this hide the box beneath
 
 

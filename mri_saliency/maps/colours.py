@@ -57,23 +57,18 @@ def overlay_colours(relative: np.ndarray) -> np.ndarray:
 def highlighted(
     under: np.ndarray, relative: np.ndarray, opaque_at: float, outlined: np.ndarray
 ) -> np.ndarray:
-    """Blend a signed image over colours, faded where it is weak, and outline a part of it.
+    """Blend a signed image over colours, faded where it is weak, and draw a line around a part of it.
 
     Parameters
     ----------
     under : ndarray
-        uint8 (height, width, 4), RGBA.
+        uint8 (height, width, 4), RGBA; what is returned is twice as large, so that the line is thin.
     relative : ndarray
         (height, width), from -1 to 1.
     opaque_at : float
         The image is opaque from ``1 / opaque_at``; below, opacity falls with the square of `relative`.
     outlined : ndarray
-        bool (height, width): the part with a line around it.
-
-    Returns
-    -------
-    ndarray
-        uint8 (2 height, 2 width, 4), RGBA: enlarged, so that the line is thin.
+        bool (height, width).
     """
     under, relative, outlined = (image.repeat(2, 0).repeat(2, 1) for image in (under, relative, outlined))
     opacity = np.clip(np.abs(relative) * opaque_at, 0, 1)[..., None] ** 2
@@ -98,21 +93,11 @@ BAR_COLOURS = {  # kind of colour bar -> uint8 (256, 4), RGBA, from its left end
 
 @dataclass(frozen=True)
 class ColourScale:
-    """Where a map's colours saturate.
+    """Where a map's colours saturate."""
 
-    Attributes
-    ----------
-    limit : float
-        The magnitude from which on they do; 0 for a map of zeros.
-    saturated : float
-        The share of the brain's voxels that are beyond it.
-    maximum : float
-        In the brain.
-    """
-
-    limit: float
-    saturated: float = 0.0
-    maximum: float = 0.0
+    limit: float  # magnitude from which on they do; 0 for a map of zeros
+    saturated: float = 0.0  # share of the brain's voxels that are beyond it
+    maximum: float = 0.0  # largest magnitude in the brain
 
 
 def colour_scale(values: np.ndarray, brain: np.ndarray | None = None) -> float:

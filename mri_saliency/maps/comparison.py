@@ -23,16 +23,9 @@ def agreement(
     pairs: Sequence[tuple[str, str]],
     brain: np.ndarray,
 ) -> list[dict[str, float]]:
-    """Compare maps inside the brain, pair by pair.
+    """Compare maps (n_slices, height, width) inside the brain, bool of their shape, pair by pair.
 
-    Parameters
-    ----------
-    maps, others : mapping
-        Name -> (n_slices, height, width). The first map of a pair is one of `maps`, the second one of
-        `others`, which may be the same.
-    pairs : sequence of tuple
-    brain : ndarray
-        bool, a map's shape.
+    The first map of a pair is one of `maps`, the second one of `others`, which may be the same.
 
     Returns
     -------

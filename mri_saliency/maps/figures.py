@@ -53,32 +53,16 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """What figures of maps on one anatomy show besides the maps.
-
-    Attributes
-    ----------
-    grid : Grid
-    key_slices : tuple of int
-        The network's slices that are drawn.
-    anatomy : ndarray
-        uint8 (n, height, width): their greys, upright, without pad.
-    title, subtitle : str
-        Subject and method; prediction, truth and what is unusual about the scan.
-    signed : bool
-        Whether maps have negative values.
-    unit : str
-    window : tuple of float
-        Intensities drawn black and white.
-    """
+    """What figures of maps on one anatomy show besides the maps."""
 
     grid: Grid
-    key_slices: tuple[int, ...]
-    anatomy: np.ndarray
+    key_slices: tuple[int, ...]  # of the network, that are drawn
+    anatomy: np.ndarray  # uint8 (n, height, width): their greys, upright, without pad
     title: str
     subtitle: str
-    signed: bool
+    signed: bool  # whether maps have negative values
     unit: str
-    window: tuple[float, float]
+    window: tuple[float, float]  # intensities drawn black and white
 
     @property
     def kind(self) -> str:
@@ -166,18 +150,7 @@ def scan_view(
 
 
 def map_view(view: View, values: np.ndarray, brain: np.ndarray, smooth_mm: float) -> MapView:
-    """Return what the figures of a map show.
-
-    Parameters
-    ----------
-    view : View
-    values : ndarray
-        float32 (n_slices, 112, 112): the map without pad.
-    brain : ndarray
-        bool, the same shape.
-    smooth_mm : float
-        Full width at half maximum of the overlay's smoothing; 0: none.
-    """
+    """Return what the figures of a map show: the map and the brain without pad, (n_slices, 112, 112)."""
     grid, chosen = view.grid, list(view.key_slices)
     step = 2 if smooth_mm >= _SMOOTH_ENOUGH_MM else 1
     smooth, inside = smoothed(values, grid, smooth_mm, step=step), brain[::step, ::step, ::step]
@@ -193,13 +166,7 @@ def map_view(view: View, values: np.ndarray, brain: np.ndarray, smooth_mm: float
 
 
 def slice_figures(shown: MapView) -> Iterator[np.ndarray]:
-    """Draw each key slice in three panels: the slice, its attribution, the smoothed map over the slice.
-
-    Yields
-    ------
-    ndarray
-        uint8 (height, width, 4), RGBA.
-    """
+    """Draw each key slice, its attribution, and the smoothed map over it: uint8 (height, width, 4), RGBA."""
     view = shown.view
     sheet = slice_sheet(view.grid, view.signed, f"{smoothing_words(shown.smooth_mm)}, over the slice")
     texts = {"title": view.title, "subtitle": view.subtitle} | window_labels("intensity", view.window)
@@ -221,19 +188,9 @@ def summary_figure(shown: MapView) -> np.ndarray:
 
 
 def thumbnail(context: ScanContext, values: np.ndarray, drawing: Drawing) -> np.ndarray:
-    """Draw the most telling slice: on the left its anatomy, on the right the smoothed map alone.
+    """Draw the most telling slice of a map (n_slices, 112, 112): uint8 (height, 2 width, 4), RGBA.
 
-    Parameters
-    ----------
-    context : ScanContext
-    values : ndarray
-        float32 (n_slices, 112, 112): the map without pad.
-    drawing : Drawing
-
-    Returns
-    -------
-    ndarray
-        uint8 (height, 2 width, 4), RGBA; the right half is transparent where the map is 0.
+    On the left its anatomy, on the right the smoothed map alone, transparent where it is 0.
     """
     grid, chosen = context.grid, [drawing.telling_slice]
     [anatomy] = upright(context.greys[chosen], grid)
@@ -242,19 +199,9 @@ def thumbnail(context: ScanContext, values: np.ndarray, drawing: Drawing) -> np.
 
 
 def montage(view: View, rows: dict[str, list[np.ndarray]], bars: Sequence[Bar]) -> np.ndarray:
-    """Draw rows of images under the titles of a view, a column for each key slice.
+    """Draw rows of images, by their titles, under the titles of a view, a column for each key slice.
 
-    Parameters
-    ----------
-    view : View
-    rows : dict
-        Title of a row -> its images, uint8 (height, width, 4), one for each key slice.
-    bars : sequence of Bar
-
-    Returns
-    -------
-    ndarray
-        uint8 (height, width, 4), RGBA.
+    All are uint8 (height, width, 4), RGBA.
     """
     kinds = tuple((bar.name, bar.kind) for bar in bars)
     sheet = montage_sheet(view.grid, view.key_slices, tuple(rows), kinds)

@@ -20,30 +20,14 @@ _NAME_BYTES = 15
 
 @dataclass(frozen=True)
 class Meaning:
-    """What an image's values are: how they are resampled, and what the header states of them.
+    """What an image's values are: how they are resampled, and what the header states of them."""
 
-    Attributes
-    ----------
-    intent : str
-        The header's intent code, by nibabel's name for it.
-    name : str
-        The header's intent_name; for an estimate the unit.
-    window : tuple of float
-        Values of the map that a viewer shows in its first and last colour; (0, 0) if not known.
-    parameters : tuple of float
-        The intent's, such as a t-score's degrees of freedom.
-    nearest : bool
-        Whether values must not be mixed when they are resampled.
-    fill : float
-        Value of the slices that the network did not see.
-    """
-
-    intent: str = "none"
-    name: str = ""
-    window: tuple[float, float] = (0.0, 0.0)
-    parameters: tuple[float, ...] = ()
-    nearest: bool = False
-    fill: float = 0.0
+    intent: str = "none"  # nibabel's name for the intent code
+    name: str = ""  # of the intent; for an estimate the unit
+    window: tuple[float, float] = (0.0, 0.0)  # values in a viewer's first and last colour; 0, 0 if not known
+    parameters: tuple[float, ...] = ()  # of the intent, such as a t-score's degrees of freedom
+    nearest: bool = False  # whether values must not be mixed when they are resampled
+    fill: float = 0.0  # value of the slices that the network did not see
 
 
 def estimate(unit: str, scale: float, *, signed: bool) -> Meaning:
@@ -77,26 +61,12 @@ def neg_log10_p(significant: float, smallest: float) -> Meaning:
 
 
 def to_scan_grid(values: np.ndarray, grid: Grid, *, nearest: bool = False, fill: float = 0.0) -> np.ndarray:
-    """Resample a map to the scan's voxels, keeping its sum.
+    """Resample a map without pad, (n_slices, 112, 112), to the scan's voxels, float32, keeping its sum.
 
     Each pixel's value is divided among the scan's pixels of the same coronal slice, in proportion to the
     area that they share. So the sum over any region is that of the map. Where the scan has more pixels
     than the map, values are smaller by the ratio of the numbers. The sum of magnitudes is smaller than the
-    map's where neighbours of opposite sign share a pixel of the scan.
-
-    Parameters
-    ----------
-    values : ndarray
-        (n_slices, 112, 112): a map without pad.
-    grid : Grid
-        The scan's.
-    nearest, fill
-        As in `Meaning`; the nearest pixel's value is copied, not divided.
-
-    Returns
-    -------
-    ndarray
-        float32, the scan's shape.
+    map's where neighbours of opposite sign share a pixel of the scan. For `nearest` and `fill` see `Meaning`.
     """
     nx, _, nz = grid.shape
     volume = np.full(grid.shape, fill, np.float32, order="F")  # as a NIfTI file is

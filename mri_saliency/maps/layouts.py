@@ -52,19 +52,8 @@ def montage_sheet(
 ) -> Sheet:
     """Return the layout of a montage: a column for each key slice, in blocks of at most eight.
 
-    Parameters
-    ----------
-    grid : Grid
-    key_slices : tuple of int
-    rows : tuple of str
-        Titles of the rows.
-    bars : tuple of (str, str)
-        Name and kind of the colour bars.
-
-    Returns
-    -------
-    Sheet
-        With the texts "title" and "subtitle"; panels slice by slice, each slice's from the top row down.
+    Its texts are "title" and "subtitle"; its panels come slice by slice, each slice's from the top row down.
+    `rows` are titles, `bars` names and kinds.
     """
     size, gap, left, top = _MONTAGE_PANEL_PX, 6, 30, 62
     height = _panel_height(grid, size)

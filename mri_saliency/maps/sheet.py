@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -31,23 +32,12 @@ _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 @dataclass(frozen=True)
 class TextStyle:
-    """How a text that changes is written.
-
-    Attributes
-    ----------
-    size : int
-        In pixels.
-    align : str
-        Which side of the text is at its x: l (left), m (middle) or r (right).
-    bold : bool
-    max_width : float
-        In pixels; what is longer is cut.
-    """
+    """How a text that changes is written; sizes are in pixels."""
 
     size: int
-    align: str = "l"
+    align: Literal["l", "m", "r"] = "l"  # which side of the text is at its x: left, middle or right
     bold: bool = False
-    max_width: float = math.inf
+    max_width: float = math.inf  # what is longer is cut
 
     @property
     def font(self) -> ImageFont.FreeTypeFont:
@@ -108,19 +98,9 @@ class Sheet:
         self.add_text(f"{name} beyond", x + width / 2, y + 53, _LABEL)
 
     def draw(self, texts: dict[str, str], over: np.ndarray | None = None) -> np.ndarray:
-        """Write texts on a picture.
+        """Write texts, by the names given to `add_text`, on a new picture: uint8 (height, width, 4), RGBA.
 
-        Parameters
-        ----------
-        texts : dict
-            Name of a text placed with `add_text` -> its content.
-        over : ndarray, optional
-            A picture that this sheet drew; without it, the background.
-
-        Returns
-        -------
-        ndarray
-            A new picture, uint8 (height, width, 4), RGBA.
+        It is `over`, which this sheet drew, with the texts; by default the background with them.
         """
         image = Image.fromarray(self._background if over is None else over)
         canvas = ImageDraw.Draw(image)

@@ -29,12 +29,7 @@ def smoothed(
     slices : sequence of int, optional
         The slices to return; by default every `step`-th.
     step : int
-        Of each slice, every `step`-th pixel is returned.
-
-    Returns
-    -------
-    ndarray
-        float32 (n, 112 / step, 112 / step).
+        Of each slice every `step`-th pixel is returned: float32 (n, 112 / step, 112 / step).
     """
     slices = range(0, len(values), step) if slices is None else slices
     if not fwhm_mm:

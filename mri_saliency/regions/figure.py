@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mri_saliency.cohort.groups import diagnosis_words
-from mri_saliency.maps.charts import DIAGNOSIS_COLOURS, Box, draw_box, method_label, panel_grid
+from mri_saliency.maps.charts import Box, draw_box, method_label, panel_grid
+from mri_saliency.maps.drawing import DIAGNOSIS_COLOURS
 from mri_saliency.wording import ClassNames, demo_mark
 
 _MAX_REGION_NAME = 40  # characters
