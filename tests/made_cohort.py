@@ -33,7 +33,7 @@ from mri_saliency.maps.drawing import Drawing
 from mri_saliency.maps.statistics import MapStatistics, measure_map, prediction, slice_profile
 from mri_saliency.methods import METHODS
 from mri_saliency.output.files import write_array
-from mri_saliency.output.folder import OutputFolder
+from mri_saliency.output.folder import FORMAT, OutputFolder
 from mri_saliency.output.record import MapRecord, Recipe
 from mri_saliency.runtime.workers import Workers
 
@@ -75,7 +75,9 @@ def made_record(
     source = FileIdentity(f"/scans/{subject_id}.nii", 1, 1, "0" * 64)
     files = {f"{subject_id}_{method}_{ending}": 1 for ending in files}
     profile = (1 / N_SLICES,) * N_SLICES
-    return MapRecord(subject_id, method, source, GRID, 1000, recipe, row, profile, files=files)
+    return MapRecord(
+        subject_id, method, source, GRID, 1000, recipe, row, profile, "0.3.0+0123456789ab", files=files
+    )
 
 
 def write_map(folder: OutputFolder, context: ScanContext, method: str, *, values, logits):
@@ -96,6 +98,7 @@ def write_map(folder: OutputFolder, context: ScanContext, method: str, *, values
         recipe=RECIPE,
         statistics=measure_map(attribution, context, method, None),
         slice_profile=tuple(slice_profile(values).tolist()),
+        program="0.3.0+0123456789ab",
         files={array.name: array.stat().st_size},
     )
     folder.write_record(record)
@@ -152,10 +155,14 @@ def cohort(tmp_path, finished_maps):
 
 
 RUN = {
+    "format": FORMAT,
     "status": "done",
     "working_directory": "/data",
     "options": {"csv_path": "val.csv", "baseline": "zero"},
     "settings": {},
+    "tool": {"name": "mri-saliency-maps", "version": "0.3.0", "source": "0123456789ab"},
+    "versions": {},
+    "device": {"name": "cpu", "hardware": "cpu"},
     "checkpoint": {"sha256": RECIPE.checkpoint, "network": "tiny", "n_slices": N_SLICES, "n_logits": 1},
 }
 

@@ -148,8 +148,10 @@ class Baseline:
         """Return the scans' baselines, float32: of each, (n, n_slices, 128, 128), or of all, (1, ...)."""
         if self.values is None:
             return np.stack([air_input(scan.network_input) for scan in scans])
+        if self.healthy is None:
+            return self.values[None]
         identified = [_identified(scan) for scan in scans]
-        if self.healthy is None or not any(map(self.healthy.left_out, identified)):
+        if not any(map(self.healthy.left_out, identified)):
             return self.values[None]
         return np.stack(
             [

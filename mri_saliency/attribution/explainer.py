@@ -21,7 +21,7 @@ from mri_saliency.attribution.result import Attribution
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.file_identity import sha256_of_array
 from mri_saliency.inputs.grid import INPUT_SIZE
-from mri_saliency.inputs.loading import LoadedScan, Volume
+from mri_saliency.inputs.loading import Volume
 from mri_saliency.methods import AUTO, BATCH_SIZES, find_method
 from mri_saliency.runtime.device_errors import (
     first_line,
@@ -118,12 +118,6 @@ class Explainer:
         if targets is None:
             batch.targets = self._outputs(batch).argmax(dim=1).tolist()
         return batch
-
-    def batch_of(self, scans: list[LoadedScan], baselines: np.ndarray, target: int | None) -> Batch:
-        """Return the batch of loaded scans and of their baselines, from `Baseline.of`; raises as `batch`."""
-        inputs = np.stack([scan.network_input for scan in scans])
-        scan_ids = [scan.context.source.sha256 for scan in scans]
-        return self.batch(inputs, baselines, scan_ids, target)
 
     def select(self, batch: Batch, indices: Sequence[int]) -> Batch:
         """Return some of a batch's scans; what all of them need is computed once, for all together."""

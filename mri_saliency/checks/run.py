@@ -2,50 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from mri_saliency.attribution.baselines import Baseline
-from mri_saliency.attribution.explainer import Explainer
 from mri_saliency.checks.checked_scans import CheckedScans, registered
 from mri_saliency.checks.figure import check_figure
 from mri_saliency.checks.sanity_checks import check_maps, n_stages
 from mri_saliency.checks.verdicts import verdicts
 from mri_saliency.errors import UserError, warn
 from mri_saliency.inputs.atlas import Atlas
-from mri_saliency.inputs.loading import LoadedScan, UnreadableScan
+from mri_saliency.inputs.loading import LoadedScan
 from mri_saliency.inputs.preprocessing import pad
 from mri_saliency.inputs.scan_table import Scan
 from mri_saliency.output.files import write_figure, write_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import Recipe
-from mri_saliency.run.plan import Plan
+from mri_saliency.run.prepare import Run
 from mri_saliency.runtime.progress import Progress
 from mri_saliency.runtime.ranks import Ranks
 
 
-def check_some_maps(
-    groups: Iterable[list[LoadedScan | UnreadableScan]],
-    explainer: Explainer,
-    baseline: Baseline,
-    plan: Plan,
-    atlas: Atlas | None = None,
-) -> None:
-    """Check each method's maps of some scans on the network, and write what was found.
+def check_some_maps(run: Run, n: int) -> None:
+    """Check each method's maps of `n` scans on the network, and write what was found.
 
-    Parameters
-    ----------
-    groups : iterable of lists
-        The scans whose maps are checked; two readable ones at least, whose maps are compared.
-    explainer : Explainer
-    baseline : Baseline
-    plan : Plan
-        Has the methods and their recipes.
-    atlas : Atlas, optional
-        Whose regions are replaced by the baseline, one at a time.
+    With an atlas, its regions are replaced by the baseline, one at a time.
     """
+    plan, explainer, atlas = run.plan, run.explainer, run.request.description.atlas
+    groups = run.load(representative(run.request.scans, n))
     scans = [scan for group in groups for scan in group if isinstance(scan, LoadedScan)]
     if len(scans) < 2:
         warn("--check_maps needs two readable scans at least, whose maps it compares; skipped.")
@@ -54,7 +39,7 @@ def check_some_maps(
     inputs = np.stack([scan.network_input for scan in scans])
     checked = CheckedScans(
         inputs=inputs,
-        baselines=baseline.of(scans),
+        baselines=run.baseline.of(scans),
         scan_ids=[scan.context.source.sha256 for scan in scans],
         targets=next(iter(plan.recipes.values())).target,
         subject_ids=[scan.context.scan.subject_id for scan in scans],

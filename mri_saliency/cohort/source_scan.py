@@ -92,7 +92,7 @@ def _read_baseline(folder: OutputFolder, record: MapRecord, network_input: np.nd
 
 @lru_cache(maxsize=1)
 def _load_healthy_mean(mean: Path, scans: Path, n_slices: int, _: tuple) -> HealthyMean | None:
-    """Load what `mri_saliency.run.provenance.prepare_folder` wrote; None if it is not whole."""
+    """Load what `mri_saliency.run.run_record.prepare_folder` wrote; None if it is not whole."""
     values = read_array(mean, (n_slices, INPUT_SIZE, INPUT_SIZE))
     if values is None:
         return None

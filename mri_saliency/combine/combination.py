@@ -11,17 +11,11 @@ import numpy as np
 
 from mri_saliency.combine.runs import FinishedRun, shared_methods
 from mri_saliency.errors import UserError
-from mri_saliency.inputs.grid import INPUT_SIZE
 from mri_saliency.inputs.scan_table import Scan
-from mri_saliency.methods import BASELINES
-from mri_saliency.output.files import read_array, read_json, write_array, write_json
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord, Recipe
 from mri_saliency.run.plan import Action, MapFiles, Plan, keep_names, make_plan
 from mri_saliency.wording import counted, span
-
-# of a run's run.json, kept in that of the combination
-_OF_RUN = ("checkpoint", "options", "settings", "tool", "versions", "device")
 
 
 @dataclass(frozen=True)
@@ -62,49 +56,6 @@ class Combination:
     def checkpoint(self) -> str:
         """What takes the place of the network's SHA-256 in the folder: 64 digits, of all networks."""
         return _identity(self.runs)
-
-    @property
-    def window(self) -> dict[str, int]:
-        """The coronal slices that the networks see: ``n_slices`` and ``first_slice``."""
-        recipe = next(iter(self.plan.recipes.values()))
-        return {"n_slices": self.runs[0].checkpoint["n_slices"], "first_slice": recipe.first_slice}
-
-    def to_json(self, options: dict, command_line: str) -> dict:
-        """Return the part of run.json that describes the request; `options` as run.json has them."""
-        first = self.runs[0]
-        networks = list(dict.fromkeys(run.checkpoint["network"] for run in self.runs))
-        baselines = dict.fromkeys(map(_baseline_option, self.runs))
-        settings = [run.content["settings"] for run in self.runs]
-        return {
-            "command_line": command_line,
-            "working_directory": str(Path.cwd()),
-            "options": options
-            | {"baseline": " and ".join(baselines), "csv_path": str(first.table), "target": self._target},
-            "settings": {
-                key: value
-                for key, value in settings[0].items()
-                if all(other.get(key) == value for other in settings)
-            },
-            "checkpoint": {
-                "path": ", ".join(run.name for run in self.runs),
-                "sha256": self.checkpoint,
-                "network": f"mean over {len(self.runs)} runs of {' and '.join(networks)}",
-                "n_slices": first.checkpoint["n_slices"],
-                "n_logits": first.checkpoint["n_logits"],
-            },
-            "device": {"name": "none", "hardware": "no network was run"},
-            "combined": [
-                {
-                    "run": run.name,
-                    **{key: run.content.get(key) for key in _OF_RUN},
-                }
-                for run in self.runs
-            ],
-        }
-
-    @property
-    def _target(self) -> int | None:
-        return next(iter(self.plan.recipes.values())).target
 
 
 def plan_combination(runs: Sequence[FinishedRun], files: MapFiles, *, overwrite: bool) -> Combination:
@@ -169,18 +120,6 @@ def combination_sentences(runs: Sequence[Mapping], n_members: Sequence[int | Non
     return [f"{text}; probabilities of the classes were averaged too."]
 
 
-def copy_baseline(runs: Sequence[FinishedRun], folder: OutputFolder) -> None:
-    """Copy the mean control, which null maps need, if all runs have the same."""
-    contents = [read_json(run.folder.hc_mean_scans) for run in runs]
-    if contents[0] is None or any(content != contents[0] for content in contents):
-        return
-    first = next(iter(runs[0].maps.values()))
-    values = read_array(runs[0].folder.hc_mean, (first.grid.n_slices, INPUT_SIZE, INPUT_SIZE))
-    if values is not None:
-        write_array(folder.hc_mean, values)
-        write_json(folder.hc_mean_scans, contents[0])
-
-
 def _is_of(members: Sequence[Member], record: MapRecord, files: MapFiles) -> bool:
     """Return whether a finished mean is of these maps, which runs may have added to, and has its images."""
     has_images = files.folder.spread(record.method, record.subject_id).name in record.files
@@ -218,12 +157,6 @@ def _scan(index: int, maps: Mapping[str, list[Member]]) -> Scan:
     path = next((path for path in paths if path.is_file()), paths[0])
     row = first.statistics
     return Scan(first.subject_id, path, row.true_label, row.diagnosis, index, row.subject or "")
-
-
-def _baseline_option(run: FinishedRun) -> str:
-    """Return a run's ``--baseline``; the path of a file as one that holds in any folder."""
-    baseline = run.content["options"]["baseline"]
-    return baseline if baseline in BASELINES else str(Path(run.content["working_directory"], baseline))
 
 
 def _mark(run: FinishedRun, recipe: Recipe) -> str:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
-from mri_saliency.combine.combination import Combination, Member, marks
+from mri_saliency.combine.combination import Member, marks
 from mri_saliency.errors import UserError
-from mri_saliency.inputs.loading import ScanContext, load_in_groups, load_scan
+from mri_saliency.inputs.loading import ScanContext
 from mri_saliency.inputs.preprocessing import unpad
 from mri_saliency.maps.colours import colour_scale
 from mri_saliency.maps.image import Meaning, estimate, to_nifti
@@ -26,51 +25,12 @@ from mri_saliency.maps.statistics import (
 )
 from mri_saliency.methods import METHODS
 from mri_saliency.output.folder import OutputFolder
+from mri_saliency.output.program import program
 from mri_saliency.output.record import MapRecord, Recipe
-from mri_saliency.report.live import LiveReport
-from mri_saliency.run.bookkeeping import Bookkeeping
-from mri_saliency.run.map_writer import redraw_map, write_map
-from mri_saliency.run.outcome import Outcome
-from mri_saliency.run.plan import Action, MapFiles
-from mri_saliency.run.write_queue import WriteQueue
-from mri_saliency.runtime.progress import Progress
-from mri_saliency.runtime.ranks import Ranks
-from mri_saliency.runtime.workers import Workers
+from mri_saliency.run.map_writer import write_map
+from mri_saliency.run.plan import MapFiles
 
-_GROUP_SIZE = 4  # scans loaded ahead
 _SIGNS = Meaning("estimate", "sign agreement", (0.5, 1.0), nearest=True)
-
-
-def write_means(
-    combination: Combination, outcome: Outcome, workers: Workers
-) -> UserError | KeyboardInterrupt | None:
-    """Write the means that are not finished, and fill `outcome`; return why it ended before, if it did.
-
-    Workers load the scans and average the maps; neither runs nor scans are kept.
-    """
-    plan, n_runs = combination.plan, len(combination.runs)
-    outcome.n_kept, outcome.n_planned, ranks = plan.count(Action.KEEP), len(plan.actions), Ranks()
-    progress = Progress(outcome.n_planned, outcome.n_kept, ranks)
-    books = Bookkeeping(plan, outcome, progress, LiveReport(plan, outcome, ranks).update)
-    queue = WriteQueue(workers, books.end_map)
-    load = partial(load_scan, **combination.window)
-    stopped: UserError | KeyboardInterrupt | None = None
-    try:
-        groups = load_in_groups(plan.unfinished(combination.scans), load, workers, _GROUP_SIZE)
-        for context in (scan.context for scans in books.readable(groups) for scan in scans):
-            for method in plan.open_methods(context.scan):
-                label, key = (context.scan, method), (context.scan.subject_id, method)
-                if plan.actions[key] == Action.REDRAW:
-                    queue.put(label, redraw_map, context, method, plan.files)
-                else:
-                    job = (context, combination.members[key], plan.recipes[method], plan.files, n_runs)
-                    queue.put(label, combine_maps, *job)
-        queue.drain()
-    except (UserError, KeyboardInterrupt) as reason:  # not of a single scan: those are in the outcome
-        stopped = reason
-    queue.close()
-    progress.close()
-    return stopped
 
 
 class RunningMoments:
@@ -109,7 +69,7 @@ class RunningMoments:
 
 def combine_maps(
     context: ScanContext, members: Sequence[Member], recipe: Recipe, files: MapFiles, n_runs: int
-) -> Counter[str]:
+) -> dict[str, float]:
     """Average a scan's maps by one method, and write the mean; a worker's job.
 
     Raises
@@ -146,6 +106,7 @@ def combine_maps(
         recipe=recipe,
         statistics=statistics,
         slice_profile=tuple(slice_profile(values).tolist()),
+        program=program(),
         combined=marks(members),
     )
     images = {}

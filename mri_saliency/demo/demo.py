@@ -30,7 +30,7 @@ from mri_saliency.maps.comparison import localisation
 from mri_saliency.methods import DEFAULT_METHODS, METHODS
 from mri_saliency.output.files import read_json, write_json, write_table
 from mri_saliency.output.folder import OutputFolder
-from mri_saliency.run.provenance import print_next_steps
+from mri_saliency.run.summary import print_next_steps
 from mri_saliency.runtime.device import keep_freed_memory
 from mri_saliency.statistics.contrasts import ALIGNED, LEFT, RIGHT
 from mri_saliency.statistics.sign_flips import SIGNIFICANT

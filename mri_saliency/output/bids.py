@@ -10,12 +10,12 @@ from urllib.parse import quote
 from mri_saliency import __version__
 from mri_saliency.methods import METHODS
 from mri_saliency.output.files import write_json, write_text
+from mri_saliency.output.program import TOOL
 from mri_saliency.output.record import SOURCE
 
 if TYPE_CHECKING:
     from mri_saliency.output.folder import OutputFolder
 
-TOOL = "mri-saliency-maps"
 _MARK = f"# Made by {TOOL}"  # begins the files that a later run may replace
 
 # BIDS has a folder for each subject, not for each method, and no name for an attribution map.

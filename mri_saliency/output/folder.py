@@ -14,6 +14,8 @@ from mri_saliency.inputs.preprocessing import unpad
 from mri_saliency.output.files import cannot_write, read_json, remove_parts, write_json
 from mri_saliency.output.record import MapRecord
 
+FORMAT = 3  # of a run's folder: raised by a change after which a folder of before cannot be read
+
 
 class OutputFolder:
     """Names of everything a run writes, and the finished maps among it.
@@ -196,8 +198,19 @@ class OutputFolder:
             raise cannot_write(folder, error) from error
 
     def last_run(self) -> dict | None:
-        """Read run.json, which the last run wrote; None if it is missing or damaged."""
-        return read_json(self.run_record)
+        """Read run.json, which the last run wrote; None if it is missing, damaged, or of another format."""
+        run = read_json(self.run_record)
+        return run if run is not None and run.get("format") == FORMAT else None
+
+    def check_format(self, *, overwrite: bool = False) -> None:
+        """Raise UserError for a folder of another version of this program, unless its maps are replaced."""
+        run = read_json(self.run_record)
+        if run is not None and run.get("format") != FORMAT and not overwrite:
+            found = run.get("format", "unknown")
+            raise UserError(
+                f"{self.root}: another version of this program wrote it (format {found}; this version has "
+                f"{FORMAT}). Choose another --output_dir, or make its maps again with --overwrite."
+            )
 
     def last_records(self) -> list[MapRecord]:
         """Return the records of all finished maps of the last run's checkpoint.
@@ -207,6 +220,7 @@ class OutputFolder:
         UserError
             No run has written to the folder, or none of its maps is finished.
         """
+        self.check_format()
         try:
             records = self.records(self.last_run()["checkpoint"]["sha256"])
         except (TypeError, KeyError) as error:

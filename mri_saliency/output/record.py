@@ -15,6 +15,7 @@ from mri_saliency.inputs.grid import Grid
 from mri_saliency.maps.drawing import Drawing
 from mri_saliency.maps.statistics import MapStatistics, measure_map, slice_profile
 from mri_saliency.methods import METHODS
+from mri_saliency.output.program import program
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,6 +109,8 @@ class MapRecord:
         The slices that were drawn.
     drawing : Drawing or None
         How it was drawn; None in the records of earlier versions.
+    program : str
+        The version that made it, with a hash of the source.
     files : dict
         File name -> size in bytes, of every file of the map but the sidecar.
     combined : tuple of str
@@ -122,6 +125,7 @@ class MapRecord:
     recipe: Recipe
     statistics: MapStatistics
     slice_profile: tuple[float, ...]
+    program: str
     key_slices: tuple[int, ...] = ()
     drawing: Drawing | None = None
     files: dict[str, int] = field(default_factory=dict)
@@ -148,6 +152,7 @@ class MapRecord:
             "fingerprint": self.recipe.to_json(),
             "statistics": self.statistics.to_json(),
             "slice_profile": list(self.slice_profile),
+            "program": self.program,
             "files": self.files,
             "key_slices": list(self.key_slices),
             **({"combined": list(self.combined)} if self.combined else {}),
@@ -172,6 +177,7 @@ class MapRecord:
             recipe=Recipe.from_json(content["fingerprint"]),
             statistics=MapStatistics.from_json(content["statistics"]),
             slice_profile=tuple(content["slice_profile"]),
+            program=content["program"],
             key_slices=tuple(content["key_slices"]),
             files=dict(content["files"]),
             combined=tuple(content.get("combined", ())),
@@ -190,6 +196,7 @@ def new_record(context: ScanContext, method: str, attribution: Attribution, reci
         recipe=recipe,
         statistics=measure_map(attribution, context, method, recipe.baseline_name),
         slice_profile=tuple(slice_profile(attribution.values).tolist()),
+        program=program(),
     )
 
 

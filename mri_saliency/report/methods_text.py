@@ -34,7 +34,7 @@ from mri_saliency.report.scan_sentences import (
     scan_sentences,
     volume_sentences,
 )
-from mri_saliency.run.provenance import description_sentences, making_runs, software_sentences
+from mri_saliency.run.run_record import description_sentences, making_runs, software_sentences
 from mri_saliency.statistics.contrasts import contrast_sentences
 from mri_saliency.statistics.normal_ranges import normal_range_sentences
 from mri_saliency.statistics.sign_flips import sign_flip_sentences

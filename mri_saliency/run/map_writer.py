@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mri_saliency.errors import UserError
 from mri_saliency.inputs.preprocessing import unpad
 from mri_saliency.maps.colours import colour_scale
 from mri_saliency.maps.figures import map_view, scan_view, slice_figures, summary_figure, thumbnail
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 def write_new_map(
     context: ScanContext, method: str, attribution: Attribution, recipe: Recipe, files: MapFiles
-) -> Counter[str]:
+) -> dict[str, float]:
     """Measure a map that was just made, and write it; a worker's job, as `redraw_map`."""
     record, images = new_record(context, method, attribution, recipe), {}
     if attribution.voxel_errors is not None:
@@ -39,14 +39,16 @@ def write_new_map(
         image = to_nifti(unpad(attribution.voxel_errors), context.grid, f"{method}, standard error", meaning)
         images[files.folder.standard_error(method, record.subject_id)] = image
     seconds = write_map(context, record, attribution.values, files, images)
-    return seconds + Counter(network=attribution.seconds)
+    return seconds | {"network": attribution.seconds}
 
 
-def redraw_map(context: ScanContext, method: str, files: MapFiles) -> Counter[str]:
-    """Draw a finished map again, from its array."""
+def redraw_map(context: ScanContext, method: str, files: MapFiles) -> dict[str, float]:
+    """Draw a finished map again, from its array; raises UserError if it is no longer there."""
     name = (method, context.scan.subject_id)
-    values = np.load(files.folder.array(*name), allow_pickle=False)
-    return write_map(context, files.folder.read_record(*name), values, files)
+    record = files.folder.read_record(*name)
+    if record is None:
+        raise UserError(f"{files.folder.array(*name)}: was removed or changed while the run went on.")
+    return write_map(context, record, np.load(files.folder.array(*name), allow_pickle=False), files)
 
 
 def write_map(
@@ -55,7 +57,7 @@ def write_map(
     values: np.ndarray,
     files: MapFiles,
     images: Mapping[Path, nib.Nifti1Image] | None = None,
-) -> Counter[str]:
+) -> dict[str, float]:
     """Write a map's figures, array, images and, last, its record; return processor seconds by kind of work.
 
     Parameters
@@ -103,4 +105,4 @@ def write_map(
     sizes = {path.name: path.stat().st_size for path in (*written, *pictures)}
     finished = replace(record, key_slices=files.key_slices, drawing=drawing, files=sizes)
     folder.write_record(finished, files.source_folder)
-    return Counter(draw=drawn_s - began_s, write=time.process_time() - drawn_s)
+    return {"draw": drawn_s - began_s, "write": time.process_time() - drawn_s}

@@ -56,11 +56,6 @@ class Workers:
         call = partial(function, *args, **keywords)
         return self._executor.submit(self._run, call) if self.n else self._executor.submit(call)
 
-    def pids(self) -> list[int]:
-        """Return the process identifiers of the worker processes."""
-        with self._lock:
-            return [process.pid for process in self._processes]
-
     def __enter__(self) -> Workers:
         """Return the pool."""
         return self
@@ -112,10 +107,6 @@ class _WorkerProcess:
         self._process: BaseProcess = _SPAWN.Process(target=_serve, args=(pipe_of_process,), daemon=True)
         self._process.start()
         pipe_of_process.close()  # now only the process holds it, and its death ends the pipe
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
 
     def run(self, call: Callable) -> object:
         try:

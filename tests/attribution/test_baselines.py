@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from mri_saliency.attribution.baselines import Baseline, HealthyMean, load_baseline, make_baseline
+from mri_saliency.attribution.scan_group import ScanGroup
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.file_identity import sha256_of_array, sha256_of_file
 from mri_saliency.inputs.grid import FIRST_SLICE
@@ -139,9 +140,8 @@ def test_a_healthy_scans_map_is_captums_from_its_own_baseline(cohort, hc_mean, p
     explainer = explainer_of(prepared, batch_size)
 
     def maps(*scans):
-        batch = explainer.batch_of(scans, hc_mean.of(scans), 0)
-        part = explainer.select(batch, range(1, len(scans)))
-        return stacked(explainer.attribute("integrated_gradients", part))
+        group = ScanGroup(explainer, scans, hc_mean, target=0)
+        return stacked([found for _, found in group.explain("integrated_gradients", range(1, len(scans)))])
 
     others = np.mean([healthy[n].network_input for n in (1, 3)], axis=0)
     pairs = ((healthy[0].network_input, others), (patient.network_input, hc_mean.values))

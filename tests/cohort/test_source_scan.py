@@ -16,8 +16,8 @@ from mri_saliency.inputs.loading import load_scan
 from mri_saliency.inputs.preprocessing import air_input, brain_mask, unpad
 from mri_saliency.inputs.scan_table import Scan
 from mri_saliency.output.files import write_json
-from mri_saliency.output.folder import OutputFolder
-from mri_saliency.run.provenance import prepare_folder
+from mri_saliency.output.folder import FORMAT, OutputFolder
+from mri_saliency.run.run_record import prepare_folder
 
 from ..conftest import N_SLICES, brain, save_scan
 from ..made_cohort import RECIPE, made_record
@@ -150,6 +150,6 @@ def test_a_file_is_found_by_the_folders_runs(folder, loaded, tmp_path):
     later = {"working_directory": str(tmp_path), "options": {"baseline": "zero"}}
     expected = np.abs(loaded[0].network_input - loaded[3].network_input)
     for content in (run, later | {"earlier_runs": [run]}):
-        write_json(folder.run_record, content)
+        write_json(folder.run_record, {"format": FORMAT} | content)
         assert_close(read_null_map(folder, record), expected)
     assert read_null_map(folder, record_of(loaded[0], baseline="control.npy abc")) is None

@@ -8,8 +8,8 @@ from mri_saliency.inputs.checkpoint import load_checkpoint
 from mri_saliency.inputs.loading import load_volume
 from mri_saliency.inputs.scan_table import read_scan_table
 from mri_saliency.methods import DEFAULT_METHODS
-from mri_saliency.options import get_parser
 from mri_saliency.output.files import write_json
+from mri_saliency.parser import get_parser
 
 from ..conftest import lively_network
 

@@ -27,6 +27,7 @@ def record(subject_id="sub-A", method="saliency", sample_idx=0, **changes):
         "recipe": Recipe(1, "abc", 10, 0, {}),
         "statistics": MapStatistics(**statistics),
         "slice_profile": (0.5, 0.5),
+        "program": "0.3.0+0123456789ab",
         "key_slices": (2, 5),
         "drawing": Drawing(1.0, 0.5, 6.0, 4),
         "files": {},

@@ -17,7 +17,7 @@ from mri_saliency.output.files import write_json
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord, scan_uri
 from mri_saliency.run.plan import describe_difference
-from mri_saliency.run.provenance import prepare_folder
+from mri_saliency.run.run_record import prepare_folder
 
 from ..runs.outputs import run
 from .records import record

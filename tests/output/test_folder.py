@@ -8,7 +8,7 @@ import pytest
 
 from mri_saliency.errors import OutputError, UserError
 from mri_saliency.output.files import write_array, write_json
-from mri_saliency.output.folder import OutputFolder
+from mri_saliency.output.folder import FORMAT, OutputFolder
 
 from .records import record
 
@@ -99,10 +99,10 @@ def test_the_last_runs_records(tmp_path):
     folder = OutputFolder(tmp_path)
     for content in (None, {"status": "done"}, {"checkpoint": 3}):
         if content is not None:
-            write_json(folder.run_record, content)
+            write_json(folder.run_record, {"format": FORMAT} | content)
         with pytest.raises(UserError, match="no run.json of a run there"):
             folder.last_records()
-    write_json(folder.run_record, {"checkpoint": {"sha256": "abc"}})
+    write_json(folder.run_record, {"format": FORMAT, "checkpoint": {"sha256": "abc"}})
     with pytest.raises(UserError, match="no finished map of its checkpoint"):
         folder.last_records()
     write_map(folder)

@@ -10,7 +10,7 @@ from mri_saliency.inputs.file_identity import FileIdentity
 from mri_saliency.inputs.scan_table import Scan
 from mri_saliency.methods import METHODS
 from mri_saliency.output.files import write_array, write_json
-from mri_saliency.output.folder import OutputFolder
+from mri_saliency.output.folder import FORMAT, OutputFolder
 from mri_saliency.output.record import Recipe
 from mri_saliency.run.plan import Action, MapFiles, make_plan, make_recipes
 
@@ -51,7 +51,7 @@ def finish(files, scan, method, recipe, **changes):
     source = FileIdentity.of(scan.path)
     made = record(scan.subject_id, method, recipe=recipe, files=sizes, source=source)
     folder.write_record(replace(made, **changes))
-    write_json(folder.run_record, {"checkpoint": {"sha256": "abc"}})
+    write_json(folder.run_record, {"format": FORMAT, "checkpoint": {"sha256": "abc"}})
 
 
 def test_recipes_hold_what_determines_a_method_and_no_more():

@@ -72,7 +72,7 @@ def test_the_page_appears_with_the_first_mean_and_says_how_it_ended(runs, tmp_pa
         means.append(combine_maps(*job))
         return means[-1]
 
-    monkeypatch.setattr(mean_maps, "combine_maps", interrupted)
+    monkeypatch.setattr("mri_saliency.combine.prepare.combine_maps", interrupted)
     assert combine(*runs, output=tmp_path / "combined") == 130
     page = (tmp_path / "combined" / "report.html").read_text()
     assert "2 of 6 maps are done" in page and "It was interrupted" in page
@@ -264,7 +264,7 @@ def test_a_scan_that_changed_costs_its_maps(maps_only, runs, tmp_path, made_runs
 
 
 def test_a_crash_at_any_write_is_recovered_from(maps_only, runs, tmp_path, monkeypatch):
-    monkeypatch.setattr("mri_saliency.combine.run_agreement.compare_runs", lambda *_: None)
+    monkeypatch.setattr("mri_saliency.compare_runs", lambda *_: None)
     for root in runs:
         shutil.rmtree(root / "integrated_gradients")
         shutil.rmtree(root / "saliency/sub-B")
