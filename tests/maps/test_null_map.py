@@ -1,7 +1,6 @@
 """The map |scan - reference|, against answers worked out by hand."""
 
 import numpy as np
-import pytest
 
 from mri_saliency.inputs.loading import load_scan
 from mri_saliency.inputs.scan_table import Scan
@@ -10,26 +9,15 @@ from mri_saliency.maps.null_map import contexts_with_nulls, null_map, null_share
 from ..conftest import N_SLICES, brain, save_scan
 
 
-@pytest.fixture
-def known():
-    """A scan, a baseline, and a brain that is the middle slice."""
+def test_a_null_map_is_the_distance_from_its_reference():
     scan, baseline = np.zeros((2, 3, 4, 4), np.float32)
     scan[1, 0, 0], scan[2, 0, 0] = -3, 1
     baseline[1, 0, 0], baseline[0, 3, 3] = 1, 4
-    inside = np.zeros(scan.shape, bool)
-    inside[1] = True
-    return scan, baseline, inside
-
-
-def test_a_null_map_is_the_distance_from_its_reference(known):
-    scan, baseline, _ = known
     found = null_map(scan, baseline)
     assert (found[1, 0, 0], found[2, 0, 0], found[0, 3, 3], found.sum()) == (4, 1, 4, 9)
     assert null_map(scan, None).sum() == 4 and found.dtype == np.float32
-
-
-def test_shares_of_both_references(known):
-    scan, baseline, inside = known
+    inside = np.zeros(scan.shape, bool)
+    inside[1] = True
     assert null_shares(scan, baseline, inside) == {"baseline": 4 / 9, "zero": 3 / 4}
     assert null_shares(scan, 0 * scan, inside) == {"baseline": 3 / 4, "zero": 3 / 4}
     assert null_shares(scan, scan, inside) == {"baseline": None, "zero": 3 / 4}

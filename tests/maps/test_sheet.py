@@ -80,11 +80,8 @@ def test_labels_of_a_bar(kind, limit, is_log2, unit, ticks):
     assert bar_labels(Bar("map", kind, ColourScale(limit), "logit", is_log2)) == {"map unit": unit} | labels
 
 
-def test_a_bar_states_what_saturates_in_its_own_unit():
+def test_a_bar_states_what_saturates_in_its_own_unit_and_the_greys_their_window():
     labels = bar_labels(Bar("map", "signed overlay", ColourScale(1.3e-4, 0.00098, 2.6e-3), "logit"))
     assert labels["map beyond"] == "0.1% of the brain saturates, up to 26"
-
-
-def test_labels_of_a_window():
-    labels = window_labels("intensity", (-0.512, 3.14))
-    assert (labels["intensity tick 0"], labels["intensity tick 1"]) == ("≤ −0.51", "≥ 3.1")
+    window = window_labels("intensity", (-0.512, 3.14))
+    assert (window["intensity tick 0"], window["intensity tick 1"]) == ("≤ −0.51", "≥ 3.1")
