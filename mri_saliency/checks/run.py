@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from mri_saliency.checks.checked_scans import CheckedScans, registered
+from mri_saliency.checks.checked_scans import CheckedScans
 from mri_saliency.checks.figure import check_figure
 from mri_saliency.checks.sanity_checks import check_maps, n_stages
 from mri_saliency.checks.verdicts import verdicts
@@ -35,20 +35,22 @@ def check_some_maps(run: Run, n: int) -> None:
     if len(scans) < 2:
         warn("--check_maps needs two readable scans at least, whose maps it compares; skipped.")
         return
-    methods = registered(plan.recipes)
-    inputs = np.stack([scan.network_input for scan in scans])
+    inputs, baselines = np.stack([scan.network_input for scan in scans]), run.baseline.of(scans)
+    scan_ids = [scan.context.source.sha256 for scan in scans]
+    target = next(iter(plan.recipes.values())).target  # None: each scan's predicted class
     checked = CheckedScans(
-        inputs=inputs,
-        baselines=run.baseline.of(scans),
-        scan_ids=[scan.context.source.sha256 for scan in scans],
-        targets=next(iter(plan.recipes.values())).target,
+        inputs,
+        baselines,
+        scan_ids,
+        targets=explainer.batch(inputs, baselines, scan_ids, target).targets,
         subject_ids=[scan.context.scan.subject_id for scan in scans],
         brains=np.stack([scan.context.brain for scan in scans]),
-        labels=None if atlas is None else np.stack([region_labels(scan, atlas) for scan in scans]),
+        labels=np.stack([region_labels(scan, atlas) for scan in scans]),
         region_names={} if atlas is None else atlas.names,
         classes=[scan.context.scan.label for scan in scans],
     )
     print(f"checking the maps of {len(scans)} scans on the network", flush=True)
+    methods = list(plan.recipes)
     progress = Progress(n_stages(explainer.network, checked, methods), 0, Ranks(), unit="check")
     table = check_maps(explainer, checked, methods, progress.advance)
     progress.close()
@@ -83,13 +85,7 @@ def evenly_spread(items: Sequence, n: int) -> list:
 def write_check_results(folder: OutputFolder, table: pd.DataFrame, recipes: Mapping[str, Recipe]) -> None:
     """Write the checks' table and figure.
 
-    Parameters
-    ----------
-    folder : OutputFolder
-    table : DataFrame
-        From `mri_saliency.checks.sanity_checks.check_maps`.
-    recipes : mapping
-        Method -> the recipe of its maps, whose digest says later which maps the checks are about.
+    `recipes` has those of the methods' maps, whose digests say later which maps the checks are about.
     """
     write_figure(folder.check_figure, check_figure(table, list(recipes)))
     digests = {method: recipe.digest() for method, recipe in recipes.items()}
@@ -97,16 +93,16 @@ def write_check_results(folder: OutputFolder, table: pd.DataFrame, recipes: Mapp
     write_table(folder.checks, pd.concat([fingerprints.rename("fingerprint"), table], axis=1))
 
 
-def region_labels(scan: LoadedScan, atlas: Atlas) -> np.ndarray:
+def region_labels(scan: LoadedScan, atlas: Atlas | None) -> np.ndarray:
     """Return the region of each voxel of a scan's input, int32 (n_slices, 128, 128).
 
-    Zeros, with a warning, where the atlas does not lie where the scan does; zeros for a scan without affine.
+    Zeros without an atlas, for a scan without affine, and, with a warning, where the atlas does not lie
+    where the scan does.
     """
     grid = scan.context.grid
-    if grid.affine is None:
-        return np.zeros(scan.network_input.shape, np.int32)
-    try:
-        return pad(atlas.on_network_grid(grid))
-    except UserError as error:
-        warn(f"{scan.context.scan.subject_id}: its regions are not checked: {error}")
-        return np.zeros(scan.network_input.shape, np.int32)
+    if atlas is not None and grid.affine is not None:
+        try:
+            return pad(atlas.on_network_grid(grid))
+        except UserError as error:
+            warn(f"{scan.context.scan.subject_id}: its regions are not checked: {error}")
+    return np.zeros(scan.network_input.shape, np.int32)

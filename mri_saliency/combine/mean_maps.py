@@ -21,12 +21,10 @@ from mri_saliency.maps.statistics import (
     cancellation,
     completeness,
     map_statistics,
-    slice_profile,
 )
 from mri_saliency.methods import METHODS
 from mri_saliency.output.folder import OutputFolder
-from mri_saliency.output.program import program
-from mri_saliency.output.record import MapRecord, Recipe
+from mri_saliency.output.record import MeasuredMap, Recipe
 from mri_saliency.run.map_writer import write_map
 from mri_saliency.run.plan import MapFiles
 
@@ -97,18 +95,7 @@ def combine_maps(
     statistics = mean_statistics(values, context, rows, **words)
     if signs is not None and context.brain.any():
         statistics = replace(statistics, sign_agreement=float(signs[context.brain].mean()))
-    record = MapRecord(
-        subject_id=context.scan.subject_id,
-        method=first.method,
-        source=context.source,
-        grid=context.grid,
-        brain_voxels=int(context.brain.sum()),
-        recipe=recipe,
-        statistics=statistics,
-        slice_profile=tuple(slice_profile(values).tolist()),
-        program=program(),
-        combined=marks(members),
-    )
+    record = MeasuredMap.of(values, statistics, context, recipe, marks(members))
     images = {}
     if moments.n > 1:
         images = _images(context, record, moments.spread(), signs, files.folder)
@@ -163,8 +150,11 @@ def mean_statistics(
         input_warning=context.input_warning,
         subject=scan.subject,
         brain_share_null=_mean([row.brain_share_null for row in rows]),
+        map_error=None,
+        passes=None,
         cancellation=cancellation(values),
         n_networks=len(rows),
+        sign_agreement=None,
     )
 
 
@@ -195,7 +185,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def _images(
     context: ScanContext,
-    record: MapRecord,
+    record: MeasuredMap,
     spread: np.ndarray,
     signs: np.ndarray | None,
     folder: OutputFolder,
@@ -213,7 +203,7 @@ def _images(
 
 
 def _difference_image(
-    context: ScanContext, record: MapRecord, members: Sequence[Member], folder: OutputFolder
+    context: ScanContext, record: MeasuredMap, members: Sequence[Member], folder: OutputFolder
 ) -> dict[Path, nib.Nifti1Image]:
     """Return the image of the second run's map minus the first one's."""
     first, second = (unpad(member.load()) for member in members)

@@ -58,8 +58,7 @@ def _ranked(values: np.ndarray, brain: np.ndarray) -> tuple[np.ndarray, np.ndarr
     sample = np.abs(values[_SAMPLED][brain[_SAMPLED]])
     if not sample.size or sample.min() == sample.max():
         return None
-    ranks = pd.Series(sample).rank().to_numpy()
-    ranks = ranks - ranks.mean()
+    ranks = centred_ranks(sample)
     n_top = max(1, int(TOP_SHARE * magnitudes.size))
     top = np.zeros(magnitudes.shape, bool)
     top[np.argpartition(magnitudes, -n_top)[-n_top:]] = True
@@ -93,7 +92,20 @@ def mean_agreement(rows: pd.DataFrame, methods: Sequence[str], measure: str) -> 
 
 def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
     """Return Spearman's correlation of two series; NaN below three points or where one is constant."""
-    return float(pd.DataFrame({"x": x, "y": y}).corr("spearman", min_periods=3).loc["x", "y"])
+    return correlation(centred_ranks(x), centred_ranks(y))
+
+
+def centred_ranks(values: np.ndarray) -> np.ndarray:
+    """Return the ranks of values (n,) less their mean; ties have their mean rank."""
+    # pandas, because importing scipy.stats takes 0.7 s
+    return pd.Series(values).rank().to_numpy() - (len(values) + 1) / 2
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Return the correlation of two series of mean 0; NaN below three points or where one is zero."""
+    if len(a) < 3 or not a.any() or not b.any():
+        return float("nan")
+    return float(a @ b / np.sqrt((a @ a) * (b @ b)))
 
 
 def localisation(values: np.ndarray, region: np.ndarray, brain: np.ndarray) -> dict[str, float]:
@@ -129,7 +141,5 @@ def roc_auc(scores: np.ndarray, is_positive: np.ndarray) -> float:
     n_positive, n_negative = int(is_positive.sum()), int((~is_positive).sum())
     if not n_positive or not n_negative:
         return float("nan")
-    # Mann and Whitney's U; pandas ranks, because importing scipy.stats takes 0.7 s
-    ranks = pd.Series(np.asarray(scores)).rank().to_numpy()
-    u = ranks[is_positive].sum() - n_positive * (n_positive + 1) / 2
-    return float(u / (n_positive * n_negative))
+    # Mann and Whitney's U
+    return float(0.5 + centred_ranks(scores)[is_positive].sum() / (n_positive * n_negative))

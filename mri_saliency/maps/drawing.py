@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 DEFAULT_SMOOTH_MM = 6.0  # of overlays: full width at half maximum
 # Of an overlay's opacity in the map's magnitude. Below 1, weak values can be seen; and a map on another scale
@@ -24,7 +24,3 @@ class Drawing:
     overlay_scale: float  # the same of the smoothed map
     smooth_mm: float  # full width at half maximum of the smoothing; 0: none
     telling_slice: int
-
-    def to_json(self) -> dict:
-        """Return the object that `MapRecord` holds."""
-        return asdict(self)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +14,11 @@ from mri_saliency.inputs.preprocessing import unpad
 from mri_saliency.maps.colours import colour_scale
 from mri_saliency.maps.figures import map_view, scan_view, slice_figures, summary_figure, thumbnail
 from mri_saliency.maps.image import estimate, map_to_nifti, to_nifti
+from mri_saliency.maps.statistics import measure_map
 from mri_saliency.maps.viewer_data import Anatomy, map_script
 from mri_saliency.methods import METHODS
 from mri_saliency.output.files import write_array, write_nifti, write_picture, write_text
-from mri_saliency.output.record import MapRecord, Recipe, new_record
+from mri_saliency.output.record import MapRecord, MeasuredMap, Recipe
 
 if TYPE_CHECKING:
     import nibabel as nib
@@ -32,7 +32,9 @@ def write_new_map(
     context: ScanContext, method: str, attribution: Attribution, recipe: Recipe, files: MapFiles
 ) -> dict[str, float]:
     """Measure a map that was just made, and write it; a worker's job, as `redraw_map`."""
-    record, images = new_record(context, method, attribution, recipe), {}
+    statistics = measure_map(attribution, context, method, recipe.baseline_name)
+    record = MeasuredMap.of(attribution.values, statistics, context, recipe)
+    images = {}
     if attribution.voxel_errors is not None:
         scale = colour_scale(unpad(attribution.values), unpad(context.brain))  # the map's
         meaning = estimate(METHODS[method].unit, scale, signed=False)
@@ -53,7 +55,7 @@ def redraw_map(context: ScanContext, method: str, files: MapFiles) -> dict[str, 
 
 def write_map(
     context: ScanContext,
-    record: MapRecord,
+    record: MeasuredMap,
     values: np.ndarray,
     files: MapFiles,
     images: Mapping[Path, nib.Nifti1Image] | None = None,
@@ -63,16 +65,16 @@ def write_map(
     Parameters
     ----------
     context : ScanContext
-    record : MapRecord
-        With the names of files, it is a finished map's, whose array is kept; without, that of a new map,
-        which replaces a previous one.
+    record : MeasuredMap
+        A `MapRecord` is a finished map's, whose array is kept; anything else a new map's, which replaces a
+        previous one.
     values : ndarray
         float32 (n_slices, 128, 128).
     files : MapFiles
     images : mapping, optional
         Path -> an image of the scan's grid besides the map's own, if images are written.
     """
-    began_s, is_new = time.process_time(), not record.files
+    began_s, kept = time.process_time(), record.files if isinstance(record, MapRecord) else {}
     folder, name = files.folder, (record.method, record.subject_id)
     unpadded, brain = (np.ascontiguousarray(unpad(array)) for array in (values, context.brain))
     view = scan_view(context, record.statistics, files.key_slices, files.n_logits, files.class_names)
@@ -86,9 +88,9 @@ def write_map(
         pictures[folder.slice_figure(*name, index)] = picture
     drawn_s = time.process_time()
 
-    folder.open_map(*name, replace=is_new)
-    written = [folder.array(*name).with_name(file) for file in record.files]
-    if is_new:
+    folder.open_map(*name, replace=not kept)
+    written = [folder.array(*name).with_name(file) for file in kept]
+    if not kept:
         write_array(folder.array(*name), values)
         written.append(folder.array(*name))
     image = map_to_nifti(values, context.grid, record.method, drawing.scale)
@@ -103,6 +105,5 @@ def write_map(
     for path, picture in pictures.items():
         write_picture(path, picture)
     sizes = {path.name: path.stat().st_size for path in (*written, *pictures)}
-    finished = replace(record, key_slices=files.key_slices, drawing=drawing, files=sizes)
-    folder.write_record(finished, files.source_folder)
+    folder.write_record(record.drawn(files.key_slices, drawing, sizes))
     return {"draw": drawn_s - began_s, "write": time.process_time() - drawn_s}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,7 +91,7 @@ class Request:
                 "n_slices": checkpoint.n_slices,
                 "n_logits": checkpoint.n_logits,
             },
-            "skipped_rows": [asdict(row) for row in self.table.skipped],
+            "skipped_rows": self.table.skipped,
             "training_parameters": checkpoint.parameters,
             "device": {"name": str(self.device), "hardware": hardware_name(self.device)},
         }

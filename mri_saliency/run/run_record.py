@@ -86,7 +86,7 @@ def prepare_folder(folder: OutputFolder, baseline: Baseline | None = None) -> No
     if baseline is not None and baseline.healthy is not None:
         write_array(folder.hc_mean, baseline.healthy.mean)
         write_json(folder.hc_mean_scans, baseline.healthy.to_json())
-    describe_dataset(folder, folder.root)
+    describe_dataset(folder)
 
 
 def making_runs(run: Mapping, n_maps: int) -> list[Mapping]:

@@ -86,7 +86,7 @@ def test_background_is_the_scans_air(folder, loaded):
 def with_mean(folder, loaded):
     """A folder with the mean of the HC scans, and its identity."""
     baseline = baseline_of("hc_mean", loaded)
-    prepare_folder(folder, baseline, folder.root.parent)
+    prepare_folder(folder, baseline)
     return folder, baseline
 
 
@@ -134,7 +134,7 @@ def test_a_session_that_is_gone_gives_no_null_map(folder, loaded, tmp_path):
         copy = replace(scan.context.scan, path=path)
         moved.append(load_scan(copy, n_slices=N_SLICES, first_slice=FIRST_SLICE))
     baseline = baseline_of("hc_mean", moved)
-    prepare_folder(folder, baseline, tmp_path)
+    prepare_folder(folder, baseline)
     first, third = (record_of(moved[number], baseline=baseline.identity) for number in (0, 2))
     moved[1].context.scan.path.unlink()
     assert read_null_map(folder, first) is None and read_null_map(folder, third) is not None

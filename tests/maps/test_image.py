@@ -12,7 +12,6 @@ from mri_saliency.maps.image import (
     Meaning,
     map_to_nifti,
     neg_log10_p,
-    p_value,
     t_score,
     to_nifti,
     to_scan_grid,
@@ -130,7 +129,6 @@ def test_a_method_that_is_not_known_has_no_image():
     ("meaning", "code", "parameters", "window"),
     [
         (t_score(4.0, 7), 3, (7,), (-4, 4)),
-        (p_value(0.05), 22, (), (0, 0.05)),
         (neg_log10_p(0.05, 1e-3), 24, (), (1.30103, 3)),
         (Meaning(), 0, (), (0, 0)),
     ],

@@ -21,7 +21,7 @@ from mri_saliency.run.run_record import RunRecord
 from mri_saliency.runtime.ranks import Ranks
 from mri_saliency.runtime.workers import Workers
 
-from ..output.records import record
+from ..made_cohort import made_record
 from ..runtime.jobs import wait_and_count
 
 METHODS = ("saliency", "smooth_grad")
@@ -33,7 +33,7 @@ def scan(index):
 
 
 def context(index, grid=None):
-    grid = grid or record().grid
+    grid = grid or made_record().grid
     return ScanContext(scan(index), None, grid, None, None, (0.0, 1.0), difference_from_training_grid(grid))
 
 
@@ -90,7 +90,7 @@ def fail(error):
 
 def finish(folder, index):
     """Write a finished map, as a worker does."""
-    made = record(f"sub-{index:02}", files={f"sub-{index:02}_saliency_attributions.npy": 1})
+    made = made_record(f"sub-{index:02}", files=["attributions.npy"])
     folder.open_map("saliency", made.subject_id, replace=True)
     folder.array("saliency", made.subject_id).write_bytes(b"1")
     folder.write_record(made)
