@@ -151,6 +151,7 @@ RUN = {
     "versions": {},
     "device": {"name": "cpu", "hardware": "cpu"},
     "checkpoint": {"sha256": RECIPE.checkpoint, "network": "tiny", "n_slices": N_SLICES, "n_logits": 1},
+    "earlier_runs": [],
 }
 
 
@@ -191,6 +192,15 @@ def save_atlas(path, affine=None, swap=False):
 def save_names(path, text="index\tname\n1\tLeft Side\n2\tRight Side\n7\tFront\n99\tElsewhere\n"):
     path.write_text(text)
     return path
+
+
+def save_halves(folder):
+    """An atlas on the scans' grid, left and right half as far as the tiny network looks, and its names."""
+    labels = np.zeros(REAL_SHAPE, np.int16)
+    labels[:57, :40], labels[57:, :40] = 1, 2
+    nib.Nifti1Image(labels, AFFINE).to_filename(folder / "halves.nii.gz")
+    names = save_names(folder / "halves.csv", "index,name\n1,Left Half\n2,Right Half\n")
+    return folder / "halves.nii.gz", names
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -11,11 +11,11 @@ from mri_saliency.checks.checked_scans import CheckedScans
 from mri_saliency.checks.figure import check_figure
 from mri_saliency.checks.sanity_checks import check_maps, n_stages
 from mri_saliency.checks.verdicts import verdicts
+from mri_saliency.cohort.groups import representative
 from mri_saliency.errors import UserError, warn
 from mri_saliency.inputs.atlas import Atlas
 from mri_saliency.inputs.loading import LoadedScan
 from mri_saliency.inputs.preprocessing import pad
-from mri_saliency.inputs.scan_table import Scan
 from mri_saliency.output.files import write_figure, write_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import Recipe
@@ -57,29 +57,6 @@ def check_some_maps(run: Run, n: int) -> None:
     for method, answers in verdicts(table).items():
         print(f"{method}:", *(f"{check}: {verdict}" for check, verdict in answers.items()), sep="\n  ")
     write_check_results(plan.files.folder, table, plan.recipes)
-
-
-def representative(scans: Sequence[Scan], n: int) -> list[Scan]:
-    """Return `n` scans, or all if there are fewer, from each diagnosis in turn, patients first."""
-    groups = {
-        name: [scan for scan in scans if scan.diagnosis == name] for name in ("left", "right", "TLE", "HC")
-    }
-    counts = dict.fromkeys(groups, 0)
-    order: list[str] = []
-    while len(order) < min(n, len(scans)):
-        for name in groups:
-            if counts[name] < len(groups[name]) and len(order) < n:
-                counts[name] += 1
-                order.append(name)
-    chosen = {name: iter(evenly_spread(groups[name], counts[name])) for name in groups}
-    return [next(chosen[name]) for name in order]
-
-
-def evenly_spread(items: Sequence, n: int) -> list:
-    """Return `n` items from the first to the last, or all if there are fewer."""
-    n, last = min(n, len(items)), len(items) - 1
-    positions = {round(place * last / max(1, n - 1)) for place in range(n)}
-    return [items[position] for position in sorted(positions)]
 
 
 def write_check_results(folder: OutputFolder, table: pd.DataFrame, recipes: Mapping[str, Recipe]) -> None:

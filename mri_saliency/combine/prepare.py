@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from mri_saliency.combine.combination import Combination, plan_combination
+from mri_saliency.combine.combination import Combination, plan_combination, shared_settings
 from mri_saliency.combine.mean_maps import combine_maps
 from mri_saliency.combine.runs import FinishedRun, read_runs
 from mri_saliency.inputs.grid import INPUT_SIZE
@@ -93,8 +93,7 @@ def prepare_combination(options: Options, command_line: str) -> CombinedRun:
 def request_json(combination: Combination, options: dict, command_line: str) -> dict:
     """Return what run.json says of the request; `options` as run.json has them."""
     runs, sha256 = combination.runs, combination.checkpoint
-    first, settings = runs[0], [run.content["settings"] for run in runs]
-    networks = list(dict.fromkeys(run.checkpoint["network"] for run in runs))
+    first, networks = runs[0], dict.fromkeys(run.checkpoint["network"] for run in runs)
     baselines = dict.fromkeys(map(_baseline_option, runs))
     target = next(iter(combination.plan.recipes.values())).target
     of_runs = {"baseline": " and ".join(baselines), "csv_path": str(first.table), "target": target}
@@ -102,11 +101,7 @@ def request_json(combination: Combination, options: dict, command_line: str) -> 
         "command_line": command_line,
         "working_directory": str(Path.cwd()),
         "options": options | of_runs,
-        "settings": {
-            key: value
-            for key, value in settings[0].items()
-            if all(other.get(key) == value for other in settings)
-        },
+        "settings": shared_settings([run.content["settings"] for run in runs]),
         "checkpoint": {
             "path": ", ".join(run.name for run in runs),
             "sha256": sha256,

@@ -39,6 +39,7 @@ class Volume:
 
     network_input: np.ndarray  # float32 (n_slices, 128, 128): coronal slice, x, z in the scan's voxel order
     grid: Grid
+    zero: float = 0.0  # what the file's intensity 0 is in the input
     warning: str | None = None  # what was unusual about the voxels
 
 
@@ -68,11 +69,13 @@ def load_volume(path: Path | str, n_slices: int, first_slice: int = FIRST_SLICE)
     voxels, warning = zero_missing(voxels, path)
     if voxels.min() == voxels.max():
         raise UserError(f"{path}: every voxel is {voxels.flat[0]:g}; a constant volume has no brain in it.")
+    zero = 0.0
     if not is_synthetic(path):
+        zero = -float(voxels.mean() / voxels.std())
         voxels = z_scored(voxels)
     rows = None if affine is None else tuple(map(tuple, affine.tolist()))
     grid = Grid(voxels.shape, rows, space_code, first_slice, n_slices)
-    return Volume(to_network_input(voxels, n_slices, first_slice), grid, warning)
+    return Volume(to_network_input(voxels, n_slices, first_slice), grid, zero, warning)
 
 
 @dataclass(frozen=True, eq=False)

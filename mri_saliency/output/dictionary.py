@@ -62,7 +62,6 @@ _CONTRASTS = {
 }
 _WITH_NULL = "the same of a run's map and |scan - baseline| (or |scan|), mean of both runs"
 _RUNS_CHANCE = "the same of the maps of two subjects by one run, mean of both runs"
-_LIMITS = "between these limits lie 95% of the scans' ratios (Bland and Altman 1986)"
 
 _TABLES: dict[str, Mapping[str, Column | str]] = {  # a text: the column's meaning, and nothing else
     "attribution_statistics": _STATISTICS,
@@ -198,15 +197,6 @@ _TABLES: dict[str, Mapping[str, Column | str]] = {  # a text: the column's meani
         ),
         "n_scans": column("scans with a density in every run", name="number of scans"),
         "n_networks": column("runs", name="number of runs"),
-    },
-    "run_region_difference": {
-        "method": _METHOD,
-        "region": "its name",
-        "density": "geometric mean over scans and both runs",
-        "ratio": "the second run's density over the first one's, geometric mean over scans",
-        "ratio_low": column(_LIMITS, name="lower limit"),
-        "ratio_high": column(_LIMITS, name="upper limit"),
-        "n_scans": column("scans with a density in both runs", name="number of scans"),
     },
     "group_clusters": {
         "method": _METHOD,

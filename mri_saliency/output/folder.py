@@ -32,8 +32,6 @@ class OutputFolder:
         self.agreement = root / "method_agreement.csv"
         self.run_agreement = root / "run_agreement.csv"
         self.run_regions = root / "run_regions.csv"
-        self.run_region_difference = root / "run_region_difference.csv"
-        self.run_difference_figure = root / "run_region_difference.png"
         self.run_region_agreement = root / "run_region_agreement.csv"
         self.group_clusters = root / "group_clusters.csv"
         self.regions = root / "region_statistics.csv"

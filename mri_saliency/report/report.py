@@ -57,7 +57,7 @@ class Report:
     notes : list of str
         Which maps and scans are left out, and why, in sentences.
     figures : dict
-        "summary" (the cohort's) and, if they exist, "regions", "lateralisation", "checks", "run difference"
+        "summary" (the cohort's) and, if they exist, "regions", "lateralisation", "checks"
         -> path of a PNG.
     groups : GroupComparison
         Figures of groups, and what their comparison showed.
@@ -132,8 +132,6 @@ def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> No
     failures = [] if failures is None else failures.to_dict("records")
     methods_text = describe_methods(folder, run, findings, failures, runs)
     write_text(folder.references, methods_text.bibliography)
-    if runs and folder.run_difference_figure.exists():
-        figures["run difference"] = folder.run_difference_figure
     report = Report(
         run=run,
         records=records,

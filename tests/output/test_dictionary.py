@@ -11,7 +11,6 @@ import pytest
 
 import generate_saliency_maps as script
 from mri_saliency.combine.repeatability import region_agreement
-from mri_saliency.combine.run_difference import region_differences
 from mri_saliency.groups.clusters import find_clusters
 from mri_saliency.maps.comparison import NULL, TOP_SHARE
 from mri_saliency.methods import METHODS
@@ -51,7 +50,6 @@ def tables(tmp_path_factory, made_run):
     # tables of ten patients
     regions = pd.concat([sided_regions().assign(run=name) for name in ("a", "b")])
     write_table(run.output / "run_region_agreement.csv", region_agreement(regions))
-    write_table(run.output / "run_region_difference.csv", region_differences(regions))
     write_table(run.output / "group_clusters.csv", made_up_clusters())
     write_table(run.output / "region_group_test.csv", compare_regions(sided_regions(), SIDED_PAIRS))
     write_table(run.output / "lateralisation.csv", lateralisation_table(sided_regions(), SIDED_PAIRS))

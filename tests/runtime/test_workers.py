@@ -24,6 +24,7 @@ def test_results_and_errors_come_back(n):
         with pytest.raises(ValueError, match="the message"):
             workers.submit(fail, "the message").result()
         assert workers.submit(double, x=3).result() == 6
+        assert workers.map_parts(list, range(50)) == list(range(50)) and workers.map_parts(list, []) == []
 
 
 def test_an_error_of_a_process_keeps_its_traceback_even_if_it_cannot_be_pickled():
