@@ -5,6 +5,7 @@ Data and their look-up, and no heavy import, so that ``--help`` shows the method
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from mri_saliency.errors import UserError
 
@@ -220,7 +221,7 @@ METHODS: dict[str, Method] = {
 DEFAULT_METHODS = ("integrated_gradients", "saliency", "gradient_shap")
 
 # Value of --n_steps: as many points as --map_error asks for.
-AUTO = "auto"
+AUTO: Final = "auto"
 # The error of --map_error: the difference of the map from that of half the points, relative to the map.
 MAP_ERROR = 0.001
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -32,7 +31,7 @@ class Settings:
     seed : int
         With the scan's stable id and the method, the seed of its draws.
     map_error : float
-        The error, relative to the map, that a path's points should reach if `n_steps` is "auto".
+        The error that a path's points should reach, relative to the map.
     n_references : int
         Draws of Expected Gradients: a reference and a place on the path from it.
     references : References or None
@@ -56,7 +55,7 @@ class Settings:
 
 @dataclass
 class Batch:
-    """Scans that are explained together; `Explainer.batch` and `Explainer.select` make it.
+    """Scans that are explained together, and what methods found out about them on the way.
 
     Attributes
     ----------
@@ -68,17 +67,12 @@ class Batch:
         Stable ids (SHA-256 of the files) that seed each scan's draws, and by which references are left out.
     targets : list of int
         The index of the explained class, for each scan.
-    outputs : Tensor or None
-        The network's outputs (n, n_logits), once a pass has computed them.
-    baseline_outputs : Tensor or None
-        The network's outputs for `baselines`, once a method has needed them.
+    outputs, baseline_outputs : Tensor or None
+        The network's outputs for `inputs` and `baselines`, (n, n_logits).
     gradients : Tensor or None
-        Gradients of the targets' log-odds at `inputs`, behind the first layer, (n, channels, 64, 64), once a
-        method has needed them.
+        Gradients of the targets' log-odds at `inputs`, behind the first layer: (n, channels, 64, 64).
     baseline_gradients : dict
-        (row of `baselines`, target) -> the same at a baseline, (channels, 64, 64); as methods need them.
-    passes : Counter
-        Index of a scan -> forward-backward passes that the latest method made for it.
+        (row of `baselines`, target) -> the same at a baseline, (channels, 64, 64).
     """
 
     inputs: Tensor
@@ -89,26 +83,18 @@ class Batch:
     baseline_outputs: Tensor | None = None
     gradients: Tensor | None = None
     baseline_gradients: dict[tuple[int, int], Tensor] = field(default_factory=dict)
-    passes: Counter[int] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
 class BatchMaps:
-    """A method's maps of n scans, and what is known of their errors.
+    """A method's maps of n scans, and what is known of their errors, as in `Attribution`.
 
     Attributes
     ----------
     values : Tensor
-        float32 (n, 128, 128, n_slices).
-    expected_totals : Tensor or None
-        float64 (n,): the change of the target's log-odds that each map's sum should equal; None for methods
-        without completeness.
-    errors : list of float or None
-        Each map's estimated error, summed over voxels, over its summed magnitude; None where it is not known.
-    standard_errors : Tensor or None
-        float64 (n,): of each sum less its expected total, for methods that draw and are complete.
-    voxel_errors : Tensor or None
-        As `values`: each value's standard error; NaN where the draws tell nothing of it.
+        float32 (n, 128, 128, n_slices), and so `voxel_errors`.
+    expected_totals, standard_errors : Tensor or None
+        float64 (n,).
     """
 
     values: Tensor

@@ -16,7 +16,7 @@ from mri_saliency.attribution.batch import Batch, Settings
 
 @dataclass(frozen=True)
 class Draws:
-    """A group of random draws.
+    """Random draws.
 
     Attributes
     ----------
@@ -58,13 +58,7 @@ def draw_references(references: Sequence[int], n: int, seed: int) -> tuple[np.nd
 
     Each n-th part of 0 to 1 has one place. Of every ``len(references)`` neighbouring parts each reference has
     one, so its places are spread over the path too. NumPy draws, the same on all hardware.
-
-    Returns
-    -------
-    drawn : ndarray
-        int (n,): items of `references`.
-    fractions : ndarray
-        float64 (n,), ascending.
+    Returns int (n,), items of `references`, and float64 (n,), ascending.
     """
     generator = np.random.default_rng(seed)
     fractions = (np.arange(n) + generator.random(n)) / n

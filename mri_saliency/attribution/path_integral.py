@@ -16,15 +16,7 @@ from mri_saliency.attribution.moments import relative
 
 @dataclass(frozen=True)
 class Paths:
-    """Straight paths behind the first layer, and the gradients at their ends that are known.
-
-    Attributes
-    ----------
-    starts, ends : Tensor
-        float32 (n, channels, 64, 64).
-    start_gradients, end_gradients : sequence of Tensor or None
-        Of each path, (channels, 64, 64); None: not known yet.
-    """
+    """Straight paths behind the first layer, (n, channels, 64, 64), and the known gradients at their ends."""
 
     starts: Tensor
     ends: Tensor
@@ -43,13 +35,8 @@ def mean_gradients(
 
     Parameters
     ----------
-    paths : Paths
     gradients_at : callable
-        Takes the paths' indices of points, and the points, (n, channels, 64, 64); returns their gradients.
-    batch_size : int
-        The most points in one call of `gradients_at`.
-    map_error : float
-        The error that each path's map should have.
+        Takes the index of each point's path, and at most `batch_size` points; returns their gradients.
 
     Returns
     -------
@@ -82,21 +69,16 @@ def mean_gradients(
 
 
 class _Sums:
-    """The weighted sums of a path's gradients: those of every rule at once.
+    """The weighted sums of a path's gradients: those of every rule at once, so that no gradient is kept.
 
-    So no gradient is kept, and memory does not grow with the points.
-
-    Parameters
-    ----------
-    difference : Tensor
-        (channels, 64, 64): the path's end less its start.
+    `difference` is the path's end less its start, (channels, 64, 64).
 
     Attributes
     ----------
     error : float or None
         The difference of the map from that of the rule before, relative to the map, in L1: the error of the
         rule before, and more than the map's own. It is taken behind the first layer, where a map is the mean
-        gradient times `difference`. None for a map of zeros that was none with fewer points.
+        gradient times `difference`. None for a map that is zero with these points, but was not with fewer.
     """
 
     def __init__(self, difference: Tensor) -> None:
