@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+
 import numpy as np
 
 from mri_saliency.errors import UserError, warn
@@ -36,18 +37,11 @@ class HealthyMean:
 
     A mean of n scans that contains the scan itself shrinks the scan's difference from it by 1/n, for HC
     alone; another session of the same person does so too.
-
-    Attributes
-    ----------
-    total : ndarray
-        float64 (n_slices, 128, 128): the sum of the scans' network inputs.
-    first_slice : int
-        ``--first_slice``, with which the scans were prepared.
     """
 
-    total: np.ndarray
+    total: np.ndarray  # float64 (n_slices, 128, 128): the sum of the scans' network inputs
     scans: tuple[AveragedScan, ...]
-    first_slice: int
+    first_slice: int  # with which they were prepared
 
     @property
     def mean(self) -> np.ndarray:
@@ -113,22 +107,11 @@ class HealthyMean:
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
-    """What scans are compared with.
+    """What scans are compared with."""
 
-    Attributes
-    ----------
-    identity : str
-        Its name, and a hash where the name alone does not determine the values.
-    values : ndarray or None
-        float32 (n_slices, 128, 128), for all scans but those that `healthy` leaves out; None: each
-        scan's air.
-    healthy : HealthyMean or None
-        What `values` is the mean of, for hc_mean.
-    """
-
-    identity: str
-    values: np.ndarray | None
-    healthy: HealthyMean | None = None
+    identity: str  # its name, and a hash where the name alone does not determine the values
+    values: np.ndarray | None  # float32 (n_slices, 128, 128); None: each scan's air
+    healthy: HealthyMean | None = None  # of hc_mean, for the scans that it leaves out
 
     def of(self, scans: Sequence[LoadedScan]) -> np.ndarray:
         """Return the scans' baselines, float32: of each, (n, n_slices, 128, 128), or of all, (1, ...).
@@ -139,15 +122,10 @@ class Baseline:
             return np.stack([air_input(scan.network_input) for scan in scans])
         if self.healthy is None:
             return self.values[None]
-        identified = [_identified(scan) for scan in scans]
-        if not any(map(self.healthy.left_out, identified)):
+        pairs = [(_identified(scan), scan.network_input) for scan in scans]
+        if not any(self.healthy.left_out(compared) for compared, _ in pairs):
             return self.values[None]
-        return np.stack(
-            [
-                self.healthy.without(scan, loaded.network_input)
-                for scan, loaded in zip(identified, scans, strict=True)
-            ]
-        )
+        return np.stack([self.healthy.without(*pair) for pair in pairs])
 
 
 def make_baseline(
@@ -192,16 +170,9 @@ def load_baseline(path: Path, n_slices: int, first_slice: int = FIRST_SLICE) -> 
 
 
 def baseline_sentence(name: str, titles: Sequence[str], n_healthy: int | None = None) -> str:
-    """Return what scans were compared with, in a sentence for a paper.
+    """Return what scans were compared with by methods, given by their titles, in a sentence for a paper.
 
-    Parameters
-    ----------
-    name : str
-        As in `Recipe.baseline_name`; of runs with different ones, joined by " and ".
-    titles : sequence of str
-        The titles of the methods that used it.
-    n_healthy : int or None
-        Scans that hc_mean averaged; None: not known.
+    Names of different runs' baselines are joined by " and "; `n_healthy` scans are in the mean of hc_mean.
     """
     of_methods = f"The baseline of {listed(titles)}"
     if name == "zero":
@@ -221,21 +192,9 @@ def baseline_sentence(name: str, titles: Sequence[str], n_healthy: int | None = 
 
 
 def check_healthy(option: str, n: int, alone: Sequence[Scan | AveragedScan]) -> None:
-    """Check that HC scans suffice to compare with; warn of few.
+    """Check that the readable HC scans suffice to compare with; warn of few.
 
-    Parameters
-    ----------
-    option : str
-        What asks for them.
-    n : int
-        How many are readable.
-    alone : sequence of Scan or AveragedScan
-        Scans for which none is left, without those of the same subject or content.
-
-    Raises
-    ------
-    UserError
-        None is readable, or a scan is `alone`.
+    Raises UserError without any, or where one of the scans is `alone`: all are of its subject or content.
     """
     if not n:
         raise UserError(f"{option}: the table (--csv_path) has no readable HC scan. Choose another.")

@@ -124,20 +124,14 @@ METHOD_FUNCTIONS: dict[str, Callable[[Passes], BatchMaps]] = {
 
 def _gradients_at_voxels(passes: Passes) -> Tensor:
     """Return the gradients at the scans, (n, 128, 128, n_slices)."""
-    return passes.network.first.back(passes.gradients_at_scans(), passes.batch.inputs)
+    return passes.network.first.back(torch.stack(passes.end_gradients(scans=True)), passes.batch.inputs)
 
 
 def _integrate(passes: Passes, scans: list[int], inputs: Tensor) -> tuple[Tensor, list[float | None] | None]:
     """Compute Integrated Gradients of `inputs`: the scans of these indices, or noisy copies of them.
 
-    The path is straight behind the first layer as well, so the gradients are averaged there.
-
-    Returns
-    -------
-    maps : Tensor
-        float32 (n, 128, 128, n_slices).
-    errors : list of float or None, or None
-        As `mean_gradients` returns them; None for a number of steps.
+    The path is straight behind the first layer as well, so the gradients are averaged there. The errors are
+    those of `mean_gradients`; None for a number of steps.
     """
     batch, settings, first = passes.batch, passes.settings, passes.network.first
     baselines = batch.baselines if len(batch.baselines) == 1 else batch.baselines[scans]
@@ -145,11 +139,12 @@ def _integrate(passes: Passes, scans: list[int], inputs: Tensor) -> tuple[Tensor
     starts = first(baselines).expand_as(ends)
     errors = None
     if settings.n_steps == AUTO:
-        are_scans = inputs is batch.inputs
-        at_baselines = passes.gradients_at_baselines(and_scans=are_scans)
-        at_scans = list(passes.gradients_at_scans()) if are_scans else [None] * len(inputs)
+        of_scans = inputs is batch.inputs
+        known = passes.end_gradients(scans=of_scans, baselines=True)
+        at_baselines = known[-len(batch.inputs) :]
+        at_ends = known[: len(inputs)] if of_scans else [None] * len(inputs)
         means, errors = mean_gradients(
-            Paths(starts, ends, [at_baselines[scan] for scan in scans], at_scans),
+            Paths(starts, ends, [at_baselines[scan] for scan in scans], at_ends),
             lambda paths, points: passes.gradients([scans[path] for path in paths], points)[0],
             batch_size=settings.batch_size,
             map_error=settings.map_error,

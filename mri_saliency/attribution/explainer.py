@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -75,23 +75,16 @@ class Explainer:
         scan_ids: list[str],
         targets: list[int] | int | None,
     ) -> Batch:
-        """Copy scans to the network's device.
+        """Copy scans to the network's device; raises UserError if its memory is too small.
 
         Parameters
         ----------
-        inputs : ndarray
-            float32 (n, n_slices, 128, 128).
-        baselines : ndarray
-            float32, (n, ...) as `inputs` or (1, ...) for all.
+        inputs, baselines : ndarray
+            float32 (n, n_slices, 128, 128); baselines may be (1, ...) for all.
         scan_ids : list of str
             Stable ids that seed each scan's random draws.
         targets : list of int, int or None
             The class to explain, of each scan or of all; None: each scan's predicted class.
-
-        Raises
-        ------
-        UserError
-            The device's memory is too small for the scans, or PyTorch has no kernel for the device.
         """
 
         def on_device(array: np.ndarray) -> Tensor:
@@ -111,29 +104,6 @@ class Explainer:
         if targets is None:
             batch.targets = self._outputs(batch).argmax(dim=1).tolist()
         return batch
-
-    def select(self, batch: Batch, indices: Sequence[int]) -> Batch:
-        """Return some of a batch's scans; what all of them need is computed once, for all together."""
-        indices = list(indices)
-        if indices == list(range(len(batch.scan_ids))):
-            return batch
-        part = Batch(
-            batch.inputs[indices],
-            batch.baselines,
-            [batch.scan_ids[index] for index in indices],
-            [batch.targets[index] for index in indices],
-            self._outputs(batch)[indices],
-            gradients=None if batch.gradients is None else batch.gradients[indices],
-        )
-        if len(batch.baselines) == 1:
-            part.baseline_outputs = self._baseline_outputs(batch)
-            part.baseline_gradients = batch.baseline_gradients
-        else:
-            part.baselines = batch.baselines[indices]
-            for (row, target), gradient in batch.baseline_gradients.items():
-                if row in indices:
-                    part.baseline_gradients[indices.index(row), target] = gradient
-        return part
 
     def scans_at_a_time(self, method: str) -> int:
         """Return how many scans a method's passes fill one pass of the network with; at least 1."""
@@ -196,7 +166,7 @@ class Explainer:
 
     def baseline_logits(self, batch: Batch) -> Tensor:
         """Return each class's log-odds for a batch's baselines, (n or 1, n_logits)."""
-        return log_odds(self._baseline_outputs(batch))
+        return log_odds(self._within_memory("prediction", lambda: self._passes(batch).baseline_outputs()))
 
     def predict(self, volumes: Tensor) -> Tensor:
         """Return each class's log-odds (n, n_logits) for volumes (n, 128, 128, n_slices).
@@ -220,8 +190,9 @@ class Explainer:
         """Compute the map of one volume, from `load_volume`.
 
         Maps are those of the command line, but for methods that draw: these draws are seeded by the network's
-        input, not by the file. For many volumes, use `batch` and `attribute`, which fill the passes: with one
-        volume, a GPU waits for the launches of its kernels (2,100 in a pass of L) rather than computes.
+        input, not by the file. In signed methods, positive values raised the log-odds of the class. For many
+        volumes, use `batch` and `attribute`, which fill the passes: with one volume, a GPU waits for the
+        launches of its kernels (2,100 in a pass of L) rather than computes.
 
         Parameters
         ----------
@@ -230,12 +201,6 @@ class Explainer:
             By default zero, the mean intensity of a scan.
         target : int, optional
             Index of the class to explain; by default the predicted one.
-
-        Returns
-        -------
-        Attribution
-            Its `values` are the map, float32 (n_slices, 128, 128), in the unit of the method. In signed
-            methods, positive values raised the log-odds of the class.
 
         Raises
         ------
@@ -265,9 +230,6 @@ class Explainer:
 
     def _outputs(self, batch: Batch) -> Tensor:
         return self._within_memory("prediction", lambda: self._passes(batch).outputs())
-
-    def _baseline_outputs(self, batch: Batch) -> Tensor:
-        return self._within_memory("prediction", lambda: self._passes(batch).baseline_outputs())
 
     def _within_memory(self, work: str, run: Callable[[], _Result]) -> _Result:
         """Return what `run` returns; while the device's memory is too small, halve the batch size."""

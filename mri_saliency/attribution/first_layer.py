@@ -23,18 +23,12 @@ if TYPE_CHECKING:
 
 
 class SplitNetwork:
-    """A network, as `Explainer` takes it, split behind its first layer; both parts share its weights.
-
-    Attributes
-    ----------
-    references : tuple of Tensor or None
-        The references of Expected Gradients behind the first layer, (n, channels, 64, 64), and the network's
-        outputs for them, once the method has needed them.
-    """
+    """A network, as `Explainer` takes it, split behind its first layer; both parts share its weights."""
 
     def __init__(self, network: EfficientNet) -> None:
         self.first = FirstLayer(network)
         self.later = LaterLayers(network)
+        # of Expected Gradients: behind the first layer, (n, channels, 64, 64), and the outputs for them
         self.references: tuple[Tensor, Tensor] | None = None
 
     def predict(self, points: Tensor, batch_size: int) -> Tensor:
@@ -52,7 +46,7 @@ class SplitNetwork:
 
 
 class FirstLayer:
-    """The network's first layer: a convolution, linear but for its bias, of volumes with their slices last."""
+    """The first layer, of volumes with their slices last: a convolution, linear but for its bias."""
 
     def __init__(self, network: EfficientNet) -> None:
         self._convolution, norm, _ = network.features[0]
@@ -78,15 +72,7 @@ class FirstLayer:
 
 
 class LaterLayers(nn.Module):
-    """What follows the first layer's convolution, and `log_odds`: (n, channels, 64, 64) -> (n, n_logits).
-
-    Attributes
-    ----------
-    layers : nn.Module
-        The network's own.
-    latest_outputs : Tensor
-        The network's outputs (n, n_logits) in the latest pass, which Captum does not return.
-    """
+    """What follows the first layer's convolution, and `log_odds`: (n, channels, 64, 64) -> (n, n_logits)."""
 
     def __init__(self, network: EfficientNet) -> None:
         super().__init__()
@@ -96,7 +82,7 @@ class LaterLayers(nn.Module):
             activation, *network.features[1:], network.avgpool, nn.Flatten(), network.classifier
         )
         self.log_odds = LogOdds()
-        self.latest_outputs = torch.empty(0)
+        self.latest_outputs = torch.empty(0)  # (n, n_logits) of the network, which Captum does not return
 
     def forward(self, points: Tensor) -> Tensor:
         """Return each class's log-odds for points behind the first layer."""

@@ -32,15 +32,19 @@ class Passes:
 
     def outputs(self) -> Tensor:
         """Return the network's outputs for the scans, (n, n_logits)."""
-        if self.batch.outputs is None:
-            self.batch.outputs = self.predict(self.network.first(self.batch.inputs))
-        return self.batch.outputs
+        return self._outputs(self.batch.keys, self.batch.inputs)
 
     def baseline_outputs(self) -> Tensor:
         """Return the network's outputs for the baselines, (n or 1, n_logits)."""
-        if self.batch.baseline_outputs is None:
-            self.batch.baseline_outputs = self.predict(self.network.first(self.batch.baselines))
-        return self.batch.baseline_outputs
+        baselines = self.batch.baselines
+        return self._outputs(self.batch.baseline_keys[: len(baselines)], baselines)
+
+    def _outputs(self, keys: list[int], volumes: Tensor) -> Tensor:
+        known = self.batch.outputs
+        if rows := [row for row, key in enumerate(keys) if key not in known]:
+            outputs = self.predict(self.network.first(volumes[rows]))
+            known.update(zip([keys[row] for row in rows], outputs, strict=True))
+        return torch.stack([known[key] for key in keys])
 
     def log_odds(self) -> Tensor:
         """Return the targets' log-odds at the scans, float64 (n,)."""
@@ -56,7 +60,7 @@ class Passes:
         return [self.batch.targets[scan] for scan in scans]
 
     def gradients(self, scans: list[int], points: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute the gradients of targets' log-odds at points, and the outputs.
+        """Compute the gradients of targets' log-odds at points, and the network's outputs.
 
         Parameters
         ----------
@@ -75,37 +79,26 @@ class Passes:
         self.counts.update(scans)
         return torch.cat(gradients), torch.cat(outputs)
 
-    def gradients_at_scans(self) -> Tensor:
-        """Return the gradients at the scans, (n, channels, 64, 64), behind the first layer."""
-        if self.batch.gradients is None:
-            scans, points = list(range(len(self.batch.inputs))), self.network.first(self.batch.inputs)
-            self.batch.gradients, self.batch.outputs = self.gradients(scans, points)
-        return self.batch.gradients
+    def end_gradients(self, *, scans: bool = False, baselines: bool = False) -> list[Tensor]:
+        """Return the gradients at the scans, or at their baselines, or at all scans and then all baselines.
 
-    def gradients_at_baselines(self, *, and_scans: bool) -> list[Tensor]:
-        """Return the gradient at the baseline of each scan, behind the first layer.
-
-        Its pass yields the gradients at the scans too where `and_scans`, as one full pass takes less time.
+        They are behind the first layer, (channels, 64, 64) each.
         """
-        batch, first, all_scans = self.batch, self.network.first, range(len(self.batch.inputs))
-        # a baseline that scans share has a gradient for each target
-        rows = [0 if len(batch.baselines) == 1 else scan for scan in all_scans]
-        keys = list(zip(rows, batch.targets, strict=True))
-        open_keys: dict[tuple[int, int], int] = {}  # -> the first scan that needs the gradient
-        for scan, key in enumerate(keys):
-            if key not in batch.baseline_gradients:
-                open_keys.setdefault(key, scan)
-        open_scans = list(all_scans) if and_scans and batch.gradients is None else []
-        if scans := open_scans + list(open_keys.values()):
-            open_rows, n = [row for row, _ in open_keys], len(open_scans)
-            points = torch.cat([first(batch.inputs[open_scans]), first(batch.baselines[open_rows])])
-            gradients, outputs = self.gradients(scans, points)
-            if open_scans:
-                batch.gradients, batch.outputs = gradients[:n], outputs[:n]
-            if open_rows == list(range(len(batch.baselines))):
-                batch.baseline_outputs = outputs[n:]
-            batch.baseline_gradients.update(zip(open_keys, gradients[n:], strict=True))
-        return [batch.baseline_gradients[key] for key in keys]
+        batch, wanted = self.batch, []
+        kinds = [(batch.keys, batch.inputs)] if scans else []
+        kinds += [(batch.baseline_keys, batch.baselines.expand_as(batch.inputs))] if baselines else []
+        missing: dict[tuple[int, int], tuple[int, Tensor]] = {}  # -> the first scan that needs it, and where
+        for keys, volumes in kinds:
+            for scan, key in enumerate(keys):
+                wanted.append((key, batch.targets[scan]))
+                if wanted[-1] not in batch.gradients:
+                    missing.setdefault(wanted[-1], (scan, volumes[scan]))
+        if missing:
+            points = self.network.first(torch.stack([volume for _, volume in missing.values()]))
+            gradients, outputs = self.gradients([scan for scan, _ in missing.values()], points)
+            batch.gradients.update(zip(missing, gradients, strict=True))
+            batch.outputs.update(zip((key for key, _ in missing), outputs, strict=True))
+        return [batch.gradients[pair] for pair in wanted]
 
 
 def of_targets(outputs: Tensor, targets: list[int]) -> Tensor:

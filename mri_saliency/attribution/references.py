@@ -19,25 +19,13 @@ from mri_saliency.inputs.scan_table import Scan
 
 @dataclass(frozen=True, eq=False)
 class References:
-    """HC scans with which scans are compared, each scan with those that are not of its own subject.
+    """HC scans with which scans are compared, each scan with those that are not of its own subject."""
 
-    Attributes
-    ----------
-    inputs : tuple of ndarray
-        float32 (128, 128, n_slices) each: their network inputs, slices last as in `Batch`. They stay in the
-        main memory, 7.5 MB each for 115 slices.
-    scan_ids : tuple of str
-        SHA-256 of their files.
-    relatives : tuple of frozenset of str
-        For each, the SHA-256 of the scans that are not compared with it: its own, and its subject's others.
-    paths : tuple of str
-        Their files, for the record.
-    """
-
+    # float32 (128, 128, n_slices), slices last as in `Batch`; in the main memory, 7.5 MB each for 115 slices
     inputs: tuple[np.ndarray, ...]
-    scan_ids: tuple[str, ...]
-    relatives: tuple[frozenset[str], ...]
-    paths: tuple[str, ...] = ()
+    scan_ids: tuple[str, ...]  # SHA-256 of the files
+    relatives: tuple[frozenset[str], ...]  # those not compared with it: its own id, and its subject's others
+    paths: tuple[str, ...] = ()  # for the record
 
     @cached_property
     def identity(self) -> str:
