@@ -21,7 +21,7 @@ class Method:
     reference: str  # the input that the scan is compared with
     passes: str  # forward-backward passes of the network for one map
     completes: bool  # whether the map's sum should equal a change of the logit
-    settings: tuple[str, ...]  # the options that determine its map, besides the network, the scan and the target
+    settings: tuple[str, ...]  # the options that determine its map, besides --target
     paper: str
     title: str  # in a text
     account: str  # what it did, in a sentence for a paper; [@key] cites an entry of report/references.bib

@@ -25,7 +25,6 @@ from .conftest import (
     batch_of,
     difference,
     explain,
-    explainer_of,
     made_references,
     settings_of,
     stacked,
@@ -239,19 +238,3 @@ def test_expected_gradients_need_references(prepared, inputs):
     explainer = Explainer(prepared, replace(settings_of(), references=None))
     with pytest.raises(ValueError, match="Settings.references, found None"):
         explainer.attribute("expected_gradients", batch_of(explainer, inputs))
-
-
-def test_references_pass_the_network_once(prepared, inputs):
-    explainer = explainer_of(prepared)
-    predicted = []  # volumes of the passes without gradients
-
-    def note(_module, arguments, _output):
-        if not torch.is_grad_enabled():
-            predicted.append(len(arguments[0]))
-
-    batch = batch_of(explainer, inputs)
-    explainer.logits(batch)
-    with prepared.features[1].register_forward_hook(note):
-        for scan in range(len(inputs)):
-            explainer.attribute("expected_gradients", explainer.select(batch, [scan]))
-    assert sorted(predicted) == [1, 4]  # the baseline of the batch, which `select` shares, and the references

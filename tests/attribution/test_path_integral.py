@@ -113,19 +113,10 @@ def test_ends_are_passed_once(prepared, inputs, shared):
     assert passes == ([17, 16, 16] if shared else list(points))
     for method, expected in (("saliency", 0), (IG, sum(points) - 6)):
         assert sum(attribution.passes for attribution in explainer.attribute(method, batch)) == expected
-    part = explainer.select(batch, [2, 0])
+    part = batch.part([2, 0])
     assert [attribution.passes for attribution in explainer.attribute(IG, part)] == [15, 15]
     found = stacked(explainer.attribute(IG, part))
     assert_same_maps(found, stacked(explainer.attribute(IG, batch))[[2, 0]])
-
-
-def test_the_scans_gradients_of_another_method_are_used(prepared, inputs):
-    explainer = Explainer(prepared, Settings(25))
-    batch = batch_of(explainer, inputs)
-    assert [attribution.passes for attribution in explainer.attribute("saliency", batch)] == [1, 1, 1]
-    found = explainer.attribute(IG, batch)
-    assert [attribution.passes for attribution in found] == [16, 15, 15]
-    assert_same_maps(stacked(found), stacked(explained(prepared, inputs)))
 
 
 def test_gradients_at_a_shared_baseline_are_of_each_target(inputs):
@@ -171,16 +162,6 @@ def test_a_path_that_cannot_reach_the_error_says_so():
     gradients_at, calls = curve_gradients([2000.0])
     _, [error] = mean_gradients(unit_paths(1), gradients_at, batch_size=50, map_error=1e-3)
     assert error > 1e-3 and sum(map(len, calls)) == POINTS[-1]
-
-
-def test_known_ends_are_not_asked_for():
-    ends = [torch.cos(torch.full((1, 1, 1), place)) for place in (0.0, 1.0)]
-    paths = unit_paths(1)
-    paths = Paths(paths.starts, paths.ends, [ends[0]], [ends[1]])
-    gradients_at, calls = curve_gradients([1.0])
-    means, _ = mean_gradients(paths, gradients_at, batch_size=50, map_error=1e-3)
-    assert list(map(len, calls)) == [7]
-    assert float(means) == pytest.approx(np.sin(1), rel=1e-6)
 
 
 def test_a_scan_that_is_its_baseline_has_a_map_of_zeros(prepared, inputs):
