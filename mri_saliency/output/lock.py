@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from mri_saliency.errors import UserError
-from mri_saliency.output.files import cannot_write, read_json
+from mri_saliency.output.files import output_errors, read_json
 
 if sys.platform != "win32":
     import fcntl
@@ -39,11 +39,9 @@ def locked(root: Path) -> Iterator[None]:
         yield
         return
     made = [folder for folder in (root, *root.parents) if not folder.exists()]
-    try:
+    with output_errors(root):
         root.mkdir(parents=True, exist_ok=True)
         descriptor = _open_locked(root)
-    except OSError as error:
-        raise cannot_write(root, error) from error
     try:
         yield
     finally:

@@ -62,10 +62,10 @@ class Ranks:
         # the store is in torchrun itself, or else in the first process
         serves = self.rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
         deadline_s = time.monotonic() + START_LIMIT_S
-        how = {"is_master": serves, "wait_for_workers": False, "timeout": timedelta(seconds=_CONNECT_S)}
+        try_s = timedelta(seconds=_CONNECT_S)
         while True:
             try:
-                store = TCPStore(address, port, self.size, **how)
+                store = TCPStore(address, port, self.size, serves, timeout=try_s, wait_for_workers=False)
                 break
             except (DistNetworkError, DistStoreError) as error:
                 if serves or time.monotonic() > deadline_s:
