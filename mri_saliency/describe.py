@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pandas as pd
 
 from mri_saliency.cohort.common_space import find_common_space, other_grid_sentences
@@ -16,10 +14,9 @@ from mri_saliency.cohort.comparable import (
 from mri_saliency.cohort.method_agreement import compare_methods
 from mri_saliency.combine.repeatability import judge_repeatability
 from mri_saliency.errors import warn
-from mri_saliency.groups.comparison import ComparisonSettings, GroupComparison, compare_groups, quantities
+from mri_saliency.groups.comparison import ComparisonSettings, GroupComparison, compare_groups
 from mri_saliency.groups.means import write_means
 from mri_saliency.groups.method_maps import MethodMaps, find_method_maps
-from mri_saliency.inputs.atlas import Atlas
 from mri_saliency.output.dictionary import TABLES, write_dictionary
 from mri_saliency.output.files import write_or_remove_table
 from mri_saliency.output.folder import OutputFolder
@@ -30,32 +27,9 @@ from mri_saliency.regions.lateralisation import lateralise
 from mri_saliency.report.alarms import find_alarms, judge_sanity_checks
 from mri_saliency.report.findings import Findings
 from mri_saliency.report.viewer import write_atlas
+from mri_saliency.run.description import Description
 from mri_saliency.runtime.workers import Workers
 from mri_saliency.statistics.normal_ranges import normal_range_notes
-from mri_saliency.wording import ClassNames
-
-
-@dataclass(frozen=True, eq=False)
-class Description:
-    """How a cohort is described.
-
-    Attributes
-    ----------
-    key_slices : tuple of int
-        The slices of group figures.
-    class_names : ClassNames
-    atlas : Atlas or None
-    smooth_mm : float
-        Smoothing before groups are compared.
-    covariates : DataFrame or None
-        From `mri_saliency.inputs.covariates.read_covariates`.
-    """
-
-    key_slices: tuple[int, ...]
-    class_names: ClassNames
-    atlas: Atlas | None
-    smooth_mm: float
-    covariates: pd.DataFrame | None = None
 
 
 def describe_cohort(
@@ -107,11 +81,7 @@ def _describe_groups(
     for method_maps in maps:
         folder.open_groups(method_maps.method.name)
     means = [workers.submit(write_means, method_maps, settings.smooth_mm) for method_maps in maps]
-    comparisons = [
-        workers.submit(compare_groups, method_maps, quantity, settings)
-        for method_maps in maps
-        for quantity in quantities(method_maps.method)
-    ]
+    comparisons = [workers.submit(compare_groups, method_maps, settings) for method_maps in maps]
     groups = GroupComparison()
     for method_maps, figures in zip(maps, means, strict=True):
         groups.figures[method_maps.method.name] = figures.result()

@@ -1,8 +1,8 @@
-"""Numbers and lists in sentences."""
+"""Numbers and lists in sentences, and what a table's column is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 DEMO_PREFIX = "sub-DEMO"  # of simulated scans
@@ -14,6 +14,12 @@ def listed(words: Iterable[str]) -> str:
     """Return words as a sentence lists them: "a", "a and b", "a, b and c"."""
     *first, last = words
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def first_of(words: Sequence[str], most: int = 4) -> str:
+    """Return the first words of a list, and how many more there are: "a, b, c, d and 3 more"."""
+    shown = ", ".join(words[:most])
+    return f"{shown} and {len(words) - most} more" if len(words) > most else shown
 
 
 def counted(n: int, noun: str) -> str:
@@ -35,9 +41,25 @@ def percent(share: float) -> str:
     return f"{value:.0f}%" if value >= 10 else f"{value:.2g}%"
 
 
+def with_minus(number: str) -> str:
+    """Return a number's text with a minus sign in place of the hyphen."""
+    return number.replace("-", "\N{MINUS SIGN}")
+
+
 def sentence(text: str) -> str:
     """Return a text that begins with a capital letter and ends with a full stop."""
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+Column = dict[str, object]  # as BIDS's data dictionaries describe one
+
+
+def column(
+    meaning: str, unit: str | None = None, name: str | None = None, levels: Mapping[str, str] | None = None
+) -> Column:
+    """Return what a column is; with a `name` in words where others share its meaning."""
+    parts = {"LongName": name, "Description": meaning, "Units": unit, "Levels": levels}
+    return {key: value for key, value in parts.items() if value}
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mri_saliency.wording import counted, listed, percent, sentence, span
+from mri_saliency.wording import column, counted, demo_mark, first_of, listed, percent, sentence, span
 
 
 def test_lists_and_counts():
@@ -22,3 +22,21 @@ def test_percentages_have_two_digits(share, text):
 
 def test_a_tiny_percentage_has_no_exponent():
     assert percent(4e-9) == "less than 0.0001%"
+
+
+@pytest.mark.parametrize(("words", "text"), [("abc", "a, b, c"), ("abcd", "a, b, c and 1 more"), ("", "")])
+def test_a_long_list_is_cut(words, text):
+    assert first_of(words, 3) == text
+
+
+def test_a_column_has_no_empty_parts():
+    assert column("what it is") == {"Description": "what it is"}
+    assert column("sum", "logit", "all", {"0": "none"}) == {
+        **{"LongName": "all", "Description": "sum", "Units": "logit", "Levels": {"0": "none"}}
+    }
+
+
+def test_only_simulated_scans_are_marked():
+    assert demo_mark(["sub-DEMO01", "sub-DEMO02"]) == "DEMO, simulated scans; "
+    for ids in ([], ["sub-A"], ["sub-DEMO01", "sub-A"]):
+        assert demo_mark(ids) == ""

@@ -38,21 +38,18 @@ def cluster_entries(clusters: Sequence[Mapping], names: ClassNames) -> list[dict
     """
     shown: dict[tuple, list[dict]] = {}
     for row in clusters:
-        of_contrast = shown.setdefault((row["method"], row["quantity"], row["contrast"]), [])
+        of_contrast = shown.setdefault((row["method"], row["contrast"]), [])
         if len(of_contrast) == _SHOWN_CLUSTERS:
             continue
-        is_ratio = row["quantity"] == "magnitude"
-        prefix = "" if is_ratio else "signed map, "
         peak_mm = [row[f"peak_{axis}"] for axis in "xyz"]
-        effect = f"{row['peak_effect']:.2f} ×" if is_ratio else f"{row['peak_effect']:+.2f}"
         of_contrast.append(
             {
                 **row,
-                "title": prefix + _contrast_title(row["contrast"], names),
+                "title": _contrast_title(row["contrast"], names),
                 "place": "–"
                 if None in peak_mm
                 else ", ".join(f"{mm:.0f}" for mm in peak_mm).replace("-", _MINUS),
-                "effect": effect.replace("-", _MINUS),
+                "effect": f"{row['peak_effect']:.2f} ×",
             }
         )
     return [row for rows in shown.values() for row in rows]

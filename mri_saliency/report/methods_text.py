@@ -16,8 +16,12 @@ from mri_saliency.attribution.clenshaw_curtis import steps_sentence
 from mri_saliency.checks.verdicts import check_sentences
 from mri_saliency.cohort.method_agreement import agreement_sentences
 from mri_saliency.combine.repeatability import repeatability_sentences
-from mri_saliency.groups.clusters import cluster_sentence
-from mri_saliency.groups.comparison import comparison_sentences
+from mri_saliency.groups.sentences import (
+    cluster_sentence,
+    comparison_sentences,
+    contrast_sentences,
+    sign_flip_sentences,
+)
 from mri_saliency.maps.statistics import error_sentences
 from mri_saliency.methods import METHODS
 from mri_saliency.output.files import read_json, read_table
@@ -34,10 +38,8 @@ from mri_saliency.report.scan_sentences import (
     scan_sentences,
     volume_sentences,
 )
-from mri_saliency.run.provenance import description_sentences, making_runs, software_sentences
-from mri_saliency.statistics.contrasts import contrast_sentences
+from mri_saliency.run.run_record import description_sentences, making_runs, software_sentences
 from mri_saliency.statistics.normal_ranges import normal_range_sentences
-from mri_saliency.statistics.sign_flips import sign_flip_sentences
 from mri_saliency.wording import listed
 
 if TYPE_CHECKING:
@@ -185,13 +187,15 @@ def _group_sentences(findings: Findings, n_scans: int) -> Iterator[str]:
     if findings.regions is not None:
         yield from region_sentences(findings.regions, atlas_name, n_scans)
         yield from normal_range_sentences(findings.regions, names)
-    yield from comparison_sentences(contrasts, settings.smooth_mm)
+    if contrasts:
+        yield from comparison_sentences(settings.smooth_mm)
     with_regions = findings.region_test is not None and len(findings.region_test) > 0
     if with_regions:
         yield REGION_TEST_SENTENCE
     if contrasts or with_regions:
         tested = [*contrasts, *(findings.region_test.itertuples() if with_regions else ())]
-        yield from contrast_sentences(tested, names)
+        counts = [(row.contrast, row.n_patients, row.n_controls) for row in tested]
+        yield from contrast_sentences(counts, names)
         family = "points of the brain" if contrasts else "regions"
         if contrasts and with_regions:
             family += ", or regions,"

@@ -12,7 +12,7 @@ import pandas as pd
 
 from mri_saliency.checks.verdicts import Verdict
 from mri_saliency.cohort.groups import class_words, diagnosis_words
-from mri_saliency.groups.comparison import SIGNED_CAVEAT, GroupComparison
+from mri_saliency.groups.comparison import GroupComparison
 from mri_saliency.maps.comparison import MEASURES, NULL, mean_agreement
 from mri_saliency.maps.statistics import MapStatistics
 from mri_saliency.output.files import data_url, read_table, relative_url, write_text
@@ -57,7 +57,7 @@ class Report:
     notes : list of str
         Which maps and scans are left out, and why, in sentences.
     figures : dict
-        "summary" (the cohort's) and, if they exist, "regions", "lateralisation", "checks", "run difference"
+        "summary" (the cohort's) and, if they exist, "regions", "lateralisation", "checks"
         -> path of a PNG.
     groups : GroupComparison
         Figures of groups, and what their comparison showed.
@@ -132,8 +132,6 @@ def write_report(folder: OutputFolder, findings: Findings, *, embed: bool) -> No
     failures = [] if failures is None else failures.to_dict("records")
     methods_text = describe_methods(folder, run, findings, failures, runs)
     write_text(folder.references, methods_text.bibliography)
-    if runs and folder.run_difference_figure.exists():
-        figures["run difference"] = folder.run_difference_figure
     report = Report(
         run=run,
         records=records,
@@ -190,7 +188,6 @@ def render(report: Report, link: Callable[[Path], str]) -> str:
         comparisons=comparison_entries(report.groups.contrasts, report.class_names),
         compared_regions=region_entries(report.region_test, report.class_names),
         clusters=cluster_entries(report.groups.clusters, report.class_names),
-        signed_caveat=SIGNED_CAVEAT,
         checks=list(dict.fromkeys(check for answers in report.verdicts.values() for check in answers)),
         diagnoses=diagnosis_words({row.diagnosis for row in statistics}, report.class_names),
         null=NULL,

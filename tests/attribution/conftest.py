@@ -9,7 +9,6 @@ import torch
 
 from mri_saliency.attribution.explainer import Explainer, Settings
 from mri_saliency.attribution.references import References
-from mri_saliency.checks.checked_scans import CheckedScans
 from mri_saliency.inputs.checkpoint import prepare_for_attribution
 from mri_saliency.inputs.grid import FIRST_SLICE
 from mri_saliency.inputs.loading import load_scan
@@ -106,10 +105,3 @@ class Linear(torch.nn.Module):
         self.classifier = torch.nn.Linear(weights.numel(), 1, bias=False)
         self.classifier.weight.data = weights.reshape(1, -1)
         self.requires_grad_(False)  # as a checkpoint's network
-
-
-def checked_scans(inputs, *, targets=0, baselines=None, **regions):
-    """Scans to check, whose brain is where they are not zero; named a, b, …"""
-    names = [chr(97 + index) for index in range(len(inputs))]
-    baselines = np.zeros_like(inputs[:1]) if baselines is None else baselines
-    return CheckedScans(inputs, baselines, names, targets, names, inputs != 0, **regions)

@@ -10,7 +10,7 @@ from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import Recipe
 from mri_saliency.report.alarms import find_alarms, judge_sanity_checks
 
-from ..made_cohort import COHORT_METHODS, RECIPE, checks_table, made_record
+from ..made_cohort import COHORT_METHODS, checks_table, made_record
 
 
 def test_checks_of_maps_with_another_recipe_are_no_verdict(tmp_path):
@@ -27,12 +27,6 @@ def test_checks_of_maps_with_another_recipe_are_no_verdict(tmp_path):
 def test_a_folder_without_checks_has_no_verdicts(tmp_path):
     folder = OutputFolder(tmp_path)
     assert judge_sanity_checks(folder, [made_record()]) == {}
-    earlier = checks_table().drop(columns="order")
-    write_table(folder.checks, earlier.assign(fingerprint=RECIPE.digest()))
-    [answers] = judge_sanity_checks(folder, [made_record(method="smooth_grad")]).values()
-    assert {verdict.answer for verdict in answers.values()} == {"not judged"}
-    write_table(folder.checks, earlier)  # of a version that did not record the recipe
-    assert judge_sanity_checks(folder, [made_record(method="smooth_grad")]) == {}
 
 
 def test_alarms(cohort):

@@ -285,7 +285,6 @@ def test_the_common_scale_is_the_90th_percentile_in_the_images_unit():
     ]
     mass = 112**2 / 113**2
     assert common_limits(records) == pytest.approx((9 * mass, 0.9 * mass))
-    assert common_limits([MADE]) is None
 
 
 def test_the_report_holds_the_viewer_where_there_are_files(viewed, cohort):
