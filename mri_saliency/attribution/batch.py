@@ -43,19 +43,20 @@ class Batch:
     baselines: Tensor  # float32, as `inputs`, or (1, ...) for all
     scan_ids: list[str]  # SHA-256 of the files; they seed draws, and say which references are left out
     targets: list[int]  # the explained class of each scan
-    keys: list[int] = field(default_factory=list)  # of the scans in the two below, from 0
+    # under which the two below have the scans, from 0, and their baselines, below 0
+    keys: list[int] = field(default_factory=list)
+    baseline_keys: list[int] = field(default_factory=list)
     outputs: dict[int, Tensor] = field(default_factory=dict)  # (n_logits,)
     # of the target's log-odds, behind the first layer: key and target -> (channels, 64, 64)
     gradients: dict[tuple[int, int], Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Give each scan its number as key, in a new batch."""
-        self.keys = self.keys or list(range(len(self.inputs)))
-
-    @property
-    def baseline_keys(self) -> list[int]:
-        """The keys of each scan's baseline: below 0."""
-        return [-1 if len(self.baselines) == 1 else -1 - key for key in self.keys]
+        """Give each scan its keys, in a new batch."""
+        n = len(self.inputs)
+        self.keys = self.keys or list(range(n))
+        self.baseline_keys = self.baseline_keys or [
+            -1 if len(self.baselines) == 1 else -1 - scan for scan in range(n)
+        ]
 
     def part(self, scans: Sequence[int]) -> Batch:
         """Return some of the scans; what passes find out about them is known to the whole batch too."""
@@ -69,6 +70,7 @@ class Batch:
             scan_ids=[self.scan_ids[scan] for scan in scans],
             targets=[self.targets[scan] for scan in scans],
             keys=[self.keys[scan] for scan in scans],
+            baseline_keys=[self.baseline_keys[scan] for scan in scans],
         )
 
 
