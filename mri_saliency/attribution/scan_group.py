@@ -18,15 +18,9 @@ if TYPE_CHECKING:
 
 
 class ScanGroup:
-    """Scans that are loaded together. What their methods share is computed once, and stays on the device.
+    """Scans that are loaded together; what methods share is computed once, and stays on the device.
 
-    Parameters
-    ----------
-    explainer : Explainer
-    scans : sequence of LoadedScan
-    baseline : Baseline
-    target : int or None
-        The class to explain; None: each scan's predicted class.
+    `target` is the class to explain; None: each scan's predicted class.
     """
 
     def __init__(
@@ -57,7 +51,9 @@ class ScanGroup:
             part, waiting = waiting[:n], waiting[n:]
             found: Sequence[Attribution | Exception]
             try:
-                found = self._explainer.attribute(method, self._explainer.select(self._batch, part))
+                if len(part) < len(self.scans):
+                    self._explainer.logits(self._batch)  # of all, in full passes
+                found = self._explainer.attribute(method, self._batch.part(part))
             except Exception as error:
                 found = [error] * len(part)
             yield from zip(part, found, strict=True)

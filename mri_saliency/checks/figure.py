@@ -22,7 +22,7 @@ from mri_saliency.checks.table import (
     SHUFFLED,
 )
 from mri_saliency.checks.verdicts import UNCHANGED
-from mri_saliency.maps.charts import method_colour, panel_grid, set_method_ticks
+from mri_saliency.maps.charts import method_colour, method_label, panel_grid, set_method_ticks
 from mri_saliency.methods import METHODS
 from mri_saliency.statistics.intervals import mean_interval
 
@@ -56,7 +56,7 @@ def check_figure(table: pd.DataFrame, methods: Sequence[str]) -> Figure:
     _draw_lead(lead, table, methods)
     figure.legend(
         handles=[
-            Line2D([], [], color=method_colour(index), linewidth=4, label=name.replace("_", " "))
+            Line2D([], [], color=method_colour(index), linewidth=4, label=method_label(name))
             for index, name in enumerate(methods)
         ],
         loc="outside upper center", ncols=len(methods), fontsize=11, frameon=False,
@@ -106,7 +106,7 @@ def _draw_curves(axes: Axes, curves: pd.Series, methods: Sequence[str]) -> None:
     beyond = []
     for (name, order), (colour, style) in styles.items():
         curve = curves[name, order]
-        words = ORDER_WORDS.get(order, name.replace("_", " "))
+        words = ORDER_WORDS.get(order, method_label(name))
         label = words if order in ORDER_WORDS else None
         axes.plot(curve.index, curve, style, color=colour, label=label, linewidth=1.5)
         extremes = [value for value in (curve.min(), curve.max()) if not _AXIS[0] <= value <= _AXIS[1]]

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from nibabel.affines import apply_affine
 
-from mri_saliency.wording import first_of
+from mri_saliency.wording import first_of, with_minus
 
 RESIZED = 112  # in-plane size after resizing
 PAD = 8  # zeros on every side of it
@@ -83,7 +83,7 @@ class Grid:
         return [
             f"slice {index}"
             if self.affine is None
-            else f"slice {index}, y = {self.slice_y_mm(index):.1f} mm".replace("-", "\N{MINUS SIGN}")
+            else with_minus(f"slice {index}, y = {self.slice_y_mm(index):.1f} mm")
             for index in indices
         ]
 

@@ -13,13 +13,14 @@ from numpy.typing import ArrayLike
 
 from mri_saliency.cohort.groups import diagnosis_words
 from mri_saliency.inputs.atlas import without_side
-from mri_saliency.maps.charts import DIAGNOSIS_COLOURS, draw_box, panel_grid
+from mri_saliency.maps.charts import CLASS_COLOURS, Box, draw_box, method_label, panel_grid
+from mri_saliency.maps.drawing import DIAGNOSIS_COLOURS
 from mri_saliency.wording import ClassNames, demo_mark
 
 _MAX_NAME = 40  # characters
 _N_PAIRS = 12  # a panel, the densest
 _SCORES = {  # prefix of the columns -> label, colour, marker, offset
-    "": ("attribution (more)", "#c2452d", "o", -0.15),
+    "": ("attribution (more)", CLASS_COLOURS["TLE"], "o", -0.15),
     "grey_matter_": ("grey matter (less)", "0.45", "s", 0.15),
 }
 
@@ -37,7 +38,7 @@ def region_figure(
     figure.suptitle(demo_mark(regions["subject_id"]) + title, fontsize=14)
     for axes, (method, names) in zip(panels, densest.items(), strict=True):
         _draw_regions(axes, regions[regions["method"] == method], names, list(words))
-        axes.set_title(method.replace("_", " "))
+        axes.set_title(method_label(method))
         _name_rows(axes, names, 1)
         axes.set_xlabel("density (1: as everywhere in the brain)")
     marks = [panels[0].scatter([], [], s=24, color=DIAGNOSIS_COLOURS[name]) for name in words]
@@ -56,7 +57,8 @@ def _draw_regions(axes: Axes, rows: pd.DataFrame, names: Sequence[str], diagnose
         for index, name in enumerate(diagnoses):
             density = rows[(rows["region"] == region) & (rows["diagnosis"] == name)]["density"]
             height = position + 0.26 * (index - (len(diagnoses) - 1) / 2)
-            draw_box(axes, density.to_numpy(float), height, 0.2, DIAGNOSIS_COLOURS[name], vertical=False)
+            box = Box(height, 0.2, DIAGNOSIS_COLOURS[name], "horizontal")
+            draw_box(axes, density.to_numpy(float), box)
             _mark_null(axes, nulls.get((name, region), np.nan), height)
 
 
@@ -72,7 +74,7 @@ def lateralisation_figure(table: pd.DataFrame, class_names: ClassNames) -> Figur
     for axes, (method, pairs) in zip(panels, by_method, strict=True):
         rows = pairs.head(_N_PAIRS).sort_values("auc", ascending=False, kind="stable")
         _draw_areas(axes, rows)
-        axes.set_title(f"{method.replace('_', ' ')} ({_N_PAIRS} densest of {len(pairs)} pairs)")
+        axes.set_title(f"{method_label(method)} ({_N_PAIRS} densest of {len(pairs)} pairs)")
         _name_rows(axes, [without_side(name) for name in rows["left_region"]], 0.5)
         axes.set_xlim(-0.02, 1.02)
         axes.set_xlabel("area under the ROC curve, 95 % interval (0.5: chance)")

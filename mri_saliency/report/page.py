@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from mri_saliency.maps.drawing import DIAGNOSIS_COLOURS
 from mri_saliency.wording import counted
 
 _MINUS = "\N{MINUS SIGN}"
@@ -38,6 +39,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["diagnosis_colours"] = DIAGNOSIS_COLOURS
     environment.filters |= {
         "number": _number,
         "significant": _significant,

@@ -26,10 +26,7 @@ def network_sentences(run: Mapping, records: Sequence[MapRecord], tle: str) -> I
     trained = "trained classifiers" if n_networks > 1 else "a trained classifier"
     architecture = f" of the architecture {listed(names)} [@tan2021]" if names else ""
     yield f"Attribution maps were made of {trained}{architecture}."
-    recipe = records[0].recipe
-    n_logits, log_odds = networks[0].get("n_logits"), "explains" in recipe.settings
-    if explained := explained_sentence(n_logits, recipe.target, log_odds=log_odds, tle=tle):
-        yield explained
+    yield explained_sentence(networks[0]["n_logits"], records[0].recipe.target, tle)
     if run.get("combined"):
         members = [record.statistics.n_networks for record in records]
         yield from combination_sentences(run["combined"], members)

@@ -12,10 +12,11 @@ import numpy as np
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.preprocessing import unpad
 from mri_saliency.maps.colours import colour_scale
-from mri_saliency.maps.figures import choose_look, map_view, slice_figures, summary_figure, thumbnail
-from mri_saliency.maps.image import map_to_nifti, standard_error_to_nifti
+from mri_saliency.maps.figures import map_view, scan_view, slice_figures, summary_figure, thumbnail
+from mri_saliency.maps.image import estimate, map_to_nifti, to_nifti
 from mri_saliency.maps.statistics import measure_map
 from mri_saliency.maps.viewer_data import Anatomy, map_script
+from mri_saliency.methods import METHODS
 from mri_saliency.output.files import write_array, write_nifti, write_picture, write_text
 from mri_saliency.output.record import MapRecord, MeasuredMap, Recipe
 
@@ -36,7 +37,8 @@ def write_new_map(
     images = {}
     if attribution.voxel_errors is not None:
         scale = colour_scale(unpad(attribution.values), unpad(context.brain))  # the map's
-        image = standard_error_to_nifti(attribution.voxel_errors, context.grid, method, scale)
+        meaning = estimate(METHODS[method].unit, scale, signed=False)
+        image = to_nifti(unpad(attribution.voxel_errors), context.grid, f"{method}, standard error", meaning)
         images[files.folder.standard_error(method, record.subject_id)] = image
     seconds = write_map(context, record, attribution.values, files, images)
     return seconds | {"network": attribution.seconds}
@@ -75,12 +77,12 @@ def write_map(
     began_s, kept = time.process_time(), record.files if isinstance(record, MapRecord) else {}
     folder, name = files.folder, (record.method, record.subject_id)
     unpadded, brain = (np.ascontiguousarray(unpad(array)) for array in (values, context.brain))
-    look = choose_look(unpadded, brain, context.grid, files.smooth_mm)
-    words = {"n_logits": files.n_logits, "class_names": files.class_names}
-    shown = map_view(context, unpadded, record.statistics, look, key_slices=files.key_slices, **words)
+    view = scan_view(context, record.statistics, files.key_slices, files.n_logits, files.class_names)
+    shown = map_view(view, unpadded, brain, files.smooth_mm)
+    drawing = shown.drawing
     pictures = {
         folder.summary_figure(*name): summary_figure(shown),
-        folder.thumbnail(*name): thumbnail(context, unpadded, look),
+        folder.thumbnail(*name): thumbnail(context, unpadded, drawing),
     }
     for index, picture in zip(files.key_slices, slice_figures(shown), strict=True):
         pictures[folder.slice_figure(*name, index)] = picture
@@ -91,9 +93,9 @@ def write_map(
     if not kept:
         write_array(folder.array(*name), values)
         written.append(folder.array(*name))
-    image = map_to_nifti(values, context.grid, record.method, look.scale.limit)
+    image = map_to_nifti(values, context.grid, record.method, drawing.scale)
     anatomy = Anatomy(context.greys, brain)
-    script = map_script("/".join(name), np.asarray(image.dataobj), context.grid, anatomy, look.drawing)
+    script = map_script("/".join(name), np.asarray(image.dataobj), context.grid, anatomy, drawing)
     write_text(folder.viewer(*name), script)
     written.append(folder.viewer(*name))
     if files.nifti:
@@ -103,5 +105,5 @@ def write_map(
     for path, picture in pictures.items():
         write_picture(path, picture)
     sizes = {path.name: path.stat().st_size for path in (*written, *pictures)}
-    folder.write_record(record.drawn(files.key_slices, look.drawing, sizes))
+    folder.write_record(record.drawn(files.key_slices, drawing, sizes))
     return {"draw": drawn_s - began_s, "write": time.process_time() - drawn_s}

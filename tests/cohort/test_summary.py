@@ -1,9 +1,8 @@
-"""The charts of a cohort are drawn for one scan and for many."""
+"""The chart of a cohort is drawn for one scan and for many."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 
 from mri_saliency.cohort.summary import cohort_figure
 from mri_saliency.maps.comparison import NULL, MeanAgreement
@@ -14,19 +13,6 @@ NAMES = ClassNames("CN", "AD")
 
 def legend_of(axes):
     return [text.get_text() for text in axes.get_legend().get_texts()]
-
-
-def agreement_of(methods):
-    names = [*methods, NULL]
-    values = np.full((len(names), len(methods)), 0.4)
-    mean, chance = (pd.DataFrame(factor * values, names, methods) for factor in (1, 0.25))
-    return MeanAgreement(mean, chance)
-
-
-def drawn(figure):
-    assert isinstance(figure, Figure)
-    figure.canvas.draw()
-    return np.asarray(figure.canvas.buffer_rgba())
 
 
 @pytest.mark.parametrize(("n_subjects", "n_methods"), [(1, 1), (2, 3), (60, 7), (500, 7)])
@@ -46,11 +32,12 @@ def test_cohort_figure_from_one_to_many(n_subjects, n_methods):
         for subject in range(n_subjects)
         for method in methods
     ]
-    agreement = agreement_of(methods)
+    means = (pd.DataFrame(value, [*methods, NULL], methods) for value in (0.4, 0.1))
     profiles = {(method, name): np.full(115, 1 / 115) for method in methods for name in ("HC", "TLE")}
     correlations = dict.fromkeys(methods, np.nan)
-    figure = cohort_figure(pd.DataFrame(rows), profiles, agreement, correlations, ClassNames())
-    assert drawn(figure).shape == (950, 1500, 4)
+    figure = cohort_figure(pd.DataFrame(rows), profiles, MeanAgreement(*means), correlations, ClassNames())
+    figure.canvas.draw()
+    assert np.asarray(figure.canvas.buffer_rgba()).shape == (950, 1500, 4)
     title = figure.get_suptitle()
     assert title == f"Attributions of {n_subjects} scans ({-(-n_subjects // 2)} HC, {n_subjects // 2} TLE)"
     assert figure.axes[2].get_title() == "HC against TLE (true class)"
@@ -70,7 +57,7 @@ def test_a_cohort_whose_maps_are_all_zero_is_drawn():
     agreement = MeanAgreement(*2 * [pd.DataFrame([[np.nan]], index=["saliency"], columns=["saliency"])])
     profiles, correlations = {("saliency", "HC"): np.zeros(115)}, {"saliency": np.nan}
     figure = cohort_figure(table, profiles, agreement, correlations, NAMES)
-    drawn(figure)
+    figure.canvas.draw()
     assert figure.axes[0].get_yscale() == "linear"
     assert figure.get_suptitle() == "Attributions of 3 scans (3 CN, 0 AD)"
     assert figure.axes[2].get_title() == "CN against AD (true class)"

@@ -309,19 +309,6 @@ def test_combined_runs(tmp_path):
     assert "Two runs' maps" not in apart
 
 
-def test_an_old_folder_has_what_it_recorded(tmp_path):
-    records = [
-        replace(record, statistics=replace(record.statistics, subject=None))
-        for record in records_of("integrated_gradients")
-    ]
-    text = text_of(tmp_path, findings_of(records), {"checkpoint": {"sha256": "0" * 64}})
-    assert text.startswith("Attribution maps were made of a trained classifier. Each volume")
-    assert "The analysis included 4 scans: 2 HC" in text and "subject" not in text and "logit," not in text
-    assert text.endswith(f"The cohort was described with mri-saliency-maps {__version__}.")
-    for word in ("baseline of", "path of", "doubling", "Completeness", "made with", "ran on"):
-        assert word not in text, word
-
-
 def test_synthetic_volumes_are_not_z_scored(tmp_path):
     records = records_of("saliency")
     records[0] = replace(records[0], source=replace(records[0].source, path="/scans/12_1.pkl"))

@@ -21,11 +21,11 @@ from mri_saliency.run.run_record import RunRecord
 from mri_saliency.runtime.ranks import Ranks
 from mri_saliency.runtime.workers import Workers
 
-from ..made_cohort import made_record
+from ..made_cohort import RECIPE, made_record
 from ..runtime.jobs import wait_and_count
 
 METHODS = ("saliency", "smooth_grad")
-NETWORK = {"sha256": "abc", "n_slices": 9}
+NETWORK = {"sha256": RECIPE.checkpoint, "n_slices": 9}
 
 
 def scan(index):
