@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import generate_saliency_maps as script
-from mri_saliency.cohort import source_scan as nulls
+from mri_saliency.cohort import source_scan
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.maps.image import to_nifti, to_scan_grid
@@ -137,9 +137,8 @@ def test_report_only_describes_again_without_the_network(cohort, tmp_path, monke
     for path in ("report.html", "attribution_summary.png", "method_agreement.csv", "group_maps"):
         shutil.rmtree(copy / path) if path == "group_maps" else (copy / path).unlink()
     monkeypatch.chdir(tmp_path)
-    for module in ("common_space", "nulls"):
-        monkeypatch.setattr(f"mri_saliency.cohort.{module}.load_volume", scan_is_gone)
-    nulls._load_input.cache_clear()
+    monkeypatch.setattr("mri_saliency.cohort.source_scan.load_volume", scan_is_gone)
+    source_scan._load_source.cache_clear()
     options = ["--output_dir", copy, "--report_only", "--workers", 0, "--key_slices", 5]
     covariates = ("--csv_path", str(cohort.table), "--covariates", "age")
     assert script.main([*map(str, options), "--report_embed", *covariates]) == 0
