@@ -34,7 +34,7 @@ class Outcome:
     input_warnings: Counter[str] = field(default_factory=Counter)  # of the scans that this run read
     work_s: dict[str, float] = field(
         default_factory=dict
-    )  # workers: processor time; network: wall-clock time
+    )  # workers: processor time; network: clock time
 
     @property
     def n_done(self) -> int:
