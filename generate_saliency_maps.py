@@ -146,7 +146,7 @@ def generate(options: Options, command_line: str) -> int:
                 options.key_slices, request.class_names, request.atlas, options.smooth_mm, request.covariates
             )
             findings = describe_cohort(folder, records, description, workers)
-            write_report(folder, findings, embed=options.report_embed)
+            write_report(findings, embed=options.report_embed)
 
         return finish(run_record, records, outcome, stopped, describe)
 
@@ -223,7 +223,7 @@ def combine(options: Options, command_line: str) -> int:
         def describe() -> None:
             compare_runs(folder, combination, description.atlas, workers)
             findings = describe_cohort(folder, records, description, workers)
-            write_report(folder, findings, embed=options.report_embed)
+            write_report(findings, embed=options.report_embed)
 
         return finish(run_record, records, outcome, stopped, describe)
 
@@ -265,7 +265,7 @@ def report_again(options: Options) -> int:
     description = read_description(options, records)
     with Workers(options.workers) as workers:
         findings = describe_cohort(folder, records, description, workers)
-    write_report(folder, findings, embed=options.report_embed)
+    write_report(findings, embed=options.report_embed)
     print_next_steps(folder)
     return DONE
 

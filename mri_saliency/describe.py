@@ -15,15 +15,15 @@ from mri_saliency.cohort.comparable import (
 )
 from mri_saliency.cohort.method_agreement import compare_methods
 from mri_saliency.combine.repeatability import judge_repeatability
-from mri_saliency.errors import warn
+from mri_saliency.errors import UserError, warn
 from mri_saliency.groups.comparison import ComparisonSettings, GroupComparison, compare_groups, quantities
 from mri_saliency.groups.means import write_means
 from mri_saliency.groups.method_maps import MethodMaps, find_method_maps
 from mri_saliency.inputs.atlas import Atlas
 from mri_saliency.output.dictionary import TABLES, write_dictionary
-from mri_saliency.output.files import write_or_remove_table
+from mri_saliency.output.files import read_table, write_or_remove_table
 from mri_saliency.output.folder import OutputFolder
-from mri_saliency.output.record import MapRecord
+from mri_saliency.output.record import MapRecord, in_order
 from mri_saliency.regions.comparison import compare_regions
 from mri_saliency.regions.densities import measure_regions, missing_null_notes
 from mri_saliency.regions.lateralisation import lateralise
@@ -62,6 +62,9 @@ def describe_cohort(
     folder: OutputFolder, records: list[MapRecord], how: Description, workers: Workers
 ) -> Findings:
     """Find what the maps in the folder show together; write its tables, dictionaries and figures."""
+    run = folder.last_run()
+    if run is None:
+        raise UserError(f"{folder.run_record}: is gone or damaged. Repeat the run; its maps are kept.")
     available, (records, notes) = records, comparable(records)
     exclusions = left_out_sentences(available, records)
     notes += mixed_direction_notes(records)
@@ -75,7 +78,7 @@ def describe_cohort(
     groups = _describe_groups(
         folder, find_method_maps(folder, records, space, how.key_slices), settings, workers
     )
-    regions = lateralisation = region_test = None
+    regions = region_test = lateralisation = pd.DataFrame()
     if how.atlas is not None:
         regions = measure_regions(folder, records, how.atlas, workers, how.class_names)
         lateralisation, side_notes = lateralise(folder, regions, how.atlas, how.class_names)
@@ -94,9 +97,12 @@ def describe_cohort(
         warn(message)
     for table in TABLES:
         write_dictionary(folder, table)
+    failures = read_table(folder.failures)
     return Findings(
-        records, agreement, groups, regions, verdicts, alarms, notes, how.class_names,
-        lateralisation=lateralisation, region_test=region_test, comparison=settings, exclusions=exclusions,
+        folder, run, in_order(records), how.class_names,
+        failures=[] if failures is None else failures.to_dict("records"),
+        agreement=agreement, groups=groups, comparison=settings, regions=regions, region_test=region_test,
+        lateralisation=lateralisation, verdicts=verdicts, alarms=alarms, notes=notes, exclusions=exclusions,
     )  # fmt: skip
 
 

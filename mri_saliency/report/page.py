@@ -1,4 +1,4 @@
-"""Templates and their content -> a page of HTML."""
+"""Findings -> a page of HTML; the templates show them, and call the functions that derive more from them."""
 
 from __future__ import annotations
 
@@ -10,23 +10,32 @@ from pathlib import Path
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from mri_saliency.maps.comparison import NULL, mean_agreement
+from mri_saliency.report.bibliography import with_authors
+from mri_saliency.report.findings import Findings
+from mri_saliency.report.groups import region_contrasts, shown_clusters
+from mri_saliency.report.methods_text import methods_text
+from mri_saliency.report.networks import runs_section
+from mri_saliency.report.numbers import classifiers, region_summaries, side_entries
+from mri_saliency.report.scans import failure_entries, scan_table
+from mri_saliency.report.viewer import viewer_of
 from mri_saliency.wording import counted
 
 _MINUS = "\N{MINUS SIGN}"
 
 
-def render_page(template: str, link: Callable[[Path], str], **content: object) -> str:
-    """Return the page of a template in ``templates/``.
+def render_page(findings: Findings, link: Callable[[Path], str], *, embedded: bool) -> str:
+    """Return the report.
 
     Parameters
     ----------
-    template : str
+    findings : Findings
     link : callable
         Converts a path to a URL.
-    **content
-        What the template names.
+    embedded : bool
+        Whether a URL holds the file itself.
     """
-    return _environment().get_template(template).render(link=link, **content)
+    return _environment().get_template("report.html").render(findings=findings, link=link, embedded=embedded)
 
 
 @lru_cache(1)
@@ -44,7 +53,14 @@ def _environment() -> Environment:
         "percent": _percent,
         "counted": counted,
         "moment": _moment,
+        "with_authors": with_authors,
     }
+    functions = (
+        classifiers, failure_entries, mean_agreement, methods_text, region_contrasts, region_summaries,
+        runs_section, scan_table, shown_clusters, side_entries, viewer_of,
+    )  # fmt: skip
+    environment.globals |= {function.__name__: function for function in functions}
+    environment.globals |= {"NULL": NULL, "now": lambda: datetime.now().astimezone().isoformat()}
     return environment
 
 

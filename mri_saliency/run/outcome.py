@@ -83,3 +83,25 @@ class Outcome:
             self.failures += [Failure(**failure) for failure in other["failures"]]
             self.work_s.update(other["work_s"])
             self.input_warnings.update(other["input_warnings"])
+
+
+@dataclass(frozen=True)
+class RunState:
+    """How far a run is, for its page.
+
+    Attributes
+    ----------
+    status : str
+        "running", "checking", "describing" or "interrupted", as in run.json.
+    n_planned, n_done : int
+        All maps of the run, and those of which nothing more will come.
+    n_ranks : int
+        The processes that share the maps, while each knows of its own alone; then 1.
+    failures : tuple of Failure
+    """
+
+    status: str
+    n_planned: int
+    n_done: int
+    n_ranks: int = 1
+    failures: tuple[Failure, ...] = ()

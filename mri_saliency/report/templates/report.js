@@ -1,3 +1,14 @@
+// --- sections ---
+
+for (const {id, textContent} of document.querySelectorAll("h2[id]")) {
+  const anchor = document.createElement("a");
+  anchor.href = `#${id}`;
+  anchor.textContent = textContent;
+  document.querySelector("nav").append(anchor);
+}
+
+// --- the table of scans ---
+
 const controls = document.getElementById("controls");
 const table = document.getElementById("subjects");
 const body = table.tBodies[0];
@@ -157,3 +168,18 @@ addEventListener("beforeprint", () => {
 addEventListener("afterprint", () => {
   for (const details of opened) details.open = false;
 });
+
+// --- the text for a paper ---
+
+document.querySelector("[data-copy]")?.addEventListener("click", ({target}) => {
+  getSelection().selectAllChildren(document.querySelector(target.dataset.copy));
+  const isDone = document.execCommand("copy");
+  document.getElementById("copied").textContent = isDone ? "copied" : "selected: copy it with Ctrl-C";
+});
+
+// --- while a run goes on, its page is loaded again, unless someone looks into it ---
+
+const isIdle = () => !document.querySelector("dialog[open]") && sorted.key === "correct"
+  && [...new FormData(controls).values()].every(value => !value);
+const {reloadS} = document.body.dataset;
+if (reloadS) setInterval(() => isIdle() && location.reload(), 1000 * reloadS);
