@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 DEMO_PREFIX = "sub-DEMO"  # of simulated scans
 
 _LEAST_PERCENT = 1e-4  # below, "less than" so many
+_HINTS = 5  # at most, on what was left out
 
 
 def listed(words: Iterable[str]) -> str:
@@ -38,6 +39,32 @@ def percent(share: float) -> str:
 def sentence(text: str) -> str:
     """Return a text that begins with a capital letter and ends with a full stop."""
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+@dataclass(frozen=True)
+class Limitation:
+    """What an analysis leaves out or cannot do; worded once, for the console, the report and a paper.
+
+    Attributes
+    ----------
+    sentence : str
+    detail : str
+        What helps the user, and is not for a paper: names of scans, an option.
+    """
+
+    sentence: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        """Return the sentence with its detail."""
+        return f"{self.sentence.removesuffix('.')} ({self.detail})." if self.detail else self.sentence
+
+
+def left_out(n: int, noun: str, which: str, of: str = "", hints: Sequence[str] = ()) -> Limitation:
+    """Return "2 scans WHICH were left out of OF.", with the first hints, such as names, as its detail."""
+    verb = "was" if n == 1 else "were"
+    detail = ", ".join(hints[:_HINTS]) + (f" and {len(hints) - _HINTS} more" if len(hints) > _HINTS else "")
+    return Limitation(f"{counted(n, noun)} {which} {verb} left out{of and f' of {of}'}.", detail)
 
 
 @dataclass(frozen=True)

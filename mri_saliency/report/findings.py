@@ -17,7 +17,7 @@ from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
 from mri_saliency.run.outcome import RunState
 from mri_saliency.statistics.contrasts import CONTRASTS
-from mri_saliency.wording import DEFAULT_CLASS_NAMES, ClassNames, demo_mark
+from mri_saliency.wording import DEFAULT_CLASS_NAMES, ClassNames, Limitation, demo_mark
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,12 +40,12 @@ class Findings:
         How groups were compared; None before they were.
     verdicts : mapping
         Method -> {check: its verdict}.
-    alarms : sequence of str
+    alarms : list of str
         From `mri_saliency.report.alarms.find_alarms`.
-    notes : sequence of str
-        What is missing, and why, in sentences for the user.
-    exclusions : sequence of str
-        Which maps and scans are left out, in sentences for a paper.
+    notes : list of str
+        What is missing, and why, for the user alone.
+    limitations : list of Limitation
+        What is left out, for the user and for a paper; those of the groups' comparison are in `groups`.
     """
 
     folder: OutputFolder
@@ -61,9 +61,9 @@ class Findings:
     region_test: pd.DataFrame = field(default_factory=pd.DataFrame)
     lateralisation: pd.DataFrame = field(default_factory=pd.DataFrame)
     verdicts: Mapping[str, Mapping[str, Verdict]] = field(default_factory=dict)
-    alarms: Sequence[str] = ()
-    notes: Sequence[str] = ()
-    exclusions: Sequence[str] = ()
+    alarms: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    limitations: list[Limitation] = field(default_factory=list)
 
     @cached_property
     def methods(self) -> list[str]:

@@ -22,7 +22,7 @@ from mri_saliency.output.record import Recipe
 from mri_saliency.regions.comparison import REGION_TEST_SENTENCE
 from mri_saliency.regions.densities import region_sentences
 from mri_saliency.regions.lateralisation import lateralisation_sentences
-from mri_saliency.report.alarms import warning_sentences
+from mri_saliency.report.alarms import unusual_maps
 from mri_saliency.report.findings import Findings
 from mri_saliency.report.networks import runs_section
 from mri_saliency.report.scan_sentences import (
@@ -48,9 +48,9 @@ def methods_text(findings: Findings) -> list[str]:
             *volume_sentences(findings),
             *scan_sentences(findings),
             *failure_sentences(findings.failures),
-            *findings.exclusions,
+            *(limitation.sentence for limitation in findings.limitations),
         ],
-        [*_attribution_sentences(findings), *warning_sentences(findings.records)],
+        [*_attribution_sentences(findings), *unusual_maps(findings.records)],
         _run_sentences(findings),
         [*agreement_sentences(findings.agreement), *_check_sentences(findings)],
         [*_group_sentences(findings)],
@@ -144,7 +144,7 @@ def _group_sentences(findings: Findings) -> Iterator[str]:
         yield from sign_flip_sentences(family, covariates)
     if findings.groups.clusters:
         yield cluster_sentence(atlas_name)
-    yield from findings.groups.limits
+    yield from (limitation.sentence for limitation in findings.groups.limitations)
     yield from lateralisation_sentences(findings.lateralisation, names)
 
 
