@@ -10,7 +10,7 @@ from mri_saliency.cohort.common_space import find_common_space
 from mri_saliency.cohort.comparable import comparable, draw_summary
 from mri_saliency.cohort.method_agreement import compare_methods
 from mri_saliency.errors import UserError, warn
-from mri_saliency.groups.comparison import ComparisonSettings, GroupComparison, compare_groups, quantities
+from mri_saliency.groups.comparison import ComparisonSettings, GroupComparison, compare_groups
 from mri_saliency.groups.means import write_means
 from mri_saliency.groups.method_maps import MethodMaps, find_method_maps
 from mri_saliency.inputs.atlas import Atlas
@@ -111,11 +111,7 @@ def _describe_groups(
     for method_maps in maps:
         folder.open_groups(method_maps.method.name)
     means = [workers.submit(write_means, method_maps, settings.smooth_mm) for method_maps in maps]
-    comparisons = [
-        workers.submit(compare_groups, method_maps, quantity, settings)
-        for method_maps in maps
-        for quantity in quantities(method_maps.method)
-    ]
+    comparisons = [workers.submit(compare_groups, method_maps, settings) for method_maps in maps]
     groups = GroupComparison()
     for method_maps, figures in zip(maps, means, strict=True):
         groups.figures[method_maps.method.name] = figures.result()

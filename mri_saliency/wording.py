@@ -36,11 +36,6 @@ def percent(share: float) -> str:
     return f"{value:.0f}%" if value >= 10 else f"{value:.2g}%"
 
 
-def sentence(text: str) -> str:
-    """Return a text that begins with a capital letter and ends with a full stop."""
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
-
-
 @dataclass(frozen=True)
 class Limitation:
     """What an analysis leaves out or cannot do; worded once, for the console, the report and a paper.

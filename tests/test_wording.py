@@ -2,14 +2,13 @@
 
 import pytest
 
-from mri_saliency.wording import counted, listed, percent, sentence, span
+from mri_saliency.wording import counted, left_out, listed, percent, span
 
 
 def test_lists_and_counts():
     assert listed(["a"]) == "a" and listed(iter("ab")) == "a and b" and listed("abc") == "a, b and c"
     assert (counted(1, "scan"), counted(0, "scan"), counted(2, "scan")) == ("1 scan", "0 scans", "2 scans")
     assert span([7, 5, 6]) == "5 to 7" and span([5, 5]) == "5"
-    assert sentence("nothing was compared: x.") == "Nothing was compared: x."
 
 
 @pytest.mark.parametrize(
@@ -22,3 +21,12 @@ def test_percentages_have_two_digits(share, text):
 
 def test_a_tiny_percentage_has_no_exponent():
     assert percent(4e-9) == "less than 0.0001%"
+
+
+def test_names_of_what_is_left_out_are_for_the_user_alone():
+    one = left_out(1, "scan", "on another grid", "the means", ["sub-A"])
+    assert one.sentence == "1 scan on another grid was left out of the means."
+    assert str(one) == "1 scan on another grid was left out of the means (sub-A)."
+    seven = left_out(7, "map", "of zeros", hints=list("abcdefg"))
+    assert str(seven) == "7 maps of zeros were left out (a, b, c, d, e and 2 more)."
+    assert str(left_out(2, "map", "of zeros")) == "2 maps of zeros were left out."

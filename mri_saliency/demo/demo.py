@@ -285,9 +285,9 @@ def report_group_localisation(folder: Path, results: OutputFolder) -> None:
     lesions = {LEFT.name: left, RIGHT.name: right, ALIGNED.name: left | right[::-1]}
     rows = []
     for method, (contrast, lesion) in itertools.product(METHODS, lesions.items()):
-        path = results.group_map(method, f"{contrast}_p_fwe.nii.gz")
+        path = results.group_map(method, f"{contrast}_neg_log10_p_fwe.nii.gz")
         if path.exists():
-            significant = np.asarray(nib.load(path).dataobj) <= SIGNIFICANT
+            significant = np.asarray(nib.load(path).dataobj) >= -np.log10(SIGNIFICANT) - 1e-6  # of float32
             rows.append({"method": method, "contrast": contrast, **group_localisation(significant, lesion)})
     if rows:
         table = pd.DataFrame(rows)

@@ -16,24 +16,15 @@ _LEAST_SHARE = 1e-3  # of the brain's median magnitude: less counts as so much, 
 
 @dataclass(frozen=True, eq=False)
 class AnalysisSpace:
-    """The points at which maps of one grid are compared.
-
-    Attributes
-    ----------
-    grid : Grid
-    brain : ndarray
-        bool (n_slices, height, width): the voxels that count.
-    smooth_mm : float
-        Full width at half maximum of the Gaussian; 0: none.
-    """
+    """The points at which maps of one grid are compared."""
 
     grid: Grid
-    brain: np.ndarray
-    smooth_mm: float
+    brain: np.ndarray  # bool (n_slices, height, width)
+    smooth_mm: float  # full width at half maximum of the Gaussian; 0: none
 
     @cached_property
     def inside(self) -> np.ndarray:
-        """Return which points of the coarse grid hold a voxel of the brain: bool."""
+        """Which points of the coarse grid hold a voxel of the brain: bool."""
         blocks = self.brain
         for axis, n in enumerate(self.brain.shape):
             blocks = np.logical_or.reduceat(blocks, np.arange(0, n, BLOCK), axis=axis)
@@ -47,10 +38,14 @@ class AnalysisSpace:
         """
         n = self.brain.shape[1]
         indices = np.arange(n)
-        if self.grid.affine is None:
+        affine = self.grid.input_affine
+        if affine is None:
             return n - 1 - indices
-        step, origin = self.grid.input_affine[0, 1], self._x_mm_of_column_zero
-        mirrored = np.rint(-2 * origin / step - indices).astype(int)
+        n_slices, _, n_z = self.brain.shape
+        origin = float(
+            affine[0] @ ((n_slices - 1) / 2, 0, (n_z - 1) / 2, 1)
+        )  # mm, in the middle of the others
+        mirrored = np.rint(-2 * origin / affine[0, 1] - indices).astype(int)
         return np.where((mirrored >= 0) & (mirrored < n), mirrored, -1)
 
     def mirror(self, values: np.ndarray) -> np.ndarray:
@@ -63,50 +58,28 @@ class AnalysisSpace:
         """Return the space of maps that are reflected at x = 0 mm."""
         return AnalysisSpace(self.grid, self.mirror(self.brain), self.smooth_mm)
 
-    def magnitudes(self, values: np.ndarray) -> np.ndarray | None:
+    def magnitudes(self, values: np.ndarray) -> np.ndarray:
         """Return the logarithm of a map's smoothed magnitude over its median in the brain.
 
         Magnitudes are skewed, nearly log-normal; their logarithms are nearly symmetric, which a sign-flip
         test needs, and differences of them are ratios. The median, unlike the mean, is not moved by a strong
-        effect in a small part of the brain.
+        effect in a small part of the brain. Returns float32 (n_points,), at the points that are `inside`.
 
-        Parameters
-        ----------
-        values : ndarray
-            (n_slices, height, width): a map without pad.
-
-        Returns
-        -------
-        ndarray or None
-            float32 (n_points,), at the points that are `inside`; None for a map whose median there is 0.
+        Raises
+        ------
+        ZeroDivisionError
+            The median is 0.
         """
         smooth = self._smoothed(np.abs(values))
         median = np.median(smooth)
         if not median > 0:
-            return None
+            raise ZeroDivisionError("the median magnitude in the brain is 0")
         return np.log(np.maximum(smooth / median, _LEAST_SHARE))
 
-    def signed(self, values: np.ndarray) -> np.ndarray | None:
-        """Return a signed map, smoothed, in units of its median magnitude in the brain; as `magnitudes`."""
-        median = np.median(self._smoothed(np.abs(values)))
-        return self._smoothed(values) / median if median > 0 else None
-
     def to_voxels(self, values: np.ndarray, points: np.ndarray, fill: float) -> np.ndarray:
-        """Return a map in which each voxel has its point's value.
+        """Return a map in which each voxel has its point's value: float32 (n_slices, height, width).
 
-        Parameters
-        ----------
-        values : ndarray
-            (n,): values of some points.
-        points : ndarray
-            bool, on the coarse grid: which points.
-        fill : float
-            Value everywhere else.
-
-        Returns
-        -------
-        ndarray
-            float32 (n_slices, height, width).
+        `points`, bool on the coarse grid, says whose `values` are given; elsewhere the map is `fill`.
         """
         coarse = np.full(self.inside.shape, fill, np.float32)
         coarse[points] = values
@@ -133,21 +106,6 @@ class AnalysisSpace:
     @cached_property
     def _kernels(self) -> list[np.ndarray]:
         """For each axis the weights of its voxels around each point: float32 (n_points, n_voxels)."""
-        return [
-            _kernel(n, size)
-            for n, size in zip(self.brain.shape, fwhm_voxels(self.grid, self.smooth_mm), strict=True)
-        ]
-
-    @property
-    def _x_mm_of_column_zero(self) -> float:
-        """The x coordinate of the first column, in the middle of the other axes."""
-        n_slices, _, n_z = self.brain.shape
-        return float(self.grid.input_affine[0] @ ((n_slices - 1) / 2, 0, (n_z - 1) / 2, 1))
-
-
-def _kernel(n: int, fwhm: float) -> np.ndarray:
-    """Return the weights of n voxels around each block of two, Gaussian around its voxels: (n_blocks, n)."""
-    places = np.arange(n)
-    in_block = places // BLOCK == np.arange(-(-n // BLOCK))[:, None]
-    in_block = in_block.astype(np.float32)
-    return in_block @ gaussian_weights(n, fwhm) if fwhm else in_block
+        sizes = zip(self.brain.shape, fwhm_voxels(self.grid, self.smooth_mm), strict=True)
+        weights = (gaussian_weights(n, fwhm) if fwhm else np.eye(n, dtype=np.float32) for n, fwhm in sizes)
+        return [np.add.reduceat(of_axis, np.arange(0, len(of_axis), BLOCK), axis=0) for of_axis in weights]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from mri_saliency.maps.colours import highlighted
@@ -14,20 +12,9 @@ _T_SCALE = 2.0  # a test's colours saturate at this multiple of its threshold
 
 
 def group_figure(view: View, mean: Layer, magnitude: Layer, smooth_mm: float) -> np.ndarray:
-    """Draw a group's mean scan, and over it the mean map and the mean magnitude, at the key slices.
+    """Draw a group's mean scan, and over it the smoothed mean map and mean magnitude, at the key slices.
 
-    Parameters
-    ----------
-    view : View
-    mean, magnitude : Layer
-        The smoothed means.
-    smooth_mm : float
-        Full width at half maximum of the smoothing.
-
-    Returns
-    -------
-    ndarray
-        uint8 (height, width, 4), RGBA.
+    Returns uint8 (height, width, 4), RGBA.
     """
     rows = {
         "mean scan": view.greys(),
@@ -42,29 +29,9 @@ def group_figure(view: View, mean: Layer, magnitude: Layer, smooth_mm: float) ->
     return montage(view, rows, bars)
 
 
-@dataclass(frozen=True, eq=False)
-class ContrastSlices:
-    """The test of a contrast at the key slices; the arrays are like `Layer.values`.
-
-    Attributes
-    ----------
-    t : ndarray
-        The statistic.
-    significant : ndarray
-        bool: where a line surrounds it.
-    threshold : float
-        Magnitude of t that is significant; infinite if none can be.
-    is_log2 : bool
-        Whether the effect is the logarithm of a ratio, base 2; else it is a difference.
-    """
-
-    t: np.ndarray
-    significant: np.ndarray
-    threshold: float
-    is_log2: bool
-
-
-def contrast_figure(view: View, effect: Layer, test: ContrastSlices) -> np.ndarray:
+def contrast_figure(
+    view: View, effect: Layer, t: np.ndarray, significant: np.ndarray, threshold: float
+) -> np.ndarray:
     """Draw a contrast of groups at the key slices, faded where it is not significant.
 
     Opacity of t grows with its square and is full where that is significant; a line surrounds what is
@@ -72,10 +39,12 @@ def contrast_figure(view: View, effect: Layer, test: ContrastSlices) -> np.ndarr
 
     Parameters
     ----------
-    view : View
     effect : Layer
-        The contrast's estimate.
-    test : ContrastSlices
+        The logarithm, base 2, of the ratio of the groups' magnitudes.
+    t, significant : ndarray
+        float and bool, as `Layer.values`.
+    threshold : float
+        Magnitude of t that is significant; infinite if none can be.
 
     Returns
     -------
@@ -83,19 +52,19 @@ def contrast_figure(view: View, effect: Layer, test: ContrastSlices) -> np.ndarr
         uint8 (height, width, 4), RGBA.
     """
     anatomy = view.greys()
-    limit = test.threshold if np.isfinite(test.threshold) else float(np.abs(test.t).max()) or 1.0
-    t_scale, name = _T_SCALE * limit, "ratio" if test.is_log2 else "difference"
+    limit = threshold if np.isfinite(threshold) else float(np.abs(t).max()) or 1.0
+    t_scale = _T_SCALE * limit
     rows = {
         "mean scan": anatomy,
-        name: view.overlays(effect),
+        "ratio": view.overlays(effect),
         "t": [
             highlighted(greys, slice_t / t_scale, _T_SCALE, outlined)
-            for greys, slice_t, outlined in zip(anatomy, test.t, test.significant, strict=True)
+            for greys, slice_t, outlined in zip(anatomy, t, significant, strict=True)
         ],
     }
-    reach = f"significant from {limit:.1f}" if np.isfinite(test.threshold) else "none is significant"
+    reach = f"significant from {limit:.1f}" if np.isfinite(threshold) else "none is significant"
     bars = [
-        Bar(name, "signed overlay", effect.scale.limit, view.unit, is_log2=test.is_log2),
+        Bar("ratio", "signed overlay", effect.scale.limit, view.unit, is_log2=True),
         Bar("t", "signed", t_scale, reach),
     ]
     return montage(view, rows, bars)

@@ -24,17 +24,15 @@ _WEAK = 0.5  # of the common scale: below, a figure says so
 def write_means(maps: MethodMaps, smooth_mm: float) -> dict[str, Path]:
     """Write every group's mean map and mean magnitude; all groups share their colour scales.
 
-    Images hold the means as they are; figures show them smoothed.
-
-    Returns
-    -------
-    dict
-        Title of the group -> path of its figure.
+    Images hold the means as they are; figures show them smoothed. Returns title of the group -> path of its
+    figure.
     """
     openers = [partial(maps.open_map, scan) for scan in maps.scans]
     members = {
         name: np.array([group.has_member(scan) for scan in maps.scans]) for name, group in GROUPS.items()
     }
+    if not members["TLE_wrong"].any():
+        del members["TLE_correct"]  # all patients
     means = group_means(openers, members)
     mixed = maps.method.signed and not maps.has_one_target
     caveat = "; maps toward different classes are mixed" if mixed else ""

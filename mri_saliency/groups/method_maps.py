@@ -25,18 +25,7 @@ from mri_saliency.wording import demo_mark
 
 @dataclass(frozen=True, eq=False)
 class MethodMaps:
-    """One method's maps on the common grid; it crosses to worker processes.
-
-    Attributes
-    ----------
-    folder : OutputFolder
-    method : Method
-    scans : list of MapStatistics
-        One for each map.
-    space : CommonSpace
-    key_slices : tuple of int
-        Slices that are drawn.
-    """
+    """One method's maps on the common grid; `scans` has an entry for each. Sent to worker processes."""
 
     folder: OutputFolder
     method: Method
@@ -88,7 +77,7 @@ class MethodMaps:
         window = intensity_window(mean_scan)
         return View(
             anatomy=self.shown(grey_levels(mean_scan, window)),
-            slice_titles=grid.slice_titles(self.key_slices),
+            slice_titles=grid.slice_titles(list(self.key_slices)),
             title=f"{self.method.name}   {title}",
             subtitle=demo_mark(scan.subject_id for scan in self.scans) + subtitle,
             extent=grid.extent,
@@ -102,7 +91,7 @@ class MethodMaps:
 def find_method_maps(
     folder: OutputFolder, records: list[MapRecord], space: CommonSpace, key_slices: tuple[int, ...]
 ) -> list[MethodMaps]:
-    """Return the maps of each method that has some on the common grid, in the registry's order."""
+    """Return the maps of each method that has some on the common grid."""
     found = []
     for method in METHODS.values():
         scans = [
@@ -111,5 +100,5 @@ def find_method_maps(
             if record.method == method.name and record.subject_id in space.mirrored
         ]
         if scans:
-            found.append(MethodMaps(folder, method, scans, space, tuple(key_slices)))
+            found.append(MethodMaps(folder, method, scans, space, key_slices))
     return found

@@ -62,11 +62,6 @@ def ratio(scale: float) -> Meaning:
     return Meaning("estimate", "ratio", (1 / scale, scale), nearest=True, fill=1.0)
 
 
-def p_value(significant: float) -> Meaning:
-    """Return the meaning of corrected p-values, shown from 0 to the largest significant one."""
-    return Meaning("p value", "corrected p", (0.0, significant), nearest=True, fill=1.0)
-
-
 def neg_log10_p(significant: float, smallest: float) -> Meaning:
     """Return the meaning of -log10 of corrected p-values, shown from `significant` to the `smallest` p.
 

@@ -47,11 +47,9 @@ group_maps/METHOD/METHOD_...
     GROUP_mean.nii.gz, GROUP_magnitude.nii.gz, GROUP.png
                           means of the maps and of their magnitudes over a group
     GROUP_mean_viewer.js  the mean of the maps for the viewer of report.html
-    CONTRAST_ratio.nii.gz, CONTRAST_t.nii.gz, CONTRAST_p_fwe.nii.gz,
-    CONTRAST_neg_log10_p_fwe.nii.gz, CONTRAST.png
-                          where the magnitudes of two groups differ, as in left_minus_HC:
-                          corrected p, and -log10 p, which is 0 in air
-    signed_CONTRAST_...   the same of signed maps, whose effect is CONTRAST_difference.nii.gz
+    CONTRAST_ratio.nii.gz, CONTRAST_t.nii.gz, CONTRAST_neg_log10_p_fwe.nii.gz, CONTRAST.png
+                          where the magnitudes of two groups differ, as in left_minus_HC; the last
+                          image is -log10 of corrected p, which is 0 where nothing was tested
 report.html               all results, and a text on the methods to paste into a paper
 references.bib            the works that this text cites, in BibTeX
 NAME.csv, NAME.json       a table, and what its columns are

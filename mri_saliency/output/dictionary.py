@@ -332,20 +332,13 @@ TABLES: dict[str, dict[str, Column]] = {  # name of the table -> column -> what 
     },
     "group_clusters": {
         "method": _METHOD,
-        "quantity": Column(
-            "what was compared",
-            levels={"magnitude": "|attribution|, as a ratio", "signed map": "the map with its signs"},
-        ),
         "contrast": Column("which groups", levels=_CONTRASTS),
         "peak_x": Column("the point with the largest |t|", "mm", "x of the peak"),
         "peak_y": Column("the point with the largest |t|", "mm", "y of the peak"),
         "peak_z": Column("the point with the largest |t|", "mm", "z of the peak"),
         "region": Column("the atlas's region there"),
         "volume_mm3": Column("volume of the significant voxels", "mm3"),
-        "peak_effect": Column(
-            "ratio of the patients' to the controls' magnitude there; of signed maps their difference, in "
-            "median magnitudes"
-        ),
+        "peak_effect": Column("ratio of the patients' to the controls' magnitude there"),
         "peak_t": Column("t at the peak"),
         "p": Column("p at the peak, corrected for all points and contrasts"),
     },

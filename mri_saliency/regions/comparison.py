@@ -6,15 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mri_saliency.regions.densities import OUTSIDE
-from mri_saliency.statistics.contrasts import (
-    ALIGNED,
-    Contrast,
-    Subjects,
-    choose_contrasts,
-    find_subjects,
-    hypothesis,
-)
-from mri_saliency.statistics.sign_flips import Tested, sign_flip_test
+from mri_saliency.statistics.contrasts import choose_contrasts, contrast_test, find_subjects
 
 REGION_TEST_SENTENCE = (  # for a paper
     "The density of regions was compared between groups by its logarithm, in regions where it was above zero "
@@ -59,8 +51,12 @@ def _compare(
 ) -> list[dict]:
     """Return the rows of one method."""
     scans = regions.drop_duplicates("subject_id")
-    subjects, _ = find_subjects(list(scans.itertuples()), covariates)
-    contrasts, _ = choose_contrasts(subjects)
+    subjects = find_subjects(
+        scans["subject"].fillna(scans["subject_id"]).to_list(),
+        scans["diagnosis"].to_list(),
+        None if covariates is None else covariates.loc[scans["subject_id"]].to_numpy(np.float64),
+    )
+    contrasts = choose_contrasts(subjects)
     in_brain = regions[regions["region"] != OUTSIDE]
     densities = in_brain.pivot(index="subject_id", columns="region", values="density")
     densities = densities.reindex(scans["subject_id"]).astype(float)
@@ -74,35 +70,19 @@ def _compare(
     with_mirror = [name for name in names if other_side.get(name, name) in names]
     places = [names.index(name) for name in with_mirror]
     mirrored = values[:, [names.index(other_side.get(name, name)) for name in with_mirror]]
-    family = []
-    for contrast in contrasts:
-        own = (with_mirror, values[:, places]) if contrast is ALIGNED else (names, values)
-        try:
-            family.append((contrast, own[0], hypothesis(contrast, subjects, own[1], mirrored)))
-        except np.linalg.LinAlgError:  # the maps' comparison has its note
-            continue
-    results = sign_flip_test([question for _, _, question in family])
-    return [
-        row
-        for (contrast, tested_names, _), tested in zip(family, results, strict=True)
-        for row in _rows(regions["method"].iloc[0], contrast, tested_names, tested, subjects)
-    ]
-
-
-def _rows(
-    method: str, contrast: Contrast, names: list[str], tested: Tested, subjects: Subjects
-) -> list[dict]:
-    """Return one contrast's rows of region_group_test.csv."""
+    aligned = subjects.align(values[:, places], mirrored)
+    tested, _ = contrast_test(contrasts, subjects, {False: values, True: aligned})  # the maps' has the notes
     return [
         {
-            "method": method,
+            "method": regions["method"].iloc[0],
             "contrast": contrast.name,
             "region": name,
-            "ratio": float(np.exp(tested.effect[place])),
-            "t": float(tested.t[place]),
-            "p": float(tested.p[place]),
-            "n_patients": sum(subjects.count(group) for group in contrast.weights if group != "HC"),
+            "ratio": float(np.exp(answer.effect[place])),
+            "t": float(answer.t[place]),
+            "p": float(answer.p[place]),
+            "n_patients": subjects.count_patients(contrast),
             "n_controls": subjects.count("HC"),
         }
-        for place, name in enumerate(names)
+        for contrast, answer in tested
+        for place, name in enumerate(with_mirror if contrast.aligned else names)
     ]

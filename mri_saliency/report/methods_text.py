@@ -13,8 +13,12 @@ from mri_saliency.attribution.clenshaw_curtis import steps_sentence
 from mri_saliency.checks.verdicts import check_sentences
 from mri_saliency.cohort.method_agreement import agreement_sentences
 from mri_saliency.combine.repeatability import repeatability_sentences
-from mri_saliency.groups.clusters import cluster_sentence
-from mri_saliency.groups.comparison import comparison_sentences
+from mri_saliency.groups.sentences import (
+    cluster_sentence,
+    comparison_sentences,
+    contrast_sentences,
+    sign_flip_sentences,
+)
 from mri_saliency.maps.statistics import error_sentences
 from mri_saliency.methods import METHODS
 from mri_saliency.output.files import read_json, read_table
@@ -32,9 +36,7 @@ from mri_saliency.report.scan_sentences import (
     volume_sentences,
 )
 from mri_saliency.run.provenance import description_sentences, making_runs, software_sentences
-from mri_saliency.statistics.contrasts import contrast_sentences
 from mri_saliency.statistics.normal_ranges import normal_range_sentences
-from mri_saliency.statistics.sign_flips import sign_flip_sentences
 from mri_saliency.wording import listed
 
 _TITLES = {name: method.title for name, method in METHODS.items()}
@@ -130,12 +132,14 @@ def _group_sentences(findings: Findings) -> Iterator[str]:
     if atlas_name is not None:
         yield from region_sentences(findings.regions, atlas_name, len(findings.scans))
         yield from normal_range_sentences(findings.regions, names)
-    yield from comparison_sentences(contrasts, settings.smooth_mm)
+    if contrasts:
+        yield from comparison_sentences(settings.smooth_mm)
     tested = [*contrasts, *findings.region_test.itertuples()]
     if len(findings.region_test):
         yield REGION_TEST_SENTENCE
     if tested:
-        yield from contrast_sentences(tested, names)
+        counts = [(row.contrast, row.n_patients, row.n_controls) for row in tested]
+        yield from contrast_sentences(counts, names)
         family = "points of the brain" if contrasts else "regions"
         if contrasts and len(findings.region_test):
             family += ", or regions,"

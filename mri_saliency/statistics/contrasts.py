@@ -1,17 +1,14 @@
-"""A cohort's scans -> its subjects, and what is asked of their groups: patients against controls."""
+"""A cohort's subjects -> which of their groups are compared, and the test: patients against controls."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
-import pandas as pd
 
-from mri_saliency.maps.statistics import MapStatistics
-from mri_saliency.statistics.sign_flips import Hypothesis
-from mri_saliency.wording import ClassNames, listed, span
+from mri_saliency.statistics.sign_flips import N_FLIPS, Hypothesis, Tested, sign_flip_test
 
 MIN_SUBJECTS = 5  # in each group of a contrast: from so many on the error rate was found to hold
 
@@ -20,25 +17,12 @@ _MIN_FREEDOM = 2.5  # degrees of freedom that covariates must leave for each gro
 
 @dataclass(frozen=True)
 class Contrast:
-    """A difference of group means.
+    """A difference of group means."""
 
-    Attributes
-    ----------
-    name : str
-        In file names and tables.
-    title : str
-        In figures and the report, with places for the classes' words.
-    weights : mapping
-        Diagnosis -> weight of its mean. "TLE" stands for all patients.
-    aligned : bool
-        Whether the right-sided patients' maps are mirrored, and the controls' averaged with their mirror
-        images.
-    """
-
-    name: str
-    title: str
-    weights: Mapping[str, float]
-    aligned: bool = False
+    name: str  # in file names and tables
+    title: str  # in figures and the report, with places for the classes' words
+    weights: Mapping[str, float]  # diagnosis -> weight of its mean; "TLE" stands for all patients
+    aligned: bool = False  # whether all foci are brought to the left, as by `Subjects.align`
 
 
 # Aligned patients: the mean of both sides' means, not of all patients. So an asymmetry that everyone has
@@ -57,160 +41,117 @@ CONTRASTS = {contrast.name: contrast for contrast in (LEFT, RIGHT, ALIGNED, ALL_
 
 @dataclass(frozen=True, eq=False)
 class Subjects:
-    """The subjects of a cohort; a subject's scans are averaged before groups are compared.
+    """The subjects of a cohort; a subject's scans are averaged before groups are compared."""
 
-    Attributes
-    ----------
-    scans : list of list of int
-        For each subject, the indices of its scans.
-    diagnoses : ndarray of str
-        (n_subjects,): HC, left, right, or TLE (side unknown).
-    covariates : ndarray
-        float64 (n_subjects, n_covariates): a subject's mean over its scans.
-    n_disputed : int
-        Subjects that are left out because their scans have more than one diagnosis.
-    """
-
-    scans: list[list[int]]
-    diagnoses: np.ndarray
-    covariates: np.ndarray
-    n_disputed: int = 0
-
-    def count(self, diagnosis: str) -> int:
-        """Return how many subjects have a diagnosis; "TLE" stands for all patients."""
-        return int(self.members(diagnosis).sum())
+    scans: list[list[int]]  # for each subject, the indices of its scans
+    diagnoses: np.ndarray  # str (n_subjects,): HC, left, right, or TLE (side unknown)
+    covariates: np.ndarray  # float64 (n_subjects, n_covariates): means over a subject's scans
+    disputed: Sequence[str] = ()  # subjects that are left out: their scans have more than one diagnosis
 
     def members(self, diagnosis: str) -> np.ndarray:
         """Return which subjects have a diagnosis, bool (n_subjects,); "TLE" stands for all patients."""
         return self.diagnoses != "HC" if diagnosis == "TLE" else self.diagnoses == diagnosis
 
+    def count(self, *diagnoses: str) -> int:
+        """Return how many subjects have one of some diagnoses."""
+        return sum(int(self.members(diagnosis).sum()) for diagnosis in diagnoses)
+
+    def count_patients(self, contrast: Contrast) -> int:
+        """Return how many patients a contrast compares with the controls."""
+        return self.count(*(diagnosis for diagnosis in contrast.weights if diagnosis != "HC"))
+
     def average(self, row_of_scan: Callable[[int], np.ndarray]) -> np.ndarray:
         """Return each subject's mean over its scans' rows: float32 (n_subjects, n_points).
 
-        Parameters
-        ----------
-        row_of_scan : callable
-            Index of a scan -> its values (n_points,); called once for each scan.
+        `row_of_scan` takes the index of a scan, once for each.
         """
         return np.stack([sum(map(row_of_scan, scans)) / np.float32(len(scans)) for scans in self.scans])
 
+    def align(self, values: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
+        """Return values as if every focus was on the left: (n_subjects, n_points).
+
+        Of patients with a focus on the right those at the mirror images of the points (`mirrored`), of
+        controls the mean of both.
+        """
+        aligned = np.where(self.members("right")[:, None], mirrored, values)
+        controls = self.members("HC")
+        aligned[controls] = (values[controls] + mirrored[controls]) / 2
+        return aligned
+
 
 def find_subjects(
-    scans: Sequence[MapStatistics], covariates: pd.DataFrame | None = None
-) -> tuple[Subjects, list[str]]:
-    """Return the subjects of some scans, and notes on those that are left out.
+    names: Sequence[str], diagnoses: Sequence[str], covariates: np.ndarray | None = None
+) -> Subjects:
+    """Return the subjects of some scans, by each scan's subject, diagnosis and covariates.
 
-    Parameters
-    ----------
-    scans : sequence of MapStatistics
-        One for each scan.
-    covariates : DataFrame, optional
-        Numbers, indexed by the scans' names.
+    The covariates are float64 (n_scans, n_covariates).
     """
     rows: dict[tuple[str, str], list[int]] = {}  # (subject, diagnosis) -> indices of scans
-    for index, scan in enumerate(scans):
-        rows.setdefault((scan.subject or scan.subject_id, scan.diagnosis), []).append(index)
-    names = pd.Series([name for name, _ in rows], dtype=object)
-    disputed = set(names[names.duplicated()])
-    kept = {key: indices for key, indices in rows.items() if key[0] not in disputed}
-    notes = []
-    if disputed:
-        notes.append(
-            f"{len(disputed)} subjects have scans of more than one diagnosis; group tests leave them out: "
-            f"{', '.join(sorted(disputed)[:5])}{' …' if len(disputed) > 5 else ''}."
-        )
-    numbers = np.empty((len(scans), 0))
-    if covariates is not None:
-        numbers = covariates.loc[[scan.subject_id for scan in scans]].to_numpy(np.float64)
-    means = [numbers[indices].mean(axis=0) for indices in kept.values()]
-    subjects = Subjects(
+    for index, key in enumerate(zip(names, diagnoses, strict=True)):
+        rows.setdefault(key, []).append(index)
+    disputed = sorted(name for name, n in Counter(name for name, _ in rows).items() if n > 1)
+    kept = {key: scans for key, scans in rows.items() if key[0] not in disputed}
+    numbers = np.empty((len(names), 0)) if covariates is None else covariates
+    means = [numbers[scans].mean(axis=0) for scans in kept.values()]
+    return Subjects(
         scans=list(kept.values()),
         diagnoses=np.array([diagnosis for _, diagnosis in kept], dtype=object),
         covariates=np.array(means).reshape(len(kept), numbers.shape[1]),
-        n_disputed=len(disputed),
+        disputed=disputed,
     )
-    return subjects, notes
 
 
-def choose_contrasts(subjects: Subjects) -> tuple[list[Contrast], str | None]:
-    """Return the contrasts that can be tested, and why none or not all can; None if all can.
+def choose_contrasts(subjects: Subjects) -> list[Contrast]:
+    """Return the contrasts whose groups have `MIN_SUBJECTS`.
 
-    Those of the sides where they have enough patients; that of all patients where some have no known side,
-    or where no side has enough.
+    Those of the sides; and that of all patients where some have no known side, or no side has enough.
     """
-    n = {diagnosis: subjects.count(diagnosis) for diagnosis in ("HC", "left", "right", "TLE")}
-    n_unknown = n["TLE"] - n["left"] - n["right"]
     contrasts = [
         contrast
         for contrast in (LEFT, RIGHT, ALIGNED)
-        if all(n[diagnosis] >= MIN_SUBJECTS for diagnosis in contrast.weights)
+        if all(subjects.count(diagnosis) >= MIN_SUBJECTS for diagnosis in contrast.weights)
     ]
-    if (n_unknown or not contrasts) and min(n["TLE"], n["HC"]) >= MIN_SUBJECTS:
+    has_unknown = subjects.count("left", "right") < subjects.count("TLE")
+    if (has_unknown or not contrasts) and min(map(subjects.count, ("TLE", "HC"))) >= MIN_SUBJECTS:
         contrasts.append(ALL_PATIENTS)
-    counts = (
-        f"{n['HC']} controls, and patients with a focus on the left {n['left']}, right {n['right']}, "
-        f"unknown {n_unknown}"
-    )
-    needed = f"a group test needs {MIN_SUBJECTS} subjects in each group; found {counts}"
-    if not contrasts:
-        return [], f"no groups were compared: {needed}."
-    few = [side for side in ("left", "right") if 0 < n[side] < MIN_SUBJECTS]
-    if few:
-        sides = " or ".join(few)
-        return contrasts, f"patients with a focus on the {sides} were not compared by themselves: {needed}."
-    return contrasts, None
+    return contrasts
 
 
-class _Compared(Protocol):
-    """What a sentence needs to know of a contrast that was tested."""
-
-    contrast: str
-    n_patients: int
-    n_controls: int
-
-
-def contrast_sentences(tested: Sequence[_Compared], names: ClassNames) -> list[str]:
-    """Return which contrasts were tested, in sentences for a paper; each may have been, more than once."""
-    found = list(dict.fromkeys(contrast.contrast for contrast in tested))
-    words = []
-    for name in found:
-        same = [contrast for contrast in tested if contrast.contrast == name]
-        numbers = [span(getattr(contrast, n) for contrast in same) for n in ("n_patients", "n_controls")]
-        title = CONTRASTS[name].title.format(hc=names.hc, tle=names.tle)
-        words.append(f"“{title}” ({numbers[0]} and {numbers[1]} subjects)")
-    contrasts = "contrast was" if len(found) == 1 else "contrasts were"
-    sentences = [f"The {contrasts} {listed(words)}."]
-    if any(CONTRASTS[name].aligned for name in found):
-        sentences.append(
-            "To align the foci, the maps of patients with a focus on the right were mirrored at x = 0 mm; "
-            f"the mean of {names.tle} was that of both sides' means, and the maps of {names.hc} were "
-            "averaged with their mirror images."
-        )
-    return sentences
-
-
-def hypothesis(
-    contrast: Contrast, subjects: Subjects, values: np.ndarray, mirrored: np.ndarray | None
-) -> Hypothesis:
-    """Return a contrast's hypothesis about subjects' values.
+def contrast_test(
+    contrasts: Sequence[Contrast],
+    subjects: Subjects,
+    values: Mapping[bool, np.ndarray],
+    n_flips: int = N_FLIPS,
+) -> tuple[list[tuple[Contrast, Tested]], dict[str, str]]:
+    """Test contrasts as one family.
 
     Parameters
     ----------
-    contrast : Contrast
-    subjects : Subjects
-    values : ndarray
-        float32 (n_subjects, n_points).
-    mirrored : ndarray or None
-        The values at the points' mirror images, the same shape; only an aligned contrast needs them.
+    values : mapping
+        `Contrast.aligned` -> what such contrasts compare, float32 (n_subjects, n_points).
 
-    Raises
-    ------
-    numpy.linalg.LinAlgError
-        The covariates and the groups cannot be told apart.
+    Returns
+    -------
+    tested : list of tuple
+        The contrasts that can be tested, with their answers.
+    refused : dict
+        Name of another contrast -> why it cannot be tested.
     """
-    members = {diagnosis: subjects.members(diagnosis) for diagnosis in contrast.weights}
-    rows = np.flatnonzero(np.any(list(members.values()), axis=0))
-    groups = np.stack([member[rows] for member in members.values()], axis=1)  # (n, n_groups)
+    family, refused = [], {}
+    for contrast in contrasts:
+        try:
+            family.append((contrast, _hypothesis(contrast, subjects, values[contrast.aligned])))
+        except np.linalg.LinAlgError as error:
+            refused[contrast.name] = str(error)
+    answers = sign_flip_test([question for _, question in family], n_flips=n_flips)
+    return [(contrast, answer) for (contrast, _), answer in zip(family, answers, strict=True)], refused
+
+
+def _hypothesis(contrast: Contrast, subjects: Subjects, values: np.ndarray) -> Hypothesis:
+    """Return a contrast's hypothesis; LinAlgError if covariates and groups cannot be told apart."""
+    members = [subjects.members(diagnosis) for diagnosis in contrast.weights]
+    rows = np.flatnonzero(np.any(members, axis=0))
+    groups = np.stack([member[rows] for member in members], axis=1)  # (n, n_groups)
     covariates = subjects.covariates[rows]
     covariates = covariates[:, np.ptp(covariates, axis=0) > 0]  # less the words that nobody in the groups has
     covariates = (covariates - covariates.mean(axis=0)) / covariates.std(axis=0)
@@ -220,11 +161,6 @@ def hypothesis(
     leverage = np.einsum("ij,ji->i", design, np.linalg.pinv(design))
     if (groups.T @ (1 - leverage) < _MIN_FREEDOM).any():
         raise np.linalg.LinAlgError(f"too few subjects for {covariates.shape[1]} covariates")
-    if contrast.aligned:
-        values = values.copy()
-        values[subjects.members("right")] = mirrored[subjects.members("right")]
-        controls = subjects.members("HC")
-        values[controls] = (values[controls] + mirrored[controls]) / 2
     weights = np.zeros(design.shape[1])
     weights[: groups.shape[1]] = list(contrast.weights.values())
     return Hypothesis(values[rows], design, weights, groups.argmax(axis=1), rows)

@@ -1,4 +1,7 @@
-"""95 % intervals of means, proportions and areas under ROC curves, right for few values too."""
+"""95 % intervals of means, proportions and areas under ROC curves, right for few values too.
+
+Importing scipy.stats, which has two of them, takes 0.7 s.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,6 @@ from scipy.special import ndtri, stdtrit
 COVERAGE = 0.95
 FEWEST = 3  # values that have an interval of their mean
 _Z = float(ndtri((1 + COVERAGE) / 2))
-_BISECTIONS = 50
 
 
 def wilson_interval(n_right: int, n: int) -> tuple[float, float]:
@@ -29,8 +31,7 @@ def pair_wins(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
 
     Their mean is the area under the ROC curve.
     """
-    above = positive[:, None] > negative
-    return above + 0.5 * (positive[:, None] == negative)
+    return np.heaviside(np.subtract.outer(positive, negative), 0.5)
 
 
 def auc_interval(wins: np.ndarray) -> tuple[float, float]:
@@ -39,46 +40,34 @@ def auc_interval(wins: np.ndarray) -> tuple[float, float]:
     It asks which areas the found one does not contradict, as Wilson's interval does, so it does not shrink
     to a point where two groups happen to be apart entirely, as a bootstrap's does: of 5 against 5 subjects
     and a true area of 0.98, it held the true area in 95 % of simulations, a stratified bootstrap in 25 %.
-
-    Parameters
-    ----------
-    wins : ndarray
-        As `pair_wins` returns them.
+    `wins` are from `pair_wins`.
 
     Notes
     -----
     Newcombe 2006, Confidence intervals for an effect size measure based on the Mann-Whitney statistic,
     part 2, Statistics in Medicine.
     """
+    from scipy.optimize import brentq  # 0.3 s, which only regions need
+
     area, pairs, extra = float(wins.mean()), wins.size, sum(wins.shape) / 2 - 1
 
-    def contradicts(true: float) -> bool:
+    def excess(true: float) -> float:
+        """Return the squared distance of a true area, less the largest that does not contradict it."""
         variance = true * (1 - true) / pairs
         variance *= 1 + extra * (1 - true) / (2 - true) + extra * true / (1 + true)
-        return (area - true) ** 2 > _Z**2 * variance
+        return (area - true) ** 2 - _Z**2 * variance
 
-    def bound(outer: float) -> float:
-        inner = area
-        if not contradicts(outer):
-            return outer
-        for _ in range(_BISECTIONS):
-            middle = (inner + outer) / 2
-            inner, outer = (inner, middle) if contradicts(middle) else (middle, outer)
-        return (inner + outer) / 2
-
-    return (0.0 if area == 0 else bound(0.0)), (1.0 if area == 1 else bound(1.0))
+    tiny = float(np.finfo(float).eps)
+    inner = min(max(area, tiny), 1 - tiny)  # an area of 0 or 1 is a root itself
+    return (brentq(excess, 0, inner) if area > 0 else 0.0), (brentq(excess, inner, 1) if area < 1 else 1.0)
 
 
 def auc_difference_interval(wins: np.ndarray, other: np.ndarray) -> tuple[float, float]:
     """Return the 95 % interval of the difference of two areas under ROC curves of the same subjects.
 
     From the two areas' own intervals and the correlation of the areas, which DeLong's covariances give
-    (0 where one of them does not vary).
-
-    Parameters
-    ----------
-    wins, other : ndarray
-        As `pair_wins` returns them; the second area is subtracted from the first.
+    (0 where one of them does not vary). `wins` and `other` are from `pair_wins`; the second area is
+    subtracted from the first.
 
     Notes
     -----
@@ -124,6 +113,6 @@ def mean_interval(values: Iterable[float]) -> Interval | None:
     n = len(values)
     if n < FEWEST:
         return None
-    half = stdtrit(n - 1, (1 + COVERAGE) / 2) * values.std(ddof=1) / np.sqrt(n)
+    half = float(stdtrit(n - 1, (1 + COVERAGE) / 2) * values.std(ddof=1) / np.sqrt(n))
     mean = float(values.mean())
-    return Interval(mean, mean - float(half), mean + float(half), n)
+    return Interval(mean, mean - half, mean + half, n)

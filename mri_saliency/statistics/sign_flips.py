@@ -1,7 +1,4 @@
-"""Values of subjects in groups -> where the groups differ, by a sign-flip test with family-wise correction.
-
-Only arrays: the same test serves the voxels of maps and the regions of an atlas.
-"""
+"""Values of subjects in groups -> where the groups differ, by sign flips with family-wise correction."""
 
 from __future__ import annotations
 
@@ -9,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
-from mri_saliency.wording import listed
 
 N_FLIPS = 1000
 SIGNIFICANT = 0.05  # family-wise
@@ -21,58 +16,28 @@ _TIE = 1e-5  # statistics that differ by less, relatively, count as equal
 
 @dataclass(frozen=True, eq=False)
 class Hypothesis:
-    """A linear contrast of group means that is zero under the null hypothesis, at every point.
+    """A linear contrast of group means that is zero under the null hypothesis, at every point."""
 
-    Attributes
-    ----------
-    values : ndarray
-        float (n, n_points): a row for each subject.
-    design : ndarray
-        float64 (n, n_columns): the linear model of a point's values, of full rank.
-    contrast : ndarray
-        float64 (n_columns,): the weights of the model's coefficients.
-    spread_groups : ndarray
-        int (n,), from 0: subjects of one number share a variance.
-    subjects : ndarray
-        int (n,): who they are. In all hypotheses of a family a subject's errors are flipped together.
-    """
-
-    values: np.ndarray
-    design: np.ndarray
-    contrast: np.ndarray
-    spread_groups: np.ndarray
-    subjects: np.ndarray
+    values: np.ndarray  # (n, n_points): a row for each subject
+    design: np.ndarray  # float64 (n, n_columns): the linear model of a point's values, of full rank
+    contrast: np.ndarray  # float64 (n_columns,): weights of the model's coefficients
+    spread_groups: np.ndarray  # int (n,), from 0: subjects of one number share a variance
+    subjects: np.ndarray  # int (n,): whose errors are flipped together in all hypotheses of a family
 
 
 @dataclass(frozen=True, eq=False)
 class Tested:
-    """The answer to one hypothesis.
+    """The answer to one hypothesis; arrays are float64 (n_points,)."""
 
-    Attributes
-    ----------
-    effect : ndarray
-        float64 (n_points,): the contrast's estimate.
-    t : ndarray
-        float64 (n_points,): the estimate over its standard error; 0 where nothing varies.
-    p : ndarray
-        float64 (n_points,): two-sided, corrected for all points and hypotheses of the family; never 0.
-    threshold : float
-        Magnitude of t from which p is at most `SIGNIFICANT`; infinite if no t can reach it.
-    smallest_possible_p : float
-        That of a t which no flip reaches.
-    spreads : ndarray
-        float64 (n_groups,): the standard deviations of the spread groups, over all points alike.
-    """
-
-    effect: np.ndarray
-    t: np.ndarray
-    p: np.ndarray
-    threshold: float
-    smallest_possible_p: float
-    spreads: np.ndarray
+    effect: np.ndarray  # the contrast's estimate
+    t: np.ndarray  # the estimate over its standard error; 0 where nothing varies
+    p: np.ndarray  # two-sided, corrected for all points and hypotheses of the family; never 0
+    threshold: float  # magnitude of t from which p is at most `SIGNIFICANT`; infinite if no t can reach it
+    smallest_possible_p: float  # of a t that no flip reaches
+    spreads: np.ndarray  # (n_groups,): standard deviations of the spread groups, over all points alike
 
 
-def sign_flip_test(family: Sequence[Hypothesis], seed: int = 0, n_flips: int = N_FLIPS) -> list[Tested]:
+def sign_flip_test(family: Sequence[Hypothesis], n_flips: int = N_FLIPS) -> list[Tested]:
     """Test the hypotheses of a family together.
 
     The statistic is Welch's t, generalised to a linear model: the least-squares estimate of the contrast,
@@ -84,17 +49,11 @@ def sign_flip_test(family: Sequence[Hypothesis], seed: int = 0, n_flips: int = N
     corrects for the hypotheses, so that all count alike, whatever their degrees of freedom (Westfall & Young
     1993, Resampling-based multiple testing).
 
-    Parameters
-    ----------
-    family : sequence of Hypothesis
-    seed : int
-        Seed of the flips.
-    n_flips : int
-        Random flips; the unflipped residuals count as one more. Fewer where there are not so many.
+    The flips are random, or all where there are at most `n_flips`; the unflipped residuals count as one more.
     """
     if not family:
         return []
-    signs = sign_flips(1 + max(int(hypothesis.subjects.max()) for hypothesis in family), n_flips, seed)
+    signs = sign_flips(1 + max(int(hypothesis.subjects.max()) for hypothesis in family), n_flips)
     models = [_Model(hypothesis) for hypothesis in family]
     tested = [model.test(signs[:, model.subjects]) for model in models]
     p_of_flips = np.stack([_p_values(largest, largest) for _, _, largest in tested])
@@ -102,31 +61,7 @@ def sign_flip_test(family: Sequence[Hypothesis], seed: int = 0, n_flips: int = N
     return [_corrected(*found, best_p, model.spreads) for model, found in zip(models, tested, strict=True)]
 
 
-def sign_flip_sentences(corrected_for: str, covariates: Sequence[str]) -> list[str]:
-    """Return what `sign_flip_test` did, in sentences for a paper.
-
-    Parameters
-    ----------
-    corrected_for : str
-        What the points of a family are, such as "points of the brain".
-    covariates : sequence of str
-        Names of the columns.
-    """
-    model = "of the group means"
-    if covariates:
-        model += f" and {'the covariate' if len(covariates) == 1 else 'the covariates'} {listed(covariates)}"
-    return [
-        "The statistic was Welch's t [@welch1947], which does not assume equal variances, in a linear model"
-        f" {model}; its null distribution came from {N_FLIPS} "
-        "random sign flips of the residuals of the model without the contrast, or from all where there were "
-        "fewer [@freedman1983; @winkler2014].",
-        f"p values were two-sided and corrected family-wise for all {corrected_for} and contrasts of a "
-        "method, by each flip's largest statistic and smallest p over the contrasts [@westfall1993]; "
-        f"p ≤ {SIGNIFICANT} was called significant.",
-    ]
-
-
-def sign_flips(n_subjects: int, n_flips: int, seed: int) -> np.ndarray:
+def sign_flips(n_subjects: int, n_flips: int) -> np.ndarray:
     """Return flips, float32 (n_flips + 1, n_subjects) of 1 and -1; the first flips nothing.
 
     All flips where there are at most `n_flips`. To flip every subject changes no magnitude of t, so the
@@ -135,7 +70,7 @@ def sign_flips(n_subjects: int, n_flips: int, seed: int) -> np.ndarray:
     if 2 ** (n_subjects - 1) <= n_flips:
         bits = np.arange(2 ** (n_subjects - 1))[:, None] >> np.arange(n_subjects) & 1
         return (1 - 2 * bits).astype(np.float32)
-    drawn = np.random.default_rng(seed).integers(0, 2, (n_flips, n_subjects)) * 2 - 1
+    drawn = np.random.default_rng(0).integers(0, 2, (n_flips, n_subjects)) * 2 - 1
     return np.vstack([np.ones(n_subjects), drawn]).astype(np.float32)
 
 
@@ -149,9 +84,10 @@ class _Model:
         self._inverse = np.linalg.inv(self._design.T @ self._design)
         self._weights = self._design @ self._inverse @ self._contrast  # (n,): estimate = weights @ values
         leverage = np.einsum("ij,jk,ik->i", self._design, self._inverse, self._design)
-        n_groups = self._groups.max() + 1
-        self._members = [self._groups == group for group in range(n_groups)]
-        self._columns = [np.flatnonzero(self._design[members].any(axis=0)) for members in self._members]
+        self._members = [self._groups == group for group in range(self._groups.max() + 1)]
+        self._columns = [
+            np.flatnonzero(self._design[members].any(axis=0)).tolist() for members in self._members
+        ]
         self._freedom = [(1 - leverage[members]).sum() for members in self._members]
 
     def test(self, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from mri_saliency.inputs.loading import load_scan
 from mri_saliency.inputs.preprocessing import unpad
 from mri_saliency.inputs.scan_table import Scan
 from mri_saliency.output.folder import OutputFolder
-from mri_saliency.report.alarms import judge_sanity_checks
+from mri_saliency.report.alarms import judge_maps
 
 from ..conftest import N_SLICES, SYNTHETIC_SHAPE, brain, save_scan
 from ..made_cohort import RECIPE, checks_table, made_record
@@ -24,7 +24,7 @@ def test_results_are_judged_with_their_recipe(tmp_path):
     written = pd.read_csv(folder.checks)
     assert list(written) == ["fingerprint", *table.columns] and len(written) == len(table)
     assert set(written["fingerprint"].dropna()) == {RECIPE.digest()}
-    [answers] = judge_sanity_checks(folder, [made_record(method="smooth_grad")]).values()
+    [answers] = judge_maps(folder, [made_record(method="smooth_grad")]).values()
     assert all(verdict.passed for verdict in answers.values())
     assert np.asarray(Image.open(folder.check_figure)).std() > 10
 

@@ -1,9 +1,13 @@
 """Significant voxels of one sign that touch make a cluster, with its peak in mm."""
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from mri_saliency.groups.clusters import find_clusters
+from mri_saliency.inputs.atlas import Atlas
 from mri_saliency.inputs.grid import Grid
 
 from ..conftest import AFFINE, REAL_SHAPE, SYNTHETIC_SHAPE
@@ -25,21 +29,21 @@ def made_up():
 
 
 def test_clusters_are_of_one_sign_and_the_largest_t_comes_first(made_up):
-    found = find_clusters(*made_up, GRID, lambda voxel: str(voxel[1]))
-    assert [cluster.peak_t for cluster in found] == [-7, 6, 4]
-    assert [cluster.effect for cluster in found] == [-14, 12, 8]
-    assert [cluster.p for cluster in found] == pytest.approx([0.002, 0.004, 0.05])
+    labels = np.zeros(REAL_SHAPE, np.int32)
+    labels[:14, 10:22], labels[14:30, 10:22] = 1, 2
+    atlas = Atlas(labels, AFFINE, {1: "Outer", 2: "Inner"}, Path("atlas.nii"))
+    found = pd.DataFrame(find_clusters(*made_up, GRID, atlas))
+    assert found["peak_t"].tolist() == [-7, 6, 4] and found["peak_effect"].tolist() == [-14, 12, 8]
+    assert found["p"].tolist() == pytest.approx([0.002, 0.004, 0.05])
     voxel_mm3 = 1.5**3 * (113 / 112) ** 2
-    assert [cluster.volume_mm3 for cluster in found] == pytest.approx(
-        [32 * voxel_mm3, 64 * voxel_mm3, 8 * voxel_mm3]
-    )
+    assert (found["volume_mm3"] / voxel_mm3).tolist() == pytest.approx([32, 64, 8])
     # the middle of the block with the peak, of the scan's coordinates
     pixel_mm = 1.5 * 113 / 112
     expected = (-84 - 0.75 + 13 * pixel_mm, 1.5 * (10 + 4.5) - 120, -72 - 0.75 + 23 * pixel_mm)
-    assert found[1].peak_mm == pytest.approx(expected)
-    assert [int(cluster.region) // 2 for cluster in found] == [7, 6, 30]
+    assert found.loc[1, ["peak_x", "peak_y", "peak_z"]].tolist() == pytest.approx(expected)
+    assert found["region"].tolist() == ["Inner", "Outer", ""]
 
 
 def test_without_affine_a_cluster_has_no_place(made_up):
-    found = find_clusters(*made_up, Grid(SYNTHETIC_SHAPE, None, 0, 9, 12), lambda _: "")
-    assert all(cluster.peak_mm is cluster.volume_mm3 is None for cluster in found) and len(found) == 3
+    found = pd.DataFrame(find_clusters(*made_up, Grid(SYNTHETIC_SHAPE, None, 0, 9, 12), None))
+    assert len(found) == 3 and found[["peak_x", "peak_y", "peak_z", "volume_mm3"]].isna().all(axis=None)

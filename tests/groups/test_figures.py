@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
-from mri_saliency.groups.figures import ContrastSlices, contrast_figure, group_figure
+from mri_saliency.groups.figures import contrast_figure, group_figure
 from mri_saliency.maps import colours
 
 from ..maps.views import layer, made_up_view
@@ -22,9 +23,7 @@ def test_a_difference_fades_where_it_is_not_significant_and_is_outlined_where_it
     score[0, 20:40, 20:40], p[0, 20:40, 20:40] = 4.0, 0.01
     score[0, 70:90, 20:40], p[0, 70:90, 20:40] = 1.0, 0.5  # half the threshold: a quarter opaque
     view = replace(made_up_view(1), anatomy=np.full((1, 112, 112), 128, np.uint8))
-    picture = contrast_figure(
-        view, layer(score), ContrastSlices(score, p <= 0.05, threshold=2.0, is_log2=False)
-    )
+    picture = contrast_figure(view, layer(score), score, p <= 0.05, threshold=2.0)
     shown = panel(picture, row=2)
     assert tuple(shown[2 * 20, 2 * 30]) == (255, 225, 0)  # the line
     significant, faded, nothing = (shown[2 * y, 2 * x] for y, x in ((30, 30), (80, 30), (60, 80)))
@@ -34,12 +33,10 @@ def test_a_difference_fades_where_it_is_not_significant_and_is_outlined_where_it
     np.testing.assert_allclose(faded, 0.75 * nothing + 0.25 * full, atol=2)
 
 
-def test_a_contrast_without_a_threshold_is_drawn_all_the_same():
-    t = np.zeros((1, 112, 112), np.float32)
-    t[0, 20:40, 20:40] = 2.0
-    for values in (t, 0 * t):
-        test = ContrastSlices(values, values > 9, threshold=np.inf, is_log2=True)
-        assert contrast_figure(made_up_view(1), layer(values), test).std() > 10
+@pytest.mark.parametrize("height", [0.0, 2.0])
+def test_a_contrast_without_a_threshold_is_drawn_all_the_same(height):
+    t = np.full((1, 112, 112), height, np.float32)
+    assert contrast_figure(made_up_view(1), layer(t), t, t > 9, threshold=np.inf).std() > 10
 
 
 def test_a_group_shows_scan_map_and_magnitude():

@@ -13,7 +13,6 @@ from mri_saliency.maps.image import (
     estimate,
     map_to_nifti,
     neg_log10_p,
-    p_value,
     t_score,
     to_nifti,
     to_scan_grid,
@@ -125,7 +124,6 @@ def test_a_map_opens_with_its_figures_colour_scale(tmp_path, method):
     ("meaning", "code", "parameters", "window"),
     [
         (t_score(4.0, 7), 3, (7,), (-4, 4)),
-        (p_value(0.05), 22, (), (0, 0.05)),
         (neg_log10_p(0.05, 1e-3), 24, (), (1.30103, 3)),
         (Meaning(), 0, (), (0, 0)),
     ],

@@ -13,8 +13,7 @@ import pytest
 import generate_saliency_maps as script
 from mri_saliency.combine.repeatability import region_agreement
 from mri_saliency.combine.run_difference import region_differences
-from mri_saliency.groups.clusters import Cluster
-from mri_saliency.groups.comparison import ComparedContrast, cluster_row
+from mri_saliency.groups.clusters import find_clusters
 from mri_saliency.maps.comparison import NULL, TOP_SHARE
 from mri_saliency.maps.statistics import (
     COMPLETENESS_TOLERANCE,
@@ -33,7 +32,7 @@ from mri_saliency.run.outcome import Failure
 from mri_saliency.statistics.normal_ranges import LEAST_CONTROLS
 
 from ..conftest import run_in
-from ..made_cohort import SIDED_PAIRS, sided_regions
+from ..made_cohort import GRID, SIDED_PAIRS, sided_regions
 from ..test_manual import MANUAL
 
 RUN = ("--n_steps", "2", "--n_samples", "2", "--key_slices", "2", "--no_nifti", "--check_maps", "3")
@@ -69,10 +68,9 @@ def tables(tmp_path_factory, made_run):
 
 
 def made_up_clusters():
-    compared = ComparedContrast("saliency", "magnitude", "left_minus_HC", 6, 8, 0.1, 0.01, 0.001)
-    return pd.DataFrame(
-        [cluster_row(compared, Cluster((-30.0, -20.0, -10.0), "Everywhere", 8.0, 2.0, 5.0, 0.01))]
-    )
+    t = np.full((GRID.n_slices, 112, 112), 5.0, np.float32)
+    clusters = find_clusters(t, t, 0 * t, GRID, None)
+    return pd.DataFrame([{"method": "saliency", "contrast": "left_minus_HC"} | row for row in clusters])
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -189,8 +189,8 @@ def test_every_method_is_described_with_its_settings(tmp_path):
 def with_all(tmp_path, atlas):
     """Findings of a run with an atlas, groups, sides, agreement and checks."""
     regions = add_normal_ranges(sided_regions(n_controls=16, effect=2.0))
-    compared = ComparedContrast("saliency", "magnitude", "left_minus_HC", 6, 16, 0.1, 0.01, 0.001)
-    signed = replace(compared, quantity="signed map", contrast="aligned_minus_HC", n_patients=12)
+    compared = ComparedContrast("saliency", "left_minus_HC", 6, 16, 0.1, 0.01)
+    aligned = replace(compared, contrast="aligned_minus_HC", n_patients=12)
     region_test = pd.DataFrame([{"contrast": "left_minus_HC", "n_patients": 6, "n_controls": 15, "p": 0.01}])
     agreement = pd.DataFrame({"method_a": ["saliency"] * 2, "method_b": ["deep_lift", NULL]})
     table = checks_table("saliency", weights=0.9)
@@ -198,7 +198,7 @@ def with_all(tmp_path, atlas):
     covariates = pd.DataFrame({"age": [40.0], "site=B": [1.0], "site=C": [0.0]})
     return findings_of(
         records_of("saliency"),
-        groups=GroupComparison([compared, signed], [{"method": "saliency"}], limits=["A group was small."]),
+        groups=GroupComparison([compared, aligned], [{"method": "saliency"}], limits=["A group was small."]),
         regions=regions,
         lateralisation=lateralisation_table(regions, SIDED_PAIRS),
         region_test=region_test,
@@ -218,7 +218,6 @@ def test_groups_regions_sides_and_checks(tmp_path, with_all):
         "among the 4 regions of the atlas mni.nii.gz",
         "by their asymmetry, with those of 16 controls subjects by a modified t test for small samples (Craw",
         "by a Gaussian of 6 mm full width at half maximum",
-        "Signed maps were a family of tests of their own",
         "“epilepsy, focus on the left, minus controls” (6 and 15 to 16 subjects)",
         "mirrored at x = 0 mm",
         "group means and the covariates age and site;",
@@ -237,10 +236,10 @@ def test_groups_regions_sides_and_checks(tmp_path, with_all):
 def test_what_was_not_done_is_not_stated(tmp_path, with_all):
     groups = replace(with_all, regions=None, region_test=None, lateralisation=None, agreement=pd.DataFrame())
     settings = ComparisonSettings(0.0)
-    no_signed = GroupComparison(with_all.groups.contrasts[:1])
-    text = text_of(tmp_path, replace(groups, comparison=settings, groups=no_signed, verdicts={}))
+    one_side = GroupComparison(with_all.groups.contrasts[:1])
+    text = text_of(tmp_path, replace(groups, comparison=settings, groups=one_side, verdicts={}))
     assert "for all points of the brain and contrasts" in text and "without smoothing" in text
-    for word in ("region", "atlas", "Signed", "mirrored", "covariate", "cluster", "Spearman", "checked"):
+    for word in ("region", "atlas", "mirrored", "covariate", "cluster", "Spearman", "checked"):
         assert word not in text, word
     only_regions = text_of(tmp_path, replace(with_all, groups=GroupComparison()))
     assert "for all regions and contrasts" in only_regions and "full width" not in only_regions

@@ -321,8 +321,8 @@ def test_the_classes_words_replace_hc_and_tle(tmp_path):
 
 def test_each_comparison_says_what_it_shows_and_what_it_does_not(tmp_path):
     regions = region_table()
-    compared = ComparedContrast("saliency", "magnitude", "TLE_minus_HC", 7, 6, 0.02, 0.004, 0.001)
-    cluster = {"method": "saliency", "quantity": "magnitude", "contrast": "TLE_minus_HC", "region": "Hip"}
+    compared = ComparedContrast("saliency", "TLE_minus_HC", 7, 6, 0.02, 0.004)
+    cluster = {"method": "saliency", "contrast": "TLE_minus_HC", "region": "Hip"}
     cluster |= dict.fromkeys(("peak_x", "peak_y", "peak_z", "volume_mm3", "peak_effect", "peak_t", "p"), 1.0)
     row = {"method": "saliency", "contrast": "left_minus_HC", "region": "Hip", "p": 0.5}
     region_test = pd.DataFrame([row | {"ratio": 1.0, "t": 0.1, "n_patients": 6, "n_controls": 9}])
@@ -389,8 +389,8 @@ def test_the_report_links_its_pictures_or_contains_them(described):
     folder = described.folder
     figures = {"HC": folder.group_map("saliency", "HC.png")}
     figures["magnitude, TLE minus HC"] = folder.group_map("saliency", "TLE_minus_HC.png")
-    compared = ComparedContrast("saliency", "magnitude", "TLE_minus_HC", 7, 6, 0.02, 0.004, 0.001)
-    cluster = {"method": "saliency", "quantity": "magnitude", "contrast": "TLE_minus_HC", "region": "Hip"}
+    compared = ComparedContrast("saliency", "TLE_minus_HC", 7, 6, 0.02, 0.004)
+    cluster = {"method": "saliency", "contrast": "TLE_minus_HC", "region": "Hip"}
     cluster |= {"peak_x": -27.4, "peak_y": -30.0, "peak_z": -12.1, "volume_mm3": 815.4}
     cluster |= {"peak_effect": 1.75, "peak_t": 6.04, "p": 0.004}
     groups = GroupComparison([compared], 11 * [cluster], {"saliency": figures}, ["left was not compared"])

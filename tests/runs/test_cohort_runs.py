@@ -72,14 +72,16 @@ def test_group_maps_are_means_on_the_common_grid(cohort):
 
 def test_the_difference_is_tested_and_p_is_one_where_nothing_was(cohort):
     folder = cohort.output / "group_maps" / "saliency"
-    p = nib.load(folder / "saliency_TLE_minus_HC_p_fwe.nii.gz").get_fdata()
-    assert 1 / 512 - 1e-6 <= p.min() < 1 and (p[:, :10] == 1).all() and p[0, 0, 0] == 1  # all flips of ten
+    log_p = nib.load(folder / "saliency_TLE_minus_HC_neg_log10_p_fwe.nii.gz").get_fdata()
+    assert 0 < log_p.max() <= np.log10(512) + 1e-6  # all flips of ten
+    assert not log_p[:, :10].any() and log_p[0, 0, 0] == 0
     page = (cohort.output / "report.html").read_text()
     assert "patients with a focus on the left or right were not compared by themselves" in page
     assert "<td>TLE minus HC</td>" in page
     table = pd.read_csv(cohort.output / "attribution_statistics.csv")
     tle = table[(table["true_label"] == 1) & (table["subject_id"] != "sub-G")]
     predicted = {"TLE_correct" if label else "TLE_wrong" for label in tle["predicted_label"]}
+    assert "TLE_wrong" in predicted  # otherwise neither is written
     names = {"HC", "TLE", "left", "right", "TLE_minus_HC"} | predicted
     assert {path.name for path in folder.glob("*.png")} == {f"saliency_{name}.png" for name in names}
 
@@ -135,7 +137,7 @@ def test_the_folder_describes_itself_to_bids_tools(cohort):
 def test_the_folders_readme_names_each_image_of_groups(cohort):
     readme = (cohort.output / "README").read_text()
     for path in (cohort.output / "group_maps").glob("*/*.nii.gz"):
-        measure = re.search("_(mean|magnitude|ratio|difference|t|p_fwe|neg_log10_p_fwe).nii.gz", path.name)
+        measure = re.search("_(mean|magnitude|ratio|t|neg_log10_p_fwe).nii.gz", path.name)
         assert measure and measure.group().lstrip("_") in readme, path.name
 
 
@@ -143,7 +145,7 @@ def test_report_only_describes_again_without_the_network(cohort, tmp_path, monke
     """Even where model and scans are gone; the table is only needed for covariates."""
     copy = tmp_path / "maps"
     shutil.copytree(cohort.output, copy)
-    tested = copy / "group_maps/saliency/saliency_TLE_minus_HC_p_fwe.nii.gz"
+    tested = copy / "group_maps/saliency/saliency_TLE_minus_HC_neg_log10_p_fwe.nii.gz"
     before = nib.load(tested).get_fdata()
     for path in ("report.html", "attribution_summary.png", "method_agreement.csv", "group_maps"):
         shutil.rmtree(copy / path) if path == "group_maps" else (copy / path).unlink()

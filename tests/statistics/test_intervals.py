@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from scipy import optimize, stats
+from scipy import stats
 
-from mri_saliency.maps.comparison import roc_auc
 from mri_saliency.statistics.intervals import (
     auc_difference_interval,
     auc_interval,
@@ -20,33 +19,23 @@ def test_wilsons_interval_is_scipys(n_right, n):
     assert wilson_interval(n_right, n) == pytest.approx((expected.low, expected.high))
 
 
-def test_the_mean_of_wins_is_the_area():
+def test_the_mean_of_wins_is_mann_and_whitneys():
     generator = np.random.default_rng(0)
     positive, negative = generator.integers(0, 6, 12), generator.integers(0, 4, 9)  # with ties
-    scores, is_positive = np.r_[positive, negative], np.r_[np.ones(12), np.zeros(9)]
-    assert pair_wins(positive, negative).mean() == pytest.approx(roc_auc(scores, is_positive))
-
-
-def wins_of(area, n, seed=0):
-    generator = np.random.default_rng(seed)
-    return pair_wins(
-        generator.normal(np.sqrt(2) * stats.norm.ppf(area), size=n), generator.standard_normal(n)
-    )
+    expected = stats.mannwhitneyu(positive, negative).statistic / (12 * 9)
+    assert pair_wins(positive, negative).mean() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("n", [5, 20])
 def test_the_areas_interval_has_newcombes_ends(n):
-    wins = wins_of(0.8, n)
-    area, m = wins.mean(), n
-    assert 0.5 < area < 1
-
-    def distance(true):
-        factor = 1 + (m - 1) * (1 - true) / (2 - true) + (m - 1) * true / (1 + true)
-        return (area - true) ** 2 - stats.norm.ppf(0.975) ** 2 * true * (1 - true) * factor / m**2
-
-    low, high = auc_interval(wins)
-    assert low == pytest.approx(optimize.brentq(distance, 1e-9, area))
-    assert high == pytest.approx(optimize.brentq(distance, area, 1 - 1e-9))
+    """Both are 1.96 standard errors, of their own area, from the found one (Newcombe's method 5)."""
+    generator = np.random.default_rng(0)
+    wins = pair_wins(generator.normal(1.2, size=n), generator.standard_normal(n))
+    area, ends = wins.mean(), np.array(auc_interval(wins))
+    assert 0.5 < ends[0] < area < ends[1] < 1
+    factor = 1 + (n - 1) * ((1 - ends) / (2 - ends) + ends / (1 + ends))
+    errors = np.sqrt(ends * (1 - ends) * factor) / n
+    np.testing.assert_allclose(np.abs(area - ends), stats.norm.ppf(0.975) * errors, rtol=1e-9)
 
 
 def test_groups_that_are_apart_entirely_still_have_an_interval():
@@ -68,7 +57,7 @@ def correlated_wins(generator, areas, r, n):
     return [pair_wins(p, q) for p, q in zip(positive, negative, strict=True)]
 
 
-@pytest.mark.parametrize(("areas", "r", "n"), [((0.95, 0.8), 0.6, 5), ((0.7, 0.7), 0.9, 20)])
+@pytest.mark.parametrize(("areas", "r", "n"), [((0.98, 0.8), 0.6, 5), ((0.7, 0.7), 0.9, 20)])
 def test_intervals_hold_the_truth_in_95_of_100(areas, r, n):
     generator = np.random.default_rng(1)
     n_cohorts = 300
@@ -84,22 +73,6 @@ def test_intervals_hold_the_truth_in_95_of_100(areas, r, n):
     assert (held / n_cohorts > 0.92).all()
 
 
-def test_near_an_area_of_1_a_bootstrap_does_not_hold_what_newcombes_interval_does():
-    generator = np.random.default_rng(3)
-    n, area, n_cohorts = 5, 0.98, 300
-    held = np.zeros(2)
-    for _ in range(n_cohorts):
-        wins = pair_wins(
-            generator.normal(np.sqrt(2) * stats.norm.ppf(area), size=n), generator.standard_normal(n)
-        )
-        counts = generator.multinomial(n, np.full(n, 1 / n), size=(2, 200)) / n  # stratified draws
-        resampled = ((counts[0] @ wins) * counts[1]).sum(axis=1)
-        for which, (low, high) in enumerate((auc_interval(wins), np.percentile(resampled, (2.5, 97.5)))):
-            held[which] += low <= area <= high
-    newcombe, bootstrap = held / n_cohorts
-    assert newcombe > 0.92 and bootstrap < 0.4
-
-
 def test_the_correlation_makes_the_differences_interval_shorter():
     generator = np.random.default_rng(2)
     wins, other = correlated_wins(generator, (0.8, 0.75), 0.95, 40)
@@ -110,16 +83,11 @@ def test_the_correlation_makes_the_differences_interval_shorter():
     assert auc_difference_interval(wins, wins) == pytest.approx((0, 0), abs=0.05)
 
 
-def test_the_interval_is_students():
+def test_the_interval_of_a_mean_is_students():
     values = np.random.default_rng(0).standard_normal(7)
     expected = stats.t.interval(0.95, 6, values.mean(), stats.sem(values))
     found = mean_interval(values)
     assert (found.low, found.high) == pytest.approx(expected) and found.n == 7
-    assert found.mean == pytest.approx(values.mean())
     assert str(mean_interval([1, 2, 3])) == "2.00 (95 % interval -0.48 to 4.48)"
-
-
-def test_two_values_have_none_and_equal_ones_no_width():
     assert mean_interval([1, 2]) is None
-    found = mean_interval([0.0, 0.0, 0.0])
-    assert found.low == found.mean == found.high == 0
+    assert str(mean_interval([0.0, 0.0, 0.0])) == "0.00 (95 % interval 0.00 to 0.00)"

@@ -5,7 +5,6 @@ import pytest
 from nilearn.mass_univariate import permuted_ols
 from scipy import stats
 
-from mri_saliency.statistics import sign_flips as module
 from mri_saliency.statistics.sign_flips import N_FLIPS, SIGNIFICANT, Hypothesis, sign_flip_test, sign_flips
 
 
@@ -86,13 +85,12 @@ def test_p_is_that_of_a_test_written_out():
 
 
 def test_all_flips_of_few_subjects_and_a_sample_of_many():
-    few = sign_flips(6, N_FLIPS, seed=0)
+    few = sign_flips(6, N_FLIPS)
     assert few.shape == (32, 6) and (few[0] == 1).all() and (few[:, -1] == 1).all()
     assert len(np.unique(few, axis=0)) == 32
-    many = sign_flips(40, N_FLIPS, seed=0)
+    many = sign_flips(40, N_FLIPS)
     assert many.shape == (N_FLIPS + 1, 40) and (many[0] == 1).all() and set(np.unique(many)) == {-1, 1}
-    assert abs(many[1:].mean()) < 0.02
-    assert not np.array_equal(many, sign_flips(40, N_FLIPS, seed=1))
+    assert abs(many[1:].mean()) < 0.02 and len(np.unique(many, axis=0)) == N_FLIPS + 1
 
 
 def test_a_difference_is_found_where_it_is_and_p_is_never_zero(values):
@@ -124,11 +122,3 @@ def test_where_nothing_varies_nothing_is_found():
     [nothing] = sign_flip_test([question(np.zeros((12, 2)), groups, [-1, 1])])
     assert nothing.p.tolist() == [1, 1] and nothing.threshold == np.inf
     assert sign_flip_test([]) == []
-
-
-def test_points_are_computed_in_parts_of_any_size(values, monkeypatch):
-    whole = sign_flip_test([question(values, GROUPS, [-1, 0, 1])])[0]
-    monkeypatch.setattr(module, "_POINTS_AT_A_TIME", 7)
-    parts = sign_flip_test([question(values, GROUPS, [-1, 0, 1])])[0]
-    np.testing.assert_allclose(parts.t, whole.t, rtol=1e-9)
-    np.testing.assert_allclose(parts.p, whole.p, atol=3 / N_FLIPS)  # ties may fall to either side
