@@ -40,6 +40,7 @@ from mri_saliency.runtime.workers import Workers
 from .conftest import AFFINE, FLIPPED, N_SLICES, REAL_SHAPE, SYNTHETIC_SHAPE, brain, save_scan
 
 COHORT_METHODS = ("saliency", "input_x_gradient")
+DRAWING = Drawing(scale=2.0, overlay_scale=1.0, smooth_mm=6.0, telling_slice=4)
 GRID = Grid(REAL_SHAPE, AFFINE, 4, FIRST_SLICE, N_SLICES)
 RECIPE = Recipe(maths=1, checkpoint="0" * 64, first_slice=FIRST_SLICE, target=0)
 OTHER_AFFINE = nib.affines.from_matvec(2 * np.eye(3), (-113, -137, -113))  # voxels of 2 mm
@@ -64,8 +65,7 @@ def made_record(
         "shape": "(9, 128, 128)",
         **{"mean": 0.0, "std": 1.0, "min": -1.0, "max": 1.0, "abs_mean": 0.5},
         **{"positive_ratio": 0.5, "negative_ratio": 0.5, "peak_slice": 4, "brain_share": 0.7},
-        "subject_id": subject_id,
-        **{"true_label": 0, "diagnosis": "HC"},
+        **{"subject_id": subject_id, "subject": subject_id, "true_label": 0, "diagnosis": "HC"},
         **prediction(np.array(logits)),
         **{"target": 0, "baseline": None, "sample_idx": 0},
         **dict.fromkeys(f"completeness_{name}" for name in ("sum", "expected", "error", "verdict")),
@@ -75,7 +75,9 @@ def made_record(
     source = FileIdentity(f"/scans/{subject_id}.nii", 1, 1, "0" * 64)
     files = {f"{subject_id}_{method}_{ending}": 1 for ending in files}
     profile = (1 / N_SLICES,) * N_SLICES
-    return MapRecord(subject_id, method, source, GRID, 1000, recipe, row, profile, files=files)
+    return MapRecord(
+        subject_id, method, source, GRID, 1000, recipe, row, profile, drawing=DRAWING, files=files
+    )
 
 
 def write_map(folder: OutputFolder, context: ScanContext, method: str, *, values, logits):
@@ -96,6 +98,7 @@ def write_map(folder: OutputFolder, context: ScanContext, method: str, *, values
         recipe=RECIPE,
         statistics=measure_map(attribution, context, method, None),
         slice_profile=tuple(slice_profile(values).tolist()),
+        drawing=DRAWING,
         files={array.name: array.stat().st_size},
     )
     folder.write_record(record)
