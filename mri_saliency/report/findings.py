@@ -66,10 +66,10 @@ class Findings:
     limitations: list[Limitation] = field(default_factory=list)
 
     @cached_property
-    def methods(self) -> list[str]:
-        """The methods of the maps, in the registry's order."""
+    def methods(self) -> dict[str, str]:
+        """The methods of the maps, in the registry's order -> their names in words."""
         used = {record.method for record in self.records}
-        return [method for method in METHODS if method in used]
+        return {name: name.replace("_", " ") for name in METHODS if name in used}
 
     @cached_property
     def scans(self) -> list[MapStatistics]:

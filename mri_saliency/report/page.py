@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mri_saliency.maps.comparison import NULL, mean_agreement
+from mri_saliency.maps.comparison import mean_agreement
 from mri_saliency.report.bibliography import with_authors
 from mri_saliency.report.findings import Findings
 from mri_saliency.report.groups import region_contrasts, shown_clusters
 from mri_saliency.report.methods_text import methods_text
 from mri_saliency.report.networks import runs_section
 from mri_saliency.report.numbers import classifiers, region_summaries, side_entries
-from mri_saliency.report.scans import failure_entries, scan_table
+from mri_saliency.report.scans import input_tables, scan_entries
 from mri_saliency.report.viewer import viewer_of
 from mri_saliency.wording import counted
 
@@ -54,13 +54,14 @@ def _environment() -> Environment:
         "counted": counted,
         "moment": _moment,
         "with_authors": with_authors,
+        "pairs": lambda mapping: ", ".join(f"{key} {value}" for key, value in mapping.items()),
     }
     functions = (
-        classifiers, failure_entries, mean_agreement, methods_text, region_contrasts, region_summaries,
-        runs_section, scan_table, shown_clusters, side_entries, viewer_of,
+        classifiers, input_tables, mean_agreement, methods_text, region_contrasts, region_summaries,
+        runs_section, scan_entries, shown_clusters, side_entries, viewer_of,
     )  # fmt: skip
     environment.globals |= {function.__name__: function for function in functions}
-    environment.globals |= {"NULL": NULL, "now": lambda: datetime.now().astimezone().isoformat()}
+    environment.globals |= {"now": lambda: datetime.now().astimezone().isoformat()}
     return environment
 
 

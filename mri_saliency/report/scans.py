@@ -1,11 +1,11 @@
-"""Records -> the rows of the report's table of scans, and of its list of failures."""
+"""Findings -> the rows of the report's table of scans, and of what did not go in as it should."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.maps.drawing import OPACITY_POWER
@@ -14,6 +14,7 @@ from mri_saliency.output.record import MapRecord
 from mri_saliency.regions.densities import OUTSIDE
 from mri_saliency.report.findings import Findings
 from mri_saliency.report.numbers import common_scale
+from mri_saliency.wording import counted
 
 _SHOWN_REGIONS = 5  # of a map
 
@@ -24,14 +25,6 @@ class MapEntry:
 
     Attributes
     ----------
-    row : MapStatistics
-    has_sides : bool
-        Whether the scan's left and right are known.
-    stem : Path
-        What all names of the map's files begin with.
-    endings : int
-        Which of the table's lists of file endings is the map's.
-    figure, thumbnail : Path
     place : str
         The thumbnail's slice in words.
     strength : float
@@ -40,12 +33,7 @@ class MapEntry:
         Its rows of `telling_regions`.
     """
 
-    row: MapStatistics
-    has_sides: bool
-    stem: Path
-    endings: int
-    figure: Path
-    thumbnail: Path
+    record: MapRecord
     place: str
     strength: float
     regions: Sequence[dict]
@@ -69,48 +57,21 @@ class ScanEntry:
         return self.row.predicts_tle == self.row.is_tle
 
 
-@dataclass(frozen=True)
-class ScanTable:
-    """The report's table of scans.
-
-    Attributes
-    ----------
-    scans : list of ScanEntry
-        Wrong predictions first, then the least confident.
-    endings : list of tuple
-        The lists of file endings that occur, such as ``("attributions.npy", "summary.png")``.
-    """
-
-    scans: list[ScanEntry]
-    endings: list[tuple[str, ...]]
-
-
-def scan_table(findings: Findings) -> ScanTable:
-    """Return the table of scans."""
-    folder, scales, telling = findings.folder, _common_scales(findings.records), telling_regions(findings)
-    endings: dict[tuple[str, ...], int] = {}
+def scan_entries(findings: Findings) -> list[ScanEntry]:
+    """Return the table of scans: wrong predictions first, then the least confident."""
+    scales, telling = _common_scales(findings.records), telling_regions(findings)
     place_of = lru_cache(_place)  # scans of one grid share it
     scans: dict[str, ScanEntry] = {}
     for record in findings.records:
-        name = record.method, record.subject_id
-        prefix = folder.array(*name).name.removesuffix("attributions.npy")
-        names = (*record.files, folder.sidecar(*name).name)
-        ends = tuple(file.removeprefix(prefix) for file in names if file.startswith(prefix))
         common = scales[record.method]
         entry = MapEntry(
-            row=record.statistics,
-            has_sides=record.grid.affine is not None,
-            stem=folder.array(*name).with_name(prefix),
-            endings=endings.setdefault(ends, len(endings)),
-            figure=folder.summary_figure(*name),
-            thumbnail=folder.thumbnail(*name),
+            record,
             place=place_of(record.grid, record.drawing.telling_slice),
             strength=record.drawing.overlay_scale / common if common else 0.0,
             regions=telling.get((record.subject_id, record.method), ()),
         )
         scans.setdefault(record.subject_id, ScanEntry(record.statistics, [])).maps.append(entry)
-    ordered = sorted(scans.values(), key=lambda scan: (scan.is_right, scan.row.confidence))
-    return ScanTable(ordered, list(endings))
+    return sorted(scans.values(), key=lambda scan: (scan.is_right, scan.row.confidence))
 
 
 def telling_regions(findings: Findings) -> dict[tuple[str, str], list[dict]]:
@@ -148,9 +109,20 @@ def _place(grid: Grid, index: int) -> str:
     return f"slice {index}" if y_mm is None else f"y = {y_mm:.0f} mm".replace("-", "\N{MINUS SIGN}")
 
 
-def failure_entries(failures: Sequence[Mapping[str, str]]) -> dict[tuple[str, str], list[str]]:
-    """Return (scan, reason) -> the methods whose maps failed; `failures` are the rows of failures.csv."""
-    methods: dict[tuple[str, str], list[str]] = {}
-    for row in failures:
+def input_tables(findings: Findings) -> dict[str, tuple[tuple[str, ...], list[tuple]]]:
+    """Return the title of a table -> its columns and rows: input warnings, skipped rows, failures."""
+    warnings = Counter(findings.input_warnings.values()).most_common()
+    skipped = [(row["file"], row["value"], row["reason"]) for row in findings.run.get("skipped_rows", ())]
+    methods: dict[tuple[str, str], list[str]] = {}  # (scan, reason) -> of the maps that failed
+    for row in findings.failures:
         methods.setdefault((row["subject_id"], row["reason"]), []).append(row["method"])
-    return methods
+    failed = [(subject_id, ", ".join(names), reason) for (subject_id, reason), names in methods.items()]
+    tables = {
+        "The input warnings": (("warning", "scans"), warnings),
+        f"{counted(len(skipped), 'row')} of the table skipped": (("file", "value", "reason"), skipped),
+        f"{counted(len(findings.failures), 'map')} failed (failures.csv)": (
+            ("scan", "methods", "reason"),
+            failed,
+        ),
+    }
+    return {title: table for title, table in tables.items() if table[1]}

@@ -46,7 +46,7 @@ def viewer_of(findings: Findings, *, embedded: bool) -> Viewer | None:
     """
     folder, titles = findings.folder, group_titles(findings.class_names)
     has_scans = not embedded or len(findings.scans) <= _EMBEDDED_SCANS
-    paths, methods = [], {}
+    methods, paths = {}, []
     for method in findings.methods:
         maps = [record for record in findings.records if record.method == method]
         files = {name: folder.group_map(method, f"{name}_mean_viewer.js") for name in titles}
@@ -54,18 +54,18 @@ def viewer_of(findings: Findings, *, embedded: bool) -> Viewer | None:
         scans = [record.subject_id for record in maps] if has_scans else []
         if groups or scans:
             methods[method] = {"limits": common_limits(maps), "groups": groups, "scans": scans}
-            paths += [files[name] for name in groups] + [folder.viewer(method, scan) for scan in scans]
+            paths += [files[name] for name in groups]
+            paths += [folder.viewer(method, subject_id) for subject_id in scans if embedded]
     if not methods:
         return None
     has_atlas = folder.atlas_viewer.exists()
-    if has_atlas:
-        paths.append(folder.atlas_viewer)
     index = {
         "methods": methods,
         "diagnoses": {scan.subject_id: findings.diagnoses[scan.diagnosis] for scan in findings.scans},
         "atlas": folder.atlas_viewer.name if has_atlas else None,
         "colours": {"raises": RAISES, "lowers": LOWERS, "power": OPACITY_POWER},
     }
+    paths += [folder.atlas_viewer] if has_atlas else []
     return Viewer(index, [Markup(path.read_text(encoding="utf-8")) for path in paths] if embedded else [])
 
 

@@ -7,15 +7,12 @@ for (const {id, textContent} of document.querySelectorAll("h2[id]")) {
   document.querySelector("nav").append(anchor);
 }
 
-// --- the table of scans ---
+// --- filters of the table of scans ---
 
 const controls = document.getElementById("controls");
 const table = document.getElementById("subjects");
 const body = table.tBodies[0];
 const rows = [...body.rows];
-const endings = JSON.parse(document.getElementById("endings")?.textContent ?? "[]");
-
-// --- filters ---
 
 function isShown(map, wanted) {
   const {method, verdict, share} = map.dataset;
@@ -87,44 +84,20 @@ for (const kind of ["input", "change"]) controls.addEventListener(kind, filter);
 controls.addEventListener("submit", event => event.preventDefault());
 filter();
 
-// --- the files of a scan ---
-
-function link(map, ending) {
-  const anchor = document.createElement("a");
-  anchor.href = map.dataset.stem + encodeURIComponent(ending);
-  anchor.textContent = ending;
-  return anchor;
-}
-
-body.addEventListener("toggle", ({target}) => {
-  if (!target.open || target.querySelector(".files")) return;
-  for (const map of target.parentElement.querySelectorAll(".map[data-stem]")) {
-    const line = document.createElement("p");
-    line.className = "files";
-    line.append(`${map.dataset.method}: `);
-    for (const ending of endings[map.dataset.endings]) line.append(link(map, ending), " ");
-    target.append(line);
-  }
-}, true);  // it does not bubble
-
 // --- a map's figure ---
 
 const dialog = document.getElementById("figure");
 let current = null;
-
-function name(map) {
-  return {subject: map.closest("tr").dataset.id, method: map.dataset.method};
-}
+const subjectOf = map => map.closest("tr").dataset.id;
 
 function show(map) {
   current = map;
-  const {subject, method} = name(map);
-  const {figure, stem, strength} = map.dataset;
-  dialog.querySelector("img").src = figure ?? `${stem}summary.png`;
+  const {method, figure, strength} = map.dataset;
+  dialog.querySelector("img").src = figure;
   dialog.querySelector("img").alt = map.querySelector("img").alt;
-  dialog.querySelector("span").textContent = `${subject}, ${method}`
+  dialog.querySelector("span").textContent = `${subjectOf(map)}, ${method}`
     + (strength ? `. The figure is on its own scale, which is ${strength} of the cohort's.` : "");
-  dialog.querySelector("[data-view]").hidden = !window.hasView?.(`${method}/${subject}`);
+  dialog.querySelector("[data-view]").hidden = !window.hasView?.(`${method}/${subjectOf(map)}`);
   if (!dialog.open) dialog.showModal();
 }
 
@@ -142,31 +115,12 @@ dialog.addEventListener("click", event => {
   const {step: by, view, close} = event.target.dataset;
   if (by) step(Number(by));
   if (event.target === dialog || close !== undefined || view !== undefined) dialog.close();
-  if (view !== undefined) openViewer(`${current.dataset.method}/${name(current).subject}`);
+  if (view !== undefined) openViewer(`${current.dataset.method}/${subjectOf(current)}`);
 });
 dialog.addEventListener("close", () => current?.querySelector(".open").focus());
 dialog.addEventListener("keydown", event => {
   if (event.key === "ArrowLeft") step(-1);
   if (event.key === "ArrowRight") step(1);
-});
-document.addEventListener("keydown", event => {
-  const isFree = !document.querySelector("dialog[open]")
-    && !/^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName);
-  if (event.key === "/" && isFree) {
-    event.preventDefault();
-    controls.elements.search.focus();
-  }
-});
-
-// --- print: all that is collapsed ---
-
-let opened = [];
-addEventListener("beforeprint", () => {
-  opened = [...document.querySelectorAll("details:not([open])")];
-  for (const details of opened) details.open = true;
-});
-addEventListener("afterprint", () => {
-  for (const details of opened) details.open = false;
 });
 
 // --- the text for a paper ---
