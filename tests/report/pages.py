@@ -23,9 +23,7 @@ RUN = {
         **{"max_samples": 50, "methods": ["integrated_gradients"], "target": 0, "first_slice": 10},
     },
     "settings": {"n_steps": 50, "seed": 0},
-    "checkpoint": {
-        **{"network": "EfficientNetV2-L", "path": "best_model.pth", "sha256": "0" * 64, "n_logits": 1}
-    },
+    "checkpoint": {"network": "EfficientNetV2-L", "path": "best.pth", "sha256": "0" * 64, "n_logits": 1},
     "skipped_rows": [],
     "device": {"name": "cuda:0", "hardware": "NVIDIA H100"},
     "versions": {"python": "3.11.7", "torch": "2.6", "captum": "0.9", "numpy": "2.0"},
@@ -60,8 +58,8 @@ class Page(HTMLParser):
     def __init__(self, folder):
         super().__init__()
         self.source = folder.report.read_text(encoding="utf-8")
-        self.rows, self.urls, self.ids, self.classes, self._words = [], set(), set(), [], []
-        self._open = []
+        self.rows, self.urls, self.ids, self.classes = [], set(), set(), []
+        self._words, self._is_code, self._is_in_cell = [], False, False
         self.feed(self.source)
         self.text = " ".join(" ".join(self._words).split())
 
@@ -70,25 +68,33 @@ class Page(HTMLParser):
         self.urls |= {found[name] for name in ("href", "src") if name in found}
         self.ids |= {found["id"]} if "id" in found else set()
         self.classes += (found.get("class") or "").split()
-        if tag in ("script", "style"):
-            self._open.append(tag)
+        self._is_code = tag in ("script", "style")
         if tag == "tr":
             self.rows.append([])
         if tag in ("td", "th"):
             self.rows[-1].append("")
+            self._is_in_cell = True
 
     def handle_endtag(self, tag):
-        if tag in ("script", "style"):
-            self._open.pop()
-        if tag == "table":
-            self.rows.append([])
+        self._is_code = False
+        self._is_in_cell &= tag not in ("td", "th")
 
     def handle_data(self, data):
-        if self._open:
-            return
-        self._words.append(data)
-        if self.rows and self.rows[-1]:
+        if not self._is_code:
+            self._words.append(data)
+        if self._is_in_cell:
             self.rows[-1][-1] = " ".join(f"{self.rows[-1][-1]} {data}".split())
+
+    def rows_of(self, *names):
+        """The rows that begin with one of these cells."""
+        return [row for row in self.rows if row[0] in names]
+
+
+def wait_until(browser, condition):
+    """Wait until a function of nothing returns something true; returns that."""
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    return WebDriverWait(browser, 10, 0.05).until(lambda _: condition())
 
 
 def region_table():

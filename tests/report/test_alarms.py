@@ -92,11 +92,7 @@ def test_a_map_is_outside_the_brain_if_most_of_it_is(share, n):
 
 def test_maps_of_zeros_and_failed_checks_are_reported():
     zero = made_record(abs_mean=0.0, brain_share=None)
-    answers = {
-        "a": Verdict(False, "Why a."),
-        "b": Verdict(True, "Why b."),
-        "d": Verdict(None, "draws nothing"),
-    }
+    answers = {"a": Verdict(False, "Why a."), "b": Verdict(True, ""), "c": Verdict(None, "no draws")}
     assert find_alarms([zero, made_record("sub-B")], {"saliency": answers, "deep_lift": {}}) == [
         "In 1 of 2 saliency maps, all values were zero.",
         "saliency fails “a”: Why a.",

@@ -10,7 +10,7 @@ from mri_saliency.report.report import write_unfinished
 from mri_saliency.run.outcome import Failure, RunState
 
 from ..made_cohort import made_record, pictured
-from .pages import RUN, Page
+from .pages import RUN, Page, wait_until
 
 RECORDS = [made_record(f"sub-{i}", method) for i in range(3) for method in ("saliency", "deep_lift")]
 
@@ -50,12 +50,9 @@ def test_the_page_has_what_exists_and_says_how_far_the_run_is(folder):
     ],
 )
 def test_the_page_says_how_the_run_stands(folder, status, sentence, reloads):
-    page = page_of(folder, status)
+    page = page_of(folder, status, n_ranks=2)
+    assert "those of the first of 2 processes" in page.text
     assert sentence in page.text and ("data-reload-s" in page.source) == reloads
-
-
-def test_the_page_of_several_processes_says_whose_maps_these_are(folder):
-    assert "those of the first of 2 processes" in page_of(folder, n_ranks=2).text
 
 
 def test_without_maps_or_run_there_is_no_page(folder):
@@ -73,7 +70,6 @@ def test_a_disk_that_cannot_be_written_to_raises(folder):
 
 def test_it_is_loaded_again_where_it_was_unless_someone_looks_into_it(browser, folder):
     """A second page takes the place of the first, and the browser finds it."""
-    wait = pytest.importorskip("selenium.webdriver.support.wait").WebDriverWait(browser, 10)
     pictured(RECORDS, folder.root)
 
     def save(n_done):
@@ -84,8 +80,8 @@ def test_it_is_loaded_again_where_it_was_unless_someone_looks_into_it(browser, f
     browser.get(folder.report.as_uri())
     browser.execute_script("scrollTo(0, 300)")
     save(6)
-    wait.until(lambda _: browser.title.startswith("6 of 9 maps"))
-    wait.until(lambda _: browser.execute_script("return scrollY") == 300)
+    wait_until(browser, lambda: browser.title.startswith("6 of 9 maps"))
+    wait_until(browser, lambda: browser.execute_script("return scrollY") == 300)
     browser.execute_script("""const {method} = document.getElementById("controls").elements;
         method.value = "saliency"; method.dispatchEvent(new Event("change", {bubbles: true}))""")
     save(7)

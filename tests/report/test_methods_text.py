@@ -15,7 +15,7 @@ from mri_saliency.methods import METHODS
 from mri_saliency.output.files import write_json, write_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.regions.lateralisation import lateralisation_table
-from mri_saliency.report.bibliography import read_library, with_authors
+from mri_saliency.report.bibliography import with_authors
 from mri_saliency.report.methods_text import methods_text
 from mri_saliency.statistics.normal_ranges import add_normal_ranges
 from mri_saliency.wording import ClassNames, Limitation
@@ -236,9 +236,3 @@ def test_only_runs_that_made_the_maps_are_named(tmp_path):
     earlier = [run_with("1.0", 4), run_with("2.5", 2), run_with("2.7", 0)]
     run = RUN | run_with("2.6", 2) | {"earlier_runs": earlier}
     assert "PyTorch 2.6 and 2.5 (Paszke" in text_of(tmp_path, integrated(), run=run)
-
-
-def test_names_of_classes_cannot_be_citations(tmp_path):
-    names = ClassNames("HC", "[@nobody]")
-    text = with_authors("\n".join(methods_text(findings_of(tmp_path, integrated(), class_names=names))))
-    assert "the log-odds of [@nobody]." in text and "nobody" not in read_library()

@@ -4,24 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mri_saliency.report.numbers import (
-    classification,
-    common_scale,
-    region_summaries,
-    side_entries,
-)
+from mri_saliency.report.numbers import classification, common_scale, region_summaries, side_entries
 
 from ..made_cohort import made_record, report_records
 
-THREE_CLASSES = np.log([0.4, 0.3, 0.3])  # HC is the most probable class, yet TLE's together reach 0.6
-
-
-def scans(n):
-    return [record.statistics for record in report_records(n) if record.method == "saliency"]
-
 
 def test_classification_against_counts_and_pairs():
-    rows = scans(40)
+    rows = [record.statistics for record in report_records(40) if record.method == "saliency"]
     found = classification(rows)
     assert found.confusion == {"HC": {"HC": 19, "TLE": 1}, "TLE": {"HC": 0, "TLE": 20}}
     assert (found.accuracy, found.sensitivity, found.specificity) == (39 / 40, 1.0, 19 / 20)
@@ -47,13 +36,11 @@ def test_ties_are_one_point_of_the_curve():
 
 
 def test_with_three_logits_the_most_probable_class_decides():
-    records = [
-        made_record("sub-A", logits=THREE_CLASSES),
-        made_record("sub-B", logits=THREE_CLASSES, true_label=1, diagnosis="left"),
-        made_record("sub-C", logits=np.log([0.3, 0.3, 0.4]), true_label=1, diagnosis="right"),
-    ]
-    assert records[0].statistics.prediction == pytest.approx(0.6)
-    found = classification([record.statistics for record in records])
+    """HC is the most probable class of the first two, yet TLE's two together reach 0.6."""
+    shares = (0, (0.4, 0.3, 0.3)), (1, (0.4, 0.3, 0.3)), (1, (0.3, 0.3, 0.4))
+    rows = [made_record(logits=np.log(share), true_label=label).statistics for label, share in shares]
+    assert rows[0].prediction == pytest.approx(0.6)
+    found = classification(rows)
     assert found.confusion == {"HC": {"HC": 1, "TLE": 0}, "TLE": {"HC": 1, "TLE": 1}}
     assert found.accuracy == pytest.approx(2 / 3)
     assert found.auc == pytest.approx(0.75)  # by the probabilities 0.6; 0.6, 0.7

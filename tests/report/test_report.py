@@ -15,7 +15,6 @@ from mri_saliency.checks.verdicts import Verdict
 from mri_saliency.groups.comparison import ComparedContrast, GroupComparison
 from mri_saliency.maps.comparison import NULL
 from mri_saliency.output.files import write_picture
-from mri_saliency.output.folder import OutputFolder
 from mri_saliency.regions.lateralisation import lateralisation_table
 from mri_saliency.wording import ClassNames, Limitation
 
@@ -45,7 +44,6 @@ def test_480_scans_by_four_methods_fit_into_3_mb(tmp_path):
     names = [f"sub-SITE{i:03}_ses-M{i:03}" for i in range(480)]
     files = ("attributions.npy", "attributions.nii.gz", "viewer.js", *(f"slice_{i}.png" for i in range(7)))
     numbers = {"completeness_verdict": "ok", "completeness_error": 0.01, "brain_share_null": 0.123456}
-    numbers |= {"map_error": 0.000123456}
     records = [made_record(name, method, files=files, **numbers) for name in names for method in methods]
     rows = [
         (name, name, method, f"Left planum temporale {i}", 2.34567, 3.45678, 0.0123456, 0.5)
@@ -65,18 +63,14 @@ def test_480_scans_by_four_methods_fit_into_3_mb(tmp_path):
     )
     table = pd.DataFrame(rows, columns=columns).assign(density_null=1.0, asymmetry=0.1, diagnosis="HC")
     page = save_page(tmp_path, pictured(records, scales=range(1, 1921)), regions=table)
-    assert page.classes.count("map") == 1920 and page.text.count("(z 3.5, p 0.012)") == 9600
+    assert page.classes.count("map") == 1920 <= page.source.count('loading="lazy"')
+    assert page.text.count("(z 3.5, p 0.012)") == 9600
     assert len(page.source.encode()) < 2.9e6  # the rest is left to other parts
 
 
 @pytest.mark.parametrize(
     ("status", "sentence"),
-    [
-        ("interrupted", "The run was interrupted"),
-        ("running", "had not ended"),
-        ("describing", ""),
-        ("done", ""),
-    ],
+    [("interrupted", "was interrupted"), ("running", "had not ended"), ("describing", ""), ("done", "")],
 )
 def test_a_run_that_did_not_end_well_is_said(tmp_path, status, sentence):
     page = save_page(tmp_path, report_records(1), run=RUN | {"status": status})
@@ -95,23 +89,16 @@ def test_every_section_shows_its_numbers(tmp_path):
     agreement = {"subject_id": "sub-001", "method_a": REPORT_METHODS[0], "method_b": REPORT_METHODS[1]}
     agreement |= {"rank_correlation": -0.12, "top_overlap": 0.34}
     agreement |= {"rank_correlation_chance": -0.56, "top_overlap_chance": np.nan}
-    regions = region_table()
     page = save_page(
         tmp_path,
         report_records(),
-        alarms=["something"],
-        regions=regions,
-        groups=replace_figures(GROUPS, tmp_path),
+        alarms=["Take care."],
+        regions=region_table(),
+        groups=replace(GROUPS, figures={"saliency": {"HC": tmp_path / "HC.png"}}),
         verdicts={"saliency": ANSWERS, "deep_lift": {"repeatable": Verdict(True, "alike")}},
         agreement=pd.DataFrame([agreement, agreement | {"method_b": NULL, "rank_correlation": 0.78}]),
     )
-    for words in (
-        "n_steps 50, seed 0; baseline zero",
-        "torch 2.6",
-        "EfficientNetV2-L · 6 scans",
-        "something",
-    ):
-        assert words in page.text
+    assert "n_steps 50, seed 0; baseline zero" in page.text and "Take care." in page.text
     for row in (
         ["saliency", "TLE minus HC", "7, 6", "in 2.00% of the brain", "0.004"],
         ["saliency", "TLE minus HC", "−27, −30, −12", "Hip", "815", "1.75 ×", "6.0", "0.004"],
@@ -128,12 +115,7 @@ def test_every_section_shows_its_numbers(tmp_path):
     assert "check: off by 12.3%" in page.text and "70% in brain, null 60%" in page.text
     assert "outside the normal range" not in page.text.casefold()
     assert {"groups", "regions", "checks", "agreement", "methods-text", "tables"} <= page.ids
-    # what a comparison shows, and what it does not
     assert page.text.count("Shows:") == page.text.count("Does not show:") >= 5
-
-
-def replace_figures(groups, root):
-    return replace(groups, figures={"saliency": {"HC": root / "a b" / "HC#1.png"}})
 
 
 def test_what_was_not_measured_has_no_section(tmp_path):
@@ -156,7 +138,7 @@ def test_regions_that_differ_between_groups_are_listed(tmp_path):
     differing = [row | {"region": f"Region {i}", "ratio": 2.5, "t": 19.0 - i, "p": 0.01} for i in range(11)]
     same = row | {"contrast": "right_minus_HC", "region": "Region 0", "ratio": 1.0, "t": 0.1, "p": 0.9}
     page = save_page(tmp_path, report_records(), region_test=pd.DataFrame([*differing, same]))
-    left, right = [row for row in page.rows if row and row[0] == "saliency" and len(row) == 5]
+    left, right = page.rows_of("saliency")
     assert left[:4] == ["saliency", "TLE, focus on the left, minus HC", "6, 9", "11"]
     assert left[4].startswith("Region 0 2.50 ×, p 0.010; Region 1 2.50 ×")
     assert "Region 10" not in left[4] and left[4].endswith("; and 1 more")
@@ -166,26 +148,10 @@ def test_regions_that_differ_between_groups_are_listed(tmp_path):
 def test_lateralisation_compares_with_grey_matter_and_counts_the_pairs(tmp_path):
     table = lateralisation_table(sided_regions(effect=2.0), SIDED_PAIRS)
     page = save_page(tmp_path, report_records(), lateralisation=table)
-    [row] = [row for row in page.rows if row and row[0] == "saliency" and len(row) == 9]
+    [row] = page.rows_of("saliency")
     assert row[1:4] == ["hippocampus (densest)", "6 / 6", "1.00 (0.69 to 1.00)"]
     assert row[6] == "not shown to differ from grey matter there" and "lateralisation.png" in page.urls
     assert "saliency: of 2 pairs, the interval lies above 0.5 in 1 and below in 0" in page.text
-
-
-def confusion(page):
-    return [row for row in page.rows if row and row[0] in ("HC", "TLE") and len(row) == 3]
-
-
-def test_table_and_badges_tell_one_prediction(tmp_path):
-    """Of three classes, HC is the most probable though TLE's two together reach 0.6."""
-    logits = np.log([0.4, 0.3, 0.3])
-    tle = made_record("sub-B", logits=logits, true_label=1, diagnosis="left")
-    page = save_page(tmp_path, [made_record("sub-A", logits=logits), tle])
-    assert confusion(page) == [["HC", "1", "0"], ["TLE", "1", "0"]]
-    assert [row[2:4] for row in page.rows if row and row[0].startswith("sub-")] == [
-        ["HC, wrong confidence 40.0%", "0.600"],
-        ["HC, correct confidence 40.0%", "0.600"],
-    ]
 
 
 WARNING = "its voxels are of <2> mm"
@@ -205,8 +171,9 @@ def test_input_warnings_are_counted_marked_and_classified_apart(tmp_path):
     assert "3 of 6 scans have an input warning" in page.text
     assert [WARNING, "2"] in page.rows and ["its axes are rotated", "1"] in page.rows
     assert page.classes.count("badge") == 3
-    assert any(row and row[0] == f"sub-001 warning: {WARNING}" for row in page.rows)
-    assert confusion(page) == [["HC", "2", "1"], ["TLE", "0", "3"], ["HC", "1", "1"], ["TLE", "0", "1"]]
+    assert len(page.rows_of(f"sub-001 warning: {WARNING}")) == 1
+    numbers = [row[1:] for row in page.rows_of("HC", "TLE")]  # of all, of those with a warning
+    assert numbers == [["2", "1"], ["0", "3"], ["1", "1"], ["0", "1"]]
     assert "accuracy 83.3%" in page.text and "accuracy 66.7%" in page.text
 
 
@@ -231,9 +198,7 @@ def test_what_did_not_go_in_is_listed_with_its_reasons(tmp_path):
     methods = ", ".join(REPORT_METHODS)
     assert all([f"sub-{i}", methods, f"{i}.nii: is a folder"] in page.rows for i in range(12))
     assert "1 scan was left out (sub-B as sub-A). no normal range" in page.text
-    assert (
-        page.text.count("sub-B as sub-A") == 1 and page.text.count("1 scan was left out") == 2
-    )  # the paper's
+    assert page.text.count("1 scan was left out") == 2 and page.text.count("as sub-A") == 1  # not in a paper
 
 
 def without_sides(records):
@@ -249,9 +214,7 @@ def test_patients_without_a_side_have_their_own_columns_and_filter(tmp_path):
     assert '<option value="TLE">' in page.source and '<option value="left">' not in page.source
     assert "density, TLE" in page.text and "density, left" not in page.text
     mixed = [*report_records(), *without_sides([made_record("sub-x", true_label=1)])]
-    page = save_page(tmp_path, mixed, regions=regions)
-    for word in ("HC", "left", "right", "TLE, side unknown"):
-        assert f"density, {word}" in page.text
+    assert "density, TLE, side unknown" in save_page(tmp_path, mixed, regions=regions).text
 
 
 def test_the_classes_words_replace_hc_and_tle(tmp_path):
@@ -260,11 +223,10 @@ def test_the_classes_words_replace_hc_and_tle(tmp_path):
         without_sides(warned_records()),
         class_names=ClassNames("CN", "<AD>"),
         regions=region_table().assign(diagnosis="TLE"),
-        groups=replace_figures(replace(GROUPS, clusters=[CLUSTER]), tmp_path),
+        groups=replace(GROUPS, figures={"saliency": {"CN": tmp_path / "CN.png"}}),
     )
     assert "<AD> minus CN" in page.text and "P(<AD>)" in page.text and "<AD>, correct" in page.text
-    text = re.sub(r"TLE_minus_HC|<TLE>", "", page.text.replace("HC.png", "").replace("a b/HC", ""))
-    assert not re.search(r"\b(HC|TLE)\b", text)
+    assert not re.search(r"\b(HC|TLE)\b", page.text)
 
 
 @pytest.fixture
@@ -295,20 +257,16 @@ def test_every_link_of_the_report_leads_to_a_file(described):
 
 
 def test_an_embedded_report_needs_no_file(described, monkeypatch):
-    folder, records, found = described
     monkeypatch.setattr("mri_saliency.report.viewer._EMBEDDED_SCANS", 1)
-    page = save_page(folder.root, records, embed=True, **found)
+    page = save_page(described[0].root, described[1], embed=True, **described[2])
     assert all(url.startswith(("data:image/png;base64,", "#")) for url in page.urls)
 
 
 def test_templates_are_packaged_and_have_short_lines():
     package = Path(mri_saliency.__file__).parent
     settings = tomllib.loads((package.parent / "pyproject.toml").read_text())["tool"]["setuptools"]
-    packaged = {
-        path
-        for pattern in settings["package-data"]["mri_saliency.report"]
-        for path in (package / "report").glob(pattern)
-    }
+    patterns = settings["package-data"]["mri_saliency.report"]
+    packaged = {path for pattern in patterns for path in (package / "report").glob(pattern)}
     templates = set((package / "report" / "templates").iterdir())
     assert len(templates) > 10 and templates <= packaged and package / "report" / "references.bib" in packaged
     for path in templates:
@@ -320,4 +278,3 @@ def test_thumbnails_of_scans_without_affine_have_no_sides(tmp_path):
     unknown = replace(unknown, grid=replace(unknown.grid, affine=None))
     page = save_page(tmp_path, [known, unknown])
     assert page.classes.count("slice") == 2 and page.classes.count("placed") == 1
-    assert OutputFolder(tmp_path).thumbnail("saliency", "12").exists()

@@ -1,5 +1,7 @@
 """The report in a browser: filters, sorting, scales, a map's figure; light, dark, on a phone, in print."""
 
+from io import BytesIO
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,8 +10,8 @@ from PIL import Image
 from mri_saliency.output.files import write_picture
 from mri_saliency.output.folder import OutputFolder
 
-from ..made_cohort import REPORT_METHODS, made_record, pictured, report_records
-from .pages import region_table, save_page
+from ..made_cohort import HOSTILE, made_record, pictured, report_records
+from .pages import region_table, save_page, wait_until
 from .test_report import warned_records
 
 
@@ -20,16 +22,14 @@ def open_page(browser, folder, records, **changes):
 
 def shown(browser):
     """Names of the scans in the table, in the order shown."""
-    script = (
-        "return [...document.querySelectorAll('#subjects tbody tr:not([hidden])')].map(r => r.dataset.id)"
-    )
-    return browser.execute_script(script)
+    rows = "document.querySelectorAll('#subjects tbody tr:not([hidden])')"
+    return browser.execute_script(f"return [...{rows}].map(row => row.dataset.id)")
 
 
-def choose(browser, name, value, event="input"):
+def choose(browser, name, value):
     script = """const control = document.getElementById("controls").elements[arguments[0]];
-        control.value = arguments[1]; control.dispatchEvent(new Event(arguments[2], {bubbles: true}))"""
-    browser.execute_script(script, name, value, event)
+        control.value = arguments[1]; control.dispatchEvent(new Event("change", {bubbles: true}))"""
+    browser.execute_script(script, name, value)
 
 
 def sort_by(browser, key):
@@ -50,6 +50,7 @@ def test_the_table_filters(browser, tmp_path):
     for name, value, expected in (
         ("correct", "false", ["sub-000"]),
         ("diagnosis", "right", ["sub-003"]),
+        ("diagnosis", "patients", [HOSTILE, "sub-001", "sub-003"]),
         ("verdict", "check", ["sub-002"]),
         ("warned", "true", ["sub-000", "sub-001", "sub-002"]),
         ("search", "sub-004", ["sub-004"]),
@@ -62,17 +63,6 @@ def test_the_table_filters(browser, tmp_path):
     assert sum(one.is_displayed() for one in maps) == 6
     choose(browser, "warned", "false")
     assert len(shown(browser)) == 3 and "sub-001" not in shown(browser)
-
-
-def test_both_sides_are_one_choice_and_change_is_heard(browser, tmp_path):
-    records = [
-        made_record("sub-A"),
-        made_record("sub-B", true_label=1, diagnosis="left"),
-        made_record("sub-C", true_label=1, diagnosis="right"),
-    ]
-    open_page(browser, tmp_path, records)
-    choose(browser, "diagnosis", "patients", event="change")
-    assert sorted(shown(browser)) == ["sub-B", "sub-C"]
 
 
 def measured_maps(folder):
@@ -103,10 +93,8 @@ def test_scans_are_sorted_and_filtered_by_their_maps_numbers(browser, tmp_path):
     assert sort_by(browser, "share") == ["sub-C", "sub-B", "sub-A"]
     choose(browser, "share", "below")
     assert shown(browser) == ["sub-B"]
-    head = browser.find_elements("css selector", "#subjects th[aria-sort]")
-    assert [(cell.text.split()[0], cell.get_attribute("aria-sort")) for cell in head] == [
-        ("share", "ascending")
-    ]
+    [head] = browser.find_elements("css selector", "#subjects th[aria-sort=ascending]")
+    assert head.text.startswith("share")
 
 
 def opacities(browser):
@@ -120,12 +108,8 @@ def test_maps_share_a_scale_until_the_switch_is_on(browser, tmp_path):
     # the 90th percentile of 1 to 11 is 10; the scan with 11 is beyond it
     expected = [min(1, own / 10) ** 0.6 for own in range(1, 12)]
     assert sorted(opacities(browser)) == pytest.approx(expected, abs=0.006)
-    assert browser.find_element("css selector", "[data-id=sub-10]").text.count("drawn on its own") == 1
-    assert "0.1 × scale" in browser.find_element("css selector", "[data-id=sub-0]").text
     browser.find_element("name", "own").click()
     assert opacities(browser) == [1] * 11
-    browser.find_element("name", "own").click()
-    assert min(opacities(browser)) < 0.3
 
 
 def test_the_halves_of_a_thumbnail_lie_over_each_other(browser, tmp_path):
@@ -138,8 +122,7 @@ def test_the_halves_of_a_thumbnail_lie_over_each_other(browser, tmp_path):
     open_page(browser, tmp_path, [weak, strong])
     element = browser.find_element("css selector", "[data-id=sub-A] .slice")
     browser.execute_script("arguments[0].scrollIntoView()", element)
-    (tmp_path / "seen.png").write_bytes(element.screenshot_as_png)
-    seen = np.asarray(Image.open(tmp_path / "seen.png").convert("RGB")).astype(int)
+    seen = np.asarray(Image.open(BytesIO(element.screenshot_as_png)).convert("RGB")).astype(int)
     height, width = seen.shape[:2]
     assert abs(height - width) <= 1
     left, right = seen[height // 2, width // 4], seen[height // 2, 3 * width // 4]
@@ -164,24 +147,11 @@ def test_a_maps_figure_opens_and_steps_by_keyboard(browser, tmp_path):
     assert "sub-000, saliency" in dialog.text
     browser.switch_to.active_element.send_keys(Keys.ESCAPE)
     assert not dialog.is_displayed()
-
-
-def test_a_maps_figure_leads_to_the_viewer(browser, tmp_path):
-    open_page(browser, tmp_path, [made_record("sub-A")])
     browser.execute_script("window.openViewer = key => { window.viewed = key; }")
     browser.find_element("css selector", ".open").click()
     browser.find_element("css selector", "[data-view]").click()
-    assert not browser.find_element("id", "figure").is_displayed()
-    assert browser.execute_script("return viewed") == "saliency/sub-A"
-
-
-@pytest.fixture
-def phone(browser):
-    """The browser with a phone's screen."""
-    size = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    yield browser
-    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert not dialog.is_displayed()
+    assert browser.execute_script("return viewed") == "integrated_gradients/sub-000"
 
 
 def full_page(folder, records):
@@ -191,24 +161,15 @@ def full_page(folder, records):
     return (folder / "report.html").as_uri()
 
 
-def test_a_phone_scrolls_the_page_in_one_direction(phone, tmp_path):
-    records = pictured([*report_records(), made_record(40 * "long")], tmp_path)
-    phone.get(full_page(tmp_path, records))
-    assert phone.execute_script("return document.documentElement.scrollWidth") == 390
-    phone.execute_script("document.querySelector('#subjects .open').click()")
-    for button in phone.find_elements("css selector", "#figure button:not([hidden])"):
-        place = button.rect
-        assert place["x"] >= 0 and place["x"] + place["width"] <= 390
-
-
-def test_four_pictures_are_in_a_row_at_1400_pixels(browser, tmp_path):
-    methods = ("integrated_gradients", "saliency", "input_x_gradient", "deep_lift")
-    records = [made_record("sub-A", method) for method in methods]
-    size = {"width": 1400, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+def test_a_phone_scrolls_the_page_in_one_direction(browser, tmp_path):
+    size = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    open_page(browser, tmp_path, pictured(records, tmp_path))
-    maps = browser.find_elements("css selector", ".map")
-    assert len({one.rect["y"] for one in maps}) == 1 and maps[0].rect["width"] >= 200
+    records = pictured([*report_records(), made_record(40 * "long")], tmp_path)
+    browser.get(full_page(tmp_path, records))
+    assert browser.execute_script("return document.documentElement.scrollWidth") == 390
+    browser.execute_script("document.querySelector('#subjects .open').click()")
+    for button in browser.find_elements("css selector", "#figure button:not([hidden])"):
+        assert button.rect["x"] >= 0 and button.rect["x"] + button.rect["width"] <= 390
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
@@ -218,7 +179,7 @@ def test_print_holds_what_is_collapsed_but_no_scans(browser, tmp_path):
     is_there = "return arguments[0].checkVisibility({contentVisibilityAuto: true})"
     assert not browser.execute_script(is_there, collapsed)
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
-    assert browser.execute_script(is_there, collapsed)
+    wait_until(browser, lambda: browser.execute_script(is_there, collapsed))
     assert not browser.find_element("id", "subjects").is_displayed()
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
@@ -235,15 +196,6 @@ def test_the_text_for_a_paper_is_copied(browser, tmp_path):
     assert " ".join(search.get_attribute("value").split()) == " ".join(text.split()) and "(Tan and Le" in text
 
 
-def test_a_cohort_of_480_scans_opens_with_lazy_pictures(browser, tmp_path):
-    open_page(browser, tmp_path, report_records(480))
-    wait = pytest.importorskip("selenium.webdriver.support.wait").WebDriverWait(browser, 30)
-    wait.until(lambda _: browser.find_element("id", "count").text == "480 of 480 scans")
-    pictures = "return [...document.querySelectorAll('.map img')].map(picture => picture.loading)"
-    loading = browser.execute_script(pictures)
-    assert set(loading) == {"lazy"} and len(loading) >= 480 * len(REPORT_METHODS)
-
-
 def test_it_is_legible_dark_and_light(browser, tmp_path):
     save_page(tmp_path, report_records())
     colours = {}
@@ -252,9 +204,8 @@ def test_it_is_legible_dark_and_light(browser, tmp_path):
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
         browser.get((tmp_path / "report.html").as_uri())
         style = "return ['backgroundColor', 'color'].map(k => getComputedStyle(document.body)[k])"
-        ground, text = (
-            np.array([int(v) for v in value[4:-1].split(",")]) for value in browser.execute_script(style)
-        )
-        colours[scheme] = ground.mean()
-        assert abs(ground.mean() - text.mean()) > 150
+        values = browser.execute_script(style)
+        ground, text = (np.mean([int(part) for part in value[4:-1].split(",")]) for value in values)
+        colours[scheme] = ground
+        assert abs(ground - text) > 150
     assert colours["dark"] < 50 < 200 < colours["light"]

@@ -1,4 +1,4 @@
-"""The report's table of scans: its order, its pictures' strengths and places; regions; failures."""
+"""The report's table of scans: its order, its pictures' strengths and places; regions."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mri_saliency.report.scans import input_tables, scan_entries, telling_regions
+from mri_saliency.report.scans import scan_entries, telling_regions
 
 from ..made_cohort import GRID, made_record, pictured, report_records
 from .pages import findings_of
@@ -23,16 +23,6 @@ def test_wrong_predictions_come_first_then_the_least_confident():
     confidences = [scan.row.confidence for scan in scans[1:]]
     assert confidences == sorted(confidences)
     assert [one.record.method for one in scans[0].maps] == ["integrated_gradients", "saliency"]
-
-
-def test_what_did_not_go_in_is_listed():
-    rows = [("a", "saliency", "gone"), ("b", "saliency", "gone"), ("a", "deep_lift", "gone")]
-    rows.append(("a", "smooth_grad", "out of memory"))
-    failures = [dict(zip(("subject_id", "method", "reason"), row, strict=True)) for row in rows]
-    [(title, (columns, listed))] = input_tables(findings_of(Path("maps"), [], failures=failures)).items()
-    assert title.startswith("4 maps failed") and columns == ("scan", "methods", "reason")
-    assert listed[:2] == [("a", "saliency, deep_lift", "gone"), ("b", "saliency", "gone")]
-    assert listed[2:] == [("a", "smooth_grad", "out of memory")]
 
 
 def test_pictures_are_drawn_on_their_methods_common_scale():

@@ -18,7 +18,7 @@ from mri_saliency.report import viewer as report_viewer
 from mri_saliency.report.viewer import common_limits, viewer_of, write_atlas
 
 from ..made_cohort import GRID, made_record
-from .pages import findings_of, save_page
+from .pages import findings_of, save_page, wait_until
 
 DRAWING = Drawing(scale=3.0, overlay_scale=0.6, smooth_mm=6.0, telling_slice=4)
 
@@ -55,13 +55,12 @@ def open_viewer(browser, viewed, key, atlas=None):
 
 def wait_for(browser, name, pane=0, differs_from=None):
     """Wait until a pane shows a reading, and not the previous ones; returns all of them."""
-    from selenium.webdriver.support.wait import WebDriverWait
 
-    def found(_):
+    def found():
         readings = read(browser, pane)
         return name in readings and readings != differs_from and readings
 
-    return WebDriverWait(browser, 10, 0.05).until(found, browser.get_log("browser"))
+    return wait_until(browser, found)
 
 
 def read(browser, pane=0):
@@ -71,9 +70,8 @@ def read(browser, pane=0):
 
 
 def numbers(text):
-    return [
-        float(number) for number in re.findall(r"-?[\d.]+(?:e-?\d+)?", text.replace("\N{MINUS SIGN}", "-"))
-    ]
+    text = text.replace("\N{MINUS SIGN}", "-")
+    return [float(number) for number in re.findall(r"-?[\d.]+(?:e-?\d+)?", text)]
 
 
 def change(browser, name, value):
@@ -92,10 +90,8 @@ def click(browser, plane, across, up):
     from selenium.webdriver.common.action_chains import ActionChains
 
     target, before = canvas(browser, plane), read(browser)
-    x, y = (
-        round((share - 0.5) * target.size[edge]) for share, edge in ((across, "width"), (1 - up, "height"))
-    )
-    ActionChains(browser).move_to_element_with_offset(target, x, y).click().perform()
+    x, y = (across - 0.5) * target.size["width"], (0.5 - up) * target.size["height"]
+    ActionChains(browser).move_to_element_with_offset(target, round(x), round(y)).click().perform()
     return wait_for(browser, "value", differs_from=before)
 
 
@@ -152,10 +148,8 @@ def test_it_opens_at_the_strongest_value_drawn_where_the_crosshair_is(browser, v
     values = np.zeros(image.shape, np.float32)
     values[30, 14, 70] = 5.0  # on the left, in a slice that the network saw
     anatomy = Anatomy(np.zeros((9, 112, 112), np.uint8), np.ones((9, 112, 112), bool))
-    write_text(
-        folder.viewer("saliency", "sub-A"),
-        map_script("saliency/sub-A", values, record.grid, anatomy, DRAWING),
-    )
+    script = map_script("saliency/sub-A", values, record.grid, anatomy, DRAWING)
+    write_text(folder.viewer("saliency", "sub-A"), script)
     readings = open_viewer(browser, viewed, "saliency/sub-A")
     assert readings["voxel"] == "30, 14, 70" and readings["value"].startswith("5 ")
     weights = gaussian_filter(values, 6 / np.sqrt(8 * np.log(2)) / 1.5, mode="constant", truncate=6)
@@ -199,13 +193,7 @@ def test_two_maps_are_linked_by_mm_and_keys_move_both(browser, viewed):
     second = wait_for(browser, "value", pane=1, differs_from=same)
     mm = numbers(first["x, y, z (mm)"])
     assert numbers(second["x, y, z (mm)"]) == mm and first["voxel"] != second["voxel"]
-    keys = (
-        (Keys.ARROW_RIGHT, 0, 1),
-        (Keys.ARROW_DOWN, 2, -1),
-        (Keys.PAGE_UP, 1, 1),
-        (Keys.ARROW_LEFT, 0, -1),
-    )
-    for key, axis, by in keys:
+    for key, axis, by in ((Keys.ARROW_RIGHT, 0, 1), (Keys.ARROW_DOWN, 2, -1), (Keys.PAGE_UP, 1, 1)):
         before = read(browser, 1)
         canvas(browser, "coronal", pane=1).send_keys(key)
         mm[axis] += by * 1.5
@@ -234,10 +222,7 @@ def test_a_page_that_contains_its_maps_needs_no_file(browser, viewed, tmp_path):
     alone.write_text(save_page(viewed.folder.root, viewed.records).source)
     browser.get(f"{alone.as_uri()}#view=saliency/sub-B")
     message = browser.find_element("css selector", ".message")
-    wait = pytest.importorskip("selenium.webdriver.support.wait").WebDriverWait(browser, 10)
-    wait.until(
-        lambda _: message.text == "saliency/sub-B/sub-B_saliency_viewer.js is not in this page's folder."
-    )
+    wait_until(browser, lambda: "sub-B_saliency_viewer.js is not in this page's folder" in message.text)
     assert not browser.find_element("css selector", ".pane .readout").is_displayed()  # not of another map
     browser.get_log("browser")  # that a file is missing
 
@@ -262,8 +247,7 @@ def test_groups_are_offered_where_they_have_a_file(viewed):
 
 
 def test_the_common_scale_is_the_90th_percentile_in_the_images_unit():
-    records = [
-        replace(made_record(), drawing=Drawing(float(scale), scale / 10, 6.0, 4)) for scale in range(11)
-    ]
+    drawings = [Drawing(float(scale), scale / 10, 6.0, 4) for scale in range(11)]
+    records = [replace(made_record(), drawing=drawing) for drawing in drawings]
     mass = 112**2 / 113**2
     assert common_limits(records) == pytest.approx((9 * mass, 0.9 * mass))
