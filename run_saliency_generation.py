@@ -12,7 +12,7 @@ from pathlib import Path
 
 import generate_saliency_maps
 from mri_saliency.errors import UserError
-from mri_saliency.options import get_parser
+from mri_saliency.parser import get_parser
 
 N_SAMPLES = 20
 

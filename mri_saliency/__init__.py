@@ -1,18 +1,21 @@
-"""The vocabulary of generate_saliency_maps.py, in folders by the stations of the data's way.
+"""The vocabulary of generate_saliency_maps.py, in folders by subject; a folder imports only those before it.
 
-In their order: runtime (device, worker processes, ranks), inputs (files -> what the network takes),
-attribution (network and inputs -> maps), maps (one map -> its numbers and pictures), output (the folder on
-disk), cohort (all maps -> what they show together). A folder imports only those before it.
+methods (the registry), runtime (device, workers, ranks), inputs (files -> what the network takes),
+attribution (network and inputs -> maps), maps (one map -> its numbers, pictures, image), output (the folder
+on disk), statistics (formulas), options, run (plan, journal), cohort (which maps, on which grid), checks,
+groups, regions, combine (several networks), report, describe (the cohort's chapter), demo.
 
-The names in `__all__` are for use as a library: a scan in, a map and its image out. They are imported where
-they are first used, so that `import mri_saliency` loads neither PyTorch nor NumPy.
+The names below are imported where they are first used: `import mri_saliency` loads neither PyTorch nor
+NumPy. Those of `__all__` are for use as a library: a scan in, a map and its image out. The others are the
+script's words.
 """
 
+import gc
 from importlib import import_module
 
-__version__ = "0.1.0"
+__version__ = "0.3.0"
 
-_MODULES = {
+_LIBRARY = {
     "Explainer": "attribution.explainer",
     "Settings": "attribution.batch",
     "UserError": "errors",
@@ -21,15 +24,34 @@ _MODULES = {
     "load_volume": "inputs.loading",
     "map_to_nifti": "maps.image",
 }
+_SCRIPT = {
+    "Group": "run.prepare",
+    "Journal": "run.journal",
+    "OutputFolder": "output.folder",
+    "check_some_maps": "checks.run",
+    "compare_runs": "combine.run_agreement",
+    "describe_cohort": "describe",
+    "prepare": "run.prepare",
+    "prepare_combination": "combine.prepare",
+    "print_next_steps": "run.summary",
+    "read_description_of": "run.description",
+    "write_report": "report.report",
+    "write_unfinished": "report.report",
+}
 
-__all__ = list(_MODULES)
+__all__ = list(_LIBRARY)
 
 
 def __getattr__(name: str) -> object:
-    """Import a name of `__all__`; raises AttributeError for any other."""
-    if name not in _MODULES:
+    """Import one of the names above; raises AttributeError for any other."""
+    module = (_LIBRARY | _SCRIPT).get(name)
+    if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    gc.disable()  # PyTorch makes a million objects, all to stay: a run starts 0.7 s sooner
+    try:
+        value = getattr(import_module(f"{__name__}.{module}"), name)
+    finally:
+        gc.enable()
     globals()[name] = value  # so that this function is not asked again
     return value
 

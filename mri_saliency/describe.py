@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pandas as pd
 
 from mri_saliency.cohort.common_space import find_common_space
@@ -13,7 +11,6 @@ from mri_saliency.errors import UserError, warn
 from mri_saliency.groups.comparison import ComparisonSettings, GroupComparison, compare_groups
 from mri_saliency.groups.means import write_means
 from mri_saliency.groups.method_maps import MethodMaps, find_method_maps
-from mri_saliency.inputs.atlas import Atlas
 from mri_saliency.inputs.grid import mixed_directions
 from mri_saliency.output.dictionary import TABLES, write_dictionary
 from mri_saliency.output.files import read_table, write_or_remove_table
@@ -25,32 +22,9 @@ from mri_saliency.regions.lateralisation import lateralise
 from mri_saliency.report.alarms import find_alarms, judge_maps
 from mri_saliency.report.findings import Findings
 from mri_saliency.report.viewer import write_atlas
+from mri_saliency.run.description import Description
 from mri_saliency.runtime.workers import Workers
 from mri_saliency.statistics.normal_ranges import normal_range_notes
-from mri_saliency.wording import ClassNames
-
-
-@dataclass(frozen=True, eq=False)
-class Description:
-    """How a cohort is described.
-
-    Attributes
-    ----------
-    key_slices : tuple of int
-        The slices of group figures.
-    class_names : ClassNames
-    atlas : Atlas or None
-    smooth_mm : float
-        Smoothing before groups are compared.
-    covariates : DataFrame or None
-        From `mri_saliency.inputs.covariates.read_covariates`.
-    """
-
-    key_slices: tuple[int, ...]
-    class_names: ClassNames
-    atlas: Atlas | None
-    smooth_mm: float
-    covariates: pd.DataFrame | None = None
 
 
 def describe_cohort(

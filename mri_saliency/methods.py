@@ -1,59 +1,31 @@
 """The registry of attribution methods: the question each one answers, and its cost.
 
-Data and their look-up, and no heavy import, so that ``--help`` shows the methods without loading PyTorch.
-`captum_methods.METHOD_FUNCTIONS` holds the code of each name.
+Data, and no heavy import, so that ``--help`` shows the methods without loading PyTorch. The code of each name
+is in `attribution.captum_methods.METHOD_FUNCTIONS`.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from mri_saliency.errors import UserError
 
 
 @dataclass(frozen=True)
 class Method:
-    """One attribution method.
+    """One attribution method."""
 
-    Attributes
-    ----------
-    name : str
-        The name on the command line, in folder names and in tables.
-    question : str
-        The question that a map answers, in one line.
-    signed : bool
-        Whether a map has positive and negative values.
-    unit : str
-        The unit of the map's values.
-    reference : str
-        The input that the scan is compared with.
-    passes : str
-        Forward-backward passes of the network for one map.
-    completes : bool
-        Whether the map's sum should equal a change of the logit.
-    settings : tuple of str
-        The options that determine its map, besides the network, the scan and the target.
-    paper : str
-        The publication of the method.
-    title : str
-        The name in a text.
-    account : str
-        What the method did, in a sentence for a paper; [@key] cites an entry of cohort/references.bib.
-    draws : str
-        How often it drew, in a sentence with the settings' names in braces, and ``n_available``; empty for
-        a method that does not draw.
-    """
-
-    name: str
-    question: str
-    signed: bool
+    name: str  # on the command line, in folder names and in tables
+    question: str  # that a map answers, in one line
+    signed: bool  # whether a map has positive and negative values
     unit: str
-    reference: str
-    passes: str
-    completes: bool
-    settings: tuple[str, ...]
+    reference: str  # the input that the scan is compared with
+    passes: str  # forward-backward passes of the network for one map
+    completes: bool  # whether the map's sum should equal a change of the logit
+    settings: tuple[str, ...]  # the options that determine its map, besides --target
     paper: str
-    title: str
-    account: str
-    draws: str = ""
+    title: str  # in a text
+    account: str  # what it did, in a sentence for a paper; [@key] cites an entry of report/references.bib
+    draws: str = ""  # how often it drew, in a sentence with the settings' names and n_available in braces
 
     @property
     def stochastic(self) -> bool:
@@ -220,7 +192,7 @@ METHODS: dict[str, Method] = {
 DEFAULT_METHODS = ("integrated_gradients", "saliency", "gradient_shap")
 
 # Value of --n_steps: as many points as --map_error asks for.
-AUTO = "auto"
+AUTO: Final = "auto"
 # The error of --map_error: the difference of the map from that of half the points, relative to the map.
 MAP_ERROR = 0.001
 
@@ -234,27 +206,14 @@ CHECKED_SCANS = 8
 BATCH_SIZES = {"cpu": 25, "cuda": 50}
 
 
-def explained_sentence(n_logits: int | None, target: int | None, *, log_odds: bool, tle: str) -> str:
-    """Return what maps explain, in a sentence for a paper; empty if the number of logits is not known.
+def explained_sentence(n_logits: int, target: int | None, tle: str) -> str:
+    """Return what maps explain, in a sentence for a paper.
 
-    Parameters
-    ----------
-    n_logits : int or None
-        The network's outputs.
-    target : int or None
-        The explained class; None: each scan's predicted class.
-    log_odds : bool
-        Whether the log-odds are explained, of several logits; else a logit.
-    tle : str
-        The word for TLE.
+    `target` None is each scan's predicted class; `tle` is the word for TLE.
     """
-    if n_logits is None:
-        return ""
     if n_logits == 1:
         return f"The maps explained the network's only logit, the log-odds of {tle}."
     of_class = "each scan's predicted class" if target is None else f"class {target} (of 0 to {n_logits - 1})"
-    if not log_odds:
-        return f"The maps explained the logit of {of_class}."
     return (
         f"The maps explained the log-odds of {of_class}, its logit less the logsumexp of the others, called "
         "the logit below."

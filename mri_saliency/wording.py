@@ -1,20 +1,25 @@
-"""Numbers and lists in sentences."""
+"""Numbers and lists in sentences, and what a table's column is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 DEMO_PREFIX = "sub-DEMO"  # of simulated scans
 
 _LEAST_PERCENT = 1e-4  # below, "less than" so many
-_HINTS = 5  # at most, on what was left out
 
 
 def listed(words: Iterable[str]) -> str:
     """Return words as a sentence lists them: "a", "a and b", "a, b and c"."""
     *first, last = words
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def first_of(words: Sequence[str], most: int = 4) -> str:
+    """Return the first words of a list, and how many more there are: "a, b, c, d and 3 more"."""
+    shown = ", ".join(words[:most])
+    return f"{shown} and {len(words) - most} more" if len(words) > most else shown
 
 
 def counted(n: int, noun: str) -> str:
@@ -36,13 +41,17 @@ def percent(share: float) -> str:
     return f"{value:.0f}%" if value >= 10 else f"{value:.2g}%"
 
 
+def with_minus(number: str) -> str:
+    """Return a number's text with a minus sign in place of the hyphen."""
+    return number.replace("-", "\N{MINUS SIGN}")
+
+
 @dataclass(frozen=True)
 class Limitation:
     """What an analysis leaves out or cannot do; worded once, for the console, the report and a paper.
 
     Attributes
     ----------
-    sentence : str
     detail : str
         What helps the user, and is not for a paper: names of scans, an option.
     """
@@ -58,8 +67,18 @@ class Limitation:
 def left_out(n: int, noun: str, which: str, of: str = "", hints: Sequence[str] = ()) -> Limitation:
     """Return "2 scans WHICH were left out of OF.", with the first hints, such as names, as its detail."""
     verb = "was" if n == 1 else "were"
-    detail = ", ".join(hints[:_HINTS]) + (f" and {len(hints) - _HINTS} more" if len(hints) > _HINTS else "")
-    return Limitation(f"{counted(n, noun)} {which} {verb} left out{of and f' of {of}'}.", detail)
+    return Limitation(f"{counted(n, noun)} {which} {verb} left out{of and f' of {of}'}.", first_of(hints))
+
+
+Column = dict[str, object]  # as BIDS's data dictionaries describe one
+
+
+def column(
+    meaning: str, unit: str | None = None, name: str | None = None, levels: Mapping[str, str] | None = None
+) -> Column:
+    """Return what a column is; with a `name` in words where others share its meaning."""
+    parts = {"LongName": name, "Description": meaning, "Units": unit, "Levels": levels}
+    return {key: value for key, value in parts.items() if value}
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import nibabel as nib
@@ -30,18 +30,18 @@ from mri_saliency.inputs.grid import FIRST_SLICE, Grid
 from mri_saliency.inputs.loading import ScanContext, load_scan
 from mri_saliency.inputs.scan_table import Scan
 from mri_saliency.maps.drawing import Drawing
-from mri_saliency.maps.statistics import MapStatistics, measure_map, prediction, slice_profile
+from mri_saliency.maps.statistics import MapStatistics, measure_map, prediction
 from mri_saliency.methods import METHODS
 from mri_saliency.output.files import write_array
-from mri_saliency.output.folder import OutputFolder
-from mri_saliency.output.record import MapRecord, Recipe
+from mri_saliency.output.folder import FORMAT, OutputFolder
+from mri_saliency.output.record import MapRecord, MeasuredMap, Recipe
 from mri_saliency.runtime.workers import Workers
 
 from .conftest import AFFINE, FLIPPED, N_SLICES, REAL_SHAPE, SYNTHETIC_SHAPE, brain, save_scan
 
 COHORT_METHODS = ("saliency", "input_x_gradient")
-DRAWING = Drawing(scale=2.0, overlay_scale=1.0, smooth_mm=6.0, telling_slice=4)
 GRID = Grid(REAL_SHAPE, AFFINE, 4, FIRST_SLICE, N_SLICES)
+DRAWING = Drawing(scale=2.0, overlay_scale=1.0, smooth_mm=6.0, telling_slice=4)
 RECIPE = Recipe(maths=1, checkpoint="0" * 64, first_slice=FIRST_SLICE, target=0)
 OTHER_AFFINE = nib.affines.from_matvec(2 * np.eye(3), (-113, -137, -113))  # voxels of 2 mm
 # subject -> diagnosis, affine (None: a synthetic volume), logit
@@ -60,24 +60,21 @@ def made_record(
     subject_id="sub-A", method="saliency", *, recipe=RECIPE, logits=(-1.0,), files=(), **statistics
 ):
     """A record; `logits` give the prediction, `files` are endings, `statistics` replace single numbers."""
-    content = {
+    content = dict.fromkeys(column.name for column in fields(MapStatistics)) | {
         "method": method,
         "shape": "(9, 128, 128)",
         **{"mean": 0.0, "std": 1.0, "min": -1.0, "max": 1.0, "abs_mean": 0.5},
         **{"positive_ratio": 0.5, "negative_ratio": 0.5, "peak_slice": 4, "brain_share": 0.7},
         **{"subject_id": subject_id, "subject": subject_id, "true_label": 0, "diagnosis": "HC"},
         **prediction(np.array(logits)),
-        **{"target": 0, "baseline": None, "sample_idx": 0},
-        **dict.fromkeys(f"completeness_{name}" for name in ("sum", "expected", "error", "verdict")),
-        "seconds": 0.1,
+        **{"target": 0, "sample_idx": 0, "seconds": 0.1},
     }
     row = MapStatistics(**content | statistics)
     source = FileIdentity(f"/scans/{subject_id}.nii", 1, 1, "0" * 64)
     files = {f"{subject_id}_{method}_{ending}": 1 for ending in files}
     profile = (1 / N_SLICES,) * N_SLICES
-    return MapRecord(
-        subject_id, method, source, GRID, 1000, recipe, row, profile, drawing=DRAWING, files=files
-    )
+    measured = MeasuredMap(subject_id, method, source, GRID, 1000, recipe, row, profile, "0.3.0+0123456789ab")
+    return measured.drawn((2, 5), DRAWING, files)
 
 
 def write_map(folder: OutputFolder, context: ScanContext, method: str, *, values, logits):
@@ -89,18 +86,8 @@ def write_map(folder: OutputFolder, context: ScanContext, method: str, *, values
     folder.open_map(method, subject_id, replace=True)
     array = folder.array(method, subject_id)
     write_array(array, values)
-    record = MapRecord(
-        method=method,
-        subject_id=subject_id,
-        source=context.source,
-        grid=context.grid,
-        brain_voxels=int(context.brain.sum()),
-        recipe=RECIPE,
-        statistics=measure_map(attribution, context, method, None),
-        slice_profile=tuple(slice_profile(values).tolist()),
-        drawing=DRAWING,
-        files={array.name: array.stat().st_size},
-    )
+    measured = MeasuredMap.of(values, measure_map(attribution, context, method, None), context, RECIPE)
+    record = measured.drawn((2, 5), DRAWING, {array.name: array.stat().st_size})
     folder.write_record(record)
     return record
 
@@ -155,11 +142,16 @@ def cohort(tmp_path, finished_maps):
 
 
 RUN = {
+    "format": FORMAT,
     "status": "done",
     "working_directory": "/data",
     "options": {"csv_path": "val.csv", "baseline": "zero"},
     "settings": {},
+    "tool": {"name": "mri-saliency-maps", "version": "0.3.0", "source": "0123456789ab"},
+    "versions": {},
+    "device": {"name": "cpu", "hardware": "cpu"},
     "checkpoint": {"sha256": RECIPE.checkpoint, "network": "tiny", "n_slices": N_SLICES, "n_logits": 1},
+    "earlier_runs": [],
 }
 
 
@@ -200,6 +192,15 @@ def save_atlas(path, affine=None, swap=False):
 def save_names(path, text="index\tname\n1\tLeft Side\n2\tRight Side\n7\tFront\n99\tElsewhere\n"):
     path.write_text(text)
     return path
+
+
+def save_halves(folder):
+    """An atlas on the scans' grid, left and right half as far as the tiny network looks, and its names."""
+    labels = np.zeros(REAL_SHAPE, np.int16)
+    labels[:57, :40], labels[57:, :40] = 1, 2
+    nib.Nifti1Image(labels, AFFINE).to_filename(folder / "halves.nii.gz")
+    names = save_names(folder / "halves.csv", "index,name\n1,Left Half\n2,Right Half\n")
+    return folder / "halves.nii.gz", names
 
 
 @pytest.fixture
@@ -243,7 +244,7 @@ def pictured(records, root=None, scales=None):
         if root:
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(np.full((112, 224, 4), 120, np.uint8)).save(path)
-        drawing = Drawing(scale=2 * scale, overlay_scale=scale, smooth_mm=6.0, telling_slice=4)
+        drawing = replace(DRAWING, scale=2 * scale, overlay_scale=scale)
         drawn.append(replace(record, drawing=drawing, files={**record.files, path.name: 1}))
     return drawn
 

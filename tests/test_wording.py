@@ -2,7 +2,7 @@
 
 import pytest
 
-from mri_saliency.wording import counted, left_out, listed, percent, span
+from mri_saliency.wording import column, counted, demo_mark, first_of, left_out, listed, percent, span
 
 
 def test_lists_and_counts():
@@ -23,10 +23,26 @@ def test_a_tiny_percentage_has_no_exponent():
     assert percent(4e-9) == "less than 0.0001%"
 
 
+@pytest.mark.parametrize(("words", "text"), [("abc", "a, b, c"), ("abcd", "a, b, c and 1 more"), ("", "")])
+def test_a_long_list_is_cut(words, text):
+    assert first_of(words, 3) == text
+
+
+def test_a_column_has_no_empty_parts():
+    assert column("what it is") == {"Description": "what it is"}
+    assert column("sum", "logit", "all", {"0": "none"}) == {
+        **{"LongName": "all", "Description": "sum", "Units": "logit", "Levels": {"0": "none"}}
+    }
+
+
+def test_only_simulated_scans_are_marked():
+    assert demo_mark(["sub-DEMO01", "sub-DEMO02"]) == "DEMO, simulated scans; "
+    for ids in ([], ["sub-A"], ["sub-DEMO01", "sub-A"]):
+        assert demo_mark(ids) == ""
+
+
 def test_names_of_what_is_left_out_are_for_the_user_alone():
     one = left_out(1, "scan", "on another grid", "the means", ["sub-A"])
     assert one.sentence == "1 scan on another grid was left out of the means."
     assert str(one) == "1 scan on another grid was left out of the means (sub-A)."
-    seven = left_out(7, "map", "of zeros", hints=list("abcdefg"))
-    assert str(seven) == "7 maps of zeros were left out (a, b, c, d, e and 2 more)."
     assert str(left_out(2, "map", "of zeros")) == "2 maps of zeros were left out."

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -25,7 +24,7 @@ FEW_HEALTHY = 20  # HC scans, below which their mean is a rough control
 
 @dataclass(frozen=True)
 class AveragedScan:
-    """An HC scan in the mean: its file, the person, and the file's SHA-256."""
+    """An HC scan in the mean."""
 
     path: str
     subject: str
@@ -38,19 +37,11 @@ class HealthyMean:
 
     A mean of n scans that contains the scan itself shrinks the scan's difference from it by 1/n, for HC
     alone; another session of the same person does so too.
-
-    Attributes
-    ----------
-    total : ndarray
-        float64 (n_slices, 128, 128): the sum of the scans' network inputs.
-    scans : tuple of AveragedScan
-    first_slice : int
-        ``--first_slice``, with which the scans were prepared.
     """
 
-    total: np.ndarray
+    total: np.ndarray  # float64 (n_slices, 128, 128): the sum of the scans' network inputs
     scans: tuple[AveragedScan, ...]
-    first_slice: int
+    first_slice: int  # with which they were prepared
 
     @property
     def mean(self) -> np.ndarray:
@@ -76,12 +67,7 @@ class HealthyMean:
     def without(self, compared: AveragedScan, network_input: np.ndarray) -> np.ndarray:
         """Return what a scan is compared with: float32 (n_slices, 128, 128), the mean without `left_out`.
 
-        Parameters
-        ----------
-        compared : AveragedScan
-            A scan, averaged or not.
-        network_input : ndarray
-            Its own; other sessions of its subject are loaded.
+        `network_input` is the scan's own; other sessions of its subject are loaded.
 
         Raises
         ------
@@ -101,8 +87,8 @@ class HealthyMean:
             raise UserError(f"{path}: has changed since it was averaged for the baseline. Start again.")
         return network_input
 
-    def to_json(self) -> dict[str, Any]:
-        """Return what, with the file of the mean, restores this object; `from_json` reads it."""
+    def to_json(self) -> dict:
+        """Return the JSON that `from_json` reads, with the array of the mean."""
         return {
             "identity": self.identity,
             "mean_sha256": sha256_of_array(self.mean),
@@ -111,14 +97,8 @@ class HealthyMean:
         }
 
     @classmethod
-    def from_json(cls, content: dict[str, Any], mean: np.ndarray) -> HealthyMean:
-        """Restore the object to the rounding of `mean`.
-
-        Raises
-        ------
-        KeyError, TypeError, ValueError
-            `content` is not from `to_json`, or `mean` is another.
-        """
+    def from_json(cls, content: dict, mean: np.ndarray) -> HealthyMean:
+        """Restore the object to the rounding of `mean`; raise ValueError where that is another."""
         if content["mean_sha256"] != sha256_of_array(mean):
             raise ValueError("the mean is not of these scans")
         scans = tuple(AveragedScan(**scan) for scan in content["scans"])
@@ -127,36 +107,25 @@ class HealthyMean:
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
-    """What scans are compared with.
+    """What scans are compared with."""
 
-    Attributes
-    ----------
-    identity : str
-        Its name, and a hash where the name alone does not determine the values.
-    values : ndarray or None
-        float32 (n_slices, 128, 128), for all scans but those that `healthy` leaves out; None: each
-        scan's air.
-    healthy : HealthyMean or None
-        The scans that `values` averages, if it is their mean.
-    """
-
-    identity: str
-    values: np.ndarray | None
-    healthy: HealthyMean | None = None
+    identity: str  # its name, and a hash where the name alone does not determine the values
+    values: np.ndarray | None  # float32 (n_slices, 128, 128); None: each scan's air
+    healthy: HealthyMean | None = None  # of hc_mean, for the scans that it leaves out
 
     def of(self, scans: Sequence[LoadedScan]) -> np.ndarray:
-        """Return the scans' baselines, float32: of each, (n, n_slices, 128, 128), or of all, (1, ...)."""
+        """Return the scans' baselines, float32: of each, (n, n_slices, 128, 128), or of all, (1, ...).
+
+        Raises UserError as `HealthyMean.without`.
+        """
         if self.values is None:
             return np.stack([air_input(scan.network_input) for scan in scans])
-        identified = [_identified(scan) for scan in scans]
-        if self.healthy is None or not any(map(self.healthy.left_out, identified)):
+        if self.healthy is None:
             return self.values[None]
-        return np.stack(
-            [
-                self.healthy.without(scan, loaded.network_input)
-                for scan, loaded in zip(identified, scans, strict=True)
-            ]
-        )
+        pairs = [(_identified(scan), scan.network_input) for scan in scans]
+        if not any(self.healthy.left_out(compared) for compared, _ in pairs):
+            return self.values[None]
+        return np.stack([self.healthy.without(*pair) for pair in pairs])
 
 
 def make_baseline(
@@ -167,20 +136,7 @@ def make_baseline(
     n_slices: int,
     first_slice: int,
 ) -> Baseline:
-    """Make the baseline that ``--baseline`` asks for.
-
-    Parameters
-    ----------
-    name : str
-        One of `methods.BASELINES` or the path of a file.
-    healthy : sequence of Scan
-        The HC scans, which hc_mean averages.
-    load : callable
-        Loads scans in groups.
-    n_slices : int
-        Coronal slices of the network's input.
-    first_slice : int
-        The scan's slice that is slice 0 of the network's input.
+    """Make the baseline that ``--baseline`` asks for; `load` loads the HC scans in groups, for hc_mean.
 
     Raises
     ------
@@ -201,15 +157,10 @@ def make_baseline(
 
 
 def load_baseline(path: Path, n_slices: int, first_slice: int = FIRST_SLICE) -> np.ndarray:
-    """Load a baseline: float32 (n_slices, 128, 128).
+    """Load a baseline: float32 (n_slices, 128, 128); raises as `load_volume`.
 
     A ``.npy`` array of exactly that shape is taken as the network's input; any other file is
     prepared as a scan is.
-
-    Raises
-    ------
-    UserError
-        As `load_volume`.
     """
     if path.suffix == ARRAY_SUFFIX:
         array = read_volume(path)[0]
@@ -219,16 +170,9 @@ def load_baseline(path: Path, n_slices: int, first_slice: int = FIRST_SLICE) -> 
 
 
 def baseline_sentence(name: str, titles: Sequence[str], n_healthy: int | None = None) -> str:
-    """Return what scans were compared with, in a sentence for a paper.
+    """Return what scans were compared with by methods, given by their titles, in a sentence for a paper.
 
-    Parameters
-    ----------
-    name : str
-        As in `Recipe.baseline_name`; of runs with different ones, joined by " and ".
-    titles : sequence of str
-        The titles of the methods that used it.
-    n_healthy : int or None
-        Scans that hc_mean averaged; None: not known.
+    Names of different runs' baselines are joined by " and "; `n_healthy` scans are in the mean of hc_mean.
     """
     of_methods = f"The baseline of {listed(titles)}"
     if name == "zero":
@@ -247,29 +191,34 @@ def baseline_sentence(name: str, titles: Sequence[str], n_healthy: int | None = 
     return f"{of_methods} was the image {name}."
 
 
-def _average(groups: Iterator[list[LoadedScan | UnreadableScan]], first_slice: int) -> HealthyMean:
-    total, scans = 0.0, []
+def check_healthy(option: str, n: int, alone: Sequence[Scan | AveragedScan]) -> None:
+    """Check that the readable HC scans suffice to compare with; warn of few.
+
+    Raises UserError without any, or where one of the scans is `alone`: all are of its subject or content.
+    """
+    if not n:
+        raise UserError(f"{option}: the table (--csv_path) has no readable HC scan. Choose another.")
+    if alone:
+        raise UserError(
+            f"{option}: expected HC scans of two subjects at least in the table (--csv_path); found {n} "
+            f"readable, none of which differs from {alone[0].path} in subject ({alone[0].subject}) and "
+            "content. Choose another."
+        )
+    if n < FEW_HEALTHY:
+        warn(f"{option}: {n} HC scans are a rough control; {FEW_HEALTHY} or more are better.")
+
+
+def _average(groups: Iterable[list[LoadedScan | UnreadableScan]], first_slice: int) -> HealthyMean:
+    total, scans = np.zeros(()), []
     for scan in (scan for group in groups for scan in group):
         if isinstance(scan, UnreadableScan):
             warn(f"left out of the baseline: {scan.reason}")
         else:
             total = total + scan.network_input.astype(np.float64)
             scans.append(_identified(scan))
-    if not scans:
-        raise UserError("--baseline hc_mean: the table (--csv_path) has no readable HC scan to average.")
     healthy = HealthyMean(total, tuple(scans), first_slice)
-    for scan in scans:
-        if len(healthy.left_out(scan)) == len(scans):
-            raise UserError(
-                f"--baseline hc_mean: expected HC scans of two subjects at least in the table (--csv_path); "
-                f"found {len(scans)} readable, none of which differs from {scan.path} in subject "
-                f"({scan.subject}) and content. Choose another --baseline."
-            )
-    if len(scans) < FEW_HEALTHY:
-        warn(
-            f"--baseline hc_mean: the mean of {len(scans)} HC scans is a rough control; "
-            f"{FEW_HEALTHY} or more are better."
-        )
+    alone = [scan for scan in healthy.scans if len(healthy.left_out(scan)) == len(scans)]
+    check_healthy("--baseline hc_mean", len(scans), alone)
     return healthy
 
 

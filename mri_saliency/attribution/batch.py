@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
@@ -32,7 +32,7 @@ class Settings:
     seed : int
         With the scan's stable id and the method, the seed of its draws.
     map_error : float
-        The error, relative to the map, that a path's points should reach if `n_steps` is "auto".
+        The error that a path's points should reach, relative to the map.
     n_references : int
         Draws of Expected Gradients: a reference and a place on the path from it.
     references : References or None
@@ -56,63 +56,47 @@ class Settings:
 
 @dataclass
 class Batch:
-    """Scans that are explained together; `Explainer.batch` and `Explainer.select` make it.
+    """Scans that are explained together, and what passes found out about them and their baselines."""
 
-    Attributes
-    ----------
-    inputs : Tensor
-        float32 (n, 128, 128, n_slices): slices last, as the network keeps its data in memory.
-    baselines : Tensor
-        float32, (n, ...) as `inputs` or (1, ...) for all.
-    scan_ids : list of str
-        Stable ids (SHA-256 of the files) that seed each scan's draws, and by which references are left out.
-    targets : list of int
-        The index of the explained class, for each scan.
-    outputs : Tensor or None
-        The network's outputs (n, n_logits), once a pass has computed them.
-    baseline_outputs : Tensor or None
-        The network's outputs for `baselines`, once a method has needed them.
-    gradients : Tensor or None
-        Gradients of the targets' log-odds at `inputs`, behind the first layer, (n, channels, 64, 64), once a
-        method has needed them.
-    baseline_gradients : dict
-        (row of `baselines`, target) -> the same at a baseline, (channels, 64, 64); as methods need them.
-    passes : Counter
-        Index of a scan -> forward-backward passes that the latest method made for it.
-    """
+    inputs: Tensor  # float32 (n, 128, 128, n_slices): slices last, as the network keeps its data in memory
+    baselines: Tensor  # float32, as `inputs`, or (1, ...) for all
+    scan_ids: list[str]  # SHA-256 of the files; they seed draws, and say which references are left out
+    targets: list[int]  # the explained class of each scan
+    keys: list[int] = field(default_factory=list)  # of the scans in the two below, from 0
+    outputs: dict[int, Tensor] = field(default_factory=dict)  # (n_logits,)
+    # of the target's log-odds, behind the first layer: key and target -> (channels, 64, 64)
+    gradients: dict[tuple[int, int], Tensor] = field(default_factory=dict)
 
-    inputs: Tensor
-    baselines: Tensor
-    scan_ids: list[str]
-    targets: list[int]
-    outputs: Tensor | None = None
-    baseline_outputs: Tensor | None = None
-    gradients: Tensor | None = None
-    baseline_gradients: dict[tuple[int, int], Tensor] = field(default_factory=dict)
-    passes: Counter[int] = field(default_factory=Counter)
+    def __post_init__(self) -> None:
+        """Give each scan its number as key, in a new batch."""
+        self.keys = self.keys or list(range(len(self.inputs)))
+
+    @property
+    def baseline_keys(self) -> list[int]:
+        """The keys of each scan's baseline: below 0."""
+        return [-1 if len(self.baselines) == 1 else -1 - key for key in self.keys]
+
+    def part(self, scans: Sequence[int]) -> Batch:
+        """Return some of the scans; what passes find out about them is known to the whole batch too."""
+        scans = list(scans)
+        if scans == list(range(len(self.inputs))):
+            return self
+        return replace(
+            self,
+            inputs=self.inputs[scans],
+            baselines=self.baselines if len(self.baselines) == 1 else self.baselines[scans],
+            scan_ids=[self.scan_ids[scan] for scan in scans],
+            targets=[self.targets[scan] for scan in scans],
+            keys=[self.keys[scan] for scan in scans],
+        )
 
 
 @dataclass(frozen=True)
 class BatchMaps:
-    """A method's maps of n scans, and what is known of their errors.
+    """A method's maps of n scans, and what is known of their errors, as in `Attribution`."""
 
-    Attributes
-    ----------
-    values : Tensor
-        float32 (n, 128, 128, n_slices).
-    expected_totals : Tensor or None
-        float64 (n,): the change of the target's log-odds that each map's sum should equal; None for methods
-        without completeness.
-    errors : list of float or None
-        Each map's estimated error, summed over voxels, over its summed magnitude; None where it is not known.
-    standard_errors : Tensor or None
-        float64 (n,): of each sum less its expected total, for methods that draw and are complete.
-    voxel_errors : Tensor or None
-        As `values`: each value's standard error; NaN where the draws tell nothing of it.
-    """
-
-    values: Tensor
-    expected_totals: Tensor | None = None
+    values: Tensor  # float32 (n, 128, 128, n_slices)
+    expected_totals: Tensor | None = None  # float64 (n,)
     errors: list[float | None] | None = None
-    standard_errors: Tensor | None = None
-    voxel_errors: Tensor | None = None
+    standard_errors: Tensor | None = None  # float64 (n,)
+    voxel_errors: Tensor | None = None  # as `values`

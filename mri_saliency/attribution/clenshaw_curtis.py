@@ -41,15 +41,9 @@ def rule_weights(n_points: int) -> np.ndarray:
 
 
 def steps_sentence(titles: Sequence[str], n_steps: int | str, map_error: float | None) -> str:
-    """Return how paths were integrated, in a sentence for a paper.
+    """Return how the paths of methods, given by their titles, were integrated, in a sentence for a paper.
 
-    Parameters
-    ----------
-    titles : sequence of str
-        The titles of the methods that integrate.
-    n_steps : int or "auto"
-    map_error : float or None
-        That of "auto"; None: not known.
+    `map_error` is that of "auto"; None where it differs between combined runs.
     """
     if n_steps != AUTO:
         return (

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 from torchvision.ops.misc import SqueezeExcitation
 
 from mri_saliency.attribution.log_odds import LogOdds, log_odds
@@ -41,6 +42,13 @@ def use_deep_lift_rules(network: nn.Module) -> None:
                 setattr(module, name, _RuledActivation(child))
             elif isinstance(child, LogOdds):
                 setattr(module, name, _RuledLogOdds())
+
+
+class _Context(FunctionCtx):
+    """What the forward pass of a rule leaves to its backward pass."""
+
+    saved_tensors: tuple[Tensor, ...]
+    function: Callable[[Tensor], Tensor]
 
 
 class _RuledActivation(nn.Module):
@@ -85,13 +93,13 @@ class _Rescale(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, joined: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+    def forward(ctx: _Context, joined: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
         ctx.save_for_backward(joined)
         ctx.function = function
         return function(joined)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: _Context, gradient: Tensor) -> tuple[Tensor, None]:
         x, x0 = ctx.saved_tensors[0].chunk(2)
         with torch.enable_grad():
             middle = ((x + x0) / 2).requires_grad_()
@@ -108,12 +116,12 @@ class _SymmetricProduct(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, scale: Tensor, values: Tensor) -> Tensor:
+    def forward(ctx: _Context, scale: Tensor, values: Tensor) -> Tensor:
         ctx.save_for_backward(scale, values)  # (2n, c, 1, 1), (2n, c, h, w)
         return scale * values
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: _Context, gradient: Tensor) -> tuple[Tensor, Tensor]:
         scale, values = (
             torch.stack(joined.chunk(2)).mean(0).repeat(2, 1, 1, 1) for joined in ctx.saved_tensors
         )
@@ -131,12 +139,12 @@ class _LogOddsOnPath(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, joined: Tensor) -> Tensor:
+    def forward(ctx: _Context, joined: Tensor) -> Tensor:
         ctx.save_for_backward(joined)
         return log_odds(joined)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:
+    def backward(ctx: _Context, gradient: Tensor) -> Tensor:
         z, z0 = ctx.saved_tensors[0].double().chunk(2)  # (n, n_logits)
         spread = ((z - z0).amax(1) - (z - z0).amin(1)).max()
         n_pieces = int((spread / _PIECE_SPREAD).nan_to_num().clamp(1, _MOST_PIECES).ceil())

@@ -16,28 +16,17 @@ from mri_saliency.attribution.batch import Batch, Settings
 
 @dataclass(frozen=True)
 class Draws:
-    """A group of random draws.
+    """Random draws of noise, and of places on a path."""
 
-    Attributes
-    ----------
-    scans : list of int
-        The index of each draw's scan in the batch.
-    noise : Tensor
-        float32 (n, 128, 128, n_slices), normal with standard deviation `Settings.noise_std`.
-    fractions : Tensor
-        float32 (n,): the place on the path, sample i in the i-th of n_samples equal parts of 0 to 1.
-    """
-
-    scans: list[int]
-    noise: Tensor
-    fractions: Tensor
+    scans: list[int]  # the index of each draw's scan in the batch
+    noise: Tensor  # float32 (n, 128, 128, n_slices), of standard deviation `Settings.noise_std`
+    fractions: Tensor  # float32 (n,): sample i in the i-th of n_samples equal parts of 0 to 1
 
 
 def draw(batch: Batch, settings: Settings, method: str, at_a_time: int) -> Iterator[Draws]:
     """Draw for every scan, scan by scan, `at_a_time` (at least 1) draws in a group.
 
-    Each scan has its own generator, advanced sample by sample, so that its draws depend neither on
-    the other scans nor on the grouping.
+    Each scan has its own generator, so that its draws depend neither on other scans nor on the grouping.
     """
     generators = [
         torch.Generator(batch.inputs.device).manual_seed(seed_of(settings.seed, scan_id, method))
@@ -58,13 +47,7 @@ def draw_references(references: Sequence[int], n: int, seed: int) -> tuple[np.nd
 
     Each n-th part of 0 to 1 has one place. Of every ``len(references)`` neighbouring parts each reference has
     one, so its places are spread over the path too. NumPy draws, the same on all hardware.
-
-    Returns
-    -------
-    drawn : ndarray
-        int (n,): items of `references`.
-    fractions : ndarray
-        float64 (n,), ascending.
+    Returns int (n,), items of `references`, and float64 (n,), ascending.
     """
     generator = np.random.default_rng(seed)
     fractions = (np.arange(n) + generator.random(n)) / n

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mri_saliency.attribution.batch import Batch, BatchMaps, Settings
-from mri_saliency.attribution.captum_methods import METHOD_FUNCTIONS, baseline_outputs_of, outputs_of
+from mri_saliency.attribution.captum_methods import METHOD_FUNCTIONS
 from mri_saliency.attribution.first_layer import SplitNetwork
 from mri_saliency.attribution.log_odds import log_odds
 from mri_saliency.attribution.moments import sums
+from mri_saliency.attribution.passes import Passes
 from mri_saliency.attribution.result import Attribution
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.file_identity import sha256_of_array
 from mri_saliency.inputs.grid import INPUT_SIZE
-from mri_saliency.inputs.loading import LoadedScan, Volume
+from mri_saliency.inputs.loading import Volume
 from mri_saliency.methods import AUTO, BATCH_SIZES, find_method
 from mri_saliency.runtime.device_errors import (
     first_line,
@@ -29,6 +31,9 @@ from mri_saliency.runtime.device_errors import (
     is_out_of_memory,
     no_kernel_message,
 )
+
+if TYPE_CHECKING:
+    from torchvision.models import EfficientNet
 
 # Raised by a change after which maps differ by more than rounding from earlier ones.
 MATHS = 1
@@ -45,16 +50,12 @@ class Explainer:
 
     Parameters
     ----------
-    network : nn.Module
-        float32 (n, n_slices, 128, 128) -> (n, n_logits): an EfficientNet, prepared by
+    network : EfficientNet
+        float32 (n, n_slices, 128, 128) -> (n, n_logits), prepared by
         `inputs.checkpoint.prepare_for_attribution`.
     settings : Settings, optional
-        By default passes of as many volumes as the command line's.
-
-    Attributes
-    ----------
-    settings : Settings
-        With a smaller batch size where the device's memory was too little for the first one.
+        By default passes of as many volumes as the command line's. The batch size becomes smaller where the
+        device's memory is too small for it.
 
     Raises
     ------
@@ -62,15 +63,10 @@ class Explainer:
         The network's batch normalisation is not merged into its convolutions.
     """
 
-    def __init__(self, network: nn.Module, settings: Settings | None = None) -> None:
+    def __init__(self, network: EfficientNet, settings: Settings | None = None) -> None:
         self.network = network
         self.settings = settings or Settings(BATCH_SIZES.get(self._device.type, BATCH_SIZES["cpu"]))
         self._split = SplitNetwork(network)
-
-    @property
-    def methods(self) -> set[str]:
-        """Names of the methods that can be run."""
-        return set(METHOD_FUNCTIONS)
 
     def batch(
         self,
@@ -79,83 +75,50 @@ class Explainer:
         scan_ids: list[str],
         targets: list[int] | int | None,
     ) -> Batch:
-        """Copy scans to the network's device.
+        """Copy scans to the network's device; raises UserError if its memory is too small.
 
         Parameters
         ----------
-        inputs : ndarray
-            float32 (n, n_slices, 128, 128).
-        baselines : ndarray
-            float32, (n, ...) as `inputs` or (1, ...) for all.
+        inputs, baselines : ndarray
+            float32 (n, n_slices, 128, 128); baselines may be (1, ...) for all.
         scan_ids : list of str
             Stable ids that seed each scan's random draws.
         targets : list of int, int or None
             The class to explain, of each scan or of all; None: each scan's predicted class.
-
-        Raises
-        ------
-        UserError
-            The device's memory is too small for the scans, or PyTorch has no kernel for the device.
         """
-        device = self._device
-        try:
+
+        def on_device(array: np.ndarray) -> Tensor:
             # not from pinned memory: pinning is a copy of its own, and the next step needs the scans at once;
             # they are 8 MB each, so a group of ten takes milliseconds, before passes of seconds
-            on_device = [
-                torch.from_numpy(array).to(device).permute(0, 2, 3, 1).contiguous()
-                for array in (inputs, baselines)
-            ]
+            return torch.from_numpy(array).to(self._device).permute(0, 2, 3, 1).contiguous()
+
+        known = list(targets) if isinstance(targets, list) else [targets or 0] * len(inputs)
+        try:
+            batch = Batch(on_device(inputs), on_device(baselines), scan_ids, known)
         except RuntimeError as error:
-            if has_no_kernel(error, device):
-                raise UserError(no_kernel_message(error, device)) from error
-            if not is_out_of_memory(error, device):
+            if not self._lacks_memory("loading", error):
                 raise
             raise UserError(
                 f"the device has too little memory for {len(inputs)} scans; try a smaller --batch_size."
             ) from error
-        known = list(targets) if isinstance(targets, list) else [targets or 0] * len(inputs)
-        batch = Batch(*on_device, scan_ids, known)
         if targets is None:
             batch.targets = self._outputs(batch).argmax(dim=1).tolist()
         return batch
 
-    def batch_of(self, scans: list[LoadedScan], baselines: np.ndarray, target: int | None) -> Batch:
-        """Return the batch of loaded scans and of their baselines, from `Baseline.of`; raises as `batch`."""
-        inputs = np.stack([scan.network_input for scan in scans])
-        scan_ids = [scan.context.source.sha256 for scan in scans]
-        return self.batch(inputs, baselines, scan_ids, target)
-
-    def select(self, batch: Batch, indices: Sequence[int]) -> Batch:
-        """Return some of a batch's scans; what all of them need is computed once, for all together."""
-        indices = list(indices)
-        if indices == list(range(len(batch.scan_ids))):
-            return batch
-        is_shared = len(batch.baselines) == 1
-        return Batch(
-            batch.inputs[indices],
-            batch.baselines if is_shared else batch.baselines[indices],
-            [batch.scan_ids[index] for index in indices],
-            [batch.targets[index] for index in indices],
-            self._outputs(batch)[indices],
-            self._baseline_outputs(batch) if is_shared else None,
-            None if batch.gradients is None else batch.gradients[indices],
-            batch.baseline_gradients if is_shared else _of_rows(batch.baseline_gradients, indices),
-        )
-
     def scans_at_a_time(self, method: str) -> int:
         """Return how many scans a method's passes fill one pass of the network with; at least 1."""
-        n_steps, n_samples = self.settings.n_steps, self.settings.n_samples
-        if n_steps == AUTO:
-            n_steps = 1  # scans that need few points and scans that need many fill passes together
+        settings = self.settings
+        # "auto": scans that need few points and scans that need many fill passes together
+        n_steps = 1 if settings.n_steps == AUTO else settings.n_steps
         passes = {
             "integrated_gradients": n_steps,
-            "gradient_shap": n_samples,
-            "expected_gradients": self.settings.n_references,
+            "gradient_shap": settings.n_samples,
+            "expected_gradients": settings.n_references,
             "deep_lift": 2,
-            "noise_tunnel_ig": n_samples * n_steps,
-            "smooth_grad": n_samples,
+            "noise_tunnel_ig": settings.n_samples * n_steps,
+            "smooth_grad": settings.n_samples,
         }
-        return max(1, self.settings.batch_size // passes.get(method, 1))
+        return max(1, settings.batch_size // passes.get(method, 1))
 
     def attribute(self, method: str, batch: Batch) -> list[Attribution]:
         """Compute the map of each scan of `batch` with `method`.
@@ -168,21 +131,18 @@ class Explainer:
             The memory is too small for one volume at a time, or PyTorch has no kernel for the device.
         """
 
-        def run() -> BatchMaps:
-            batch.passes.clear()
-            return METHOD_FUNCTIONS[method](self._split, batch, self.settings)
+        def run() -> tuple[BatchMaps, Counter[int]]:
+            passes = self._passes(batch)
+            return METHOD_FUNCTIONS[method](passes), passes.counts
 
         began = time.perf_counter()
-        maps = self._within_memory(method, run)
+        maps, counts = self._within_memory(method, run)
         outputs = self._outputs(batch).cpu().numpy()
-        values = _slices_first(maps.values)
+        values, totals = _slices_first(maps.values), sums(maps.values)
         none = [None] * len(values)
+        expected = none if maps.expected_totals is None else maps.expected_totals.tolist()
+        standard_errors = none if maps.standard_errors is None else maps.standard_errors.tolist()
         voxel_errors = none if maps.voxel_errors is None else _slices_first(maps.voxel_errors)
-        expected, standard_errors = (
-            none if numbers is None else numbers.tolist()
-            for numbers in (maps.expected_totals, maps.standard_errors)
-        )
-        totals, errors = sums(maps.values), maps.errors or none
         seconds = (time.perf_counter() - began) / len(values)
         return [
             Attribution(
@@ -192,8 +152,8 @@ class Explainer:
                 outputs[i],
                 batch.targets[i],
                 seconds,
-                batch.passes[i],
-                errors[i],
+                counts[i],
+                maps.errors[i] if maps.errors else None,
                 standard_errors[i],
                 voxel_errors[i],
             )
@@ -206,7 +166,7 @@ class Explainer:
 
     def baseline_logits(self, batch: Batch) -> Tensor:
         """Return each class's log-odds for a batch's baselines, (n or 1, n_logits)."""
-        return log_odds(self._baseline_outputs(batch))
+        return log_odds(self._within_memory("prediction", lambda: self._passes(batch).baseline_outputs()))
 
     def predict(self, volumes: Tensor) -> Tensor:
         """Return each class's log-odds (n, n_logits) for volumes (n, 128, 128, n_slices).
@@ -220,15 +180,56 @@ class Explainer:
             )
         )
 
-    def _outputs(self, batch: Batch) -> Tensor:
-        """Return the network's outputs for a batch, (n, n_logits)."""
-        return self._within_memory("prediction", lambda: outputs_of(self._split, batch, self.settings))
+    def explain(
+        self,
+        volume: Volume,
+        method: str = "integrated_gradients",
+        baseline: Volume | np.ndarray | None = None,
+        target: int | None = None,
+    ) -> Attribution:
+        """Compute the map of one volume, from `load_volume`.
 
-    def _baseline_outputs(self, batch: Batch) -> Tensor:
-        """Return the network's outputs for a batch's baselines, (n or 1, n_logits)."""
-        return self._within_memory(
-            "prediction", lambda: baseline_outputs_of(self._split, batch, self.settings)
+        Maps are those of the command line, but for methods that draw: these draws are seeded by the network's
+        input, not by the file. In signed methods, positive values raised the log-odds of the class. For many
+        volumes, use `batch` and `attribute`, which fill the passes: with one volume, a GPU waits for the
+        launches of its kernels (2,100 in a pass of L) rather than computes.
+
+        Parameters
+        ----------
+        baseline : Volume or ndarray, optional
+            What the volume is compared with: another one, or a network input, float32 (n_slices, 128, 128).
+            By default zero, the mean intensity of a scan.
+        target : int, optional
+            Index of the class to explain; by default the predicted one.
+
+        Raises
+        ------
+        UserError
+            There is no such method or class, or a volume does not have the network's slices; as `attribute`.
+        """
+        find_method(method)
+        if baseline is None:
+            baseline = np.zeros_like(volume.network_input)
+        elif isinstance(baseline, Volume):
+            baseline = baseline.network_input
+        expected = (self.network.features[0][0].in_channels, INPUT_SIZE, INPUT_SIZE)
+        for name, array in (("volume", volume.network_input), ("baseline", baseline)):
+            if array.shape != expected:
+                raise UserError(f"expected a {name} of shape {expected}, found {array.shape}.")
+        n_logits = self.network.classifier[-1].out_features
+        if target is not None and not 0 <= target < n_logits:
+            raise UserError(f"no class {target}; the network has {n_logits} logit(s), counted from 0.")
+        inputs, baselines = (
+            np.ascontiguousarray(array, np.float32)[None] for array in (volume.network_input, baseline)
         )
+        batch = self.batch(inputs, baselines, [sha256_of_array(inputs[0])], target)
+        return self.attribute(method, batch)[0]
+
+    def _passes(self, batch: Batch) -> Passes:
+        return Passes(self._split, batch, self.settings)
+
+    def _outputs(self, batch: Batch) -> Tensor:
+        return self._within_memory("prediction", lambda: self._passes(batch).outputs())
 
     def _within_memory(self, work: str, run: Callable[[], _Result]) -> _Result:
         """Return what `run` returns; while the device's memory is too small, halve the batch size."""
@@ -236,9 +237,7 @@ class Explainer:
             try:
                 return run()
             except RuntimeError as error:
-                if has_no_kernel(error, self._device):
-                    raise UserError(f"{work}: {no_kernel_message(error, self._device)}") from error
-                if not is_out_of_memory(error, self._device):
+                if not self._lacks_memory(work, error):
                     raise
                 smaller = self.settings.batch_size // 2
                 if not smaller:
@@ -252,70 +251,17 @@ class Explainer:
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
 
+    def _lacks_memory(self, work: str, error: RuntimeError) -> bool:
+        """Return whether the device's memory was too small; raise UserError where PyTorch has no kernel."""
+        if has_no_kernel(error, self._device):
+            raise UserError(f"{work}: {no_kernel_message(error, self._device)}") from error
+        return is_out_of_memory(error, self._device)
+
     @property
     def _device(self) -> torch.device:
         return next(self.network.parameters()).device
-
-    def explain(
-        self,
-        volume: Volume,
-        method: str = "integrated_gradients",
-        baseline: Volume | np.ndarray | None = None,
-        target: int | None = None,
-    ) -> Attribution:
-        """Compute the map of one volume.
-
-        Maps are those of the command line, but for methods that draw: these draws are seeded by the network's
-        input, not by the file. For many volumes, use `batch` and `attribute`, which fill the passes: with one
-        volume, a GPU waits for the launches of its kernels (2,100 in a pass of L) rather than computes.
-
-        Parameters
-        ----------
-        volume : Volume
-            From `load_volume`.
-        method : str
-            One of `methods`.
-        baseline : Volume or ndarray, optional
-            What the volume is compared with: another one, or a network input, float32 (n_slices, 128, 128).
-            By default zero, the mean intensity of a scan.
-        target : int, optional
-            Index of the class to explain; by default the predicted one.
-
-        Returns
-        -------
-        Attribution
-            Its `values` are the map, float32 (n_slices, 128, 128), in the unit of the method. In signed
-            methods, positive values raised the log-odds of the class.
-
-        Raises
-        ------
-        UserError
-            There is no such method or class, or a volume does not have the network's slices; as `attribute`.
-        """
-        find_method(method)
-        if baseline is None:
-            baseline = np.zeros_like(volume.network_input)
-        elif isinstance(baseline, Volume):
-            baseline = baseline.network_input
-        inputs, baselines = (
-            np.ascontiguousarray(array, np.float32) for array in (volume.network_input, baseline)
-        )
-        expected = (self.network.features[0][0].in_channels, INPUT_SIZE, INPUT_SIZE)
-        for name, array in (("volume", inputs), ("baseline", baselines)):
-            if array.shape != expected:
-                raise UserError(f"expected a {name} of shape {expected}, found {array.shape}.")
-        n_logits = self.network.classifier[-1].out_features
-        if target is not None and not 0 <= target < n_logits:
-            raise UserError(f"no class {target}; the network has {n_logits} logit(s), counted from 0.")
-        batch = self.batch(inputs[None], baselines[None], [sha256_of_array(inputs)], target)
-        return self.attribute(method, batch)[0]
 
 
 def _slices_first(maps: Tensor) -> list[np.ndarray]:
     """Return a copy of each map, so that one that waits to be written keeps no other in memory."""
     return [slices_last.permute(2, 0, 1).contiguous().cpu().numpy() for slices_last in maps]
-
-
-def _of_rows(gradients: dict[tuple[int, int], Tensor], rows: list[int]) -> dict[tuple[int, int], Tensor]:
-    """Return the gradients at some of a batch's baselines, by the rows that these have among themselves."""
-    return {(rows.index(row), target): value for (row, target), value in gradients.items() if row in rows}

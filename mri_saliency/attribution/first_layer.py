@@ -9,33 +9,26 @@ from __future__ import annotations
 
 import copy
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.nn.grad import conv2d_input
 
 from mri_saliency.attribution.deep_lift import use_deep_lift_rules
 from mri_saliency.attribution.log_odds import LogOdds
 
+if TYPE_CHECKING:
+    from torchvision.models import EfficientNet
+
 
 class SplitNetwork:
-    """A network, split behind its first layer; both parts share its weights.
+    """A network, as `Explainer` takes it, split behind its first layer; both parts share its weights."""
 
-    Parameters
-    ----------
-    network : nn.Module
-        float32 (n, n_slices, 128, 128) -> (n, n_logits): an EfficientNet, prepared by
-        `inputs.checkpoint.prepare_for_attribution`.
-
-    Attributes
-    ----------
-    references : tuple of Tensor or None
-        The references of Expected Gradients behind the first layer, (n, channels, 64, 64), and the network's
-        outputs for them, once the method has needed them.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: EfficientNet) -> None:
         self.first = FirstLayer(network)
         self.later = LaterLayers(network)
+        # of Expected Gradients: behind the first layer, (n, channels, 64, 64), and the outputs for them
         self.references: tuple[Tensor, Tensor] | None = None
 
     def predict(self, points: Tensor, batch_size: int) -> Tensor:
@@ -53,17 +46,9 @@ class SplitNetwork:
 
 
 class FirstLayer:
-    """The network's first layer: a convolution, linear but for its bias.
+    """The first layer, of volumes with their slices last: a convolution, linear but for its bias."""
 
-    Volumes have their slices last, as a channels-last network keeps its data in memory.
-
-    Raises
-    ------
-    ValueError
-        The network's batch normalisation is not merged into its convolutions.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: EfficientNet) -> None:
         self._convolution, norm, _ = network.features[0]
         if not isinstance(norm, nn.Identity):
             raise ValueError("expected a network whose batch normalisation is merged")
@@ -81,23 +66,15 @@ class FirstLayer:
     def back(self, gradients: Tensor, inputs: Tensor) -> Tensor:
         """Return gradients at `inputs`, (n, 128, 128, n_slices), from those behind the layer."""
         convolution, slices_first = self._convolution, inputs.permute(0, 3, 1, 2)
-        return torch.nn.grad.conv2d_input(
+        return conv2d_input(
             slices_first.shape, convolution.weight, gradients, convolution.stride, convolution.padding
         ).permute(0, 2, 3, 1)
 
 
 class LaterLayers(nn.Module):
-    """What follows the first layer's convolution, and `log_odds`: (n, channels, 64, 64) -> (n, n_logits).
+    """What follows the first layer's convolution, and `log_odds`: (n, channels, 64, 64) -> (n, n_logits)."""
 
-    Attributes
-    ----------
-    layers : nn.Module
-        The network's own layers.
-    latest_outputs : Tensor or None
-        The network's outputs (n, n_logits) in the latest pass, which Captum does not return.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: EfficientNet) -> None:
         super().__init__()
         activation = copy.copy(network.features[0][-1])
         activation.inplace = False  # Captum's input is a leaf, which must not be overwritten
@@ -105,7 +82,7 @@ class LaterLayers(nn.Module):
             activation, *network.features[1:], network.avgpool, nn.Flatten(), network.classifier
         )
         self.log_odds = LogOdds()
-        self.latest_outputs: Tensor | None = None
+        self.latest_outputs = torch.empty(0)  # (n, n_logits) of the network, which Captum does not return
 
     def forward(self, points: Tensor) -> Tensor:
         """Return each class's log-odds for points behind the first layer."""

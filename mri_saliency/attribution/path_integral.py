@@ -16,15 +16,7 @@ from mri_saliency.attribution.moments import relative
 
 @dataclass(frozen=True)
 class Paths:
-    """Straight paths behind the first layer, and the gradients at their ends that are known.
-
-    Attributes
-    ----------
-    starts, ends : Tensor
-        float32 (n, channels, 64, 64).
-    start_gradients, end_gradients : sequence of Tensor or None
-        Of each path, (channels, 64, 64); None: not known yet.
-    """
+    """Straight paths behind the first layer, (n, channels, 64, 64), and the known gradients at their ends."""
 
     starts: Tensor
     ends: Tensor
@@ -41,22 +33,8 @@ def mean_gradients(
     129), and all gradients are used again. A pass takes the next points of whatever paths have some open, so
     that passes stay full.
 
-    Parameters
-    ----------
-    paths : Paths
-    gradients_at : callable
-        Takes the paths' indices of points, and the points, (n, channels, 64, 64); returns their gradients.
-    batch_size : int
-        The most points in one call of `gradients_at`.
-    map_error : float
-        The error that each path's map should have.
-
-    Returns
-    -------
-    means : Tensor
-        float32, of the shape of `paths.ends`.
-    errors : list of float or None
-        Of each path, as `_Sums.error`.
+    `gradients_at` takes the index of each point's path, and at most `batch_size` points. Returns the means,
+    float32, of the shape of `paths.ends`, and each path's `_Sums.error`.
     """
     sums = [_Sums(end - start) for start, end in zip(paths.starts, paths.ends, strict=True)]
     places = paths.ends.new_tensor(clenshaw_curtis.places())
@@ -66,7 +44,7 @@ def mean_gradients(
         for point, known in ((0, paths.start_gradients[path]), (last, paths.end_gradients[path])):
             if known is not None:
                 sums[path].add([point], known[None])
-        waiting += [(path, point) for point in sums[path].missing()]
+        waiting += [(path, point) for point in sums[path].missing]
     while waiting:
         group = [waiting.popleft() for _ in range(min(batch_size, len(waiting)))]
         of_paths = [path for path, _ in group]
@@ -76,27 +54,22 @@ def mean_gradients(
         for path in dict.fromkeys(of_paths):
             rows = [row for row, of_path in enumerate(of_paths) if of_path == path]
             sums[path].add([group[row][1] for row in rows], gradients[rows])
-            if not sums[path].missing() and sums[path].raise_above(map_error):
-                waiting += [(path, point) for point in sums[path].missing()]
+            if not sums[path].missing and sums[path].raise_above(map_error):
+                waiting += [(path, point) for point in sums[path].missing]
     return torch.stack([of_path.mean() for of_path in sums]), [of_path.error for of_path in sums]
 
 
 class _Sums:
-    """The weighted sums of a path's gradients: those of every rule at once.
+    """The weighted sums of a path's gradients: those of every rule at once, so that no gradient is kept.
 
-    So no gradient is kept, and memory does not grow with the points.
-
-    Parameters
-    ----------
-    difference : Tensor
-        (channels, 64, 64): the path's end less its start.
+    `difference` is the path's end less its start, (channels, 64, 64).
 
     Attributes
     ----------
     error : float or None
         The difference of the map from that of the rule before, relative to the map, in L1: the error of the
         rule before, and more than the map's own. It is taken behind the first layer, where a map is the mean
-        gradient times `difference`. None for a map of zeros that was none with fewer points.
+        gradient times `difference`. None for a map that is zero with these points, but was not with fewer.
     """
 
     def __init__(self, difference: Tensor) -> None:
@@ -105,18 +78,13 @@ class _Sums:
         self._weights = torch.from_numpy(clenshaw_curtis.weights()).to(difference.device)
         self._sums = self._difference.new_zeros(len(POINTS), *difference.shape)
         self._rule = 1
-        self._missing = dict.fromkeys(clenshaw_curtis.new_points(POINTS[1]))
+        self.missing = clenshaw_curtis.new_points(POINTS[1])  # the current rule's points without gradient
         self.error: float | None = None
-
-    def missing(self) -> list[int]:
-        """Return the current rule's points without gradient."""
-        return list(self._missing)
 
     def add(self, points: list[int], gradients: Tensor) -> None:
         """Add the gradients at points, (n, channels, 64, 64)."""
         self._sums += torch.tensordot(self._weights[:, points], gradients.double(), dims=1)
-        for point in points:
-            del self._missing[point]
+        self.missing = [point for point in self.missing if point not in points]
 
     def raise_above(self, map_error: float) -> bool:
         """Estimate the error; if it is above `map_error`, go on to the next rule. Return whether it did."""
@@ -126,7 +94,7 @@ class _Sums:
         if self._rule + 1 == len(POINTS) or (self.error is not None and self.error <= map_error):
             return False
         self._rule += 1
-        self._missing = dict.fromkeys(clenshaw_curtis.new_points(POINTS[self._rule]))
+        self.missing = clenshaw_curtis.new_points(POINTS[self._rule])
         return True
 
     def mean(self) -> Tensor:

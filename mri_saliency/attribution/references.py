@@ -10,8 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
-from mri_saliency.attribution.baselines import FEW_HEALTHY
-from mri_saliency.errors import UserError, warn
+from mri_saliency.attribution.baselines import check_healthy
+from mri_saliency.errors import warn
 from mri_saliency.inputs.file_identity import sha256_of_file
 from mri_saliency.inputs.loading import UnreadableScan
 from mri_saliency.inputs.scan_table import Scan
@@ -19,25 +19,13 @@ from mri_saliency.inputs.scan_table import Scan
 
 @dataclass(frozen=True, eq=False)
 class References:
-    """HC scans with which scans are compared, each scan with those that are not of its own subject.
+    """HC scans with which scans are compared, each scan with those that are not of its own subject."""
 
-    Attributes
-    ----------
-    inputs : tuple of ndarray
-        float32 (128, 128, n_slices) each: their network inputs, slices last as in `Batch`. They stay in the
-        main memory, 7.5 MB each for 115 slices.
-    scan_ids : tuple of str
-        SHA-256 of their files.
-    relatives : tuple of frozenset of str
-        For each, the SHA-256 of the scans that are not compared with it: its own, and its subject's others.
-    paths : tuple of str
-        Their files, for the record.
-    """
-
+    # float32 (128, 128, n_slices), slices last as in `Batch`; in the main memory, 7.5 MB each for 115 slices
     inputs: tuple[np.ndarray, ...]
-    scan_ids: tuple[str, ...]
-    relatives: tuple[frozenset[str], ...]
-    paths: tuple[str, ...] = ()
+    scan_ids: tuple[str, ...]  # SHA-256 of the files
+    relatives: tuple[frozenset[str], ...]  # those not compared with it: its own id, and its subject's others
+    paths: tuple[str, ...] = ()  # for the record
 
     @cached_property
     def identity(self) -> str:
@@ -72,13 +60,11 @@ def load_references(
         All of the table.
     in_groups : callable
         `load_in_groups` but for its first argument; its ``load`` can be replaced.
-    n_references : int
-    seed : int
 
     Raises
     ------
     UserError
-        Without the scans of one of the subjects, no HC scan is left.
+        As `check_healthy`.
     """
     subjects = {scan.subject for scan in scans if scan.label == 0}
     candidates = [scan for scan in scans if scan.subject in subjects]
@@ -87,30 +73,9 @@ def load_references(
     ordered = _by_lot({hashes[scan]: scan for scan in reversed(healthy)}, seed)
     print(f"loading {min(n_references, len(ordered))} of {len(ordered)} HC scans as references", flush=True)
     references = _load(ordered, hashes, in_groups, n_references)
-    _check(references, hashes)
+    alone = [scan for scan, scan_id in hashes.items() if not references.available(scan_id)]
+    check_healthy("--methods expected_gradients", len(references.inputs), alone)
     return references
-
-
-def _check(references: References, hashes: Mapping[Scan, str]) -> None:
-    """Raise UserError if a scan with a known hash has no reference; warn of few references."""
-    n = len(references.inputs)
-    if not n:
-        raise UserError(
-            "--methods expected_gradients: the table (--csv_path) has no readable HC scan to compare with. "
-            "Choose other --methods."
-        )
-    for scan, scan_id in hashes.items():
-        if not references.available(scan_id):
-            raise UserError(
-                "--methods expected_gradients: expected HC scans of two subjects at least in the table "
-                f"(--csv_path); found {n} readable, none of which differs from {scan.path} in subject "
-                f"({scan.subject}) and content. Choose other --methods."
-            )
-    if n < FEW_HEALTHY:
-        warn(
-            f"--methods expected_gradients: {n} HC scans are a rough control; "
-            f"{FEW_HEALTHY} or more are better."
-        )
 
 
 def hash_scan(scan: Scan) -> str:
@@ -120,12 +85,9 @@ def hash_scan(scan: Scan) -> str:
 
 def _hashes(scans: Sequence[Scan], in_groups: Callable[..., Iterator[list]]) -> dict[Scan, str]:
     """Return the SHA-256 of each scan's file, without those that cannot be read."""
-    found = [scan_id for group in in_groups(scans, load=hash_scan) for scan_id in group]
-    return {
-        scan: scan_id
-        for scan, scan_id in zip(scans, found, strict=True)
-        if not isinstance(scan_id, UnreadableScan)
-    }
+    found = (scan_id for group in in_groups(scans, load=hash_scan) for scan_id in group)
+    pairs = zip(scans, found, strict=True)
+    return {scan: scan_id for scan, scan_id in pairs if not isinstance(scan_id, UnreadableScan)}
 
 
 def _by_lot(scans: Mapping[str, Scan], seed: int) -> list[Scan]:

@@ -1,16 +1,13 @@
-"""The scans whose maps are checked, and the methods that explain them."""
+"""The scans whose maps are checked."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mri_saliency.attribution.batch import Batch
 from mri_saliency.attribution.explainer import Explainer
-from mri_saliency.methods import METHODS
 
 
 @dataclass(frozen=True)
@@ -25,28 +22,28 @@ class CheckedScans:
         float32, (n, ...) as `inputs` or (1, ...) for all.
     scan_ids : list of str
         Stable ids that seed each scan's random draws.
-    targets : list of int, int or None
-        The logit to explain, of each scan or of all; None: each scan's predicted class.
+    targets : list of int
+        The class that each scan's map explains.
     subject_ids : list of str
     brains : ndarray
-        bool (n, n_slices, 128, 128): where maps are compared.
-    labels : ndarray or None
-        int (n, n_slices, 128, 128), the region of each voxel, 0 for none; None without an atlas.
+        bool, as `inputs`: where maps are compared.
+    labels : ndarray
+        int, as `inputs`: the region of each voxel, 0 for none.
     region_names : mapping
         Label -> name.
     classes : list of int
-        Each scan's true class; may be empty.
+        Each scan's true class.
     """
 
     inputs: np.ndarray
     baselines: np.ndarray
     scan_ids: list[str]
-    targets: list[int] | int | None
+    targets: list[int]
     subject_ids: list[str]
     brains: np.ndarray
-    labels: np.ndarray | None = None
-    region_names: Mapping[int, str] = field(default_factory=dict)
-    classes: list[int] = field(default_factory=list)
+    labels: np.ndarray
+    region_names: Mapping[int, str]
+    classes: list[int]
 
     @property
     def other_scans(self) -> list[int]:
@@ -54,10 +51,10 @@ class CheckedScans:
 
         Two scans of a class may share their evidence, and then one's map is no impostor for the other.
         """
-        n, classes = len(self.inputs), self.classes or [0] * len(self.inputs)
-        following = [[(i + k) % n for k in range(1, n)] for i in range(n)]
+        n = len(self.inputs)
+        following = [[(i + k) % n for k in range(1, n + 1)] for i in range(n)]
         return [
-            next((j for j in ahead if classes[j] != classes[i]), ahead[0] if ahead else i)
+            next((j for j in ahead if self.classes[j] != self.classes[i]), ahead[0])
             for i, ahead in enumerate(following)
         ]
 
@@ -66,72 +63,29 @@ class CheckedScans:
         """|scan - baseline|, of the shape of `inputs`."""
         return np.abs(self.inputs - self.baselines)
 
-    def select(self, indices: Sequence[int]) -> CheckedScans:
+    def select(self, part: slice) -> CheckedScans:
         """Return some of the scans."""
-        indices = list(indices)
         return replace(
             self,
-            inputs=self.inputs[indices],
-            baselines=self.baselines if len(self.baselines) == 1 else self.baselines[indices],
-            scan_ids=[self.scan_ids[index] for index in indices],
-            targets=[self.targets[i] for i in indices] if isinstance(self.targets, list) else self.targets,
-            subject_ids=[self.subject_ids[index] for index in indices],
-            brains=self.brains[indices],
-            labels=None if self.labels is None else self.labels[indices],
-            classes=[self.classes[index] for index in indices] if self.classes else [],
+            inputs=self.inputs[part],
+            baselines=self.baselines if len(self.baselines) == 1 else self.baselines[part],
+            scan_ids=self.scan_ids[part],
+            targets=self.targets[part],
+            subject_ids=self.subject_ids[part],
+            brains=self.brains[part],
+            labels=self.labels[part],
+            classes=self.classes[part],
         )
-
-
-@dataclass(frozen=True)
-class CheckedMethod:
-    """A method, as the checks call it.
-
-    Attributes
-    ----------
-    compute : callable
-        Computes a batch's maps, (n, n_slices, 128, 128), under an explainer.
-    signed : bool
-        Whether a map has positive and negative values.
-    stochastic : bool
-        Whether it draws with the seed of the explainer's settings.
-    from_zero : bool
-        As `methods.Method.from_zero`.
-    """
-
-    compute: Callable[[Explainer, Batch], np.ndarray]
-    signed: bool
-    stochastic: bool = False
-    from_zero: bool = False
-
-
-def registered(names: Iterable[str]) -> dict[str, CheckedMethod]:
-    """Return methods of the registry, by name."""
-    return {
-        name: CheckedMethod(
-            partial(_attribute, name), METHODS[name].signed, METHODS[name].stochastic, METHODS[name].from_zero
-        )
-        for name in names
-    }
 
 
 class ExplainedScans:
-    """Checked scans under one network and one seed.
-
-    Parameters
-    ----------
-    explainer : Explainer
-    checked : CheckedScans
-    """
+    """Checked scans under one network and one seed."""
 
     def __init__(self, explainer: Explainer, checked: CheckedScans) -> None:
         self.explainer = explainer
-        self.subject_ids = checked.subject_ids
+        self.checked = checked
         self.batch = explainer.batch(checked.inputs, checked.baselines, checked.scan_ids, checked.targets)
 
-    def maps(self, method: CheckedMethod) -> np.ndarray:
-        """Compute the scans' maps, (n, n_slices, 128, 128)."""
-        return method.compute(self.explainer, self.batch)
-
-
-def _attribute(name: str, explainer: Explainer, batch: Batch) -> np.ndarray:
-    return np.stack([attribution.values for attribution in explainer.attribute(name, batch)])
+    def maps(self, method: str) -> np.ndarray:
+        """Compute the scans' maps, float32 (n, n_slices, 128, 128)."""
+        return np.stack([attribution.values for attribution in self.explainer.attribute(method, self.batch)])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
-from mri_saliency.checks.table import ANOTHER, IMPOSTORS, MAP, SHARED_ORDERS, SHUFFLED
+from mri_saliency.checks.table import IMPOSTORS, MAP, SHARED_ORDERS
 
 # Logits: a scan whose logit is nearer to its baseline's is measured in these, not in shares of its change.
 # Shares of a change near zero are noise of any size, and one such scan would decide the mean over scans.
@@ -58,20 +57,20 @@ def evidence_scores(table: pd.DataFrame, method: str) -> pd.DataFrame:
     -------
     DataFrame
         A row for each scan whose logit differs from its baseline's by `LEAST_CHANGE` or more (in the others
-        there is no evidence to find), a column for each order: the method's own `MAP`, `SHUFFLED` and
-        `ANOTHER`, and `SHARED_ORDERS`.
+        there is no evidence to find), a column for `MAP` and for each of `IMPOSTORS`.
     """
+    from scipy.integrate import trapezoid  # here, because most runs have no checks
+
     shares, changes = curve_shares(table).clip(*SHARE_RANGE), _changes(table)
     shares = shares[shares.index.isin(changes.index[changes >= LEAST_CHANGE], level="subject_id")]
     if shares.empty:
-        return pd.DataFrame(columns=[MAP, SHUFFLED, ANOTHER, *SHARED_ORDERS], dtype=float)
+        return pd.DataFrame(columns=[MAP, *IMPOSTORS], dtype=float)
     scores = {}
-    for order in (MAP, SHUFFLED, ANOTHER, *SHARED_ORDERS):
-        curves = shares.xs(
-            (order if order in SHARED_ORDERS else method, order), level=("method", "order")
-        ).unstack("percent")
+    for order in (MAP, *IMPOSTORS):
+        name = order if order in SHARED_ORDERS else method
+        curves = shares.xs((name, order), level=("method", "order")).unstack("percent")
         percent = curves.columns.to_numpy()
-        areas = pd.Series(np.trapezoid(curves.to_numpy(), percent / 100, axis=1), curves.index)
+        areas = pd.Series(trapezoid(curves.to_numpy(), percent / 100, axis=1), curves.index)
         scores[order] = areas["insertion"] - areas["deletion"]
     return pd.DataFrame(scores)
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from captum.attr import FeatureAblation
 from torch import Tensor
 
-from mri_saliency.checks.checked_scans import CheckedMethod, CheckedScans, ExplainedScans
+from mri_saliency.checks.checked_scans import ExplainedScans
 from mri_saliency.checks.table import ABLATION, DIFFERENCE, WHOLE, Row
-
-_FEWEST = 3  # regions that have a rank correlation
+from mri_saliency.maps.comparison import rank_correlation
+from mri_saliency.methods import METHODS
 
 
 def ablate_regions(scans: ExplainedScans, index: int, labels: np.ndarray) -> dict[int, float]:
@@ -34,12 +33,12 @@ def ablate_regions(scans: ExplainedScans, index: int, labels: np.ndarray) -> dic
     Returns
     -------
     dict
-        Label of each region in `labels` -> the scan's logit less the logit without the region.
+        Label of each region -> the scan's logit less the logit without the region.
     """
     explainer, batch = scans.explainer, scans.batch
     scan, baseline = batch.inputs[index], batch.baselines.expand_as(batch.inputs)[index]
-    found, features = np.unique(np.append(0, labels), return_inverse=True)  # feature 0 is no region
-    features = torch.from_numpy(features[1:].reshape(labels.shape)).permute(1, 2, 0).to(scan.device)
+    found, places = np.unique(np.append(0, labels), return_inverse=True)  # feature 0 is no region
+    features = torch.from_numpy(places[1:].reshape(labels.shape)).permute(1, 2, 0).to(scan.device)
 
     def logits_of_regions(shown: Tensor) -> Tensor:
         """Return the logits (n,) of volumes that show the regions, (n, n_regions), where `shown` is 1."""
@@ -55,29 +54,15 @@ def ablate_regions(scans: ExplainedScans, index: int, labels: np.ndarray) -> dic
     return dict(zip(found[1:].tolist(), changes[0].tolist(), strict=True))
 
 
-def check_regions(
-    scans: ExplainedScans,
-    checked: CheckedScans,
-    methods: Mapping[str, CheckedMethod],
-    maps: Mapping[tuple[str, str], np.ndarray],
-) -> Iterator[Row]:
+def check_regions(scans: ExplainedScans, maps: Mapping[tuple[str, str], np.ndarray]) -> Iterator[Row]:
     """Ablate the regions of each scan that has any, and correlate attributions with what they changed.
 
     Over regions, the ranks of sizes are compared: of the logit's change, and of the summed attribution, in
     which voxels for and against the class cancel as they do in the network. Its sign is left aside:
     where the logit is saturated, a region of little effect may push either way at the scan and on the
-    way to it.
-
-    Parameters
-    ----------
-    scans : ExplainedScans
-    checked : CheckedScans
-    methods : mapping
-    maps : mapping
-        (method, order) -> (n, n_slices, 128, 128): the method's own and those of its nulls.
+    way to it. `maps` has those of (method, order), each (n, n_slices, 128, 128).
     """
-    if checked.labels is None:
-        return
+    checked = scans.checked
     maps = {**maps, (DIFFERENCE, DIFFERENCE): checked.differences}
     for index, (subject_id, labels) in enumerate(zip(checked.subject_ids, checked.labels, strict=True)):
         if not labels.any():
@@ -85,15 +70,10 @@ def check_regions(
         changes = ablate_regions(scans, index, labels)
         for label, change in changes.items():
             yield Row("region", ABLATION, subject_id, checked.region_names[label], "logit", change, None)
+        sizes = np.abs(list(changes.values()))
         for (name, order), values in maps.items():
-            is_signed = name in methods and methods[name].signed
-            mass = values[index] if is_signed else np.abs(values[index])
-            value = _rank_correlation(changes, mass, labels)
+            is_signed = name in METHODS and METHODS[name].signed
+            voxels = (values[index] if is_signed else np.abs(values[index])).astype(np.float64)
+            sums = np.bincount(labels.ravel(), voxels.ravel())[list(changes)]
+            value = rank_correlation(sizes, np.abs(sums))
             yield Row("region_ranks", name, subject_id, WHOLE, "absolute", value, order)
-
-
-def _rank_correlation(changes: Mapping[int, float], values: np.ndarray, labels: np.ndarray) -> float:
-    """Correlate the sizes of the logit's changes, by label, with those of a map's sums in the regions."""
-    sums = np.bincount(labels.ravel(), values.ravel().astype(np.float64))[list(changes)]
-    both = pd.DataFrame({"change": changes.values(), "sum": sums}).abs()
-    return float(both.corr("spearman", min_periods=_FEWEST).loc["change", "sum"])

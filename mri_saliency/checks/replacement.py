@@ -10,18 +10,18 @@ from torch import Tensor
 
 from mri_saliency.checks.checked_scans import CheckedScans, ExplainedScans
 from mri_saliency.checks.table import INTENSITY, RANDOM, Row
+from mri_saliency.methods import METHODS
 
 REPLACED_PERCENT = (0, 0.5, 1, 2, 5, 10, 20, 40, 80, 100)
 _SEED = 20_000  # of the random order
 
 
-def replacement(
-    scans: ExplainedScans, label: tuple[str, str], values: np.ndarray, *, signed: bool
-) -> Iterator[Row]:
+def replacement(scans: ExplainedScans, label: tuple[str, str], values: np.ndarray) -> Iterator[Row]:
     """Replace voxels by the baseline's in descending order of `values`, and the reverse.
 
     The deletion and insertion curves of Petsiuk et al. 2018 (RISE, BMVC). The logit is given less the
-    baseline's, and counted toward the scan's.
+    baseline's, and counted toward the scan's. Values with a sign are contributions to the logit: their
+    order is that of contributions to its change from the baseline to the scan.
 
     Parameters
     ----------
@@ -30,17 +30,15 @@ def replacement(
         The rows' method and order.
     values : ndarray
         (n, n_slices, 128, 128).
-    signed : bool
-        Whether `values` are contributions to the logit: the order is then that of contributions to its
-        change from the baseline to the scan.
     """
     explainer, batch = scans.explainer, scans.batch
     method, order = label
+    signed = method in METHODS and METHODS[method].signed
     baselines = batch.baselines.expand_as(batch.inputs)
     logits = explainer.logits(batch)
     baseline_logits = explainer.baseline_logits(batch).expand_as(logits)
     between = REPLACED_PERCENT[1:-1]
-    for index, (subject_id, target) in enumerate(zip(scans.subject_ids, batch.targets, strict=True)):
+    for index, (subject_id, target) in enumerate(zip(scans.checked.subject_ids, batch.targets, strict=True)):
         at_scan, at_baseline = float(logits[index, target]), float(baseline_logits[index, target])
         towards = 1.0 if at_scan >= at_baseline else -1.0
         ordered = torch.from_numpy(values[index]).to(batch.inputs.device)
@@ -59,7 +57,7 @@ def replacement(
 
 
 def shared_order(name: str, checked: CheckedScans) -> np.ndarray:
-    """Return values whose descending order is one of `check_table.SHARED_ORDERS`; shape of the inputs.
+    """Return values whose descending order is one of `table.SHARED_ORDERS`; shape of the inputs.
 
     At random, the brain's voxels come first: most of an input is air, which has nothing to find.
     """

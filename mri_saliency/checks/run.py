@@ -2,68 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
-from mri_saliency.attribution.baselines import Baseline
-from mri_saliency.attribution.explainer import Explainer
-from mri_saliency.checks.checked_scans import CheckedScans, registered
+from mri_saliency.checks.checked_scans import CheckedScans
 from mri_saliency.checks.figure import check_figure
 from mri_saliency.checks.sanity_checks import check_maps, n_stages
 from mri_saliency.checks.verdicts import verdicts
+from mri_saliency.cohort.groups import representative
 from mri_saliency.errors import UserError, warn
 from mri_saliency.inputs.atlas import Atlas
-from mri_saliency.inputs.loading import LoadedScan, UnreadableScan
+from mri_saliency.inputs.loading import LoadedScan
 from mri_saliency.inputs.preprocessing import pad
-from mri_saliency.inputs.scan_table import Scan
 from mri_saliency.output.files import write_figure, write_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import Recipe
-from mri_saliency.run.plan import Plan
+from mri_saliency.run.prepare import Run
 from mri_saliency.runtime.progress import Progress
 from mri_saliency.runtime.ranks import Ranks
 
 
-def check_some_maps(
-    groups: Iterable[list[LoadedScan | UnreadableScan]],
-    explainer: Explainer,
-    baseline: Baseline,
-    plan: Plan,
-    atlas: Atlas | None = None,
-) -> None:
-    """Check each method's maps of some scans on the network, and write what was found.
+def check_some_maps(run: Run, n: int) -> None:
+    """Check each method's maps of `n` scans on the network, and write what was found.
 
-    Parameters
-    ----------
-    groups : iterable of lists
-        The scans whose maps are checked; two readable ones at least, whose maps are compared.
-    explainer : Explainer
-    baseline : Baseline
-    plan : Plan
-        Has the methods and their recipes.
-    atlas : Atlas, optional
-        Whose regions are replaced by the baseline, one at a time.
+    With an atlas, its regions are replaced by the baseline, one at a time.
     """
+    plan, explainer, atlas = run.plan, run.explainer, run.request.description.atlas
+    groups = run.load(representative(run.request.scans, n))
     scans = [scan for group in groups for scan in group if isinstance(scan, LoadedScan)]
     if len(scans) < 2:
         warn("--check_maps needs two readable scans at least, whose maps it compares; skipped.")
         return
-    methods = registered(plan.recipes)
-    inputs = np.stack([scan.network_input for scan in scans])
+    inputs, baselines = np.stack([scan.network_input for scan in scans]), run.baseline.of(scans)
+    scan_ids = [scan.context.source.sha256 for scan in scans]
+    target = next(iter(plan.recipes.values())).target  # None: each scan's predicted class
     checked = CheckedScans(
-        inputs=inputs,
-        baselines=baseline.of(scans),
-        scan_ids=[scan.context.source.sha256 for scan in scans],
-        targets=next(iter(plan.recipes.values())).target,
+        inputs,
+        baselines,
+        scan_ids,
+        targets=explainer.batch(inputs, baselines, scan_ids, target).targets,
         subject_ids=[scan.context.scan.subject_id for scan in scans],
         brains=np.stack([scan.context.brain for scan in scans]),
-        labels=None if atlas is None else np.stack([region_labels(scan, atlas) for scan in scans]),
+        labels=np.stack([region_labels(scan, atlas) for scan in scans]),
         region_names={} if atlas is None else atlas.names,
         classes=[scan.context.scan.label for scan in scans],
     )
     print(f"checking the maps of {len(scans)} scans on the network", flush=True)
+    methods = list(plan.recipes)
     progress = Progress(n_stages(explainer.network, checked, methods), 0, Ranks(), unit="check")
     table = check_maps(explainer, checked, methods, progress.advance)
     progress.close()
@@ -72,39 +59,10 @@ def check_some_maps(
     write_check_results(plan.files.folder, table, plan.recipes)
 
 
-def representative(scans: Sequence[Scan], n: int) -> list[Scan]:
-    """Return `n` scans, or all if there are fewer, from each diagnosis in turn, patients first."""
-    groups = {
-        name: [scan for scan in scans if scan.diagnosis == name] for name in ("left", "right", "TLE", "HC")
-    }
-    counts = dict.fromkeys(groups, 0)
-    order: list[str] = []
-    while len(order) < min(n, len(scans)):
-        for name in groups:
-            if counts[name] < len(groups[name]) and len(order) < n:
-                counts[name] += 1
-                order.append(name)
-    chosen = {name: iter(evenly_spread(groups[name], counts[name])) for name in groups}
-    return [next(chosen[name]) for name in order]
-
-
-def evenly_spread(items: Sequence, n: int) -> list:
-    """Return `n` items from the first to the last, or all if there are fewer."""
-    n, last = min(n, len(items)), len(items) - 1
-    positions = {round(place * last / max(1, n - 1)) for place in range(n)}
-    return [items[position] for position in sorted(positions)]
-
-
 def write_check_results(folder: OutputFolder, table: pd.DataFrame, recipes: Mapping[str, Recipe]) -> None:
     """Write the checks' table and figure.
 
-    Parameters
-    ----------
-    folder : OutputFolder
-    table : DataFrame
-        From `mri_saliency.checks.sanity_checks.check_maps`.
-    recipes : mapping
-        Method -> the recipe of its maps, whose digest says later which maps the checks are about.
+    `recipes` has those of the methods' maps, whose digests say later which maps the checks are about.
     """
     write_figure(folder.check_figure, check_figure(table, list(recipes)))
     digests = {method: recipe.digest() for method, recipe in recipes.items()}
@@ -112,16 +70,16 @@ def write_check_results(folder: OutputFolder, table: pd.DataFrame, recipes: Mapp
     write_table(folder.checks, pd.concat([fingerprints.rename("fingerprint"), table], axis=1))
 
 
-def region_labels(scan: LoadedScan, atlas: Atlas) -> np.ndarray:
+def region_labels(scan: LoadedScan, atlas: Atlas | None) -> np.ndarray:
     """Return the region of each voxel of a scan's input, int32 (n_slices, 128, 128).
 
-    Zeros, with a warning, where the atlas does not lie where the scan does; zeros for a scan without affine.
+    Zeros without an atlas, for a scan without affine, and, with a warning, where the atlas does not lie
+    where the scan does.
     """
     grid = scan.context.grid
-    if grid.affine is None:
-        return np.zeros(scan.network_input.shape, np.int32)
-    try:
-        return pad(atlas.on_network_grid(grid))
-    except UserError as error:
-        warn(f"{scan.context.scan.subject_id}: its regions are not checked: {error}")
-        return np.zeros(scan.network_input.shape, np.int32)
+    if atlas is not None and grid.affine is not None:
+        try:
+            return pad(atlas.on_network_grid(grid))
+        except UserError as error:
+            warn(f"{scan.context.scan.subject_id}: its regions are not checked: {error}")
+    return np.zeros(scan.network_input.shape, np.int32)

@@ -13,7 +13,8 @@ _SEED = 20_000
 
 def block_names(network: nn.Module) -> list[str]:
     """Return the names of an EfficientNet's blocks from its head to its input."""
-    return ["classifier", *(f"features.{i}" for i in reversed(range(len(network.features))))]
+    names = [f"features.{name}" for name, _ in network.get_submodule("features").named_children()]
+    return ["classifier", *reversed(names)]
 
 
 def randomised(network: nn.Module, number: int = 0) -> Iterator[tuple[str, nn.Module]]:

@@ -22,36 +22,25 @@ INTENSITY = "intensity"  # the brightest voxels first
 
 SHARED_ORDERS = (DIFFERENCE, RANDOM, INTENSITY)  # the same for all methods
 IMPOSTORS = (DIFFERENCE, SHUFFLED, ANOTHER, RANDOM)  # orders without evidence of the scan's own class
+ORDER_WORDS = {
+    DIFFERENCE: "|scan - baseline|",
+    SHUFFLED: "a shuffled network's map",
+    ANOTHER: "another scan's map",
+    RANDOM: "voxels at random",
+    INTENSITY: "the brightest voxels",
+}
 
 
 class Row(NamedTuple):
-    """One number of the checks.
-
-    Attributes
-    ----------
-    check : str
-        What was done.
-    method : str
-        The method whose map is checked, one of `SHARED_ORDERS`, or `ABLATION`.
-    subject_id : str
-        The scan, or two.
-    step : str
-        Block shuffled last, percentage of voxels, or region; `WHOLE` in other checks.
-    measure : str
-        What `value` is.
-    value : float
-        NaN where it is undefined, as the correlation of a constant map is.
-    order : str or None
-        What was measured: `MAP`, or what took its place; None in `ABLATION`.
-    """
+    """One number of the checks; `output.dictionary` says what the columns mean."""
 
     check: str
     method: str
     subject_id: str
     step: str
     measure: str
-    value: float
-    order: str | None = MAP
+    value: float | None  # None or NaN where it is undefined, as the correlation of a constant map is
+    order: str | None = MAP  # None with `ABLATION`
 
 
 COLUMNS = Row._fields

@@ -7,22 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
 from mri_saliency.checks.curves import LEAST_CHANGE, evidence_scores, leads
-from mri_saliency.checks.table import (
-    ANOTHER,
-    DIFFERENCE,
-    INPUT_NOISE,
-    INTENSITY,
-    MAP,
-    RANDOM,
-    SHUFFLED,
-)
+from mri_saliency.checks.table import DIFFERENCE, INPUT_NOISE, MAP, ORDER_WORDS, SHUFFLED
 from mri_saliency.methods import METHODS
 from mri_saliency.statistics.intervals import FEWEST, mean_interval
 from mri_saliency.wording import counted
@@ -54,22 +44,6 @@ _DONE = {
     "correlate in rank with the sizes of the changes of the logit",
 }
 
-ORDER_WORDS = {
-    MAP: "the map",
-    DIFFERENCE: "|scan - baseline|",
-    SHUFFLED: "a shuffled network's map",
-    ANOTHER: "another scan's map",
-    RANDOM: "voxels at random",
-    INTENSITY: "the brightest voxels",
-}
-
-
-class _Judged(Protocol):
-    """What a verdict needs to know of a method."""
-
-    signed: bool
-    stochastic: bool
-
 
 @dataclass(frozen=True)
 class Verdict:
@@ -96,37 +70,24 @@ class Verdict:
         return f"{self.answer}: {self.reason}"
 
 
-def verdicts(table: pd.DataFrame, methods: Mapping[str, _Judged] = METHODS) -> dict[str, dict[str, Verdict]]:
-    """Judge each method from the rows of `sanity_checks.check_maps`.
+_CONSTANT = Verdict(None, "a map is constant in the brain, so it has no rank correlation")
 
-    Parameters
-    ----------
-    table : DataFrame
-    methods : mapping
-        Name -> whether it is signed and stochastic; other names in the table are not judged.
 
-    Returns
-    -------
-    dict
-        Method -> one of `CHECKS` -> its verdict.
-    """
-    names = [name for name in table["method"].unique() if name in methods]
-    if "order" not in table:
-        earlier = Verdict(None, "made by an earlier version; run --check_maps again")
-        return {name: dict.fromkeys(CHECKS, earlier) for name in names}
-    found = {}
-    for name in names:
-        rows, method = table[table["method"] == name], methods[name]
-        found[name] = {
-            WEIGHTS: changes_with_weights(rows, signed=method.signed),
-            EVIDENCE: finds_evidence(evidence_scores(table, name)),
-            NOISE: repeats(rows, "noise", signed=method.signed),
-            SEED: (
-                repeats(rows, "seed", signed=method.signed) if method.stochastic else Verdict(None, _NO_DRAWS)
-            ),
-            REGIONS: regions_matter(table, name),
-        }
-    return found
+def verdicts(table: pd.DataFrame) -> dict[str, dict[str, Verdict]]:
+    """Judge each method by the rows of `sanity_checks.check_maps`: method -> one of `CHECKS` -> verdict."""
+    return {name: _judge(table, name) for name in table["method"].unique() if name in METHODS}
+
+
+def _judge(table: pd.DataFrame, name: str) -> dict[str, Verdict]:
+    rows, method = table[table["method"] == name], METHODS[name]
+    likeness = rows[rows["measure"] == ("signed" if method.signed else "absolute")]
+    return {
+        WEIGHTS: changes_with_weights(rows, signed=method.signed),
+        EVIDENCE: finds_evidence(evidence_scores(table, name)),
+        NOISE: repeats(likeness, "noise"),
+        SEED: repeats(likeness, "seed") if method.stochastic else Verdict(None, _NO_DRAWS),
+        REGIONS: regions_matter(table, name),
+    }
 
 
 def check_sentences(found: Mapping[str, Mapping[str, Verdict]], n_scans: int | None) -> list[str]:
@@ -135,29 +96,20 @@ def check_sentences(found: Mapping[str, Mapping[str, Verdict]], n_scans: int | N
     Parameters
     ----------
     found : mapping
-        Method -> {check: its verdict}, as `verdicts` returns it; other checks are not described.
+        Method -> {check: its verdict}; checks other than `CHECKS` are not described.
     n_scans : int or None
         Scans that were checked; None: not known.
     """
-    answers_of = {
-        check: {METHODS[name].title: answers[check] for name, answers in found.items() if check in answers}
+    answers = [
+        (check, f"{METHODS[name].title} (“{check}”)", of_method[check].passed)
         for check in CHECKS
-    }
-    judged = [
-        check for check, answers in answers_of.items() if {True, False} & {v.passed for v in answers.values()}
+        for name, of_method in found.items()
+        if check in of_method and of_method[check].reason != _NO_DRAWS
     ]
-    named = {
-        passed: [
-            f"{title} (“{check}”)"
-            for check, answers in answers_of.items()
-            for title, verdict in answers.items()
-            if verdict.passed is passed and verdict.reason != _NO_DRAWS
-        ]
-        for passed in (True, False, None)
-    }
-    if not any(named.values()):
+    if not answers:
         return []
     of_scans = "The maps" if n_scans is None else f"The maps of {counted(n_scans, 'scan')}"
+    judged = dict.fromkeys(check for check, _, passed in answers if passed is not None)
     sentences = [f"{of_scans} were checked on the network."]
     sentences += [f"“{check[0].upper()}{check[1:]}”: {_DONE[check]}." for check in judged]
     if set(judged) - {WEIGHTS}:
@@ -165,17 +117,19 @@ def check_sentences(found: Mapping[str, Mapping[str, Verdict]], n_scans: int | N
             "Where a lead or a correlation was asked for, its whole 95% interval over scans (Student's t) "
             "had to lie above zero."
         )
-    if named[False]:
-        sentences.append(f"These checks failed: {', '.join(named[False])}.")
-    elif named[True]:
+    failed = [named for _, named, passed in answers if passed is False]
+    if failed:
+        sentences.append(f"These checks failed: {', '.join(failed)}.")
+    elif judged:
         sentences.append("No check that could be judged failed.")
-    if named[None]:
-        sentences.append(f"These checks could not be judged: {', '.join(named[None])}.")
+    not_judged = [named for _, named, passed in answers if passed is None]
+    if not_judged:
+        sentences.append(f"These checks could not be judged: {', '.join(not_judged)}.")
     return sentences
 
 
 def changes_with_weights(rows: pd.DataFrame, *, signed: bool) -> Verdict:
-    """Judge whether a method's maps depend on the network's weights.
+    """Judge by a method's rows whether its maps depend on the network's weights.
 
     They do if with all weights shuffled a map's rank correlation with the original's, in size and in
     the mean over scans, is at most `UNCHANGED`: of values, for a signed method, and of magnitudes, for
@@ -183,51 +137,44 @@ def changes_with_weights(rows: pd.DataFrame, *, signed: bool) -> Verdict:
     nothing to the network's weights (`similarity.partial_similarity`). A fixed line, so that more scans do
     not loosen it. Correlations of either sign count, and those of different signs do not cancel: a map
     that is the original's reverse has not forgotten it.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        The method's rows of the checks' table.
-    signed : bool
     """
     weights = rows[rows["check"] == "weights"]
     last = weights[weights["step"] == weights["step"].iloc[-1]]
+    sizes = last.pivot(index="subject_id", columns="measure", values="value").abs()
     words = {"signed": "in value", "partial": "in magnitude"} if signed else {"partial": "in magnitude"}
-    found = {word: last.loc[last["measure"] == measure, "value"].abs() for measure, word in words.items()}
-    likeness = " and ".join(f"{values.mean():.2f} {word}" for word, values in found.items())
+    means = sizes[list(words)].mean()
+    likeness = " and ".join(f"{means[measure]:.2f} {word}" for measure, word in words.items())
     text = f"with all weights shuffled its maps correlate {likeness} (line {UNCHANGED:g})"
-    if any(values.mean() > UNCHANGED for values in found.values()):
+    if (means > UNCHANGED).any():
         return Verdict(False, f"{text}. Do not read this method's maps as evidence about this network.")
-    if any(values.isna().any() for values in found.values()):
-        return Verdict(None, _why_undefined(rows, last))
+    if sizes["absolute"].isna().any():
+        return _CONSTANT
+    if sizes["partial"].isna().any():
+        factor = ORDER_WORDS[DIFFERENCE]
+        return Verdict(None, f"{factor} leaves nothing of its magnitudes: they do not come from the network")
     return Verdict(True, text)
 
 
 def finds_evidence(scores: pd.DataFrame) -> Verdict:
-    """Judge whether a method's maps find what moves the logit better than every impostor does.
+    """Judge by `evidence_scores` whether a method's maps find what moves the logit better than impostors do.
 
-    They do if over the scans the map's lead (`check_curves.leads`) is above 0 with the whole of its two-sided
+    They do if over the scans the map's lead (`curves.leads`) is above 0 with the whole of its two-sided
     95 % interval (Student's t, paired by scan), for each of `IMPOSTORS`. Random order alone is beaten by
     every map that knows where the scan differs from its baseline.
-
-    Parameters
-    ----------
-    scores : DataFrame
-        From `evidence_scores`.
     """
-    ahead = {order: mean_interval(lead) for order, lead in leads(scores).items()}
-    if None in ahead.values():
+    intervals = ((order, mean_interval(lead)) for order, lead in leads(scores).items())
+    ahead = {order: interval for order, interval in intervals if interval is not None}
+    if not ahead:
         return Verdict(
             None,
             f"too few scans ({len(scores)}) whose logit differs from the baseline's by {LEAST_CHANGE:g} or "
             f"more; {FEWEST} are needed: raise --check_maps",
         )
-    behind = {order: interval for order, interval in ahead.items() if not interval.low > 0}
+    behind = [f"{ORDER_WORDS[order]}, {lead}" for order, lead in ahead.items() if not lead.low > 0]
     if behind:
-        named = " and ".join(f"{ORDER_WORDS[order]}, {interval}" for order, interval in behind.items())
         return Verdict(
             False,
-            f"over {len(scores)} scans not ahead of {named}. "
+            f"over {len(scores)} scans not ahead of {' and '.join(behind)}. "
             "Do not take the voxels it ranks first for what this network uses.",
         )
     closest = min(ahead, key=lambda order: ahead[order].low)
@@ -235,34 +182,24 @@ def finds_evidence(scores: pd.DataFrame) -> Verdict:
     return Verdict(True, f"over {len(scores)} scans ahead of every impostor; least of {least}")
 
 
-def repeats(rows: pd.DataFrame, check: str, *, signed: bool) -> Verdict:
-    """Judge whether a method's maps of one scan are alike.
+def repeats(likeness: pd.DataFrame, check: str) -> Verdict:
+    """Judge whether a method's maps of one scan are alike, in the check "noise" or "seed".
 
     They are if a scan's map is more like the same scan's repeated map than like the maps of other
     scans: the first rank correlation less the mean of the others is above 0 over the scans with the
     whole of its 95 % interval (Student's t). A mean does not grow with the number of scans, as the largest
-    likeness of any two would.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        The method's rows of the checks' table.
-    check : str
-        "noise" or "seed".
-    signed : bool
+    likeness of any two would. `likeness` has the method's rows of one measure.
     """
-    measured = rows[rows["measure"] == ("signed" if signed else "absolute")]
-    repeated = measured[measured["check"] == check].set_index("subject_id")["value"]
-    pairs = measured[measured["check"] == "subjects"].set_index("subject_id")["value"]
-    if len(repeated) < FEWEST:
-        return _too_few(len(repeated))
-    if repeated.isna().any() or pairs.isna().any():
-        return Verdict(None, _constant(repeated))
-    others: dict[str, list[float]] = {subject: [] for subject in repeated.index}
-    for a, b in combinations(repeated.index, 2):
-        for subject in (a, b):
-            others[subject].append(pairs[f"{a} and {b}"])
-    ahead = mean_interval(repeated - pd.Series({name: np.mean(found) for name, found in others.items()}))
+    repeated = likeness.loc[likeness["check"] == check, "value"].to_numpy()
+    pairs = likeness.loc[likeness["check"] == "subjects", "value"].to_numpy()
+    if np.isnan(repeated).any() or np.isnan(pairs).any():
+        return _CONSTANT
+    n = len(repeated)
+    with_others = np.zeros((n, n))
+    with_others[np.triu_indices(n, 1)] = pairs  # scan by scan, in their order
+    ahead = mean_interval(repeated - (with_others + with_others.T).sum(axis=0) / (n - 1))
+    if ahead is None:
+        return _too_few(n)
     text = f"rank correlation {repeated.mean():.2f} with the same scan's and {pairs.mean():.2f} with others'"
     if ahead.low > 0:
         return Verdict(True, text)
@@ -278,40 +215,21 @@ def regions_matter(table: pd.DataFrame, method: str) -> Verdict:
     large region that differs much from the baseline tends to have much of everything.
     """
     rows = table[table["check"] == "region_ranks"]
-    own = rows[rows["method"] == method].groupby("order")["value"]
-    if MAP not in own.groups:
+    found = {key: values["value"] for key, values in rows.groupby(["method", "order"])}
+    if (method, MAP) not in found:
         return Verdict(None, "no atlas, or no scan that has a place in it")
-    found = own.get_group(MAP)
-    if found.isna().any():
+    own = found[method, MAP]
+    if own.isna().any():
         return Verdict(None, "no rank correlation: fewer than 3 regions, or all alike")
-    interval = mean_interval(found)
+    interval = mean_interval(own)
     if interval is None:
-        return _too_few(len(found))
-    difference = rows.loc[rows["method"] == DIFFERENCE, "value"].mean()
-    nulls = f"{ORDER_WORDS[DIFFERENCE]} reaches {difference:.2f}"
-    nulls += f", {ORDER_WORDS[SHUFFLED]} {own.get_group(SHUFFLED).mean():.2f}"
+        return _too_few(len(own))
+    nulls = f"{ORDER_WORDS[DIFFERENCE]} reaches {found[DIFFERENCE, DIFFERENCE].mean():.2f}"
+    nulls += f", {ORDER_WORDS[SHUFFLED]} {found[method, SHUFFLED].mean():.2f}"
     text = f"rank correlation over regions {interval}; {nulls}"
     if interval.low > 0:
         return Verdict(True, text)
     return Verdict(False, f"{text}. Do not read its shares of regions as what they weigh in the decision.")
-
-
-def _why_undefined(rows: pd.DataFrame, last: pd.DataFrame) -> str:
-    """Return why the comparison with shuffled weights has no answer; `last` has its rows."""
-    shares = rows[(rows["check"] == "nulls") & (rows["measure"] == "brain_share")]
-    zero = shares[shares["value"].isna()]
-    for order, whose in ((MAP, "the map"), (SHUFFLED, "the map of the shuffled network")):
-        n = int((zero["order"] == order).sum())
-        if n:
-            return f"{whose} is zero everywhere in {n} of {last['subject_id'].nunique()} scans"
-    undefined = last[last["measure"].isin(("signed", "absolute")) & last["value"].isna()]
-    if len(undefined):
-        return f"a map is constant in {undefined['subject_id'].nunique()} scans"
-    return f"{ORDER_WORDS[DIFFERENCE]} leaves nothing of its magnitudes: they do not come from the network"
-
-
-def _constant(values: pd.Series) -> str:
-    return f"its maps are constant in {max(1, int(values.isna().sum()))} of {len(values)} scans"
 
 
 def _too_few(n: int) -> Verdict:

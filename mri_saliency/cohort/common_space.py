@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from mri_saliency.errors import UserError
+from mri_saliency.cohort.groups import representative
+from mri_saliency.cohort.source_scan import read_source
 from mri_saliency.inputs.grid import INPUT_SIZE, Grid, orientation_to
-from mri_saliency.inputs.loading import load_volume
 from mri_saliency.inputs.preprocessing import brain_mask, unpad
 from mri_saliency.output.files import read_array, write_array
 from mri_saliency.output.folder import OutputFolder
@@ -27,14 +27,12 @@ class CommonSpace:
 
     Attributes
     ----------
-    grid : Grid
     mirrored : dict
-        Subject -> whether its x axis must be reversed; a scan on another grid has no entry.
+        Scan -> whether its x axis must be reversed; a scan on another grid has no entry.
     mean_scan : ndarray
         float32 (n_slices, 112, 112): the mean network input of some scans; zero if none can be read.
     brain : ndarray or None
         bool, the same shape; None if no scan can be read.
-    class_names : ClassNames
     """
 
     grid: Grid
@@ -66,12 +64,10 @@ def find_common_space(
     limitations = []
     elsewhere = [subject_id for subject_id in first if subject_id not in mirrored]
     if elsewhere:
-        group_maps = "the group maps and their comparison"
-        limitations.append(
-            left_out(len(elsewhere), "scan", "on another grid than most", group_maps, elsewhere)
-        )
+        which, of = "on another grid than most", "the group maps and their comparison"
+        limitations.append(left_out(len(elsewhere), "scan", which, of, elsewhere))
     shape = (common.n_slices, INPUT_SIZE, INPUT_SIZE)
-    mean_scan = _mean_input([(first[subject_id], mirrored[subject_id]) for subject_id in mirrored], workers)
+    mean_scan = _mean_input(first, mirrored, workers)
     if mean_scan is not None:
         write_array(folder.mean_scan, mean_scan)
     else:
@@ -90,37 +86,26 @@ def find_common_space(
     return CommonSpace(common, mirrored, unpad(mean_scan), brain, class_names), limitations
 
 
-def _mean_input(scans: list[tuple[MapRecord, bool]], workers: Workers) -> np.ndarray | None:
-    """Return the mean network input, float32 (n_slices, 128, 128), of some scans given with `mirrored`.
+def _mean_input(
+    records: Mapping[str, MapRecord], mirrored: Mapping[str, bool], workers: Workers
+) -> np.ndarray | None:
+    """Return the mean network input of some scans, float32 (n_slices, 128, 128); None if none can be read.
 
-    None if none of them can be read.
+    Both mappings are by scan; those in `mirrored` count.
     """
-    chosen = _from_all_groups(scans, BACKGROUND_SCANS)
-    work = [(workers.submit(_load_input, record), is_mirrored) for record, is_mirrored in chosen]
-    total, count = np.zeros(()), 0
-    for loading, is_mirrored in work:
-        try:
-            network_input = loading.result()
-        except UserError:  # the file may have been moved since its map was made
-            continue
-        total = total + (network_input[:, ::-1] if is_mirrored else network_input).astype(np.float64)
-        count += 1
+    chosen = representative([records[name].statistics for name in mirrored], BACKGROUND_SCANS)
+    names = [row.subject_id for row in chosen]
+    jobs = [workers.submit(_load_input, records[name], mirrored[name]) for name in names]
+    total, count = np.zeros((records[names[0]].grid.n_slices, INPUT_SIZE, INPUT_SIZE)), 0
+    for job in jobs:
+        if (network_input := job.result()) is not None:
+            total += network_input
+            count += 1
     return (total / count).astype(np.float32) if count else None
 
 
-def _from_all_groups(scans: list[tuple[MapRecord, bool]], n: int) -> list[tuple[MapRecord, bool]]:
-    """Return `n` scans, as many of each diagnosis as there are, evenly spread over each; all if fewer."""
-    groups: dict[str, list[tuple[MapRecord, bool]]] = {}
-    for scan in scans:
-        groups.setdefault(scan[0].statistics.diagnosis, []).append(scan)
-    chosen: list[tuple[MapRecord, bool]] = []
-    for place, members in enumerate(sorted(groups.values(), key=len)):  # what a small one lacks, others give
-        share = min(len(members), (n - len(chosen)) // (len(groups) - place))
-        chosen += [members[number * len(members) // share] for number in range(share)]
-    return chosen
-
-
-def _load_input(record: MapRecord) -> np.ndarray:
-    """Return a scan's network input, float32 (n_slices, 128, 128); runs in a worker."""
-    path = Path(record.source.path)
-    return load_volume(path, record.grid.n_slices, record.recipe.first_slice).network_input
+def _load_input(record: MapRecord, is_mirrored: bool) -> np.ndarray | None:
+    """Return a scan's network input, float32 (n_slices, 128, 128); None if it cannot be read."""
+    if (scan := read_source(record)) is None:
+        return None
+    return scan.network_input[:, ::-1] if is_mirrored else scan.network_input

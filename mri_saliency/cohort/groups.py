@@ -1,14 +1,21 @@
-"""The groups of a cohort's scans, and the means over a group's maps."""
+"""The groups of a cohort's scans, some scans from all of them, and the means over a group's maps."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from itertools import islice, zip_longest
+from typing import TypeVar
 
 import numpy as np
 
+from mri_saliency.inputs.scan_table import Scan
 from mri_saliency.maps.statistics import MapStatistics
 from mri_saliency.wording import ClassNames
+
+T = TypeVar("T", Scan, MapStatistics)
 
 
 @dataclass(frozen=True)
@@ -48,19 +55,26 @@ def diagnosis_words(diagnoses: Collection[str], names: ClassNames) -> dict[str, 
     return {diagnosis: word for diagnosis, word in words.items() if diagnosis in diagnoses}
 
 
+def representative(scans: Sequence[T], n: int) -> list[T]:
+    """Return `n` scans, or all if there are fewer: of each diagnosis in turn, from the first to the last."""
+    of_diagnosis = {
+        name: [scan for scan in scans if scan.diagnosis == name] for name in ("left", "right", "TLE", "HC")
+    }
+    turns = zip_longest(*([name] * len(members) for name, members in of_diagnosis.items()))
+    order = list(islice((name for turn in turns for name in turn if name), n))
+    counts = Counter(order)
+    chosen = {name: iter(_evenly_spread(of_diagnosis[name], counts[name])) for name in counts}
+    return [next(chosen[name]) for name in order]
+
+
+def _evenly_spread(scans: Sequence[T], n: int) -> list[T]:
+    """Return `n` of the scans, from the first to the last."""
+    return [scans[round(place * (len(scans) - 1) / max(1, n - 1))] for place in range(n)]
+
+
 @dataclass(frozen=True, eq=False)
 class GroupMean:
-    """Means over a group's maps.
-
-    Attributes
-    ----------
-    signed : ndarray
-        float32 (n_slices, height, width): the mean of the maps.
-    magnitude : ndarray
-        float32, the same shape: the mean of their magnitudes.
-    n : int
-        Scans in the group.
-    """
+    """Means over a group's `n` maps, float32 (n_slices, height, width): of the maps, of their magnitudes."""
 
     signed: np.ndarray
     magnitude: np.ndarray
@@ -70,12 +84,7 @@ class GroupMean:
 def group_means(maps: Sequence[OpenMap], groups: Mapping[str, np.ndarray]) -> dict[str, GroupMean]:
     """Average maps by group; each map is opened once.
 
-    Parameters
-    ----------
-    maps : sequence of callable
-        Each opens one scan's map, (n_slices, height, width).
-    groups : mapping
-        Name -> bool (n_maps,): its members; a map may be in several. An empty group gets no mean.
+    `groups` has by name bool (n_maps,), the members; a map may be in several. An empty group gets no mean.
     """
     # by the set of groups that a map is in: sums of values and magnitudes, (2, n_slices, height, width)
     sums: dict[tuple[str, ...], np.ndarray] = {}
@@ -91,6 +100,6 @@ def group_means(maps: Sequence[OpenMap], groups: Mapping[str, np.ndarray]) -> di
     means = {}
     for name, members in groups.items():
         if n := int(members.sum()):
-            total = sum(partial_sum for memberships, partial_sum in sums.items() if name in memberships)
-            means[name] = GroupMean(*(total / n).astype(np.float32), n)
+            signed, magnitude = reduce(np.add, (part for names, part in sums.items() if name in names)) / n
+            means[name] = GroupMean(signed.astype(np.float32), magnitude.astype(np.float32), n)
     return means

@@ -1,4 +1,4 @@
-"""The charts of a cohort, drawn by matplotlib: its summary, its regions."""
+"""The chart of a cohort."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from mri_saliency.cohort.groups import class_words
 from mri_saliency.maps.charts import (
     CLASS_COLOURS,
-    DPI,
+    Box,
     draw_box,
     method_colour,
     method_label,
+    new_figure,
     set_method_ticks,
+    wrapped_label,
 )
 from mri_saliency.maps.comparison import NULL, MeanAgreement
-from mri_saliency.wording import ClassNames, demo_mark
+from mri_saliency.wording import ClassNames, demo_mark, with_minus
 
-_MINUS = "\N{MINUS SIGN}"
 _NULL = "|scan \N{MINUS SIGN} reference|"  # what the null map is
 
 
@@ -48,88 +48,70 @@ def cohort_figure(
     correlations : mapping
         Method -> rank correlation of `confidence` and `abs_mean`; NaN where undefined.
     class_names : ClassNames
-
-    Returns
-    -------
-    Figure
-        15 x 9.5 inches, not attached to pyplot.
     """
     methods, words = list(agreement.mean.columns), class_words(class_names)
-    figure = Figure(figsize=(15, 9.5), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    rows_of = {name: statistics[statistics["method"] == name] for name in methods}
+    figure = new_figure(15, 9.5)
     axes = figure.subplots(2, 3)
     counts = statistics.drop_duplicates("subject_id")["class"].value_counts()
     parts = [f"{counts.get(name, 0)} {word}" for name, word in words.items()]
     title = f"{demo_mark(statistics['subject_id'])}Attributions of {counts.sum()} scans ({', '.join(parts)})"
     figure.suptitle(title, fontsize=14)
-    _draw_strength(axes[0, 0], statistics, methods)
-    _draw_confidence(axes[0, 1], statistics, correlations)
-    _draw_classes(axes[0, 2], statistics, methods, words)
+    _draw_strength(axes[0, 0], rows_of)
+    _draw_confidence(axes[0, 1], rows_of, correlations)
+    _draw_classes(axes[0, 2], rows_of, words)
     _draw_profiles(axes[1, 0], profiles, methods, words)
     _draw_agreement(axes[1, 1], agreement)
-    _draw_brain_share(axes[1, 2], statistics, methods)
+    _draw_brain_share(axes[1, 2], rows_of)
     return figure
 
 
-# --- What the panels share ----------------------------------------------------------------------
-
-
-def _draw_box_per_method(axes: Axes, statistics: pd.DataFrame, methods: Sequence[str], column: str) -> None:
-    for index, method in enumerate(methods):
-        values = statistics.loc[statistics["method"] == method, column].to_numpy(float)
-        draw_box(axes, values, index, 0.5, method_colour(index))
-    set_method_ticks(axes, methods)
+def _draw_box_per_method(axes: Axes, rows_of: Mapping[str, pd.DataFrame], column: str) -> None:
+    for index, rows in enumerate(rows_of.values()):
+        draw_box(axes, rows[column].to_numpy(float), Box(index, 0.5, method_colour(index)))
+    set_method_ticks(axes, list(rows_of))
 
 
 def _relative_strength(rows: pd.DataFrame) -> np.ndarray:
     """Return `abs_mean` over its median, which makes methods of different units comparable."""
     strength = rows["abs_mean"].to_numpy(float)
-    return strength / (np.median(strength) or 1) if len(strength) else strength
+    return strength / (np.median(strength) or 1)
 
 
-# --- Panels of the cohort -----------------------------------------------------------------------
-
-
-def _draw_strength(axes: Axes, statistics: pd.DataFrame, methods: Sequence[str]) -> None:
-    _draw_box_per_method(axes, statistics, methods, "abs_mean")
-    if (statistics["abs_mean"] > 0).any():
+def _draw_strength(axes: Axes, rows_of: Mapping[str, pd.DataFrame]) -> None:
+    _draw_box_per_method(axes, rows_of, "abs_mean")
+    if any((rows["abs_mean"] > 0).any() for rows in rows_of.values()):
         axes.set_yscale("log")
     axes.set_title("Attribution strength by method")
     axes.set_ylabel("mean |attribution| (each method's own unit)")
 
 
-def _draw_brain_share(axes: Axes, statistics: pd.DataFrame, methods: Sequence[str]) -> None:
-    _draw_box_per_method(axes, statistics, methods, "brain_share")
-    nulls = [statistics.loc[statistics["method"] == name, "brain_share_null"].median() for name in methods]
-    places = np.arange(len(methods))
-    axes.hlines(
-        nulls,
-        places - 0.4,
-        places + 0.4,
-        color="black",
-        linestyle=":",
-        zorder=4,
-        label=f"null map {_NULL}, median",
-    )
+def _draw_brain_share(axes: Axes, rows_of: Mapping[str, pd.DataFrame]) -> None:
+    _draw_box_per_method(axes, rows_of, "brain_share")
+    nulls = [rows["brain_share_null"].median() for rows in rows_of.values()]
+    places, label = np.arange(len(nulls)), f"null map {_NULL}, median"
+    axes.hlines(nulls, places - 0.4, places + 0.4, color="black", linestyle=":", zorder=4, label=label)
     axes.legend(fontsize=8, loc="lower left")
     axes.set_ylim(0, 1.02)
     axes.set_title("Attribution inside the brain")
     axes.set_ylabel("share of summed |attribution|")
 
 
-def _draw_confidence(axes: Axes, statistics: pd.DataFrame, correlations: Mapping[str, float]) -> None:
-    for index, (method, rho) in enumerate(correlations.items()):
-        rows = statistics[statistics["method"] == method]
-        rho_text = f"ρ = {rho:+.2f}".replace("-", _MINUS) if np.isfinite(rho) else "ρ undefined"
+def _draw_confidence(
+    axes: Axes, rows_of: Mapping[str, pd.DataFrame], correlations: Mapping[str, float]
+) -> None:
+    for index, (method, rows) in enumerate(rows_of.items()):
+        rho = correlations[method]
+        rho_text = with_minus(f"ρ = {rho:+.2f}") if np.isfinite(rho) else "ρ undefined"
         axes.scatter(
             rows["confidence"], _relative_strength(rows), s=max(6, 24 - len(rows) / 20), alpha=0.6,
-            linewidths=0, color=method_colour(index), label=f"{method.replace('_', ' ')}: {rho_text}",
+            linewidths=0, color=method_colour(index), label=f"{method_label(method)}: {rho_text}",
         )  # fmt: skip
     low, high = axes.get_ylim()
-    axes.set_ylim(min(low, 0), high + 0.09 * (len(correlations) + 1) * (high - min(low, 0)))
+    axes.set_ylim(min(low, 0), high + 0.09 * (len(rows_of) + 1) * (high - min(low, 0)))
     axes.legend(fontsize=8, loc="upper left", title="Spearman's rank correlation", title_fontsize=8)
     # confidences that all round to 1 are drawn at 1, not spread over a range of 1e-6
-    least = min(statistics["confidence"].min(), 0.99)
+    least = min(0.99, *(rows["confidence"].min() for rows in rows_of.values()))
     axes.set_xlim(least - 0.05 * (1 - least), 1 + 0.05 * (1 - least))
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.set_title("Confidence against attribution strength")
@@ -137,18 +119,15 @@ def _draw_confidence(axes: Axes, statistics: pd.DataFrame, correlations: Mapping
     axes.set_ylabel("mean |attribution| over its method's median")
 
 
-def _draw_classes(
-    axes: Axes, statistics: pd.DataFrame, methods: Sequence[str], words: Mapping[str, str]
-) -> None:
-    for index, method in enumerate(methods):
-        rows = statistics[statistics["method"] == method]
+def _draw_classes(axes: Axes, rows_of: Mapping[str, pd.DataFrame], words: Mapping[str, str]) -> None:
+    for index, rows in enumerate(rows_of.values()):
         strength = _relative_strength(rows)
         for offset, (name, colour) in zip((-0.2, 0.2), CLASS_COLOURS.items(), strict=True):
-            draw_box(axes, strength[(rows["class"] == name).to_numpy()], index + offset, 0.32, colour)
+            draw_box(axes, strength[rows["class"] == name], Box(index + offset, 0.32, colour))
     for name, colour in CLASS_COLOURS.items():
         axes.scatter([], [], s=24, color=colour, label=words[name])
     axes.legend(fontsize=9)
-    set_method_ticks(axes, methods)
+    set_method_ticks(axes, list(rows_of))
     axes.set_title(f"{words['HC']} against {words['TLE']} (true class)")
     axes.set_ylabel("mean |attribution| over its method's median")
 
@@ -161,12 +140,11 @@ def _draw_profiles(
 ) -> None:
     styles = {"HC": "--", "TLE": "-"}
     for (method, name), profile in profiles.items():
-        colour = method_colour(methods.index(method))
-        axes.plot(100 * profile, styles[name], color=colour, linewidth=1.3)
+        axes.plot(100 * profile, styles[name], color=method_colour(methods.index(method)), linewidth=1.3)
     for name, style in styles.items():
         axes.plot([], [], style, color="black", label=words[name])
     for index, method in enumerate(methods):
-        axes.plot([], [], color=method_colour(index), label=method.replace("_", " "))
+        axes.plot([], [], color=method_colour(index), label=method_label(method))
     axes.legend(fontsize=8, ncols=2)
     axes.set_ylim(bottom=0)
     axes.set_title("Attribution along the slices (class means)")
@@ -176,18 +154,18 @@ def _draw_profiles(
 
 def _draw_agreement(axes: Axes, agreement: MeanAgreement) -> None:
     names, methods = list(agreement.mean.index), list(agreement.mean.columns)
-    values, chances = (matrix.loc[names].to_numpy() for matrix in (agreement.mean, agreement.chance))
+    values, chances = agreement.mean.to_numpy(), agreement.chance.loc[names].to_numpy()
     image = axes.imshow(values, vmin=-1, vmax=1, cmap="PuOr_r", aspect="auto")
     for row, column in np.ndindex(values.shape):
         value, chance = values[row, column], chances[row, column]
-        text = _two_digits(value) if np.isfinite(value) else "–"
+        text = f"{value:.2f}" if np.isfinite(value) else "–"
         if names[row] != methods[column] and np.isfinite(chance):
-            text += f"\n({_two_digits(chance)})"
+            text += f"\n({chance:.2f})"
         colour = "white" if abs(value) > 0.65 else "black"
         size = 9 if len(methods) < 6 else 7
-        axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
+        axes.text(column, row, with_minus(text), ha="center", va="center", fontsize=size, color=colour)
     set_method_ticks(axes, methods)
-    labels = ["null map\n" + _NULL if name == NULL else method_label(name) for name in names]
+    labels = ["null map\n" + _NULL if name == NULL else wrapped_label(name) for name in names]
     axes.set_yticks(range(len(names)), labels, fontsize=8)
     axes.figure.colorbar(image, ax=axes, shrink=0.8)
     axes.set_title(
@@ -195,13 +173,3 @@ def _draw_agreement(axes: Axes, agreement: MeanAgreement) -> None:
         "of |attribution| (in brackets: of different subjects' maps)",
         fontsize=10,
     )
-
-
-def _two_digits(value: float) -> str:
-    return f"{value:.2f}".replace("-", _MINUS)
-
-
-# --- Panels of regions --------------------------------------------------------------------------
-
-
-# --- Panels of the sanity checks ----------------------------------------------------------------

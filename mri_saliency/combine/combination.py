@@ -11,22 +11,22 @@ import numpy as np
 
 from mri_saliency.combine.runs import FinishedRun, shared_methods
 from mri_saliency.errors import UserError
-from mri_saliency.inputs.grid import INPUT_SIZE
 from mri_saliency.inputs.scan_table import Scan
-from mri_saliency.methods import BASELINES
-from mri_saliency.output.files import read_array, read_json, write_array, write_json
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord, Recipe
 from mri_saliency.run.plan import Action, MapFiles, Plan, keep_names, make_plan
 from mri_saliency.wording import counted, span
 
-# of a run's run.json, kept in that of the combination
-_OF_RUN = ("checkpoint", "options", "settings", "tool", "versions", "device")
-
 
 @dataclass(frozen=True)
 class Member:
-    """A run's map of a scan: the run's name, folder and mark, and the map's record."""
+    """A map of a run that is called `run`.
+
+    Attributes
+    ----------
+    mark : str
+        What distinguishes the run's maps by this method: its network and its settings.
+    """
 
     run: str
     folder: OutputFolder
@@ -45,12 +45,10 @@ class Combination:
 
     Attributes
     ----------
-    runs : sequence of FinishedRun
     scans : list of Scan
         Those of all runs, by the content of their files; the first run's come first.
     members : dict
         (subject_id, method) -> the maps that are averaged, in the order of the runs.
-    plan : Plan
     """
 
     runs: Sequence[FinishedRun]
@@ -63,60 +61,13 @@ class Combination:
         """What takes the place of the network's SHA-256 in the folder: 64 digits, of all networks."""
         return _identity(self.runs)
 
-    @property
-    def window(self) -> dict[str, int]:
-        """The coronal slices that the networks see: ``n_slices`` and ``first_slice``."""
-        recipe = next(iter(self.plan.recipes.values()))
-        return {"n_slices": self.runs[0].checkpoint["n_slices"], "first_slice": recipe.first_slice}
-
-    def to_json(self, options: dict, command_line: str) -> dict:
-        """Return the part of run.json that describes the request; `options` as run.json has them."""
-        first = self.runs[0]
-        networks = list(dict.fromkeys(run.checkpoint["network"] for run in self.runs))
-        baselines = dict.fromkeys(map(_baseline_option, self.runs))
-        settings = [run.content["settings"] for run in self.runs]
-        return {
-            "command_line": command_line,
-            "working_directory": str(Path.cwd()),
-            "options": options
-            | {"baseline": " and ".join(baselines), "csv_path": str(first.table), "target": self._target},
-            "settings": {
-                key: value
-                for key, value in settings[0].items()
-                if all(other.get(key) == value for other in settings)
-            },
-            "checkpoint": {
-                "path": ", ".join(run.name for run in self.runs),
-                "sha256": self.checkpoint,
-                "network": f"mean over {len(self.runs)} runs of {' and '.join(networks)}",
-                "n_slices": first.checkpoint["n_slices"],
-                "n_logits": first.checkpoint["n_logits"],
-            },
-            "device": {"name": "none", "hardware": "no network was run"},
-            "combined": [
-                {
-                    "run": run.name,
-                    **{key: run.content.get(key) for key in _OF_RUN},
-                }
-                for run in self.runs
-            ],
-        }
-
-    @property
-    def _target(self) -> int | None:
-        return next(iter(self.plan.recipes.values())).target
-
 
 def plan_combination(runs: Sequence[FinishedRun], files: MapFiles, *, overwrite: bool) -> Combination:
     """Find which maps are averaged, and which means are finished already.
 
     Scans are matched by the content of their files; they keep the name that they have in the first run.
-
-    Raises
-    ------
-    UserError
-        No method is shared; a scan has different diagnoses; or the folder holds maps made in another way, and
-        `overwrite` is False.
+    Raises UserError if no method is shared, if a scan has different diagnoses, or if the folder holds maps
+    made in another way and `overwrite` is False.
     """
     recipes = {method: _mean_recipe(method, runs) for method in shared_methods(runs)}
     by_content: dict[str, dict[str, list[Member]]] = {}  # SHA-256 -> method -> maps
@@ -127,58 +78,41 @@ def plan_combination(runs: Sequence[FinishedRun], files: MapFiles, *, overwrite:
                 by_content.setdefault(sha256, {}).setdefault(method, []).append(member)
     scans = [_scan(index, maps) for index, maps in enumerate(by_content.values())]
     scans = keep_names(scans, list(files.folder.all_records()))
-    members, actions, kept = {}, {}, []
+    members: dict[tuple[str, str], list[Member]] = {}
+    actions: dict[tuple[str, str], Action] = {}
+    kept = []
     for method, recipe in recipes.items():
         maps = {
-            scan.subject_id: of_scan[method]
-            for scan, of_scan in zip(scans, by_content.values(), strict=True)
-            if method in of_scan
+            scan: of_method[method]
+            for scan, of_method in zip(scans, by_content.values(), strict=True)
+            if method in of_method
         }
-        having = [scan for scan in scans if scan.subject_id in maps]
-        actions |= make_plan(having, {method: recipe}, files, overwrite=overwrite).actions
-        for subject_id, of_scan in maps.items():
-            key = (subject_id, method)
+        actions |= make_plan(maps, {method: recipe}, files, overwrite=overwrite).actions
+        for scan, of_scan in maps.items():
+            key = (scan.subject_id, method)
             members[key] = of_scan
-            record = files.folder.read_record(method, subject_id)
-            if record is not None and not _is_of(of_scan, record, files):
+            finished = files.folder.read_record(method, scan.subject_id)
+            if finished is not None and not _is_of(of_scan, finished, files):
                 actions[key] = Action.MAKE
-            kept += [record] if actions[key] == Action.KEEP else []
+            elif finished is not None and actions[key] == Action.KEEP:
+                kept.append(finished)
     return Combination(runs, scans, members, Plan(actions, recipes, files, tuple(kept)))
 
 
 def combination_sentences(runs: Sequence[Mapping], n_members: Sequence[int | None]) -> list[str]:
     """Return how maps were averaged, in sentences for a paper.
 
-    Parameters
-    ----------
-    runs : sequence of mapping
-        run.json's ``combined``.
-    n_members : sequence of int or None
-        Of each mean, the number of its maps.
+    `runs` is run.json's ``combined``, `n_members` each map's ``n_networks``.
     """
-    networks = {(run.get("checkpoint") or {}).get("sha256") for run in runs}
-    text = f"The maps of {len(runs)} runs"
-    if None not in networks:
-        text += f", of {counted(len(networks), 'trained network')},"
-    known = [n for n in n_members if n]
-    if known and max(known) == 1:
+    n_networks = len({run["checkpoint"]["sha256"] for run in runs})
+    text = f"The maps of {len(runs)} runs, of {counted(n_networks, 'trained network')},"
+    n_maps = [n or 1 for n in n_members]
+    if max(n_maps) == 1:
         return [f"{text} were brought together; each is of one network, and was not averaged with others."]
-    text += " were averaged scan by scan"
-    if known:
-        text += f", each mean over {span(known)} of them"
-    return [f"{text}; probabilities of the classes were averaged too."]
-
-
-def copy_baseline(runs: Sequence[FinishedRun], folder: OutputFolder) -> None:
-    """Copy the mean control, which null maps need, if all runs have the same."""
-    contents = [read_json(run.folder.hc_mean_scans) for run in runs]
-    if contents[0] is None or any(content != contents[0] for content in contents):
-        return
-    first = next(iter(runs[0].maps.values()))
-    values = read_array(runs[0].folder.hc_mean, (first.grid.n_slices, INPUT_SIZE, INPUT_SIZE))
-    if values is not None:
-        write_array(folder.hc_mean, values)
-        write_json(folder.hc_mean_scans, contents[0])
+    return [
+        f"{text} were averaged scan by scan, each mean over {span(n_maps)} of them; probabilities of the "
+        "classes were averaged too."
+    ]
 
 
 def _is_of(members: Sequence[Member], record: MapRecord, files: MapFiles) -> bool:
@@ -191,17 +125,19 @@ def _mean_recipe(method: str, runs: Sequence[FinishedRun]) -> Recipe:
     """Return how the means of a method's maps are made: what the runs share, and the runs."""
     having = [run for run in runs if method in run.recipes]
     recipes = [run.recipes[method] for run in having]
-    settings = {
-        key: value
-        for key, value in recipes[0].settings.items()
-        if all(other.settings.get(key) == value for other in recipes)
-    }
+    settings = shared_settings([recipe.settings for recipe in recipes])
     baselines = [str(recipe.settings["baseline"]) for recipe in recipes if "baseline" in recipe.settings]
     if baselines and "baseline" not in settings:
-        names = dict.fromkeys(recipe.baseline_name for recipe in recipes)
+        names = dict.fromkeys(baseline.rsplit(" ", 1)[0] for baseline in baselines)
         settings["baseline"] = f"{' and '.join(names)} {_digest(baselines)[:12]}"
-    settings["combined"] = [_mark(run, run.recipes[method]) for run in having]
+    settings["combined"] = [_mark(run, recipe) for run, recipe in zip(having, recipes, strict=True)]
     return replace(recipes[0], checkpoint=_identity(runs), settings=settings)
+
+
+def shared_settings(settings: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """Return the settings that all have, with the same value."""
+    first = settings[0]
+    return {key: first[key] for key in first if all(other.get(key) == first[key] for other in settings)}
 
 
 def _scan(index: int, maps: Mapping[str, list[Member]]) -> Scan:
@@ -215,19 +151,13 @@ def _scan(index: int, maps: Mapping[str, list[Member]]) -> Scan:
             "expected one. Correct the runs' tables."
         )
     paths = [Path(member.record.source.path) for member in members]
-    path = next((path for path in paths if path.is_file()), paths[0])
+    path = next(filter(Path.is_file, paths), paths[0])
     row = first.statistics
-    return Scan(first.subject_id, path, row.true_label, row.diagnosis, index, row.subject or "")
-
-
-def _baseline_option(run: FinishedRun) -> str:
-    """Return a run's ``--baseline``; the path of a file as one that holds in any folder."""
-    baseline = run.content["options"]["baseline"]
-    return baseline if baseline in BASELINES else str(Path(run.content["working_directory"], baseline))
+    return Scan(first.subject_id, path, row.true_label, row.diagnosis, index, row.subject)
 
 
 def _mark(run: FinishedRun, recipe: Recipe) -> str:
-    """Return what distinguishes a run's maps by a method in a recipe: its network and its settings."""
+    """Return the mark of a run's maps by a method, for a recipe and as `Member.mark`."""
     return f"{run.checkpoint['sha256'][:12]} {recipe.digest()}"
 
 

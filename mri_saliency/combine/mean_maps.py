@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
+from functools import reduce
 
 import nibabel as nib
 import numpy as np
 
-from mri_saliency.combine.combination import Combination, Member, marks
+from mri_saliency.combine.combination import Member, marks
 from mri_saliency.errors import UserError
-from mri_saliency.inputs.loading import ScanContext, load_in_groups, load_scan
+from mri_saliency.inputs.loading import ScanContext
 from mri_saliency.inputs.preprocessing import unpad
 from mri_saliency.maps.colours import colour_scale
 from mri_saliency.maps.image import Meaning, estimate, to_nifti
@@ -22,100 +20,40 @@ from mri_saliency.maps.statistics import (
     cancellation,
     completeness,
     map_statistics,
-    slice_profile,
 )
 from mri_saliency.methods import METHODS
-from mri_saliency.output.folder import OutputFolder
-from mri_saliency.output.record import MapRecord, Recipe
-from mri_saliency.report.live import LiveReport
-from mri_saliency.run.bookkeeping import Bookkeeping
-from mri_saliency.run.map_writer import redraw_map, write_map
-from mri_saliency.run.outcome import Outcome
-from mri_saliency.run.plan import Action, MapFiles
-from mri_saliency.run.write_queue import WriteQueue
-from mri_saliency.runtime.progress import Progress
-from mri_saliency.runtime.ranks import Ranks
-from mri_saliency.runtime.workers import Workers
+from mri_saliency.output.record import MeasuredMap, Recipe
+from mri_saliency.run.map_writer import write_map
+from mri_saliency.run.plan import MapFiles
 
-_GROUP_SIZE = 4  # scans loaded ahead
 _SIGNS = Meaning("estimate", "sign agreement", (0.5, 1.0), nearest=True)
 
 
-def write_means(
-    combination: Combination, outcome: Outcome, workers: Workers
-) -> UserError | KeyboardInterrupt | None:
-    """Write the means that are not finished, and fill `outcome`; return why it ended before, if it did.
-
-    Workers load the scans and average the maps; neither runs nor scans are kept.
-    """
-    plan, n_runs = combination.plan, len(combination.runs)
-    outcome.n_kept, outcome.n_planned, ranks = plan.count(Action.KEEP), len(plan.actions), Ranks()
-    progress = Progress(outcome.n_planned, outcome.n_kept, ranks)
-    books = Bookkeeping(plan, outcome, progress, LiveReport(plan, outcome, ranks).update)
-    queue = WriteQueue(workers, books.end_map)
-    load = partial(load_scan, **combination.window)
-    stopped: UserError | KeyboardInterrupt | None = None
-    try:
-        groups = load_in_groups(plan.unfinished(combination.scans), load, workers, _GROUP_SIZE)
-        for context in (scan.context for scans in books.readable(groups) for scan in scans):
-            for method in plan.open_methods(context.scan):
-                label, key = (context.scan, method), (context.scan.subject_id, method)
-                if plan.actions[key] == Action.REDRAW:
-                    queue.put(label, redraw_map, context, method, plan.files)
-                else:
-                    job = (context, combination.members[key], plan.recipes[method], plan.files, n_runs)
-                    queue.put(label, combine_maps, *job)
-        queue.drain()
-    except (UserError, KeyboardInterrupt) as reason:  # not of a single scan: those are in the outcome
-        stopped = reason
-    queue.close()
-    progress.close()
-    return stopped
+def mean_map(maps: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the mean of maps, float64; if they are memory-mapped, one is in memory at a time."""
+    return reduce(np.add, maps, np.zeros(maps[0].shape)) / len(maps)
 
 
-class RunningMoments:
-    """Mean and spread of maps that come one after the other, of which none is kept (Welford 1962).
+def spread(maps: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the standard deviation of two maps or more, float32, with n - 1 below."""
+    mean = mean_map(maps)
+    squares = reduce(np.add, ((values - mean) ** 2 for values in maps))
+    return np.sqrt(squares / (len(maps) - 1)).astype(np.float32)
 
-    Attributes
-    ----------
-    n : int
-    mean : ndarray
-        float64, a map's shape.
-    """
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.n, self.mean = 0, np.zeros(shape)
-        self._squares = np.zeros(shape)  # summed squared distances from the mean
-        self._signs = np.zeros((3, *shape), np.int16)  # maps that are negative, zero, positive
-
-    def add(self, values: np.ndarray) -> None:
-        """Count a map."""
-        self.n += 1
-        distance = values - self.mean
-        self.mean += distance / self.n
-        self._squares += distance * (values - self.mean)
-        for sign in (-1, 0, 1):
-            self._signs[sign + 1] += np.sign(values) == sign
-
-    def spread(self) -> np.ndarray:
-        """Return the standard deviation, float32, with n - 1 below; needs two maps."""
-        return np.sqrt(self._squares / (self.n - 1)).astype(np.float32)
-
-    def sign_agreement(self) -> np.ndarray:
-        """Return the share of the maps that have the sign of the mean, float32."""
-        agreeing = np.choose(np.sign(self.mean).astype(int) + 1, self._signs)
-        return (agreeing / self.n).astype(np.float32)
+def sign_agreement(maps: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the share of the maps that have the sign of the mean, float32."""
+    sign = np.sign(mean_map(maps))
+    n_agreeing = reduce(np.add, (np.sign(values) == sign for values in maps), np.zeros(sign.shape, np.int16))
+    return (n_agreeing / len(maps)).astype(np.float32)
 
 
 def combine_maps(
     context: ScanContext, members: Sequence[Member], recipe: Recipe, files: MapFiles, n_runs: int
-) -> Counter[str]:
+) -> dict[str, float]:
     """Average a scan's maps by one method, and write the mean; a worker's job.
 
-    Raises
-    ------
-    UserError
-        The scan's file has changed, or the maps explain different classes.
+    Raises UserError if the scan's file has changed, or if the maps explain different classes.
     """
     first = members[0].record
     if context.source.sha256 != first.source.sha256:
@@ -126,34 +64,37 @@ def combine_maps(
             f"{context.scan.path}: the runs explain the classes {' and '.join(map(str, targets))}, each its "
             "network's prediction. Repeat them with one --target."
         )
-    moments = RunningMoments(members[0].load().shape)
-    for member in members:
-        moments.add(member.load())
-    values = moments.mean.astype(np.float32)
-    is_signed_mean = moments.n > 1 and METHODS[first.method].signed
-    signs = moments.sign_agreement() if is_signed_mean else None
+    maps = [member.load() for member in members]
+    values = mean_map(maps).astype(np.float32)
+    signs = sign_agreement(maps) if len(maps) > 1 and METHODS[first.method].signed else None
     rows = [member.record.statistics for member in members]
-    words = {"n_logits": files.n_logits, "baseline": recipe.baseline_name}
-    statistics = mean_statistics(values, context, rows, **words)
+    statistics = mean_statistics(
+        values, context, rows, n_logits=files.n_logits, baseline=recipe.baseline_name
+    )
     if signs is not None and context.brain.any():
         statistics = replace(statistics, sign_agreement=float(signs[context.brain].mean()))
-    record = MapRecord(
-        subject_id=context.scan.subject_id,
-        method=first.method,
-        source=context.source,
-        grid=context.grid,
-        brain_voxels=int(context.brain.sum()),
-        recipe=recipe,
-        statistics=statistics,
-        slice_profile=tuple(slice_profile(values).tolist()),
-        combined=marks(members),
-    )
+    record = MeasuredMap.of(values, statistics, context, recipe, marks(members))
+    name, folder, runs = (first.method, context.scan.subject_id), files.folder, f"{len(maps)} runs"
     images = {}
-    if moments.n > 1:
-        images = _images(context, record, moments.spread(), signs, files.folder)
-    if moments.n == n_runs == 2:
-        images |= _difference_image(context, record, members, files.folder)
+    if len(maps) > 1:
+        title = f"standard deviation, {first.method}, {runs}"
+        images[folder.spread(*name)] = _image(spread(maps), context, first.method, title, signed=False)
+    if signs is not None:
+        title = f"share with the mean's sign, {first.method}, {runs}"
+        images[folder.sign_agreement(*name)] = to_nifti(unpad(signs), context.grid, title, _SIGNS)
+    if len(maps) == n_runs == 2:
+        title, difference = f"{first.method}, second run minus first", maps[1] - maps[0]
+        images[folder.difference(*name)] = _image(difference, context, first.method, title, signed=True)
     return write_map(context, record, values, files, images)
+
+
+def _image(
+    values: np.ndarray, context: ScanContext, method: str, title: str, *, signed: bool
+) -> nib.Nifti1Image:
+    """Return the image of an array in the method's unit, (n_slices, 128, 128)."""
+    inside = unpad(values)
+    meaning = estimate(METHODS[method].unit, colour_scale(inside, unpad(context.brain)), signed=signed)
+    return to_nifti(inside, context.grid, title, meaning)
 
 
 def mean_statistics(
@@ -164,99 +105,63 @@ def mean_statistics(
     n_logits: int,
     baseline: str | None,
 ) -> MapStatistics:
-    """Return the row of statistics of a mean of maps.
+    """Return the row of statistics of a mean, float32 (n_slices, 128, 128); `rows` are those of its maps.
 
     Probabilities are averaged (logits are not recorded); sums and the changes of the logit that they should
-    equal too, so that the mean of complete maps is complete.
-
-    Parameters
-    ----------
-    values : ndarray
-        float32 (n_slices, 128, 128): the mean.
-    context : ScanContext
-    rows : sequence of MapStatistics
-        Of the maps that it is the mean of.
-    n_logits : int
-        The networks' number of logits.
-    baseline : str or None
-        Name of what the scan was compared with.
+    equal too, so that the mean of complete maps is complete. `n_logits` is the networks' number of outputs,
+    `baseline` the name of what the scan was compared with.
     """
     scan, first = context.scan, rows[0]
     expected = _mean([row.completeness_expected for row in rows])
     total = _mean([row.completeness_sum for row in rows])
     # at most, because networks that compare with the same draws err alike
     standard_error = _mean([row.completeness_standard_error for row in rows])
+    probability, label, confidence = mean_prediction(rows, n_logits)
     return MapStatistics(
         method=first.method,
         **map_statistics(values, context.brain),
         subject_id=scan.subject_id,
         true_label=scan.label,
         diagnosis=scan.diagnosis,
-        **mean_prediction(rows, n_logits),
+        prediction=probability,
+        predicted_label=label,
+        confidence=confidence,
         target=first.target,
         baseline=baseline,
         sample_idx=scan.sample_idx,
-        **completeness(total, expected, standard_error),
+        **completeness(total or 0.0, expected, standard_error),  # without `expected`, all are None
         completeness_standard_error=standard_error,
         seconds=sum(row.seconds for row in rows),
         input_warning=context.input_warning,
         subject=scan.subject,
         brain_share_null=_mean([row.brain_share_null for row in rows]),
+        map_error=None,
+        passes=None,
         cancellation=cancellation(values),
         n_networks=len(rows),
+        sign_agreement=None,
     )
 
 
-def mean_prediction(rows: Sequence[MapStatistics], n_logits: int) -> dict[str, float | int]:
-    """Return the prediction of the mean probability; of three or more classes, that of most networks.
+def mean_prediction(rows: Sequence[MapStatistics], n_logits: int) -> tuple[float, int, float]:
+    """Return the mean probability of TLE, the predicted label, and its confidence.
 
-    The fields are those of `mri_saliency.maps.statistics.prediction`. Of three or more classes only the
-    predicted one's probability is recorded: the confidence is the mean of the networks that predict it.
+    Of one or two logits, the label is that of the mean probability. Of three or more classes only the
+    predicted one's probability is recorded: the label is that of most networks, and the confidence the mean
+    of those that predict it.
     """
     probability = float(np.mean([row.prediction for row in rows]))
-    labels = Counter(row.predicted_label for row in rows)
     if n_logits <= 2:
         label = int(probability > 0.5)
-        confidence = probability if label else 1 - probability
-    else:
-        certainty: Counter[int] = Counter()
-        for row in rows:
-            certainty[row.predicted_label] += row.confidence
-        label = max(labels, key=lambda label: (labels[label], certainty[label]))
-        confidence = certainty[label] / labels[label]
-    return {"prediction": probability, "predicted_label": label, "confidence": confidence}
+        return probability, label, probability if label else 1 - probability
+    confidences: dict[int, list[float]] = {}  # by label
+    for row in rows:
+        confidences.setdefault(row.predicted_label, []).append(row.confidence)
+    label = max(confidences, key=lambda label: (len(confidences[label]), sum(confidences[label])))
+    return probability, label, float(np.mean(confidences[label]))
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
     """Return the mean; None if a value is missing."""
-    return None if None in values else float(np.mean(values))
-
-
-def _images(
-    context: ScanContext,
-    record: MapRecord,
-    spread: np.ndarray,
-    signs: np.ndarray | None,
-    folder: OutputFolder,
-) -> dict[Path, nib.Nifti1Image]:
-    """Return the images of the spread and, for a signed method, of the agreement in sign."""
-    method, name = METHODS[record.method], (record.method, record.subject_id)
-    words = f"{method.name}, {record.statistics.n_networks} runs"
-    spread, brain = unpad(spread), unpad(context.brain)
-    meaning = estimate(method.unit, colour_scale(spread, brain), signed=False)
-    images = {folder.spread(*name): to_nifti(spread, record.grid, f"standard deviation, {words}", meaning)}
-    if signs is not None:
-        image = to_nifti(unpad(signs), record.grid, f"share with the mean's sign, {words}", _SIGNS)
-        images[folder.sign_agreement(*name)] = image
-    return images
-
-
-def _difference_image(
-    context: ScanContext, record: MapRecord, members: Sequence[Member], folder: OutputFolder
-) -> dict[Path, nib.Nifti1Image]:
-    """Return the image of the second run's map minus the first one's."""
-    first, second = (unpad(member.load()) for member in members)
-    values = second - first
-    meaning = estimate(METHODS[record.method].unit, colour_scale(values, unpad(context.brain)), signed=True)
-    image = to_nifti(values, record.grid, f"{record.method}, second run minus first", meaning)
-    return {folder.difference(record.method, record.subject_id): image}
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if len(known) == len(values) else None

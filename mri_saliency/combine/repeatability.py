@@ -27,15 +27,8 @@ def intraclass_correlation(values: np.ndarray) -> float:
     Two-way random effects, absolute agreement, a single run: runs are a sample of the runs there could be,
     and a run whose values are all higher lowers it (Shrout and Fleiss 1979, Psychological Bulletin).
 
-    Parameters
-    ----------
-    values : ndarray
-        (n_scans, n_runs), two of each at least.
-
-    Returns
-    -------
-    float
-        At most 1; about 0 by chance. NaN if all values are equal.
+    `values` is (n_scans, n_runs), two of each at least. The coefficient is 1 at most and about 0 by chance;
+    NaN if all values are equal.
     """
     n, k = values.shape
     centred = values - values.mean()
@@ -49,44 +42,28 @@ def intraclass_correlation(values: np.ndarray) -> float:
 
 
 def region_agreement(regions: pd.DataFrame) -> pd.DataFrame:
-    """Return the intraclass correlation of each region's density (its logarithm) over the runs.
+    """Return the rows of run_region_agreement.csv from those of run_regions.csv.
 
-    Parameters
-    ----------
-    regions : DataFrame
-        The rows of run_regions.csv.
-
-    Returns
-    -------
-    DataFrame
-        The rows of run_region_agreement.csv, of scans whose density is above 0 in every run.
+    The correlation is that of the density's logarithm over runs, of scans whose density is above 0 in each.
     """
     rows = []
-    if len(regions):
-        for (method, region), part in regions.groupby(["method", "region"], sort=False):
-            by_run = part.pivot(index="subject_id", columns="run", values="density").astype(float)
-            values = np.log(by_run[(by_run > 0).all(axis=1)].to_numpy())
-            n_scans, n_runs = values.shape
-            if n_scans >= FEWEST and n_runs >= 2:
-                icc = intraclass_correlation(values)
-                counts = {"n_scans": n_scans, "n_networks": n_runs}
-                rows.append({"method": method, "region": region, "icc": icc} | counts)
+    for (method, region), part in regions.groupby(["method", "region"], sort=False) if len(regions) else ():
+        by_run = part.pivot(index="subject_id", columns="run", values="density").astype(float)
+        values = np.log(by_run[(by_run > 0).all(axis=1)].to_numpy())
+        n_scans, n_runs = values.shape
+        if n_scans >= FEWEST and n_runs >= 2:
+            of_region = {"method": method, "region": region, "icc": intraclass_correlation(values)}
+            rows.append(of_region | {"n_scans": n_scans, "n_networks": n_runs})
     return pd.DataFrame(rows)
 
 
 def judge_repeatability(folder: OutputFolder) -> dict[str, dict[str, Verdict]]:
-    """Judge whether networks that were trained alike agree, by the rows of run_agreement.csv.
+    """Judge whether networks that were trained alike agree: method -> {`REPEATABLE`: its verdict}.
 
-    The line is that of the other checks: the maps of one scan by two networks are more alike, in both
-    `MEASURES`, than the maps of two subjects by one network, and than a network's map and what knows nothing
-    of the network; and for signed methods they have the same sign in more than half of the brain. More: the
-    mean difference over scans is above 0 with the whole of its 95 % interval (Student's t). Only runs of
-    different networks count.
-
-    Returns
-    -------
-    dict
-        Method -> {`REPEATABLE`: its verdict}.
+    As in the other checks, the maps of one scan by two networks must be more alike, in both `MEASURES`, than
+    the maps of two subjects by one network, and than a network's map and what knows nothing of the network;
+    those of signed methods must have the same sign in more than half of the brain. More: the whole 95 %
+    interval of the mean difference over scans is above 0. Only runs of different networks count.
     """
     table = read_table(folder.run_agreement)
     runs = (folder.last_run() or {}).get("combined", ())
@@ -102,14 +79,7 @@ def repeatability_sentences(
 ) -> list[str]:
     """Return how runs were compared, and whose maps did not repeat, in sentences for a paper.
 
-    Parameters
-    ----------
-    found : mapping
-        Method -> {check: its verdict}; may be empty, for runs of one network.
-    titles : mapping
-        Method -> its title.
-    with_regions : bool
-        Whether regions were compared too.
+    `found` is method -> {check: its verdict}, empty for runs of one network; `titles` is method -> its title.
     """
     regions = ""
     if with_regions:
@@ -121,16 +91,13 @@ def repeatability_sentences(
         "Two runs' maps of a scan were compared by their rank correlation, by the overlap of their largest "
         f"values and by the share of the brain with the same sign [@eitel2019; @arun2021]{regions}."
     ]
-    judged = {
-        titles[name]: answers[REPEATABLE].passed for name, answers in found.items() if REPEATABLE in answers
-    }
-    answers = {
-        True: "The maps of {} repeated across trainings.",
-        False: "The maps of {} did not repeat across trainings.",
-        None: "Whether the maps of {} repeat across trainings could not be judged.",
-    }
-    for passed, words in answers.items():
-        named = [title for title, answer in judged.items() if answer is passed]
+    judged = {titles[name]: verdicts.get(REPEATABLE) for name, verdicts in found.items()}
+    for passed, words in (
+        (True, "The maps of {} repeated across trainings."),
+        (False, "The maps of {} did not repeat across trainings."),
+        (None, "Whether the maps of {} repeat across trainings could not be judged."),
+    ):
+        named = [title for title, verdict in judged.items() if verdict and verdict.passed is passed]
         if named:
             sentences.append(words.format(listed(named)))
     return sentences
@@ -153,7 +120,7 @@ def _verdict(rows: pd.DataFrame) -> Verdict:
         ahead[f"the same sign in {means[SIGNS]:.1%} of the brain"] = mean_interval(signs - 0.5)
     if None in ahead.values():
         return Verdict(None, f"too few scans ({len(by_scan)}): {FEWEST} at least")
-    behind = [words for words, interval in ahead.items() if interval.low <= 0]
+    behind = [words for words, interval in ahead.items() if interval and interval.low <= 0]
     if not behind:
         return Verdict(True, next(iter(ahead)))
     reason = f"{'; '.join(behind)}. Do not read what one network's maps show as more than that training's."

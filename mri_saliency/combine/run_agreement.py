@@ -5,47 +5,37 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
 from itertools import combinations
+from operator import attrgetter
 
 import numpy as np
 import pandas as pd
 
-from mri_saliency.cohort.source_scan import read_brain, read_null_map
+from mri_saliency.cohort.method_agreement import with_partners
+from mri_saliency.cohort.source_scan import read_null_map, read_source
 from mri_saliency.combine.combination import Combination, Member
 from mri_saliency.combine.repeatability import OF_NULL, SIGNS, region_agreement
-from mri_saliency.combine.run_difference import difference_figure, region_differences
 from mri_saliency.errors import warn
 from mri_saliency.inputs.atlas import Atlas
+from mri_saliency.inputs.grid import Grid
 from mri_saliency.inputs.preprocessing import unpad
 from mri_saliency.maps.comparison import CHANCE, MEASURES, agreement
 from mri_saliency.methods import METHODS
-from mri_saliency.output.files import write_figure, write_or_remove_table
+from mri_saliency.output.files import write_or_remove_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.regions.densities import OUTSIDE, BrainMass, region_rows
 from mri_saliency.runtime.workers import Workers
 
-_PARTS_PER_WORKER = 4  # so that the workers end at about the same time
-
 
 @dataclass(frozen=True)
 class _ScanMaps:
-    """A scan's maps by one method.
-
-    Attributes
-    ----------
-    subject_id, method : str
-        The mean's.
-    members : dict
-        Run's name -> its map.
-    partners : dict
-        Run's name -> its map of another subject's scan, with which chance is measured.
-    """
+    """A scan's maps by one method, by run; the scan is named as its mean is."""
 
     subject_id: str
     method: str
     members: dict[str, Member]
-    partners: dict[str, Member]
+    partners: dict[str, Member]  # maps of another subject's scan, with which chance is measured
 
 
 def compare_runs(
@@ -54,30 +44,14 @@ def compare_runs(
     """Write the agreement of every two runs' maps of the same scans.
 
     Writes run_agreement.csv, and with an atlas run_regions.csv and run_region_agreement.csv: the regions'
-    densities in each run, and their intraclass correlation; of two runs also run_region_difference.csv and
-    its figure. Tables without rows are removed.
+    densities in each run, and their intraclass correlation. Tables without rows are removed.
     """
-    scans = _scans(combination)
-    size = max(1, math.ceil(len(scans) / (_PARTS_PER_WORKER * max(1, workers.n))))
-    parts = [scans[start : start + size] for start in range(0, len(scans), size)]
-    found = [workers.submit(_compare_part, part, atlas) for part in parts]
-    rows, regions, n_gone = [], [], 0
-    for job in found:
-        for of_scan in job.result():
-            rows += of_scan.agreement
-            regions += of_scan.regions
-            n_gone += of_scan.is_gone
-    densities = pd.DataFrame(regions)
-    write_or_remove_table(folder.run_agreement, pd.DataFrame(rows))
-    write_or_remove_table(folder.run_regions, densities)
-    write_or_remove_table(folder.run_region_agreement, region_agreement(densities))
-    names = tuple(run.name for run in combination.runs)
-    differences = region_differences(densities) if len(names) == 2 else pd.DataFrame()
-    write_or_remove_table(folder.run_region_difference, differences)
-    if len(differences):
-        write_figure(folder.run_difference_figure, difference_figure(differences, names))
-    else:
-        folder.run_difference_figure.unlink(missing_ok=True)
+    found = workers.map_parts(partial(_compare_scans, atlas), _scans(combination))
+    regions = pd.DataFrame([row for _, of_regions in found for row in of_regions])
+    write_or_remove_table(folder.run_agreement, pd.DataFrame([row for rows, _ in found for row in rows]))
+    write_or_remove_table(folder.run_regions, regions)
+    write_or_remove_table(folder.run_region_agreement, region_agreement(regions))
+    n_gone = sum(not rows for rows, _ in found)
     if n_gone:
         warn(f"the scans of {n_gone} maps cannot be read any more: agreement of their runs is not measured.")
 
@@ -88,59 +62,40 @@ def _scans(combination: Combination) -> list[list[_ScanMaps]]:
     for (_, method), members in combination.members.items():
         for member in members:
             by_run.setdefault((member.run, method), []).append(member)
-    partners: dict[tuple[str, str, str], Member | None] = {}
-    for maps in by_run.values():
-        partners |= zip(map(_key, maps), _partners(maps), strict=True)
+    partners: dict[tuple[str, str, str], list[Member]] = {}  # of a run, a method and a scan
+    for key, maps in by_run.items():
+        for member, *partner in with_partners(maps, attrgetter("record")):
+            partners[*key, member.record.subject_id] = partner
     scans: dict[str, list[_ScanMaps]] = {}
     for (subject_id, method), members in combination.members.items():
         if len(members) > 1:
-            found = {member.run: partners[_key(member)] for member in members}
-            chosen = {run: partner for run, partner in found.items() if partner}
-            maps = _ScanMaps(subject_id, method, {member.run: member for member in members}, chosen)
-            scans.setdefault(subject_id, []).append(maps)
+            of_runs = {member.run: member for member in members}
+            others = {
+                run: partner
+                for run, member in of_runs.items()
+                for partner in partners[run, method, member.record.subject_id]
+            }
+            scans.setdefault(subject_id, []).append(_ScanMaps(subject_id, method, of_runs, others))
     return list(scans.values())
 
 
-def _key(member: Member) -> tuple[str, str, str]:
-    return member.run, member.record.method, member.record.subject_id
+def _compare_scans(
+    atlas: Atlas | None, scans: Sequence[list[_ScanMaps]]
+) -> list[tuple[list[dict], list[dict]]]:
+    """Return the rows of run_agreement.csv and of run_regions.csv, method by method; runs in a worker.
 
-
-def _partners(maps: Sequence[Member]) -> list[Member | None]:
-    """Return for each map the next one of another subject on its grid; after the last comes the first."""
-    partners = []
-    for place, member in enumerate(maps):
-        following = (*maps[place + 1 :], *maps[:place])
-        partners.append(next((other for other in following if _are_comparable(member, other)), None))
-    return partners
-
-
-def _are_comparable(member: Member, other: Member) -> bool:
-    a, b = member.record, other.record
-    subjects = [record.statistics.subject or record.subject_id for record in (a, b)]
-    return subjects[0] != subjects[1] and a.grid == b.grid
-
-
-@dataclass(frozen=True)
-class _Compared:
-    """The rows of a scan's maps by one method; none, and `is_gone`, if the scan cannot be read any more."""
-
-    agreement: list[dict]
-    regions: list[dict]
-    is_gone: bool
-
-
-def _compare_part(scans: Sequence[list[_ScanMaps]], atlas: Atlas | None) -> list[_Compared]:
-    """Compare the maps of some scans; runs in a worker."""
-    labels_on = lru_cache(1)(atlas.on_network_grid) if atlas else None
+    Of a scan that cannot be read any more, there are none for run_agreement.csv.
+    """
+    labels: dict[Grid, np.ndarray] = {}  # of the last scan
     found = []
     for maps in (maps for scan in scans for maps in scan):
-        first = next(iter(maps.members.values())).record
-        brain = read_brain(first)
-        rows = [] if brain is None else _agreement_rows(maps, brain)
-        regions = []
-        if atlas is not None and first.grid.affine is not None:
-            regions = _region_densities(maps, labels_on(first.grid), atlas)
-        found.append(_Compared(rows, regions, brain is None))
+        record, regions = next(iter(maps.members.values())).record, []
+        if atlas is not None and record.grid.affine is not None:
+            if record.grid not in labels:
+                labels = {record.grid: atlas.on_network_grid(record.grid)}
+            regions = _region_densities(maps, labels[record.grid], atlas)
+        scan = read_source(record)
+        found.append(([] if scan is None else _agreement_rows(maps, scan.brain), regions))
     return found
 
 
@@ -152,14 +107,12 @@ def _agreement_rows(maps: _ScanMaps, brain: np.ndarray) -> list[dict]:
     by_chance, with_null = {}, {}
     for run, member in maps.members.items():
         partner = maps.partners.get(run)
-        other_brain = None if partner is None else read_brain(partner.record)
-        if other_brain is not None:
-            both, other = brain & other_brain, unpad(partner.load())
-            by_chance[run] = agreement({run: values[run]}, {run: other}, [(run, run)], both)[0]
-            by_chance[run][SIGNS] = sign_agreement(values[run], other, both) if is_signed else math.nan
+        if partner and (other := read_source(partner.record)):
+            both = brain & other.brain
+            by_chance[run] = _compare(values[run], unpad(partner.load()), both, is_signed=is_signed)
         null = read_null_map(member.folder, member.record)
         if null is not None:
-            with_null[run] = agreement({run: values[run]}, {run: null}, [(run, run)], brain)[0]
+            with_null[run] = _compare(values[run], null, brain, is_signed=False)
     return [
         {
             "subject_id": maps.subject_id,
@@ -173,6 +126,12 @@ def _agreement_rows(maps: _ScanMaps, brain: np.ndarray) -> list[dict]:
         }
         for (a, b), row in zip(pairs, agreement(values, values, pairs, brain), strict=True)
     ]
+
+
+def _compare(a: np.ndarray, b: np.ndarray, brain: np.ndarray, *, is_signed: bool) -> dict[str, float]:
+    """Return the `MEASURES` of two maps, and their agreement in sign; NaN for maps without signs."""
+    [row] = agreement({"a": a}, {"b": b}, [("a", "b")], brain)
+    return row | {SIGNS: sign_agreement(a, b, brain) if is_signed else math.nan}
 
 
 def sign_agreement(a: np.ndarray, b: np.ndarray, brain: np.ndarray) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from itertools import combinations
 from pathlib import Path
 
 from mri_saliency.cohort.comparable import comparable
@@ -23,7 +23,6 @@ class FinishedRun:
     ----------
     name : str
         Its folder, as it was given.
-    folder : OutputFolder
     content : dict
         Its run.json.
     maps : dict
@@ -59,25 +58,22 @@ class FinishedRun:
 def read_runs(roots: Sequence[Path], output: OutputFolder) -> list[FinishedRun]:
     """Read the runs to combine, in the order in which they are given.
 
-    Raises
-    ------
-    UserError
-        There are fewer than two, one is no run, or `output` is one; or their maps cannot be combined: they
-        are of different cohorts, no method is shared, or the maps measure different things.
+    Raises UserError if there are fewer than two, if one is no run, if `output` is one, or if their maps are
+    of different cohorts or measure different things.
     """
     if len(roots) < 2:
         raise UserError(f"--combine: expected the folders of two runs or more, found {len(roots)}.")
-    inside = [root for root in roots if root.resolve() == output.root.resolve()]
-    if inside:
-        raise UserError(
-            f"{inside[0]}: is to be combined, and is --output_dir too. Choose another --output_dir."
-        )
     runs: list[FinishedRun] = []
+    counts: Counter[Path] = Counter()
     for root in roots:
-        n_before = Counter(Path(run.folder.root) for run in runs)[root]
-        if n_before:
-            warn(f"{root}: is given {n_before + 1} times and counts as so many runs.")
-        runs.append(_read_run(root, f"{root} ({n_before + 1})" if n_before else str(root)))
+        if root.resolve() == output.root.resolve():
+            raise UserError(
+                f"{root}: is to be combined, and is --output_dir too. Choose another --output_dir."
+            )
+        counts[root] += 1
+        if counts[root] > 1:
+            warn(f"{root}: is given {counts[root]} times and counts as so many runs.")
+        runs.append(_read_run(root, f"{root} ({counts[root]})" if counts[root] > 1 else str(root)))
     _check_cohort(runs)
     _check_what_maps_measure(runs)
     return runs
@@ -99,15 +95,12 @@ def shared_methods(runs: Sequence[FinishedRun]) -> list[str]:
 
 def _read_run(root: Path, name: str) -> FinishedRun:
     folder = OutputFolder(root)
-    records, notes = comparable(folder.last_records())
-    content = folder.last_run()
-    missing = [key for key in ("working_directory", "options", "settings") if key not in content]
-    if missing or "n_logits" not in content["checkpoint"]:
-        raise UserError(f"{folder.run_record}: is of an earlier version; repeat the run, its maps are kept.")
-    if content.get("status") != "done":
-        notes.append(f"the run is not finished (status {content.get('status')}); its finished maps count.")
-    for note in notes:
-        warn(f"{name}: {note}")
+    records, limitations = comparable(folder.last_records())
+    content = folder.last_run() or {}
+    if content["status"] != "done":
+        warn(f"{name}: the run is not finished (status {content['status']}); its finished maps count.")
+    for limitation in limitations:
+        warn(f"{name}: {limitation}")
     return FinishedRun(
         name, folder, content, {(record.source.sha256, record.method): record for record in records}
     )
@@ -120,10 +113,9 @@ def _check_cohort(runs: Sequence[FinishedRun]) -> None:
     """
     joined, left = [runs[0]], list(runs[1:])
     while left:
-        near = [run for run in left if any(run.scans & other.scans for other in joined)]
-        near = near or [
-            run for run in left if any(_table_folder(run) == _table_folder(other) for other in joined)
-        ]
+        scans, tables = set().union(*(run.scans for run in joined)), set(map(_table_folder, joined))
+        near = [run for run in left if run.scans & scans]
+        near = near or [run for run in left if _table_folder(run) in tables]
         if not near:
             raise UserError(
                 f"{left[0].name}: is of another cohort than {runs[0].name}: they have no scan in common, and "
@@ -131,7 +123,7 @@ def _check_cohort(runs: Sequence[FinishedRun]) -> None:
             )
         joined += near
         left = [run for run in left if run not in near]
-    if not any(a.scans & b.scans for i, a in enumerate(runs) for b in runs[:i]):
+    if not any(a.scans & b.scans for a, b in combinations(runs, 2)):
         warn("--combine: no scan was explained in two runs, so each map is that of one run.")
 
 
@@ -142,23 +134,23 @@ def _table_folder(run: FinishedRun) -> Path:
 def _check_what_maps_measure(runs: Sequence[FinishedRun]) -> None:
     """Raise UserError for maps of different slices, logits, classes or units."""
 
-    def refuse_different(what: str, value_of: Callable[[FinishedRun], object]) -> None:
-        for run in runs[1:]:
-            found, expected = value_of(run), value_of(runs[0])
-            if found != expected:
-                raise UserError(
-                    f"--combine: maps of {runs[0].name} and {run.name} measure different things: {what} "
-                    f"{expected} and {found}."
-                )
-
     def of_recipes(run: FinishedRun, value: Callable[[Recipe], object]) -> str:
         return " and ".join(sorted({str(value(recipe)) for recipe in run.recipes.values()}))
 
-    refuse_different("the network's number of slices is", lambda run: run.checkpoint["n_slices"])
-    refuse_different("the network's number of logits is", lambda run: run.checkpoint["n_logits"])
-    for what, value in {
-        "the first slice (--first_slice) is": lambda recipe: recipe.first_slice,
-        "the explained class (--target) is": lambda recipe: recipe.target,
-        "the unit is": lambda recipe: recipe.settings.get("explains", "logit"),
-    }.items():
-        refuse_different(what, partial(of_recipes, value=value))
+    def measured(run: FinishedRun) -> dict[str, object]:
+        return {
+            "the network's number of slices is": run.checkpoint["n_slices"],
+            "the network's number of logits is": run.checkpoint["n_logits"],
+            "the first slice (--first_slice) is": of_recipes(run, lambda recipe: recipe.first_slice),
+            "the explained class (--target) is": of_recipes(run, lambda recipe: recipe.target),
+            "the unit is": of_recipes(run, lambda recipe: recipe.settings.get("explains", "logit")),
+        }
+
+    expected = measured(runs[0])
+    for run in runs[1:]:
+        for what, found in measured(run).items():
+            if found != expected[what]:
+                raise UserError(
+                    f"--combine: maps of {runs[0].name} and {run.name} measure different things: {what} "
+                    f"{expected[what]} and {found}."
+                )

@@ -1,7 +1,7 @@
 """A simulated cohort with a known answer, and a network trained on it.
 
 Everything here is simulated: brains are variations of the MNI152 grey-matter template, and TLE is a
-loss of grey matter in one hippocampus. The files have exactly the form of a real run.
+loss of grey matter in one hippocampus. The files have the form of a real run.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel as nib
@@ -21,7 +20,7 @@ from torch import nn
 from torchvision.ops import StochasticDepth
 
 from mri_saliency import __version__
-from mri_saliency.demo.simulation import AFFINE, GRID_SHAPE, LEAST_GREY_MATTER, N_SLICES, Simulator
+from mri_saliency.demo.simulation import AFFINE, GRID_SHAPE, LEAST_GREY_MATTER, N_SLICES, Simulator, places_mm
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.checkpoint import build_network
 from mri_saliency.inputs.loading import load_volume
@@ -30,7 +29,7 @@ from mri_saliency.maps.comparison import localisation
 from mri_saliency.methods import DEFAULT_METHODS, METHODS
 from mri_saliency.output.files import read_json, write_json, write_table
 from mri_saliency.output.folder import OutputFolder
-from mri_saliency.run.provenance import print_next_steps
+from mri_saliency.run.summary import print_next_steps
 from mri_saliency.runtime.device import keep_freed_memory
 from mri_saliency.statistics.contrasts import ALIGNED, LEFT, RIGHT
 from mri_saliency.statistics.sign_flips import SIGNIFICANT
@@ -42,7 +41,6 @@ N_SCANS = 20
 NEAR_MM = 6.0  # a group difference at most so far from a lesion is the lesion's
 CUBE_MM = 30  # edge of the regions of the demo's atlas other than the hippocampi
 
-
 TRAINING_STEPS, TRAINING_BATCH, LEARNING_RATE = 20, 16, 2e-3
 DROPOUT = 0.2
 N_REFERENCES = 20  # draws of Expected Gradients: two places on the path from each of ten controls
@@ -53,23 +51,8 @@ TRAINING_SEED, COHORT_SEED, UNSEEN_SEED = 1, 2, 3
 def run(folder: Path, passed_on: list[str], generate: Callable[[list[str]], int]) -> int:
     """Make the demo in `folder` unless an earlier run did, explain it, and print what the maps found.
 
-    Parameters
-    ----------
-    folder : Path
-    passed_on : list of str
-        Options for the script, which override the demo's.
-    generate : callable
-        The script's ``main``.
-
-    Returns
-    -------
-    int
-        The script's exit code.
-
-    Raises
-    ------
-    UserError
-        nilearn is missing, or the folder cannot be written.
+    `passed_on` are options for the script, which override the demo's; `generate` is the script's ``main``,
+    whose exit code is returned. Raises UserError if nilearn is missing, or the folder cannot be written.
     """
     fold = folder / "run" / "fold_1"
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -106,18 +89,23 @@ def make(folder: Path) -> None:
         print(f"reusing {folder}; accuracy on unseen simulated scans {made['accuracy']:.0%}")
         return
     simulator = Simulator()
+    try:
+        for name in ("scans", "run/fold_1"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be made ({error.strerror}). Name another for --demo.") from error
     print(f"simulating {N_SCANS} scans in {folder}", flush=True)
     write_cohort(folder, simulator)
     write_atlas(folder, simulator)
-    network, optimizer = train(simulator)
+    network = train(simulator)
     accuracy = unseen_accuracy(network, simulator)
     print(f"the network is right on {accuracy:.0%} of {N_UNSEEN} unseen simulated scans", flush=True)
-    write_run(folder / "run", network, optimizer, accuracy)
+    write_run(folder / "run", network, accuracy)
     write_json(stamp, {"simulated": True, "recipe": recipe, "accuracy": accuracy})
 
 
-def train(simulator: Simulator) -> tuple[nn.Module, torch.optim.Optimizer]:
-    """Train an EfficientNetV2-S on newly simulated scans; return it with its optimizer."""
+def train(simulator: Simulator) -> nn.Module:
+    """Train an EfficientNetV2-S on newly simulated scans."""
     generator = np.random.default_rng(TRAINING_SEED)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(TRAINING_SEED)
@@ -140,7 +128,7 @@ def train(simulator: Simulator) -> tuple[nn.Module, torch.optim.Optimizer]:
         # after so few steps the running statistics lag behind the weights: estimate them anew
         fresh = [simulator.inputs(TRAINING_BATCH, generator)[0] for _ in range(3)]
         torch.optim.swa_utils.update_bn(fresh, network)
-    return network.eval(), optimizer
+    return network.eval()
 
 
 def unseen_accuracy(network: nn.Module, simulator: Simulator) -> float:
@@ -152,8 +140,7 @@ def unseen_accuracy(network: nn.Module, simulator: Simulator) -> float:
 
 
 def write_cohort(folder: Path, simulator: Simulator) -> None:
-    """Write the scans, for each a mask of its lesion (empty for HC), and val.csv."""
-    _make_folder(folder / "scans")
+    """Write the scans, masks of the lesions, and val.csv."""
     rows = []
     for index, generator in enumerate(np.random.default_rng(COHORT_SEED).spawn(N_SCANS)):
         diagnosis = DIAGNOSES[index % len(DIAGNOSES)]
@@ -164,43 +151,35 @@ def write_cohort(folder: Path, simulator: Simulator) -> None:
         image.set_data_dtype(np.int16)  # scaled, as SPM's family writes
         path = scan_path(folder, subject)
         image.to_filename(path)
-        lesion = simulator.lesions.get(diagnosis, np.zeros(GRID_SHAPE, bool))
-        nib.Nifti1Image(lesion.astype(np.uint8), AFFINE).to_filename(lesion_path(path))
-        rows.append(
-            {
-                "file": str(path.relative_to(folder)),  # so that the folder can be moved
-                "sbj_nme": subject,
-                "HC_vs_LTLE_vs_RTLE_string": diagnosis,
-                "site": "simulated",
-                "age": None,
-            }
-        )
+        if diagnosis in simulator.lesions:
+            lesion = simulator.lesions[diagnosis].astype(np.uint8)
+            nib.Nifti1Image(lesion, AFFINE).to_filename(lesion_path(path))
+        file = path.relative_to(folder)  # so that the folder can be moved
+        rows.append({"file": str(file), "sbj_nme": subject, "HC_vs_LTLE_vs_RTLE_string": diagnosis})
     write_table(folder / "val.csv", pd.DataFrame(rows))
 
 
 def write_atlas(folder: Path, simulator: Simulator) -> None:
     """Write atlas.nii.gz and atlas.csv: the two hippocampi, and the rest of the brain in cubes.
 
-    A cube's name has its side, and its centre in mm.
+    A cube's name has its side, and its centre in mm without the sign of x, so that the names of the two
+    sides differ in the side only.
     """
-    indices = np.indices(GRID_SHAPE)
-    x, y, z = (AFFINE[axis, axis] * indices[axis] + AFFINE[axis, 3] for axis in range(3))
     labels = np.zeros(GRID_SHAPE, np.int16)
-    names = {}
+    names: list[str] = []
     brain = simulator.template > LEAST_GREY_MATTER
     for side, towards in (("Left", -1), ("Right", 1)):
-        cubes = np.floor(np.stack([towards * x, y, z]) / CUBE_MM).astype(int)
-        inside = brain & (towards * x > 0)
-        for cube in np.unique(cubes[:, inside], axis=1).T:
-            label = len(names) + 1
-            labels[inside & (cubes == cube[:, None, None, None]).all(axis=0)] = label
-            centre = (cube + 0.5) * CUBE_MM * (towards, 1, 1)
-            # without the sign of x: the names of the two sides differ in the side only
-            names[label] = "{} cube at {:.0f} {:.0f} {:.0f} mm".format(side, abs(centre[0]), *centre[1:])
-        names[len(names) + 1] = f"{side} hippocampus"
+        lateral_mm = places_mm() * (towards, 1, 1)
+        inside = brain & (lateral_mm[..., 0] > 0)
+        cubes, numbers = np.unique(np.floor(lateral_mm[inside] / CUBE_MM), axis=0, return_inverse=True)
+        labels[inside] = len(names) + 1 + numbers.ravel()
+        names += [
+            "{} cube at {:.0f} {:.0f} {:.0f} mm".format(side, *(cube + 0.5) * CUBE_MM) for cube in cubes
+        ]
+        names.append(f"{side} hippocampus")
         labels[simulator.lesions[side.lower()]] = len(names)
     nib.Nifti1Image(labels, AFFINE).to_filename(folder / "atlas.nii.gz")
-    write_table(folder / "atlas.csv", pd.DataFrame({"index": names.keys(), "name": names.values()}))
+    write_table(folder / "atlas.csv", pd.DataFrame({"index": range(1, len(names) + 1), "name": names}))
 
 
 def scan_path(folder: Path, subject: str) -> Path:
@@ -213,73 +192,55 @@ def lesion_path(scan: Path) -> Path:
     return scan.with_name(scan.name.removesuffix(".nii") + "_lesion.nii.gz")
 
 
-def write_run(
-    run_folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, accuracy: float
-) -> None:
-    """Write checkpoint and parameters in the form of the laboratory's training code."""
-    _make_folder(run_folder / "fold_1")
+def write_run(run_folder: Path, network: nn.Module, accuracy: float) -> None:
+    """Write checkpoint and parameters as the laboratory's training code does, but for its optimizer."""
     torch.save(
         {
             "epoch": TRAINING_STEPS,
             "model_state_dict": {f"backbone.{k}": v for k, v in network.state_dict().items()},
-            "optimizer_state_dict": optimizer.state_dict(),
             "metrics": {"accuracy": np.float64(accuracy), "n_unseen": N_UNSEEN},
         },
         run_folder / "fold_1" / "best_model.pth",
     )
-    parameters = {
-        "dropout_rate": DROPOUT,
-        "batch_size": TRAINING_BATCH,
-        "device": "cpu",
-        "random_seed": TRAINING_SEED,
-        "use_best_threshold": False,
-    }
+    parameters = {"dropout_rate": DROPOUT, "batch_size": TRAINING_BATCH, "random_seed": TRAINING_SEED}
     write_json(run_folder / "parameters.json", parameters)
-
-
-@dataclass(frozen=True)
-class _Lesioned:
-    """A scan with TLE: lesion and brain in the network's grid, bool (115, 128, 128)."""
-
-    subject_id: str
-    lesion: np.ndarray
-    brain: np.ndarray
 
 
 def report_localisation(folder: Path, results: OutputFolder) -> None:
     """Compute how well each method's maps find the lesions; print it and write demo_localisation.csv."""
-    explained = {(record.method, record.subject_id) for record in results.all_records()}
-    lesioned = [
-        _load_lesioned(folder, subject)
-        for subject in sorted({subject for _, subject in explained})
-        if lesion_path(scan_path(folder, subject)).is_file()
-    ]
-    lesioned = [scan for scan in lesioned if scan.lesion.any()]
-    if not lesioned:
+    methods_of: dict[str, list[str]] = {}
+    for record in results.all_records():
+        if lesion_path(scan_path(folder, record.subject_id)).is_file():
+            methods_of.setdefault(record.subject_id, []).append(record.method)
+    if not methods_of:
         print("\nNone of the demo's TLE scans was explained, so there is no lesion to look for.")
         return
     rows = []
-    for method in METHODS:
-        scores = [
-            localisation(np.load(results.array(method, scan.subject_id)), scan.lesion, scan.brain)
-            for scan in lesioned
-            if (method, scan.subject_id) in explained
-        ]
-        if scores:
-            rows.append({"method": method, **pd.DataFrame(scores).mean().to_dict()})
-    table = pd.DataFrame(rows)
+    for subject_id, methods in methods_of.items():
+        lesion, brain = load_lesion_and_brain(scan_path(folder, subject_id))
+        for method in methods:
+            values = np.load(results.array(method, subject_id))
+            rows.append({"method": method, **localisation(values, lesion, brain)})
+    means = pd.DataFrame(rows).groupby("method").mean()
+    table = means.reindex([name for name in METHODS if name in means.index]).reset_index()
     write_table(results.root / "demo_localisation.csv", table)
     print(
-        f"\nWhere the attribution went in {len(lesioned)} simulated TLE scans, whose lesion is known:\n"
+        f"\nWhere the attribution went in {len(methods_of)} simulated TLE scans, whose lesion is known:\n"
         "enrichment: share of the brain's |attribution| inside the lesion over the lesion's share of\n"
         "the brain (1: chance); auc: how well |attribution| tells lesion from other voxels (0.5: chance)"
     )
     print(table.to_string(index=False, float_format="{:.2f}".format))
 
 
+def load_lesion_and_brain(scan: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Load a scan's lesion and its brain on the network's grid, both bool (115, 128, 128)."""
+    lesion = to_network_input(_voxels(lesion_path(scan)).astype(np.float32), N_SLICES) > 0.5
+    return lesion, brain_mask(load_volume(scan, N_SLICES).network_input)
+
+
 def report_group_localisation(folder: Path, results: OutputFolder) -> None:
     """Compute how well each method's group tests find the lesions; print it and write demo_groups.csv."""
-    labels = np.asarray(nib.load(folder / "atlas.nii.gz").dataobj)
+    labels = _voxels(folder / "atlas.nii.gz")
     names = pd.read_csv(folder / "atlas.csv").set_index("name")["index"]
     left, right = (labels == names[f"{side} hippocampus"] for side in ("Left", "Right"))
     lesions = {LEFT.name: left, RIGHT.name: right, ALIGNED.name: left | right[::-1]}
@@ -287,7 +248,7 @@ def report_group_localisation(folder: Path, results: OutputFolder) -> None:
     for method, (contrast, lesion) in itertools.product(METHODS, lesions.items()):
         path = results.group_map(method, f"{contrast}_neg_log10_p_fwe.nii.gz")
         if path.exists():
-            significant = np.asarray(nib.load(path).dataobj) >= -np.log10(SIGNIFICANT) - 1e-6  # of float32
+            significant = _voxels(path) >= -np.log10(SIGNIFICANT) - 1e-6  # of float32
             rows.append({"method": method, "contrast": contrast, **group_localisation(significant, lesion)})
     if rows:
         table = pd.DataFrame(rows)
@@ -305,26 +266,9 @@ def group_localisation(significant: np.ndarray, lesion: np.ndarray) -> dict[str,
     Both bool on the scans' grid; ``near`` is NaN where nothing is significant.
     """
     distance_mm = distance_transform_edt(~lesion, sampling=AFFINE[1, 1])
-    near = (distance_mm[significant] <= NEAR_MM).mean() if significant.any() else np.nan
-    return {
-        "n_significant": int(significant.sum()),
-        "near": float(near),
-        "found": float(significant[lesion].mean()),
-    }
+    near = float((distance_mm[significant] <= NEAR_MM).mean()) if significant.any() else np.nan
+    return {"n_significant": int(significant.sum()), "near": near, "found": float(significant[lesion].mean())}
 
 
-def _load_lesioned(folder: Path, subject_id: str) -> _Lesioned:
-    path = scan_path(folder, subject_id)
-    lesion = np.asarray(nib.load(lesion_path(path)).dataobj, np.float32)
-    return _Lesioned(
-        subject_id,
-        to_network_input(lesion, N_SLICES) > 0.5,
-        brain_mask(load_volume(path, N_SLICES).network_input),
-    )
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be made ({error.strerror}). Name another for --demo.") from error
+def _voxels(path: Path) -> np.ndarray:
+    return np.asarray(nib.Nifti1Image.from_filename(path).dataobj)

@@ -1,13 +1,9 @@
-"""Simulated grey-matter volumes: variations of the MNI152 template, with or without a lesion.
-
-TLE is a loss of grey matter in one hippocampus.
-"""
+"""Simulated grey-matter volumes: variations of the MNI152 template, with or without a lesion."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 
-import nibabel as nib
 import numpy as np
 import torch
 
@@ -29,10 +25,7 @@ FIELD_SHAPE, FIELD_STD, NOISE_STD, BRIGHTNESS = (8, 9, 8), 0.2, 0.15, (0.9, 1.1)
 class Simulator:
     """Random grey-matter volumes of simulated brains, float32 (113, 137, 113), from 0 to 1.
 
-    Attributes
-    ----------
-    lesions : dict
-        Side -> bool mask on the same grid.
+    `template` is the mean brain, `lesions` has the mask of each side, both on the same grid.
     """
 
     def __init__(self) -> None:
@@ -78,6 +71,11 @@ class Simulator:
         return tuple(to_network_input(z_scored(voxels), N_SLICES) for voxels in (brain, lesioned))
 
 
+def places_mm() -> np.ndarray:
+    """Return where the grid's voxels are, float64 (113, 137, 113, 3)."""
+    return np.moveaxis(np.indices(GRID_SHAPE), 0, -1) * AFFINE.diagonal()[:3] + AFFINE[:3, 3]
+
+
 def _grey_matter_template() -> np.ndarray:
     try:
         from nilearn.datasets import load_mni152_gm_template
@@ -87,13 +85,8 @@ def _grey_matter_template() -> np.ndarray:
             "the demo needs nilearn, whose grey-matter template it varies. Install it with: "
             'pip install ".[demo]"'
         ) from error
-    image = resample_img(
-        load_mni152_gm_template(resolution=2),
-        AFFINE,
-        GRID_SHAPE,
-        force_resample=True,
-        copy_header=True,
-    )
+    template = load_mni152_gm_template(resolution=2)
+    image = resample_img(template, AFFINE, GRID_SHAPE, force_resample=True, copy_header=True)
     return np.asarray(image.dataobj, np.float32).clip(0, 1)
 
 
@@ -104,10 +97,9 @@ def _interpolation(n_in: int, n_out: int) -> np.ndarray:
     return np.clip(1 - np.abs(places - np.arange(n_in)), 0, None).astype(np.float32)
 
 
-def _near_segment_mm(start: tuple, end: tuple) -> np.ndarray:
+def _near_segment_mm(start: tuple[int, ...], end: tuple[int, ...]) -> np.ndarray:
     """Return the voxels within the hippocampus's radius of a line segment, bool on the grid."""
-    indices = np.stack(np.meshgrid(*map(np.arange, GRID_SHAPE), indexing="ij"), axis=-1)
-    from_start = nib.affines.apply_affine(AFFINE, indices) - start
+    from_start = places_mm() - start
     axis = np.subtract(end, start)
     along = np.clip(from_start @ axis / (axis @ axis), 0, 1)
     return np.linalg.norm(from_start - along[..., None] * axis, axis=-1) < HIPPOCAMPUS_RADIUS_MM

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mri_saliency.maps.colours import highlighted
+from mri_saliency.maps.colours import ColourScale, highlighted
 from mri_saliency.maps.figures import Layer, View, montage, smoothing_words
 from mri_saliency.maps.sheet import Bar
 
@@ -23,8 +23,8 @@ def group_figure(view: View, mean: Layer, magnitude: Layer, smooth_mm: float) ->
     }
     words = smoothing_words(smooth_mm)
     bars = [
-        mean.bar("mean map", f"{view.kind} overlay", f"{view.unit}, {words}"),
-        magnitude.bar("mean magnitude", "unsigned overlay", f"{view.unit}, {words}"),
+        Bar("mean map", f"{view.kind} overlay", mean.scale, f"{view.unit}, {words}"),
+        Bar("mean magnitude", "unsigned overlay", magnitude.scale, f"{view.unit}, {words}"),
     ]
     return montage(view, rows, bars)
 
@@ -64,7 +64,7 @@ def contrast_figure(
     }
     reach = f"significant from {limit:.1f}" if np.isfinite(threshold) else "none is significant"
     bars = [
-        Bar("ratio", "signed overlay", effect.scale.limit, view.unit, is_log2=True),
-        Bar("t", "signed", t_scale, reach),
+        Bar("ratio", "signed overlay", ColourScale(effect.scale.limit), view.unit, is_log2=True),
+        Bar("t", "signed", ColourScale(t_scale), reach),
     ]
     return montage(view, rows, bars)

@@ -76,12 +76,11 @@ class MethodMaps:
         grid, mean_scan = self.space.grid, self.space.mean_scan
         window = intensity_window(mean_scan)
         return View(
+            grid=grid,
+            key_slices=self.key_slices,
             anatomy=self.shown(grey_levels(mean_scan, window)),
-            slice_titles=grid.slice_titles(list(self.key_slices)),
             title=f"{self.method.name}   {title}",
             subtitle=demo_mark(scan.subject_id for scan in self.scans) + subtitle,
-            extent=grid.extent,
-            in_mm=grid.affine is not None,
             signed=self.method.signed,
             unit=self.method.unit,
             window=window,

@@ -8,12 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
+from nibabel.affines import apply_affine
 
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.atlas_names import read_names
 from mri_saliency.inputs.grid import RESIZED, Grid
+from mri_saliency.inputs.volume_file import check_affine, open_image
+from mri_saliency.wording import first_of
 
 _MAX_LABEL = 100_000
 _MIN_OVERLAP = 0.1  # of the atlas's labelled volume, inside the network's field of view
@@ -30,33 +32,20 @@ _OTHER_SIDE = {"left": "right", "lh": "rh", "l": "r", "right": "left", "rh": "lh
 
 @dataclass(frozen=True, eq=False)
 class Atlas:
-    """A label image and its regions.
+    """A label image and its regions."""
 
-    Attributes
-    ----------
-    labels : ndarray
-        int32 (x, y, z); 0 is no region.
-    affine : ndarray
-        float64 (4, 4), voxel indices to mm.
-    names : dict
-        Label -> name, for every label in the image but 0.
-    path : Path
-        Its file, for messages.
-    """
-
-    labels: np.ndarray
-    affine: np.ndarray
-    names: dict[int, str]
-    path: Path
+    labels: np.ndarray  # int32 (x, y, z); 0 is no region
+    affine: np.ndarray  # float64 (4, 4), voxel indices to mm
+    names: dict[int, str]  # of every label in the image but 0
+    path: Path  # for messages
 
     def pairs(self) -> dict[int, tuple[int, int]]:
         """Return label -> labels (left, right), for each region that exists on both sides."""
         label_by_name = {name.casefold(): label for label, name in self.names.items()}
         pairs = {}
         for label, name in self.names.items():
-            side = side_of(name)
-            other = label_by_name.get(_other_side(name).casefold()) if side else None
-            if other is not None:
+            other = label_by_name.get(_other_side(name).casefold())
+            if (side := side_of(name)) and other is not None:
                 pairs[label] = (label, other) if side == "left" else (other, label)
         return pairs
 
@@ -66,6 +55,8 @@ class Atlas:
 
     def resampled(self, shape: tuple[int, int, int], affine: np.ndarray) -> np.ndarray:
         """Return the labels at other voxels, by the affines and the nearest neighbour: int32; 0 outside."""
+        # nibabel.processing.resample_from_to rounds the other way half way between two voxels, where more
+        # than half of CAT12's voxels lie in a 3 mm atlas
         to_atlas = np.linalg.inv(self.affine) @ affine
         axes = np.ogrid[tuple(map(slice, shape))]
         indices = [
@@ -79,25 +70,20 @@ class Atlas:
         return np.where(inside, self.labels[tuple(clipped)], 0).astype(np.int32, copy=False)
 
     def on_network_grid(self, grid: Grid) -> np.ndarray:
-        """Return each voxel's label, by the affines and the nearest neighbour.
-
-        Parameters
-        ----------
-        grid : Grid
-            A scan's grid, with an affine.
-
-        Returns
-        -------
-        ndarray
-            int32 (n_slices, 112, 112), as a map without pad; 0 outside the atlas.
+        """Return the label of each voxel of a map without pad: int32 (n_slices, 112, 112); 0 outside.
 
         Raises
         ------
         UserError
             Hardly any of the atlas lies where the network looks.
+        ValueError
+            The grid has no affine.
         """
-        labels = self.resampled((grid.n_slices, RESIZED, RESIZED), grid.input_affine)
-        seen_mm3 = np.count_nonzero(labels) * abs(np.linalg.det(grid.input_affine[:3, :3]))
+        affine = grid.input_affine
+        if affine is None:
+            raise ValueError("without an affine, voxels have no place in the atlas")
+        labels = self.resampled((grid.n_slices, RESIZED, RESIZED), affine)
+        seen_mm3 = np.count_nonzero(labels) * abs(np.linalg.det(affine[:3, :3]))
         atlas_mm3 = np.count_nonzero(self.labels) * abs(np.linalg.det(self.affine[:3, :3]))
         if seen_mm3 < _MIN_OVERLAP * atlas_mm3:
             raise UserError(
@@ -112,13 +98,6 @@ def read_atlas(path: Path, names_path: Path | None) -> Atlas:
 
     A label without a name is called ``label N``; names of labels that are not in the image are ignored.
 
-    Parameters
-    ----------
-    path : Path
-        A 3-D image of whole numbers, in any format that nibabel reads.
-    names_path : Path or None
-        A table as `mri_saliency.inputs.atlas_names.read_names` reads it.
-
     Raises
     ------
     UserError
@@ -132,8 +111,8 @@ def read_atlas(path: Path, names_path: Path | None) -> Atlas:
     listed = read_names(names_path) if names_path else {}
     if listed and not set(listed) & set(labels_in_image):
         raise UserError(
-            f"{names_path}: none of its labels ({_first_few(listed)}) is in {path} "
-            f"({_first_few(labels_in_image)}). Name the table that belongs to that atlas with --atlas_names."
+            f"{names_path}: none of its labels ({_listed(listed)}) is in {path} "
+            f"({_listed(labels_in_image)}). Name the table that belongs to that atlas with --atlas_names."
         )
     names = {label: listed.get(label, f"label {label}") for label in labels_in_image}
     repeated = {name for name, n in Counter(names.values()).items() if n > 1}
@@ -144,14 +123,9 @@ def read_atlas(path: Path, names_path: Path | None) -> Atlas:
 
 
 def read_atlas_for(path: Path | None, names_path: Path | None, grids: Iterable[Grid]) -> Atlas | None:
-    """Read an atlas, and check it against the first of some scans' grids that has an affine.
+    """Read an atlas as `read_atlas`; raise UserError if it lies elsewhere than the first grid with an affine.
 
     None without a path.
-
-    Raises
-    ------
-    UserError
-        As `read_atlas`; or the atlas does not lie where that scan does.
     """
     if path is None:
         return None
@@ -182,7 +156,7 @@ def _other_side(name: str) -> str:
 def _read_labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Read an image's voxels, int32 (x, y, z), and affine."""
     try:
-        image = nib.load(path)
+        image = open_image(path)
         voxels, affine = np.asanyarray(image.dataobj), np.asarray(image.affine, np.float64)
     except Exception as error:  # a damaged file can raise nearly anything
         raise UserError(f"{path}: cannot be read as a label image ({error}).") from error
@@ -196,8 +170,7 @@ def _read_labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
     labels = np.nan_to_num(np.rint(voxels), nan=-1.0, posinf=-1.0, neginf=-1.0).astype(np.int64)
     if labels.min() < 0 or labels.max() > _MAX_LABEL or np.abs(voxels - labels).max() > 1e-3:
         raise UserError(f"{path}: expected whole numbers from 0 to {_MAX_LABEL}, a label a voxel.")
-    if not np.isfinite(affine).all() or np.linalg.det(affine[:3, :3]) == 0:
-        raise UserError(f"{path}: its affine is singular or not finite, so voxels have no place in mm.")
+    check_affine(affine, path)
     return labels.astype(np.int32), affine
 
 
@@ -209,7 +182,7 @@ def _check_sides(atlas: Atlas) -> None:
     x_mm = {}
     for side, labels in zip(("left", "right"), zip(*pairs, strict=True), strict=True):
         indices = np.argwhere(np.isin(atlas.labels, labels))
-        x_mm[side] = float(nib.affines.apply_affine(atlas.affine, indices.mean(axis=0))[0])
+        x_mm[side] = float(apply_affine(atlas.affine, indices.mean(axis=0))[0])
     if x_mm["left"] > x_mm["right"]:
         raise UserError(
             f"{atlas.path}: regions named left lie at x = {x_mm['left']:.0f} mm, to the right of those "
@@ -217,6 +190,5 @@ def _check_sides(atlas: Atlas) -> None:
         )
 
 
-def _first_few(labels: Iterable[int]) -> str:
-    first = sorted(labels)
-    return ", ".join(map(str, first[:5])) + (" …" if len(first) > 5 else "")
+def _listed(labels: Iterable[int]) -> str:
+    return first_of(list(map(str, sorted(labels))), 5)

@@ -11,17 +11,19 @@ import torch
 import torchvision
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torchvision.models import EfficientNet
 
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.file_identity import sha256_of_file
 from mri_saliency.inputs.weights_file import STEM, read_weights
+from mri_saliency.wording import first_of
 
 
 @dataclass(frozen=True)
 class Variant:
     """An EfficientNetV2: torchvision's function that builds it, and the length of its state dict."""
 
-    build: Callable[..., nn.Module]
+    build: Callable[..., EfficientNet]
     n_tensors: int
 
 
@@ -32,38 +34,21 @@ VARIANTS = {
 }
 _HEAD = "classifier.1.weight"
 _PICTURE_CHANNELS = {1: "grey pictures", 3: "colour pictures, such as ImageNet's"}
-_DEFAULT_DROPOUT = 0.5
-_MAX_LISTED_PROBLEMS = 4  # tensors that an error lists before "and N more"
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
     """A trained classifier.
 
-    Attributes
-    ----------
-    network : nn.Module
-        float32 (n, n_slices, 128, 128) -> float32 (n, n_logits). In evaluation mode, parameters
-        frozen, batch normalisation merged into the convolutions, channels-last.
-    variant : str
-        "S", "M" or "L" of EfficientNetV2.
-    n_slices : int
-        Input channels: the coronal slices.
-    n_logits : int
-        Outputs. 1: ``sigmoid(logit)`` is the probability of TLE. Several: softmax.
-    parameters : dict
-        The content of parameters.json; empty without the file.
-    path : Path
-        The file of the weights.
-    sha256 : str
-        Hash of that file: 64 hexadecimal digits.
+    `network` takes float32 (n, n_slices, 128, 128), coronal slices as channels, and returns float32
+    (n, n_logits). One logit: its sigmoid is the probability of TLE. Several: softmax.
     """
 
-    network: nn.Module
-    variant: str
+    network: nn.Module  # as `prepare_for_attribution` leaves it
+    variant: str  # "S", "M" or "L" of EfficientNetV2
     n_slices: int
     n_logits: int
-    parameters: dict
+    parameters: dict  # the content of parameters.json; empty without the file
     path: Path
     sha256: str
 
@@ -71,13 +56,7 @@ class Checkpoint:
 def load_checkpoint(path: Path | str, parameters_path: Path | None = None) -> Checkpoint:
     """Load a trained EfficientNetV2; its architecture is derived from the shapes of the weights.
 
-    Parameters
-    ----------
-    path : Path or str
-        A ``torch.save`` file: a dict with ``model_state_dict``, or a bare state dict. It cannot run
-        code, and an optimizer's state in it is hashed but not loaded.
-    parameters_path : Path, optional
-        The training run's parameters.json.
+    The file is read as `read_weights` does; an optimizer's state in it is hashed but not loaded.
 
     Raises
     ------
@@ -88,8 +67,7 @@ def load_checkpoint(path: Path | str, parameters_path: Path | None = None) -> Ch
     path = Path(path)
     parameters = read_parameters(parameters_path) if parameters_path else {}
     state = read_weights(path)
-    dropout = parameters.get("dropout_rate", _DEFAULT_DROPOUT)
-    variant, network = _match_architecture(state, dropout, path)
+    variant, network = _match_architecture(state, path)
     _check_tensors(state, network.state_dict(), variant, path)
     n_slices = state[STEM].shape[1]
     _check_channels(n_slices, path)
@@ -106,7 +84,7 @@ def load_checkpoint(path: Path | str, parameters_path: Path | None = None) -> Ch
     )
 
 
-def build_network(variant: str, n_slices: int, n_logits: int, dropout: float = _DEFAULT_DROPOUT) -> nn.Module:
+def build_network(variant: str, n_slices: int, n_logits: int, dropout: float = 0.5) -> nn.Module:
     """Return the laboratory's network, untrained: torchvision's, with two layers replaced.
 
     float32 (n, n_slices, height, width) -> (n, n_logits).
@@ -138,13 +116,7 @@ def prepare_for_attribution(network: nn.Module) -> nn.Module:
 
 
 def read_parameters(path: Path) -> dict:
-    """Read the training run's parameters.json.
-
-    Raises
-    ------
-    UserError
-        The file is missing, is not JSON, or is not a JSON object.
-    """
+    """Read the training run's parameters.json; raises UserError for what is no JSON object."""
     try:
         parameters = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -158,13 +130,10 @@ def read_parameters(path: Path) -> dict:
         raise UserError(
             f"{path}: expected a JSON object of hyper-parameters, found {type(parameters).__name__}."
         )
-    dropout = parameters.get("dropout_rate", _DEFAULT_DROPOUT)
-    if not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
-        raise UserError(f"{path}: dropout_rate should be a number from 0 to 1, found {dropout!r}.")
     return parameters
 
 
-def _match_architecture(state: Mapping[str, Tensor], dropout: float, path: Path) -> tuple[str, nn.Module]:
+def _match_architecture(state: Mapping[str, Tensor], path: Path) -> tuple[str, nn.Module]:
     """Return the variant with the most tensors of equal name and shape, and its network without weights."""
     n_slices, n_logits = (
         state[name].shape[axis] if name in state and state[name].ndim > axis else 1
@@ -174,7 +143,7 @@ def _match_architecture(state: Mapping[str, Tensor], dropout: float, path: Path)
     # building one takes half a second, so the most probable is first
     for variant in sorted(VARIANTS, key=lambda variant: abs(len(state) - VARIANTS[variant].n_tensors)):
         with torch.device("meta"):
-            network = build_network(variant, n_slices, n_logits, dropout)
+            network = build_network(variant, n_slices, n_logits)
         expected = network.state_dict()
         agreeing = sum(name in state and state[name].shape == expected[name].shape for name in expected)
         if agreeing / len(expected) > best_share:
@@ -212,12 +181,7 @@ def _check_tensors(
             f"{name}: NaN or infinite values" for name in expected if not state[name].isfinite().all()
         ]
     if problems:
-        listed = "; ".join(problems[:_MAX_LISTED_PROBLEMS])
-        more = len(problems) - _MAX_LISTED_PROBLEMS
-        raise UserError(
-            f"{path}: the weights do not make an EfficientNetV2-{variant}: {listed}"
-            + (f"; and {more} more." if more > 0 else ".")
-        )
+        raise UserError(f"{path}: the weights do not make an EfficientNetV2-{variant}: {first_of(problems)}.")
 
 
 def _check_channels(n_channels: int, path: Path) -> None:

@@ -11,20 +11,17 @@ import pandas as pd
 
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.scan_table import Scan
-from mri_saliency.inputs.table_file import read_table
+from mri_saliency.inputs.table_file import check_columns, read_table
+from mri_saliency.wording import first_of
 
-_NAMED_ROWS = 5  # in the error about empty cells
 _MAX_WORDS = 20  # different ones in a column
 
 
 def read_covariates(csv_path: Path, path_column: str, names: Sequence[str]) -> pd.DataFrame:
     """Read covariates: a column of numbers as it is, a column of words as a column of 0 and 1 for each word.
 
-    Returns
-    -------
-    DataFrame
-        float64, indexed by the scans' paths as in `Scan.path`; NaN where a cell is empty. Of repeated rows,
-        the first. The first of a column's words has no column: it is where all others are 0.
+    float64, indexed by the scans' paths as in `Scan.path`; NaN where a cell is empty. Of repeated rows, the
+    first. The first of a column's words has no column: it is where all others are 0.
 
     Raises
     ------
@@ -32,10 +29,7 @@ def read_covariates(csv_path: Path, path_column: str, names: Sequence[str]) -> p
         The table cannot be read, lacks a column, or has a column of more than 20 words.
     """
     table = read_table(csv_path, (path_column, *names))
-    missing = [name for name in (path_column, *names) if name not in table.columns]
-    if missing:
-        found = ", ".join(repr(name) for name in table.columns[:20])
-        raise UserError(f"{csv_path}: --covariates: no column {missing[0]!r}; found {found}.")
+    check_columns(table, {path_column: "--path_column"} | dict.fromkeys(names, "--covariates"), csv_path)
     table = table[table[path_column].notna()]
     folder = csv_path.parent.absolute()
     table.index = [os.path.normpath(folder / file) for file in table[path_column]]
@@ -48,14 +42,12 @@ def check_covariates(covariates: pd.DataFrame, scans: Sequence[Scan], csv_path: 
     of_scans = covariates.reindex([str(scan.path) for scan in scans])
     incomplete = of_scans[of_scans.isna().any(axis=1)]
     if len(incomplete):
-        named = "; ".join(
-            f"{Path(path).name} ({', '.join(row.index[row.isna()])})"
-            for path, row in incomplete.iloc[:_NAMED_ROWS].iterrows()
-        )
-        more = f"; and {len(incomplete) - _NAMED_ROWS} more" if len(incomplete) > _NAMED_ROWS else ""
+        named = [
+            f"{Path(path).name} ({', '.join(row.index[row.isna()])})" for path, row in incomplete.iterrows()
+        ]
         raise UserError(
             f"{csv_path}: --covariates: {len(incomplete)} of {len(scans)} scans have an empty cell: "
-            f"{named}{more}. Fill the cells, leave the rows out of the table, or name fewer covariates."
+            f"{first_of(named)}. Fill the cells, leave the rows out of the table, or name fewer covariates."
         )
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from mri_saliency.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,24 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FileIdentity:
-    """A file at a time.
+    """A file at a time."""
 
-    Attributes
-    ----------
-    path : str
-        As it was given.
-    bytes : int
-        Size.
-    modified_ns : int
-        Time of the last change, in ns since 1970.
-    sha256 : str
-        Of the content: 64 hexadecimal digits.
-    """
-
-    path: str
+    path: str  # as it was given
     bytes: int
-    modified_ns: int
-    sha256: str
+    modified_ns: int  # since 1970
+    sha256: str  # 64 hexadecimal digits
 
     @classmethod
     def of(cls, path: Path) -> FileIdentity:
@@ -51,14 +42,12 @@ class FileIdentity:
         except OSError:
             return True
 
-    def to_json(self) -> dict:
-        """Return a dict that JSON can hold; `from_json` reads it."""
-        return asdict(self)
 
-    @classmethod
-    def from_json(cls, record: dict) -> FileIdentity:
-        """Return the identity that `to_json` described."""
-        return cls(**record)
+def check_is_file(path: Path, expected: str) -> None:
+    """Raise UserError if there is no file; `expected` says what should be there, and what to do."""
+    if not os.path.isfile(path):  # unlike Path.is_file, never raises
+        found = "is a folder" if os.path.isdir(path) else "no such file, or no permission to look"
+        raise UserError(f"{path}: {found}; expected {expected}.")
 
 
 def sha256_of_file(path: Path) -> str:
@@ -69,4 +58,4 @@ def sha256_of_file(path: Path) -> str:
 
 def sha256_of_array(array: np.ndarray) -> str:
     """Return the hash of an array's values, in their order in memory: 64 hexadecimal digits."""
-    return hashlib.sha256(array).hexdigest()
+    return hashlib.sha256(array.data).hexdigest()

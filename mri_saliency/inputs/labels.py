@@ -33,14 +33,8 @@ def suggest_labels(values: Iterable[str], labels: Mapping[str, str]) -> str | No
     """Return the ``--labels`` option that would add unknown values of a table; None if none is recognised.
 
     Values are recognised that differ from a known one in case or surrounding blanks alone, or that
-    are usual words for a group, such as LTLE, or CN and AD.
-
-    Parameters
-    ----------
-    values : iterable of str
-        The unknown values.
-    labels : mapping
-        Known value -> group. Those that are not among `DEFAULT_LABELS` are part of the option.
+    are usual words for a group, such as LTLE, or CN and AD. Of the known `labels`, value -> group, those
+    that are not among `DEFAULT_LABELS` are part of the option.
     """
     known = {value.strip().casefold(): group for value, group in labels.items()}
     suggested = {}

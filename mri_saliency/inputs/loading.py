@@ -35,21 +35,12 @@ _SYNTHETIC_CROP = 1  # first slices of a real scan that synthetic volumes lack
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """A volume as the network takes it.
+    """A volume as the network takes it."""
 
-    Attributes
-    ----------
-    network_input : ndarray
-        float32 (n_slices, 128, 128): coronal slices x (left-right) x (inferior-superior), in
-        the scan's voxel order.
-    grid : Grid
-    warning : str or None
-        What was unusual about the voxels.
-    """
-
-    network_input: np.ndarray
+    network_input: np.ndarray  # float32 (n_slices, 128, 128): coronal slice, x, z in the scan's voxel order
     grid: Grid
-    warning: str | None = None
+    zero: float = 0.0  # what the file's intensity 0 is in the input
+    warning: str | None = None  # what was unusual about the voxels
 
 
 def load_volume(path: Path | str, n_slices: int, first_slice: int = FIRST_SLICE) -> Volume:
@@ -78,60 +69,36 @@ def load_volume(path: Path | str, n_slices: int, first_slice: int = FIRST_SLICE)
     voxels, warning = zero_missing(voxels, path)
     if voxels.min() == voxels.max():
         raise UserError(f"{path}: every voxel is {voxels.flat[0]:g}; a constant volume has no brain in it.")
+    zero = 0.0
     if not is_synthetic(path):
+        zero = -float(voxels.mean() / voxels.std())
         voxels = z_scored(voxels)
-    grid = Grid(voxels.shape, affine, space_code, first_slice, n_slices)
-    return Volume(to_network_input(voxels, n_slices, first_slice), grid, warning)
+    rows = None if affine is None else tuple(map(tuple, affine.tolist()))
+    grid = Grid(voxels.shape, rows, space_code, first_slice, n_slices)
+    return Volume(to_network_input(voxels, n_slices, first_slice), grid, zero, warning)
 
 
 @dataclass(frozen=True, eq=False)
 class ScanContext:
-    """What the files of a scan's maps need besides the maps; without the network's input.
-
-    Attributes
-    ----------
-    scan : Scan
-    source : FileIdentity
-        The volume's file.
-    grid : Grid
-    brain : ndarray
-        bool (n_slices, 128, 128).
-    greys : ndarray
-        uint8 (n_slices, 112, 112): the scan as it is drawn, without pad, in the scan's voxel order.
-    window : tuple of float
-        Intensities drawn black and white.
-    input_warning : str or None
-        How the scan differs from the training data, and what was unusual about its voxels.
-    null_shares : mapping
-        The part inside the brain of the scan's null maps, from `mri_saliency.maps.null_map.null_shares`.
-    """
+    """What the files of a scan's maps need besides the maps; without the network's input."""
 
     scan: Scan
-    source: FileIdentity
+    source: FileIdentity  # the volume's file
     grid: Grid
-    brain: np.ndarray
-    greys: np.ndarray
-    window: tuple[float, float]
-    input_warning: str | None = None
-    null_shares: Mapping[str, float | None] = field(default_factory=dict)
+    brain: np.ndarray  # bool (n_slices, 128, 128)
+    greys: np.ndarray  # uint8 (n_slices, 112, 112): as it is drawn, in the scan's voxel order
+    window: tuple[float, float]  # intensities drawn black and white
+    input_warning: str | None = None  # how it differs from the training data, and odd voxels
+    null_shares: Mapping[str, float | None] = field(default_factory=dict)  # from `maps.null_map.null_shares`
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedScan:
-    """A scan that is ready for the network.
-
-    Attributes
-    ----------
-    context : ScanContext
-    network_input : ndarray
-        float32 (n_slices, 128, 128).
-    load_s : float
-        Processor time of loading, in s.
-    """
+    """A scan that is ready for the network."""
 
     context: ScanContext
-    network_input: np.ndarray
-    load_s: float
+    network_input: np.ndarray  # float32 (n_slices, 128, 128)
+    load_s: float  # processor time
 
 
 @dataclass(frozen=True)
@@ -143,13 +110,7 @@ class UnreadableScan:
 
 
 def load_scan(scan: Scan, *, n_slices: int, first_slice: int) -> LoadedScan:
-    """Load a scan; this is a worker's job.
-
-    Raises
-    ------
-    UserError
-        As `load_volume`.
-    """
+    """Load a scan; a worker's job. Raises UserError as `load_volume`."""
     start_s = time.process_time()
     volume = load_volume(scan.path, n_slices, first_slice)
     slices = unpad(volume.network_input)

@@ -31,13 +31,7 @@ def to_network_input(voxels: np.ndarray, n_slices: int, first_slice: int = FIRST
 def preparation_sentences(n_slices: int, first_slice: int | None, n_synthetic: int, n: int) -> list[str]:
     """Return how volumes became inputs, and what their brain is, in sentences for a paper.
 
-    Parameters
-    ----------
-    n_slices : int
-    first_slice : int or None
-        That of all volumes; None if they differ.
-    n_synthetic, n : int
-        Synthetic volumes among all.
+    `first_slice` is that of all n volumes; None if they differ.
     """
     if n_synthetic == n:
         intensities = "The volumes' intensities were used as they were"
@@ -108,14 +102,8 @@ def missing_inside_brain(voxels: np.ndarray, missing: np.ndarray) -> np.ndarray:
     """Return which missing voxels of a grey-matter image lie inside the brain: bool (x, y, z).
 
     A voxel is inside if tissue, brighter than a tenth of the 99.9th percentile, lies on both its
-    sides along all three axes. In a volume without tissue, all are inside.
-
-    Parameters
-    ----------
-    voxels : ndarray
-        float (x, y, z), 0 where voxels are missing.
-    missing : ndarray
-        bool (x, y, z).
+    sides along all three axes. In a volume without tissue, all are inside. `voxels` is 0 where they are
+    missing.
     """
     tissue = voxels > _TISSUE_FRACTION * max(np.percentile(voxels, _BRIGHT_PERCENTILE), 0)
     return missing & _surrounded(tissue, axes=(0, 1, 2)) if tissue.any() else missing
@@ -134,13 +122,7 @@ def _surrounded(tissue: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
 
 
 def intensity_window(slices: np.ndarray) -> tuple[float, float]:
-    """Return the intensities drawn black and white in all figures of a scan.
-
-    Parameters
-    ----------
-    slices : ndarray
-        (n_slices, 112, 112): the network's input without pad.
-    """
+    """Return the intensities drawn black and white in all figures of a scan (n_slices, 112, 112)."""
     sample = slices[::2, ::2, ::2].ravel()
     rank = int(_WHITE_PERCENTILE / 100 * (sample.size - 1))
     return float(sample.min()), float(np.partition(sample, rank)[rank])

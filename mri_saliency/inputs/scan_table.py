@@ -13,37 +13,21 @@ import pandas as pd
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.labels import DEFAULT_LABELS, GROUPS, check_groups, suggest_labels
 from mri_saliency.inputs.subject_ids import subject_ids
-from mri_saliency.inputs.table_file import read_table
+from mri_saliency.inputs.table_file import check_columns, read_table
 
 SUBJECT_COLUMN = "sbj_nme"  # read where the table has it and no other is named
 
 
 @dataclass(frozen=True)
 class Scan:
-    """One row of the table.
+    """One row of the table."""
 
-    Attributes
-    ----------
-    subject_id : str
-        Unique in the table, safe as a file name.
-    path : Path
-        The volume's file.
-    label : int
-        0: HC, 1: TLE.
-    diagnosis : str
-        "HC", "left" or "right" (the side of the seizure focus), or "TLE" (a patient without a side).
-    sample_idx : int
-        Position among the table's scans, from 0.
-    subject : str
-        The person, who may have several scans; without one, the scan's own id.
-    """
-
-    subject_id: str
+    subject_id: str  # unique in the table, safe as a file name
     path: Path
-    label: int
-    diagnosis: str
-    sample_idx: int
-    subject: str = ""
+    label: int  # 0: HC, 1: TLE
+    diagnosis: str  # "HC", "left" or "right" (the side of the focus), or "TLE" (a patient without a side)
+    sample_idx: int  # position among the table's scans, from 0
+    subject: str = ""  # the person, who may have several scans; without one, the scan's own id
 
     def __post_init__(self) -> None:
         """Make a scan without a subject its own subject."""
@@ -52,49 +36,20 @@ class Scan:
 
 @dataclass(frozen=True)
 class TableColumns:
-    """The columns that are read.
-
-    Attributes
-    ----------
-    path : str
-        The volumes' files.
-    diagnosis : str
-        The values that `labels` translate.
-    subject : str or None
-        The persons. None: `SUBJECT_COLUMN` if the table has it; else each scan is its own subject.
-    """
+    """The columns that are read."""
 
     path: str = "file"
     diagnosis: str = "HC_vs_LTLE_vs_RTLE_string"
-    subject: str | None = None
-
-
-@dataclass(frozen=True)
-class SkippedRow:
-    """A row that is no scan of the cohort: its cells of path and diagnosis ("" if empty), and the reason."""
-
-    file: str
-    value: str
-    reason: str
+    subject: str | None = None  # None: `SUBJECT_COLUMN`, if the table has it
 
 
 @dataclass(frozen=True)
 class ScanTable:
-    """The scans of a table.
-
-    Attributes
-    ----------
-    scans : list of Scan
-        In the table's order.
-    notes : list of str
-        Warnings for the user: a sentence for each kind of row that was left out.
-    skipped : list of SkippedRow
-        The rows that were left out, in the table's order.
-    """
+    """The scans of a table, and the rows that were left out, in the table's order."""
 
     scans: list[Scan]
-    notes: list[str]
-    skipped: list[SkippedRow]
+    notes: list[str]  # warnings for the user: a sentence for each kind of row that was left out
+    skipped: list[dict[str, str]]  # "file" and "value": path and diagnosis, "" if empty; "reason"
 
 
 DEFAULT_COLUMNS = TableColumns()
@@ -103,18 +58,10 @@ DEFAULT_COLUMNS = TableColumns()
 def read_scan_table(
     csv_path: Path, columns: TableColumns = DEFAULT_COLUMNS, labels: Mapping[str, str] = DEFAULT_LABELS
 ) -> ScanTable:
-    """Read the table of scans.
+    """Read the table of scans; `labels`: value of the diagnosis column -> "HC", "left", "right" or "TLE".
 
     Rows whose diagnosis is none of the labels are left out, as in training; so are rows without
     a path, and repeated rows. Relative paths are relative to the table's folder.
-
-    Parameters
-    ----------
-    csv_path : Path
-        Columns are separated by commas, semicolons or tabs.
-    columns : TableColumns
-    labels : mapping
-        Value of the diagnosis column -> "HC", "left", "right" or "TLE".
 
     Raises
     ------
@@ -139,17 +86,13 @@ def read_scan_table(
             f"{', '.join(labels)} in {columns.diagnosis}. " + " ".join(notes)
         )
     skipped = rows.loc[rows["reason"] != "", ["file", "value", "reason"]]
-    return ScanTable(_scans(kept), notes, [SkippedRow(*row) for row in skipped.itertuples(index=False)])
+    return ScanTable(_scans(kept), notes, skipped.to_dict("records"))
 
 
 def _select_columns(table: pd.DataFrame, csv_path: Path, columns: TableColumns) -> pd.DataFrame:
     """Return the cells of paths, diagnoses and subjects as "file", "value" and "subject"; "" if empty."""
-    flags = {"path": "--path_column", "diagnosis": "--diagnosis_column", "subject": "--subject_column"}
-    for kind, flag in flags.items():
-        column = getattr(columns, kind)
-        if column is not None and column not in table.columns:
-            found = ", ".join(repr(name) for name in table.columns[:20])
-            raise UserError(f"{csv_path}: no column {column!r}; found {found}. Name it with {flag}.")
+    named = {column: f"--{kind}_column" for kind, column in vars(columns).items() if column is not None}
+    check_columns(table, named, csv_path)
     table = table.fillna("")
     subject_column = SUBJECT_COLUMN if columns.subject is None else columns.subject
     has_subjects = subject_column in table.columns

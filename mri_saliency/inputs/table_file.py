@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from mri_saliency.errors import UserError
+from mri_saliency.inputs.file_identity import check_is_file
+from mri_saliency.wording import first_of
 
 _SEPARATORS = ",;\t"
 
@@ -18,25 +19,10 @@ _SEPARATORS = ",;\t"
 def read_table(csv_path: Path, wanted: Collection[str]) -> pd.DataFrame:
     """Read a table with a header row, in UTF-8, separated by commas, semicolons or tabs.
 
-    Parameters
-    ----------
-    csv_path : Path
-    wanted : collection of str
-        Columns by which the separator is found: it is the one that gives most of them.
-
-    Returns
-    -------
-    DataFrame
-        All columns, of str; empty cells are NaN.
-
-    Raises
-    ------
-    UserError
-        The file cannot be read as a table.
+    The separator is the one that gives most of the `wanted` columns. Returned are all columns, of str;
+    empty cells are NaN. Raises UserError for a file that is no table.
     """
-    if not os.path.isfile(csv_path):  # unlike Path.is_file, never raises
-        found = "is a folder" if os.path.isdir(csv_path) else "no such file, or no permission to look"
-        raise UserError(f"{csv_path}: {found}; expected the cohort's table. Name it with --csv_path.")
+    check_is_file(csv_path, "the cohort's table. Name it with --csv_path")
     try:
         text = csv_path.read_text(encoding="utf-8-sig")
         return pd.read_csv(
@@ -54,6 +40,14 @@ def read_table(csv_path: Path, wanted: Collection[str]) -> pd.DataFrame:
             f"{csv_path}: expected a table in UTF-8 with a header row, separated by commas, "
             f"semicolons or tabs; could not read it ({error})."
         ) from error
+
+
+def check_columns(table: pd.DataFrame, options: Mapping[str, str], csv_path: Path) -> None:
+    """Raise UserError for a column that the table lacks; `options`: column -> the option that names it."""
+    for column, option in options.items():
+        if column not in table.columns:
+            found = first_of(list(map(repr, table.columns)), 20)
+            raise UserError(f"{csv_path}: no column {column!r}; found {found}. Name it with {option}.")
 
 
 def _find_separator(text: str, wanted: Collection[str]) -> str:

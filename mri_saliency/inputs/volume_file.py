@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import io
 import math
-import os
 import pickle
 from pathlib import Path
+from typing import Literal
 
 import nibabel as nib
 import numpy as np
+from nibabel.spatialimages import SpatialImage
 
 from mri_saliency.errors import UserError
+from mri_saliency.inputs.file_identity import check_is_file
 from mri_saliency.inputs.preprocessing import missing_inside_brain
+from mri_saliency.wording import first_of
 
 IMAGE_SUFFIXES = (".nii", ".nii.gz", ".mgz")
 ARRAY_SUFFIX, SYNTHETIC_SUFFIX = ".npy", ".pkl"
@@ -22,22 +25,16 @@ _MAX_VOXELS = 320**3  # a file that claims more is refused before memory is allo
 def read_volume(path: Path, *, nan_allowed: bool = False) -> tuple[np.ndarray, np.ndarray | None, int]:
     """Read a 3-D volume of finite numbers. Axes of length 1 behind the third do not count.
 
-    Parameters
-    ----------
-    path : Path
-        ``.nii``, ``.nii.gz``, ``.mgz``: an image, read with its header's scaling; ``.npy``: an
-        array; ``.pkl``: a dict whose ``image`` is an array, unpickled without running code.
-    nan_allowed : bool
-        Return NaN voxels as they are; `zero_missing` judges them. Otherwise they are an error.
+    ``.nii``, ``.nii.gz``, ``.mgz``: an image, read with its header's scaling; ``.npy``: an array;
+    ``.pkl``: a dict whose ``image`` is an array, unpickled without running code. With `nan_allowed`, NaN
+    voxels are returned as they are, for `zero_missing` to judge; otherwise they are an error.
 
     Returns
     -------
     voxels : ndarray
         float64 (x, y, z).
-    affine : ndarray or None
-        float64 (4, 4), voxel indices to mm; None if the file has none.
-    space_code : int
-        NIfTI's code of the space in mm; 0 if unknown.
+    affine, space_code
+        As in `Grid`, float64 (4, 4).
 
     Raises
     ------
@@ -62,31 +59,15 @@ def read_volume(path: Path, *, nan_allowed: bool = False) -> tuple[np.ndarray, n
     voxels = voxels.reshape(_volume_shape(voxels.shape, path)).astype(np.float64)
     bad = np.isinf(voxels) if nan_allowed else ~np.isfinite(voxels)
     if bad.any():
-        raise UserError(f"{path}: {bad.sum()} voxels are NaN or infinite, the first at {_first_of(bad)}.")
+        raise UserError(f"{path}: {bad.sum()} voxels are NaN or infinite, the first at {_first_index(bad)}.")
     return voxels, affine, space_code
 
 
 def zero_missing(voxels: np.ndarray, path: Path) -> tuple[np.ndarray, str | None]:
     """Set NaN voxels to 0, as SPM's family means them: not measured, because outside the brain.
 
-    Parameters
-    ----------
-    voxels : ndarray
-        float64 (x, y, z), a real scan's.
-    path : Path
-        The scan's file, for the error.
-
-    Returns
-    -------
-    voxels : ndarray
-        The same array if nothing is NaN.
-    warning : str or None
-        None if nothing is NaN.
-
-    Raises
-    ------
-    UserError
-        NaN voxels lie inside the brain, or nothing but them is there.
+    Return a real scan's voxels with a warning; None if nothing is NaN. Raises UserError, which names
+    `path`, if NaN voxels lie inside the brain, or nothing but them is there.
     """
     missing = np.isnan(voxels)
     if not missing.any():
@@ -97,7 +78,7 @@ def zero_missing(voxels: np.ndarray, path: Path) -> tuple[np.ndarray, str | None
     if inside.any():
         raise UserError(
             f"{path}: {inside.sum()} voxels inside the brain are NaN or infinite, the first at "
-            f"{_first_of(inside)}."
+            f"{_first_index(inside)}."
         )
     return voxels, "its NaN voxels, all outside the brain, count as 0"
 
@@ -108,9 +89,7 @@ def is_synthetic(path: Path) -> bool:
 
 
 def _read_any(path: Path) -> tuple[np.ndarray, np.ndarray | None, int]:
-    if not os.path.isfile(path):  # unlike Path.is_file, never raises
-        found = "is a folder" if os.path.isdir(path) else "no such file, or no permission to look"
-        raise UserError(f"{path}: {found}; expected a scan.")
+    check_is_file(path, "a scan")
     if path.name.lower().endswith(IMAGE_SUFFIXES):
         return _read_image(path)
     if path.name.lower().endswith(ARRAY_SUFFIX):
@@ -121,17 +100,25 @@ def _read_any(path: Path) -> tuple[np.ndarray, np.ndarray | None, int]:
     raise UserError(f"{path}: unknown kind of file; expected one of {known}.")
 
 
-def _read_image(path: Path) -> tuple[np.ndarray, np.ndarray | None, int]:
+def open_image(path: Path) -> SpatialImage:
+    """Open an image of voxels, in any format that nibabel reads; whatever it raises for others."""
     image = nib.load(path)
+    if not isinstance(image, SpatialImage):
+        raise ValueError(f"a {type(image).__name__}, which has no voxels")
+    return image
+
+
+def _read_image(path: Path) -> tuple[np.ndarray, np.ndarray | None, int]:
+    image = open_image(path)
     _volume_shape(image.shape, path)  # of the header, before the voxels are read
-    affine, space_code = np.asarray(image.affine, np.float64), 0
-    if not isinstance(image, nib.MGHImage):
+    voxels, space_code = image.dataobj, 0
+    if isinstance(image, nib.Nifti1Pair):
         space_code = int(image.header["sform_code"]) or int(image.header["qform_code"])
         if not space_code:  # the file has no affine; nibabel's is a guess, with x running to the left
-            affine = None
-    if affine is not None:
-        _check_axes(affine, path)
-    return np.asanyarray(image.dataobj), affine, space_code
+            return np.asanyarray(voxels), None, space_code
+    affine = np.asarray(image.affine, np.float64)
+    _check_axes(affine, path)
+    return np.asanyarray(voxels), affine, space_code
 
 
 def _read_array(path: Path) -> np.ndarray:
@@ -144,19 +131,13 @@ def _read_array(path: Path) -> np.ndarray:
 
 def _read_synthetic(path: Path) -> np.ndarray:
     """Unpickle ``{'image': array, 'label': 0 or 1}`` and return the image."""
-    try:
-        content = _ArrayUnpickler(io.BytesIO(path.read_bytes())).load()
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from error
-    # a damaged pickle can raise nearly anything from the opcodes it happens to spell
-    except Exception as error:
-        raise ValueError(f"{type(error).__name__}: {error}") from error
-    image = content.get("image") if isinstance(content, dict) else None
-    if isinstance(image, np.ndarray):
-        return image
-    found = f"a {type(content).__name__}"
-    if isinstance(content, dict):
-        found = "a dict with the keys " + (", ".join(repr(key)[:40] for key in list(content)[:6]) or "(none)")
+    content = _ArrayUnpickler(path).load()
+    if not isinstance(content, dict):
+        found = f"a {type(content).__name__}"
+    elif isinstance(content.get("image"), np.ndarray):
+        return content["image"]
+    else:
+        found = f"a dict with the keys {first_of([repr(key)[:40] for key in content], 6) or '(none)'}"
     raise UserError(f"{path}: expected a dict whose 'image' is an array, found {found}.")
 
 
@@ -171,10 +152,15 @@ def _volume_shape(shape: tuple[int, ...], path: Path) -> tuple[int, int, int]:
     return shape
 
 
-def _check_axes(affine: np.ndarray, path: Path) -> None:
-    """Raise UserError for an affine under which the second axis does not run through the coronal slices."""
+def check_affine(affine: np.ndarray, path: Path) -> None:
+    """Raise UserError for an affine that cannot be inverted."""
     if not np.isfinite(affine).all() or np.linalg.det(affine[:3, :3]) == 0:
         raise UserError(f"{path}: its affine is singular or not finite, so voxels have no place in mm.")
+
+
+def _check_axes(affine: np.ndarray, path: Path) -> None:
+    """Raise UserError for an affine under which the second axis does not run through the coronal slices."""
+    check_affine(affine, path)
     main_axes = np.abs(affine[:3, :3]).argmax(axis=0)
     if tuple(main_axes) != (0, 1, 2):
         codes = "".join(code or "?" for code in nib.aff2axcodes(affine))
@@ -185,12 +171,16 @@ def _check_axes(affine: np.ndarray, path: Path) -> None:
         )
 
 
-def _first_of(flagged: np.ndarray) -> tuple[int, ...]:
+def _first_index(flagged: np.ndarray) -> tuple[int, ...]:
     return tuple(int(index) for index in np.argwhere(flagged)[0])
 
 
 class _ArrayUnpickler(pickle.Unpickler):
     """An unpickler that can build NumPy arrays and scalars and nothing else."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.BytesIO(path.read_bytes()))
+        self.path = path
 
     def find_class(self, module: str, name: str) -> object:
         for package in ("numpy.core", "numpy._core"):  # NumPy 1's spelling and NumPy 2's
@@ -199,7 +189,7 @@ class _ArrayUnpickler(pickle.Unpickler):
             return _ADMITTED[module, name]
         except KeyError:
             raise UserError(
-                f"the pickle asks for {module}.{name}, which could run code, so it was refused; "
+                f"{self.path}: the pickle asks for {module}.{name}, which could run code, so it was refused; "
                 "expected {'image': array, 'label': 0 or 1}."
             ) from None
 
@@ -218,7 +208,7 @@ def _latin1(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
-def _array_from_buffer(buffer: object, dtype: np.dtype, shape: tuple, order: str) -> np.ndarray:
+def _array_from_buffer(buffer: bytes, dtype: np.dtype, shape: tuple, order: Literal["C", "F"]) -> np.ndarray:
     """Replace NumPy's ``_frombuffer`` (pickle protocol 5)."""
     return np.frombuffer(buffer, dtype=dtype).reshape(shape, order=order)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import re
 import zipfile
@@ -14,10 +13,11 @@ import torch
 from torch import Tensor
 
 from mri_saliency.errors import UserError, warn
+from mri_saliency.inputs.file_identity import check_is_file
+from mri_saliency.wording import first_of
 
 _STATE_DICT_KEYS = ("model_state_dict", "state_dict")
 STEM = "features.0.0.weight"  # the first layer's weights, by whose name the network is found
-_MAX_LISTED_TENSORS = 4
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -26,11 +26,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     The prefix, such as ``backbone.`` or ``module.model.``, is what stands before the first layer's
     name. Tensors without it, such as a loss's, are left out with a warning.
 
-    Parameters
-    ----------
-    path : Path
-        A ``torch.save`` file: a dict with ``model_state_dict``, or a bare state dict. It is
-        unpickled with ``weights_only``, admitting NumPy scalars, so it cannot run code.
+    A file of ``torch.save`` is a dict with ``model_state_dict``, or a bare state dict. It is unpickled
+    with ``weights_only``, admitting NumPy scalars, so it cannot run code.
 
     Raises
     ------
@@ -42,9 +39,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def _load_safely(path: Path) -> object:
-    if not os.path.isfile(path):  # unlike Path.is_file, never raises
-        found = "is a folder" if os.path.isdir(path) else "no such file, or no permission to look"
-        raise UserError(f"{path}: {found}; expected a checkpoint. Name it with --model_path.")
+    check_is_file(path, "a checkpoint. Name it with --model_path")
     try:
         with path.open("rb") as file:
             start = file.read(4)
@@ -103,16 +98,12 @@ def _refusal_message(path: Path, message: str) -> str:
 
 
 def _find_state_dict(content: object, path: Path) -> Mapping[str, Tensor]:
-    candidates = [content]
+    state, found = content, f"a {type(content).__name__}"
     if isinstance(content, Mapping):
-        candidates = [content[key] for key in _STATE_DICT_KEYS if key in content] or [content]
-    state = candidates[0]
+        state = next((content[key] for key in _STATE_DICT_KEYS if key in content), content)
+        found = "the keys " + ", ".join(map(repr, list(content)[:8]))
     if isinstance(state, Mapping) and state and all(isinstance(v, Tensor) for v in state.values()):
         return state
-    if isinstance(content, Mapping):
-        found = "the keys " + ", ".join(map(repr, list(content)[:8]))
-    else:
-        found = f"a {type(content).__name__}"
     raise UserError(f"{path}: expected a dict with 'model_state_dict', or a bare state dict; found {found}.")
 
 
@@ -127,10 +118,8 @@ def _find_network(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     prefix = prefixes[0] if prefixes else ""
     others = [name for name in state if not name.startswith(prefix)]
     if others:
-        listed = ", ".join(others[:_MAX_LISTED_TENSORS])
-        more = len(others) - _MAX_LISTED_TENSORS
         warn(
             f"{path}: holds {len(others)} tensor(s) that are not the network's, which is under "
-            f"{prefix!r}; left out: {listed}" + (f" and {more} more." if more > 0 else ".")
+            f"{prefix!r}; left out: {first_of(others)}."
         )
     return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}

@@ -36,17 +36,8 @@ def lookup(table: np.ndarray, values: np.ndarray) -> np.ndarray:
 def overlay(under: np.ndarray, relative: np.ndarray) -> np.ndarray:
     """Blend a map over colours: red above 0, blue below, the stronger the more opaque.
 
-    Parameters
-    ----------
-    under : ndarray
-        uint8 (..., 4), RGBA.
-    relative : ndarray
-        (...): the map over its colour scale; magnitudes above 1 are clipped.
-
-    Returns
-    -------
-    ndarray
-        uint8 (..., 4), RGBA.
+    `under` is uint8 (..., 4), RGBA, as what is returned; `relative`, (...), is the map over its colour scale,
+    whose magnitudes above 1 are clipped.
     """
     colours = overlay_colours(relative)
     opacity = colours[..., 3:] / np.float32(255)
@@ -66,23 +57,18 @@ def overlay_colours(relative: np.ndarray) -> np.ndarray:
 def highlighted(
     under: np.ndarray, relative: np.ndarray, opaque_at: float, outlined: np.ndarray
 ) -> np.ndarray:
-    """Blend a signed image over colours, faded where it is weak, and outline a part of it.
+    """Blend a signed image over colours, faded where it is weak, and draw a line around a part of it.
 
     Parameters
     ----------
     under : ndarray
-        uint8 (height, width, 4), RGBA.
+        uint8 (height, width, 4), RGBA; what is returned is twice as large, so that the line is thin.
     relative : ndarray
         (height, width), from -1 to 1.
     opaque_at : float
         The image is opaque from ``1 / opaque_at``; below, opacity falls with the square of `relative`.
     outlined : ndarray
-        bool (height, width): the part with a line around it.
-
-    Returns
-    -------
-    ndarray
-        uint8 (2 height, 2 width, 4), RGBA: enlarged, so that the line is thin.
+        bool (height, width).
     """
     under, relative, outlined = (image.repeat(2, 0).repeat(2, 1) for image in (under, relative, outlined))
     opacity = np.clip(np.abs(relative) * opaque_at, 0, 1)[..., None] ** 2
@@ -107,21 +93,11 @@ BAR_COLOURS = {  # kind of colour bar -> uint8 (256, 4), RGBA, from its left end
 
 @dataclass(frozen=True)
 class ColourScale:
-    """Where a map's colours saturate.
+    """Where a map's colours saturate."""
 
-    Attributes
-    ----------
-    limit : float
-        The magnitude from which on they do; 0 for a map of zeros.
-    saturated : float
-        The share of the brain's voxels that are beyond it.
-    maximum : float
-        The largest magnitude in the brain.
-    """
-
-    limit: float
-    saturated: float = 0.0
-    maximum: float = 0.0
+    limit: float  # magnitude from which on they do; 0 for a map of zeros
+    saturated: float = 0.0  # share of the brain's voxels that are beyond it
+    maximum: float = 0.0  # largest magnitude in the brain
 
 
 def colour_scale(values: np.ndarray, brain: np.ndarray | None = None) -> float:
@@ -136,17 +112,15 @@ def measure_scale(
     is_smooth: bool = False,
     limit: float | None = None,
 ) -> ColourScale:
-    """Return a map's colour scale: its colours saturate in few of the brain's voxels.
+    """Return a whole map's colour scale: its colours saturate in few of the brain's voxels.
 
     Parameters
     ----------
     values : ndarray
-        The whole map, so that all its slices share one scale.
     brain : ndarray, optional
-        bool, the same shape: the voxels that count; by default all.
+        bool, the same shape: the voxels that count; by default, or if there is none, all.
     is_smooth : bool
-        Whether the map is smoothed, and to be drawn over anatomy: then colours saturate in one of 1,000
-        voxels, else in one of 10,000.
+        Whether the map is smoothed: then colours saturate in one of 1,000 voxels, else in one of 10,000.
     limit : float, optional
         The limit, if it is that of several maps; by default that quantile of the magnitude (the maximum if
         the quantile is zero), rounded up to two digits.

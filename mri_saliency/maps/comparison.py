@@ -23,16 +23,9 @@ def agreement(
     pairs: Sequence[tuple[str, str]],
     brain: np.ndarray,
 ) -> list[dict[str, float]]:
-    """Compare maps inside the brain, pair by pair.
+    """Compare maps (n_slices, height, width) inside the brain, bool of their shape, pair by pair.
 
-    Parameters
-    ----------
-    maps, others : mapping
-        Name -> (n_slices, height, width). The first map of a pair is one of `maps`, the second one of
-        `others`, which may be the same.
-    pairs : sequence of tuple
-    brain : ndarray
-        bool, a map's shape.
+    The first map of a pair is one of `maps`, the second one of `others`, which may be the same.
 
     Returns
     -------
@@ -41,58 +34,42 @@ def agreement(
         axis; and ``top_overlap``, the share of the `TOP_SHARE` of voxels with the largest magnitude that
         the two have in common. NaN if a map is constant in the brain.
     """
-    firsts = {name: _RankedMap.of(maps[name], brain) for name in {a for a, _ in pairs}}
+    firsts = {name: _ranked(maps[name], brain) for name in {a for a, _ in pairs}}
     shared = firsts if maps is others else {}
-    seconds = {name: shared.get(name) or _RankedMap.of(others[name], brain) for name in {b for _, b in pairs}}
-    return [firsts[a].agreement(seconds[b]) for a, b in pairs]
+    seconds = {name: shared.get(name) or _ranked(others[name], brain) for name in {b for _, b in pairs}}
+    rows = []
+    for a, b in pairs:
+        first, second = firsts[a], seconds[b]
+        if first is None or second is None:
+            rows.append(dict.fromkeys(MEASURES, float("nan")))
+        else:
+            overlap = (first[1] & second[1]).sum() / first[1].sum()
+            rows.append({"rank_correlation": float(first[0] @ second[0]), "top_overlap": float(overlap)})
+    return rows
 
 
-@dataclass(frozen=True, eq=False)
-class _RankedMap:
-    """The order of a map's magnitudes in the brain; None where they are all equal.
+def _ranked(values: np.ndarray, brain: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the order of a map's magnitudes in the brain; None where they are all equal.
 
-    Attributes
-    ----------
-    ranks : ndarray or None
-        float64 (n_sample,), of mean 0 and length 1.
-    top : ndarray or None
-        bool (n_brain,): the `TOP_SHARE` of voxels with the largest magnitude.
+    The ranks of a sample, float64 (n_sample,), of mean 0 and length 1; and the `TOP_SHARE` of voxels with the
+    largest magnitude, bool (n_brain,).
     """
-
-    ranks: np.ndarray | None = None
-    top: np.ndarray | None = None
-
-    @classmethod
-    def of(cls, values: np.ndarray, brain: np.ndarray) -> _RankedMap:
-        magnitudes = np.abs(values[brain])
-        sample = np.abs(values[_SAMPLED][brain[_SAMPLED]])
-        if not sample.size or sample.min() == sample.max():
-            return cls()
-        ranks = pd.Series(sample).rank().to_numpy()
-        ranks = ranks - ranks.mean()
-        n_top = max(1, int(TOP_SHARE * magnitudes.size))
-        top = np.zeros(magnitudes.shape, bool)
-        top[np.argpartition(magnitudes, -n_top)[-n_top:]] = True
-        return cls(ranks / np.linalg.norm(ranks), top)
-
-    def agreement(self, other: _RankedMap) -> dict[str, float]:
-        if self.ranks is None or other.ranks is None:
-            return dict.fromkeys(MEASURES, float("nan"))
-        values = (self.ranks @ other.ranks, (self.top & other.top).sum() / self.top.sum())
-        return dict(zip(MEASURES, map(float, values), strict=True))
+    magnitudes = np.abs(values[brain])
+    sample = np.abs(values[_SAMPLED][brain[_SAMPLED]])
+    if not sample.size or sample.min() == sample.max():
+        return None
+    ranks = centred_ranks(sample)
+    n_top = max(1, int(TOP_SHARE * magnitudes.size))
+    top = np.zeros(magnitudes.shape, bool)
+    top[np.argpartition(magnitudes, -n_top)[-n_top:]] = True
+    return ranks / np.linalg.norm(ranks), top
 
 
 @dataclass(frozen=True, eq=False)
 class MeanAgreement:
-    """How far methods agree on average over scans.
+    """A measure of `agreement` averaged over scans, and the same of the maps of different subjects.
 
-    Attributes
-    ----------
-    mean : DataFrame
-        A measure of `agreement`: methods and, last, `NULL` if there are such rows, by methods; 1 on the
-        diagonal, NaN for a pair without a row.
-    chance : DataFrame
-        The same of the maps of different subjects.
+    Methods and, last, `NULL` if there are such rows, by methods; 1 on the diagonal, NaN where no row is.
     """
 
     mean: pd.DataFrame
@@ -115,18 +92,26 @@ def mean_agreement(rows: pd.DataFrame, methods: Sequence[str], measure: str) -> 
 
 def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
     """Return Spearman's correlation of two series; NaN below three points or where one is constant."""
-    return float(pd.DataFrame({"x": x, "y": y}).corr("spearman", min_periods=3).loc["x", "y"])
+    return correlation(centred_ranks(x), centred_ranks(y))
+
+
+def centred_ranks(values: np.ndarray) -> np.ndarray:
+    """Return the ranks of values (n,) less their mean; ties have their mean rank."""
+    # pandas, because importing scipy.stats takes 0.7 s
+    return pd.Series(values).rank().to_numpy() - (len(values) + 1) / 2
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Return the correlation of two series of mean 0; NaN below three points or where one is zero."""
+    if len(a) < 3 or not a.any() or not b.any():
+        return float("nan")
+    return float(a @ b / np.sqrt((a @ a) * (b @ b)))
 
 
 def localisation(values: np.ndarray, region: np.ndarray, brain: np.ndarray) -> dict[str, float]:
-    """Measure how well a map's magnitude finds a known region of the brain.
+    """Measure how well a map's magnitude finds a known region; all arrays have the same shape.
 
-    Parameters
-    ----------
-    values : ndarray
-        (n_slices, 128, 128).
-    region, brain : ndarray
-        bool, the same shape; voxels of the region outside the brain count as brain.
+    Voxels of the region outside the brain count as brain.
 
     Returns
     -------
@@ -156,7 +141,5 @@ def roc_auc(scores: np.ndarray, is_positive: np.ndarray) -> float:
     n_positive, n_negative = int(is_positive.sum()), int((~is_positive).sum())
     if not n_positive or not n_negative:
         return float("nan")
-    # Mann and Whitney's U; pandas ranks, because importing scipy.stats takes 0.7 s
-    ranks = pd.Series(np.asarray(scores)).rank().to_numpy()
-    u = ranks[is_positive].sum() - n_positive * (n_positive + 1) / 2
-    return float(u / (n_positive * n_negative))
+    # Mann and Whitney's U
+    return float(0.5 + centred_ranks(scores)[is_positive].sum() / (n_positive * n_negative))

@@ -20,31 +20,14 @@ _NAME_BYTES = 15
 
 @dataclass(frozen=True)
 class Meaning:
-    """What an image's values are: how they are resampled, and what the header states of them.
+    """What an image's values are: how they are resampled, and what the header states of them."""
 
-    Attributes
-    ----------
-    intent : str
-        The header's intent code, by nibabel's name for it.
-    name : str
-        The header's intent_name; for an estimate the unit. 15 characters at most.
-    window : tuple of float
-        Values of the map that a viewer shows in its first and last colour (cal_min, cal_max); (0, 0) if
-        not known.
-    parameters : tuple of float
-        The intent's parameters, such as a t-score's degrees of freedom.
-    nearest : bool
-        Whether values must not be mixed when they are resampled.
-    fill : float
-        Value of the slices that the network did not see.
-    """
-
-    intent: str = "none"
-    name: str = ""
-    window: tuple[float, float] = (0.0, 0.0)
-    parameters: tuple[float, ...] = ()
-    nearest: bool = False
-    fill: float = 0.0
+    intent: str = "none"  # nibabel's name for the intent code
+    name: str = ""  # of the intent; for an estimate the unit
+    window: tuple[float, float] = (0.0, 0.0)  # values in a viewer's first and last colour; 0, 0 if not known
+    parameters: tuple[float, ...] = ()  # of the intent, such as a t-score's degrees of freedom
+    nearest: bool = False  # whether values must not be mixed when they are resampled
+    fill: float = 0.0  # value of the slices that the network did not see
 
 
 def estimate(unit: str, scale: float, *, signed: bool) -> Meaning:
@@ -73,28 +56,12 @@ def neg_log10_p(significant: float, smallest: float) -> Meaning:
 
 
 def to_scan_grid(values: np.ndarray, grid: Grid, *, nearest: bool = False, fill: float = 0.0) -> np.ndarray:
-    """Resample a map to the scan's voxels, keeping its sum.
+    """Resample a map without pad, (n_slices, 112, 112), to the scan's voxels, float32, keeping its sum.
 
     Each pixel's value is divided among the scan's pixels of the same coronal slice, in proportion to the
     area that they share. So the sum over any region is that of the map. Where the scan has more pixels
     than the map, values are smaller by the ratio of the numbers. The sum of magnitudes is smaller than the
-    map's where neighbours of opposite sign share a pixel of the scan.
-
-    Parameters
-    ----------
-    values : ndarray
-        (n_slices, 112, 112): a map without pad.
-    grid : Grid
-        The scan's grid.
-    nearest : bool
-        Copy the nearest pixel's value instead, for values that must not be mixed or divided.
-    fill : float
-        Value of the slices that the network did not see.
-
-    Returns
-    -------
-    ndarray
-        float32, the scan's shape.
+    map's where neighbours of opposite sign share a pixel of the scan. For `nearest` and `fill` see `Meaning`.
     """
     nx, _, nz = grid.shape
     volume = np.full(grid.shape, fill, np.float32, order="F")  # as a NIfTI file is
@@ -125,16 +92,7 @@ def to_nifti(
     """Make a float32 NIfTI image of a map (n_slices, 112, 112) on the scan's grid and affine.
 
     A scan without an affine gets an image without (sform and qform code 0: voxel indices), and the
-    header's description begins with "index grid".
-
-    Parameters
-    ----------
-    values : ndarray
-    grid : Grid
-    description : str
-        For the header; cut to 79 characters.
-    meaning : Meaning
-        What the values are; by default unknown.
+    header's description begins with "index grid"; it is cut to 79 characters.
     """
     meaning = meaning or Meaning()
     affine, code = grid.matrix, grid.space_code or _ALIGNED
@@ -163,7 +121,6 @@ def map_to_nifti(values: np.ndarray, grid: Grid, method: str, scale: float | Non
     grid : Grid
         The scan's, `Volume.grid`.
     method : str
-        Name of the method, by which the header states the unit.
     scale : float, optional
         Magnitude at which a viewer's colours saturate; by default `colour_scale`'s of all voxels.
 
@@ -185,19 +142,9 @@ def map_to_nifti(values: np.ndarray, grid: Grid, method: str, scale: float | Non
     return to_nifti(unpad(values), grid, f"{known.name}, {known.unit}", meaning)
 
 
-def standard_error_to_nifti(values: np.ndarray, grid: Grid, method: str, scale: float) -> nib.Nifti1Image:
-    """Make the NIfTI image of the standard error of a method's map; as `map_to_nifti`, never negative."""
-    known = find_method(method)
-    meaning = estimate(known.unit, scale, signed=False)
-    return to_nifti(unpad(values), grid, f"{known.name}, standard error", meaning)
-
-
 @lru_cache
 def _shares(n: int) -> np.ndarray:
-    """Return how a line of 112 pixels is divided among n of the same extent: float32 (n, 112).
-
-    Row i, column j: the share of pixel j that lies in pixel i. Columns sum to 1.
-    """
+    """Return the shares of pixels 0 to 111 of a line in n pixels of the same extent: float32 (n, 112)."""
     edges = np.linspace(0, n, RESIZED + 1)
     places = np.arange(n)[:, None]
     overlaps = np.minimum(edges[1:], places + 1) - np.maximum(edges[:-1], places)

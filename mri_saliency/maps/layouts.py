@@ -7,30 +7,28 @@ from functools import lru_cache
 
 from matplotlib.axes import Axes
 
+from mri_saliency.inputs.grid import Grid
 from mri_saliency.maps.sheet import Sheet, TextStyle
 
 _SLICE_PANEL_PX = 336  # three times a slice's 112 pixels
 _MONTAGE_PANEL_PX = 224  # twice
 _MONTAGE_COLUMNS = 8  # slices side by side before the next block of rows begins
 _MM_TICKS = (-100, -50, 0, 50, 100)
-_TITLE, _SUBTITLE = TextStyle(18, bold=True), TextStyle(15)
-
-Extent = tuple[float, float, float, float]  # left, right, bottom, top
 
 
 @lru_cache(maxsize=8)
-def slice_sheet(extent: Extent, in_mm: bool, signed: bool, overlay: str) -> Sheet:
+def slice_sheet(grid: Grid, signed: bool, overlay: str) -> Sheet:
     """Return the layout of a slice's figure: three panels, a colour bar under each.
 
     Its texts are "title", "slice title" and "subtitle"; its colour bars are named "intensity", "attribution"
     and "overlay". `overlay` is the title of the third panel.
     """
     size, gap, left, top = _SLICE_PANEL_PX, 24, 56, 84
-    height = _panel_height(extent, size)
-    sheet = Sheet(left + 3 * (size + gap), top + height + 106)
-    sheet.add_text("title", left, 8, _TITLE)
-    sheet.add_text("slice title", left + 3 * size + 2 * gap, 8, TextStyle(18, align="r", bold=True))
-    sheet.add_text("subtitle", left, 33, _SUBTITLE)
+    height, width = _panel_height(grid, size), 3 * size + 2 * gap
+    sheet = Sheet(left + width + gap, top + height + 106)
+    sheet.add_text("title", left, 8, TextStyle(18, bold=True))
+    sheet.add_text("slice title", left + width, 8, TextStyle(18, align="r", bold=True))
+    sheet.add_text("subtitle", left, 33, TextStyle(15, max_width=width))
     kind = "signed" if signed else "unsigned"
     panels = (
         ("slice", "intensity", "grey"),
@@ -41,79 +39,56 @@ def slice_sheet(extent: Extent, in_mm: bool, signed: bool, overlay: str) -> Shee
         x = left + index * (size + gap)
         axes = sheet.add_panel(x, top, size, height)
         sheet.add_static_text(title, x + size / 2, top - 24, ha="center", fontsize=11)
-        if in_mm:
+        if grid.affine is not None:
             sheet.add_sides(x, top - 24, size)
-            _mark_mm(axes, extent, with_z=index == 0)
+            _mark_mm(axes, grid, with_z=index == 0)
         sheet.add_colour_bar(bar, x + 44, top + height + 32, size - 88, bar_kind)
     return sheet
 
 
 @lru_cache(maxsize=8)
 def montage_sheet(
-    slice_titles: tuple[str, ...],
-    extent: Extent,
-    in_mm: bool,
-    rows: tuple[str, ...],
-    bars: tuple[tuple[str, str], ...],
+    grid: Grid, key_slices: tuple[int, ...], rows: tuple[str, ...], bars: tuple[tuple[str, str], ...]
 ) -> Sheet:
-    """Return the layout of a montage: a column a slice, in blocks of at most eight.
+    """Return the layout of a montage: a column for each key slice, in blocks of at most eight.
 
-    Parameters
-    ----------
-    slice_titles : tuple of str
-        Titles of the columns.
-    extent : tuple of float
-        Edges of a slice.
-    in_mm : bool
-        Whether left and right are marked.
-    rows : tuple of str
-        Titles of the rows.
-    bars : tuple of (str, str)
-        Name and kind of the colour bars.
-
-    Returns
-    -------
-    Sheet
-        With the texts "title" and "subtitle"; panels slice by slice, each slice's from the top row down.
+    Its texts are "title" and "subtitle"; its panels come slice by slice, each slice's from the top row down.
+    `rows` are titles, `bars` names and kinds.
     """
     size, gap, left, top = _MONTAGE_PANEL_PX, 6, 30, 62
-    height = _panel_height(extent, size)
-    columns = min(len(slice_titles), _MONTAGE_COLUMNS)
-    blocks = math.ceil(len(slice_titles) / _MONTAGE_COLUMNS)
+    height = _panel_height(grid, size)
+    columns = min(len(key_slices), _MONTAGE_COLUMNS)
+    blocks = math.ceil(len(key_slices) / _MONTAGE_COLUMNS)
     block_height = 44 + len(rows) * (height + gap)
     width = max(2 * left + columns * (size + gap), 800)  # never narrower than its texts
     sheet = Sheet(width, top + blocks * block_height + 84)
-    sheet.add_text("title", left, 8, _TITLE)
-    sheet.add_text("subtitle", left, 33, _SUBTITLE)
-    for index, slice_title in enumerate(slice_titles):
+    sheet.add_text("title", left, 8, TextStyle(18, bold=True, max_width=width - 2 * left))
+    sheet.add_text("subtitle", left, 33, TextStyle(15, max_width=width - 2 * left))
+    for index, slice_title in enumerate(grid.slice_titles(list(key_slices))):
         block, column = divmod(index, _MONTAGE_COLUMNS)
         x, y = left + column * (size + gap), top + block * block_height
         title = slice_title.replace(", ", "\n")
         sheet.add_static_text(title, x + size / 2, y, fontsize=10, ha="center", linespacing=1.1)
-        if in_mm:
+        if grid.affine is not None:
             sheet.add_sides(x, y + 15, size)
         for row, name in enumerate(rows):
             axes = sheet.add_panel(x, y + 36 + row * (height + gap), size, height)
             if column == 0:
                 axes.set_ylabel(name, fontsize=11)
-    _add_montage_bars(sheet, bars, top + blocks * block_height + 4)
+    bar_width = 440 if len(bars) == 1 else 300
+    for index, (name, kind) in enumerate(bars):
+        middle = width * (2 * index + 1) // (2 * len(bars))
+        sheet.add_colour_bar(name, middle - bar_width // 2, sheet.height - 80, bar_width, kind)
     return sheet
 
 
-def _add_montage_bars(sheet: Sheet, bars: tuple[tuple[str, str], ...], y: int) -> None:
-    bar_width = 440 if len(bars) == 1 else 300
-    for index, (name, kind) in enumerate(bars):
-        middle = sheet.width * (2 * index + 1) // (2 * len(bars))
-        sheet.add_colour_bar(name, middle - bar_width // 2, y, bar_width, kind)
-
-
-def _panel_height(extent: Extent, width: int) -> int:
-    left, right, bottom, top = extent
+def _panel_height(grid: Grid, width: int) -> int:
+    left, right, bottom, top = grid.extent
     return round(width * (top - bottom) / (right - left))
 
 
-def _mark_mm(axes: Axes, extent: Extent, with_z: bool) -> None:
-    left, right, bottom, top = extent
+def _mark_mm(axes: Axes, grid: Grid, with_z: bool) -> None:
+    left, right, bottom, top = grid.extent
     axes.set(xlim=(left, right), ylim=(bottom, top))
     axes.set_xticks([tick for tick in _MM_TICKS if left < tick < right])
     axes.tick_params(labelsize=8, length=3, pad=2)

@@ -23,20 +23,7 @@ def null_map(network_input: np.ndarray, baseline: np.ndarray | None) -> np.ndarr
 def null_shares(
     network_input: np.ndarray, baseline: np.ndarray, brain: np.ndarray
 ) -> dict[str, float | None]:
-    """Compute the part inside the brain of a scan's null maps, by `Method.null_reference`.
-
-    Parameters
-    ----------
-    network_input, baseline : ndarray
-        float32 (n_slices, 128, 128).
-    brain : ndarray
-        bool, the same shape.
-
-    Returns
-    -------
-    dict
-        "baseline" and "zero" -> as `MapStatistics.brain_share`; None for a scan that is its baseline.
-    """
+    """Return `brain_share` of a scan's null maps, by `Method.null_reference`; arrays (n_slices, 128, 128)."""
     to_zero = brain_share(null_map(network_input, None), brain)
     if not baseline.any():
         return {"baseline": to_zero, "zero": to_zero}

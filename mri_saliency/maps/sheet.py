@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,46 +20,45 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont
 from PIL import Image, ImageDraw, ImageFont
 
-from mri_saliency.maps.colours import BAR_COLOURS
+from mri_saliency.maps.colours import BAR_COLOURS, ColourScale
+from mri_saliency.wording import with_minus
 
 _DPI = 100
 _TICKS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # of a signed colour bar, in units of its scale
-_POSITIVE_TICKS = _TICKS[2:]
 _BAR_HEIGHT_PX = 12
 _CAP_HEIGHT = 0.73  # of a capital letter, as a share of its font's size
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-_MINUS = "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True)
 class TextStyle:
-    """How a text that changes is written.
-
-    Attributes
-    ----------
-    size : int
-        In pixels.
-    align : str
-        Which side of the text is at its x: l (left), m (middle) or r (right).
-    bold : bool
-    """
+    """How a text that changes is written; sizes are in pixels."""
 
     size: int
-    align: str = "l"
+    align: Literal["l", "m", "r"] = "l"  # which side of the text is at its x: left, middle or right
     bold: bool = False
+    max_width: float = math.inf  # what is longer is cut
+
+    @property
+    def font(self) -> ImageFont.FreeTypeFont:
+        """The figures' font."""
+        return _font(self.size, self.bold)
+
+    def fitted(self, text: str) -> str:
+        """Return a line of text, cut with an ellipsis if it is wider than `max_width`."""
+        measure = self.font.getlength
+        if measure(text) <= self.max_width:
+            return text
+        lengths = range(1, len(text))
+        n_fitting = bisect_right(lengths, self.max_width, key=lambda n: measure(f"{text[:n]}…"))
+        return f"{text[:n_fitting].rstrip()}…"
 
 
 _LABEL = TextStyle(12, align="m")
 
 
 class Sheet:
-    """The layout of a figure, in pixels from the top left.
-
-    Parameters
-    ----------
-    width, height : int
-        Size in pixels.
-    """
+    """The layout of a figure, in pixels from the top left."""
 
     def __init__(self, width: int, height: int) -> None:
         self.width, self.height = width, height
@@ -73,7 +73,7 @@ class Sheet:
 
     def add_static_text(self, text: str, x: float, y: float, **style: object) -> None:
         """Place a text that does not change; `y` is its top, `style` that of matplotlib's Text."""
-        self._figure.text(x / self.width, 1 - y / self.height, text, va="top", **style)
+        self._figure.text(x / self.width, 1 - y / self.height, text, {"va": "top", **style})
 
     def add_panel(self, x: int, y: int, width: int, height: int) -> Axes:
         """Place an image that `paste` fills in; returns axes of its size, for ticks and labels."""
@@ -84,43 +84,30 @@ class Sheet:
 
     def add_sides(self, x: int, y: int, width: int) -> None:
         """Mark left and right above a panel's corners."""
-        style = {"fontsize": 12, "fontweight": "bold"}
-        self.add_static_text("L", x, y, ha="left", **style)
-        self.add_static_text("R", x + width, y, ha="right", **style)
+        self.add_static_text("L", x, y, ha="left", fontsize=12, fontweight="bold")
+        self.add_static_text("R", x + width, y, ha="right", fontsize=12, fontweight="bold")
 
     def add_colour_bar(self, name: str, x: int, y: int, width: int, kind: str) -> None:
         """Place a horizontal colour bar of a kind in `BAR_COLOURS`, whose tick labels and unit change."""
         axes = self._add_axes(x, y, width, _BAR_HEIGHT_PX)
         axes.imshow(BAR_COLOURS[kind][None], aspect="auto", interpolation="nearest")
-        n_ticks = len(_TICKS if kind.startswith("signed") else _POSITIVE_TICKS) if kind != "grey" else 2
-        for tick in range(n_ticks):
-            tick_x = x + width * tick / (n_ticks - 1)
-            self.add_text(f"{name} tick {tick}", tick_x, y + 17, _LABEL)
+        ticks = _ticks(kind)
+        for index in range(len(ticks)):
+            self.add_text(f"{name} tick {index}", x + width * index / (len(ticks) - 1), y + 17, _LABEL)
         self.add_text(f"{name} unit", x + width / 2, y + 35, _LABEL)
         self.add_text(f"{name} beyond", x + width / 2, y + 53, _LABEL)
 
     def draw(self, texts: dict[str, str], over: np.ndarray | None = None) -> np.ndarray:
-        """Write texts on a picture.
+        """Write texts, by the names given to `add_text`, on a new picture: uint8 (height, width, 4), RGBA.
 
-        Parameters
-        ----------
-        texts : dict
-            Name of a text placed with `add_text` -> its content.
-        over : ndarray, optional
-            A picture that this sheet drew; without it, the background.
-
-        Returns
-        -------
-        ndarray
-            A new picture, uint8 (height, width, 4), RGBA.
+        It is `over`, which this sheet drew, with the texts; by default the background with them.
         """
         image = Image.fromarray(self._background if over is None else over)
         canvas = ImageDraw.Draw(image)
         for name, text in texts.items():
             x, top, style = self._texts[name]
-            baseline = top + _CAP_HEIGHT * style.size
-            font = _font(style.size, style.bold)
-            canvas.text((x, baseline), text, (0, 0, 0), font, anchor=f"{style.align}s")
+            place = (x, top + _CAP_HEIGHT * style.size)
+            canvas.text(place, style.fitted(text), (0, 0, 0), style.font, anchor=f"{style.align}s")
         return np.array(image)
 
     def paste(self, picture: np.ndarray, images: Sequence[np.ndarray]) -> None:
@@ -150,42 +137,38 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Bar:
-    """A colour bar: its name, its kind in `BAR_COLOURS`, its end and unit.
+    """A colour bar, of a kind in `BAR_COLOURS`.
 
-    With `is_log2` the values are logarithms of ratios, and the bar is labelled with the ratios. `beyond`
-    has the share of the brain that saturates, and the largest magnitude there.
+    With `is_log2` the values are logarithms of ratios, and the bar is labelled with the ratios.
     """
 
     name: str
     kind: str
-    scale: float
+    scale: ColourScale
     unit: str
     is_log2: bool = False
-    beyond: tuple[float, float] | None = None
 
 
 def bar_labels(bar: Bar) -> dict[str, str]:
     """Return the texts of a colour bar, for `Sheet.draw`."""
-    name, scale = bar.name, bar.scale
-    exponent = math.floor(math.log10(scale)) if scale and not bar.is_log2 else 0
+    name, limit = bar.name, bar.scale.limit
+    exponent = math.floor(math.log10(limit)) if limit and not bar.is_log2 else 0
     exponent = 0 if -1 <= exponent <= 2 else exponent
     factor = f"10{str(exponent).translate(_SUPERSCRIPTS)} " if exponent else ""
-    labels = {f"{name} unit": f"{name} ({factor}{bar.unit})" if scale else f"{name}: zero everywhere"}
-    for index, tick in enumerate(_TICKS if bar.kind.startswith("signed") else _POSITIVE_TICKS):
-        bound = {-1.0: "≤ ", 1.0: "≥ "}.get(tick, "") if scale else ""
-        value = 2.0 ** (tick * scale) if bar.is_log2 else tick * scale / 10.0**exponent
-        labels[f"{name} tick {index}"] = bound + f"{value:.3g}".replace("-", _MINUS)
-    if scale and bar.beyond and bar.beyond[0]:
-        share, maximum = bar.beyond
-        labels[f"{name} beyond"] = (
-            f"{100 * share:.1g}% of the brain saturates, up to {maximum / 10.0**exponent:.3g}"
-        )
+    labels = {f"{name} unit": f"{name} ({factor}{bar.unit})" if limit else f"{name}: zero everywhere"}
+    for index, tick in enumerate(_ticks(bar.kind)):
+        bound = {-1.0: "≤ ", 1.0: "≥ "}.get(tick, "") if limit else ""
+        value = 2.0 ** (tick * limit) if bar.is_log2 else tick * limit / 10.0**exponent
+        labels[f"{name} tick {index}"] = bound + with_minus(f"{value:.3g}")
+    if limit and bar.scale.saturated:
+        share, maximum = 100 * bar.scale.saturated, bar.scale.maximum / 10.0**exponent
+        labels[f"{name} beyond"] = f"{share:.1g}% of the brain saturates, up to {maximum:.3g}"
     return labels
 
 
 def window_labels(name: str, window: tuple[float, float]) -> dict[str, str]:
     """Return the texts of the grey bar `name` for a scan's intensity window, for `Sheet.draw`."""
-    low, high = (f"{value:.2g}".replace("-", _MINUS) for value in window)
+    low, high = (with_minus(f"{value:.2g}") for value in window)
     return {
         f"{name} tick 0": f"≤ {low}",
         f"{name} tick 1": f"≥ {high}",
@@ -193,25 +176,14 @@ def window_labels(name: str, window: tuple[float, float]) -> dict[str, str]:
     }
 
 
+def _ticks(kind: str) -> tuple[float, ...]:
+    """Return where a colour bar has labels, in units of its scale."""
+    if kind == "grey":
+        return (0.0, 1.0)
+    return _TICKS if kind.startswith("signed") else _TICKS[2:]
+
+
 @lru_cache
 def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
-    weight = "bold" if bold else "normal"
-    path = findfont(FontProperties(family="DejaVu Sans", weight=weight))  # ships with matplotlib
+    path = findfont(FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal"))  # matplotlib's
     return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
-
-
-@lru_cache
-def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """Return the figures' font, `size` in pixels."""
-    weight = "bold" if bold else "normal"
-    path = findfont(FontProperties(family="DejaVu Sans", weight=weight))  # ships with matplotlib
-    return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
-
-
-def fitted(text: str, width: int, size: int, *, bold: bool = False) -> str:
-    """Return a line of text, cut with an ellipsis if it is wider than `width` pixels."""
-    measure = font(size, bold).getlength
-    if measure(text) <= width:
-        return text
-    n_fitting = bisect_right(range(1, len(text)), width, key=lambda n: measure(f"{text[:n]}…"))
-    return f"{text[:n_fitting].rstrip()}…"

@@ -24,18 +24,12 @@ def smoothed(
     values : ndarray
         float32 (n_slices, 112, 112): a map without pad.
     grid : Grid
-        The scan's grid, by which mm become voxels.
     fwhm_mm : float
         Full width at half maximum; 0: none.
     slices : sequence of int, optional
         The slices to return; by default every `step`-th.
     step : int
-        Only every `step`-th pixel of a slice is returned.
-
-    Returns
-    -------
-    ndarray
-        float32 (n, 112 / step, 112 / step).
+        Of each slice every `step`-th pixel is returned: float32 (n, 112 / step, 112 / step).
     """
     slices = range(0, len(values), step) if slices is None else slices
     if not fwhm_mm:
@@ -49,9 +43,10 @@ def smoothed(
 
 def fwhm_voxels(grid: Grid, fwhm_mm: float) -> np.ndarray:
     """Return a width in voxels of a map without pad, for each axis (slice, x, z): float64 (3,)."""
-    if grid.affine is None:  # synthetic volumes have the training data's voxels
+    affine = grid.input_affine
+    if affine is None:  # synthetic volumes have the training data's voxels
         return np.full(3, fwhm_mm / TRAINED_VOXEL_SIZE_MM)
-    return fwhm_mm / np.linalg.norm(grid.input_affine[:3, :3], axis=0)
+    return fwhm_mm / np.linalg.norm(affine[:3, :3], axis=0)
 
 
 @lru_cache(maxsize=32)

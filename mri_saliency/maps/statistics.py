@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from mri_saliency.errors import UserError
 from mri_saliency.methods import METHODS
-from mri_saliency.wording import listed, percent
+from mri_saliency.wording import column, listed, percent
 
 if TYPE_CHECKING:
     from mri_saliency.attribution.result import Attribution
@@ -26,97 +26,84 @@ STANDARD_ERRORS = 3
 LOGIT_ROUNDING = 1e-4
 
 
+def _column(meaning: str, unit: str | None = None, **more: Any) -> Any:
+    """Return a field whose metadata are `column`'s."""
+    return field(metadata=column(meaning, unit, **more))
+
+
+OF_METHOD = "the method's unit"
+METHOD_LEVELS = {name: f"{method.question}; in {method.unit}" for name, method in METHODS.items()}
+_DIAGNOSES = {
+    "HC": "healthy",
+    "left": "TLE, focus on the left",
+    "right": "TLE, focus on the right",
+    "TLE": "side unknown",
+}
+_VERDICTS = {
+    "ok": f"up to {COMPLETENESS_TOLERANCE:.0%} of it, for methods that draw up to {STANDARD_ERRORS} standard "
+    f"errors; or {LOGIT_ROUNDING:g} logits",
+    "check": "more",
+}
+
+
 @dataclass(frozen=True)
 class MapStatistics:
-    """A row of ``attribution_statistics.csv``; the fields are its columns, in its order.
+    """A row of ``attribution_statistics.csv``; its fields are the columns, in their order. None: empty."""
 
-    Attributes
-    ----------
-    method : str
-        The attribution method.
-    shape : str
-        The array's shape, such as ``(115, 128, 128)``.
-    mean, std, min, max, abs_mean : float
-        Over all voxels, in the map's unit.
-    positive_ratio, negative_ratio : float
-        Shares of the voxels above and below zero.
-    peak_slice : int or None
-        The slice with the largest summed magnitude; None for a map of zeros.
-    brain_share : float or None
-        Summed magnitude inside the brain over that of the whole map; None for a map of zeros.
-    subject_id, true_label, diagnosis, sample_idx
-        From the scan's row of the scan table; the label is 0 for HC, 1 for TLE.
-    prediction : float
-        The probability of TLE.
-    predicted_label : int
-        The predicted class; 0 is HC, every other class is TLE.
-    confidence : float
-        The predicted class's probability.
-    target : int
-        Index of the explained class.
-    baseline : str or None
-        What the scan was compared with; None for a method without baseline.
-    completeness_sum, completeness_expected, completeness_error, completeness_verdict
-        As `completeness` returns them; None for a method that promises no sum.
-    seconds : float
-        Time the network took for the map.
-    input_warning : str or None
-        Why the scan's input looks unlike those that the network was trained on; None if it does not.
-    subject : str or None
-        The person; None in the records of earlier versions.
-    brain_share_null : float or None
-        `brain_share` of the map |scan - reference|, which knows nothing of the network; the reference is
-        the baseline, or zero for a method without one. None in the records of earlier versions.
-    map_error : float or None
-        The map's estimated error, summed over voxels, over its summed magnitude; None where it is not known.
-    passes : int or None
-        Forward-backward passes of the network for the map; None in the records of earlier versions.
-    cancellation : float or None
-        `cancellation` of the map: near 0 where positive and negative values cancel. None for a map of zeros,
-        and in the records of earlier versions.
-    completeness_standard_error : float or None
-        Of `completeness_sum` less `completeness_expected`, in logits, for a method that draws.
-    n_networks : int or None
-        How many runs' maps a combined map is the mean of; None for a map of one run.
-    sign_agreement : float or None
-        The share of these runs whose map has the sign of the mean, averaged over the brain's voxels; None
-        for one map, and for methods without a sign.
-    """
-
-    method: str
-    shape: str
-    mean: float
-    std: float
-    min: float
-    max: float
-    abs_mean: float
-    positive_ratio: float
-    negative_ratio: float
-    peak_slice: int | None
-    brain_share: float | None
-    subject_id: str
-    true_label: int
-    diagnosis: str
-    prediction: float
-    predicted_label: int
-    confidence: float
-    target: int
-    baseline: str | None
-    sample_idx: int
-    completeness_sum: float | None
-    completeness_expected: float | None
-    completeness_error: float | None
-    completeness_verdict: str | None
-    seconds: float
-    input_warning: str | None = None
-    subject: str | None = None
-    brain_share_null: float | None = None
-    map_error: float | None = None
-    passes: int | None = None
-    cancellation: float | None = None
-    completeness_standard_error: float | None = None
-    n_networks: int | None = None
-    sign_agreement: float | None = None
+    method: str = _column("attribution method", levels=METHOD_LEVELS)
+    shape: str = _column("of the array, with padding")
+    mean: float = _column("over the array", OF_METHOD, name="mean")
+    std: float = _column("over the array", OF_METHOD, name="standard deviation")
+    min: float = _column("over the array", OF_METHOD, name="smallest value")
+    max: float = _column("over the array", OF_METHOD, name="largest value")
+    abs_mean: float = _column("over the array", OF_METHOD, name="mean magnitude")
+    positive_ratio: float = _column("shares above and below zero", name="share above zero")
+    negative_ratio: float = _column("shares above and below zero", name="share below zero")
+    peak_slice: int | None = _column("slice with the largest summed magnitude; empty for a map of zeros")
+    brain_share: float | None = _column(
+        "share of the magnitude in pixels with tissue on both sides along both axes of the slice"
+    )
+    subject_id: str = _column("the scan's name")
+    true_label: int = _column("0 HC, 1 TLE", levels={"0": "HC", "1": "TLE"})
+    diagnosis: str = _column("HC, left, right, or TLE (side unknown)", levels=_DIAGNOSES)
+    prediction: float = _column("probability of TLE (several logits: 1 minus softmax of class 0)")
+    predicted_label: int = _column("1 if `prediction` is above 0.5 (several logits: index of the largest)")
+    confidence: float = _column("its probability")
+    target: int = _column("index of the explained class (several logits: the map explains its log-odds)")
+    baseline: str | None = _column("what the scan was compared with")
+    sample_idx: int = _column("place in the cohort, from 0")
+    completeness_sum: float | None = _column("sum of the map, if it must be complete", "logit")
+    completeness_expected: float | None = _column(
+        "the change of the class's log-odds that it should equal", "logit"
+    )
+    completeness_error: float | None = _column("their difference over the change")
+    completeness_verdict: str | None = _column("`ok` or `check`", levels=_VERDICTS)
+    seconds: float = _column("of the network; a shared pass counts for the first method", "s")
+    input_warning: str | None = _column("how the scan differs from the training data")
+    subject: str = _column("the person")
+    brain_share_null: float | None = _column(
+        "`brain_share` of a map that knows nothing of the network: |scan - baseline|, or |scan| where the "
+        "method has no baseline"
+    )
+    map_error: float | None = _column(
+        "estimated error, summed over voxels, over the summed magnitude. Methods that draw: the standard "
+        "error (of gradient_shap, whose places on the path are stratified, a little too large); "
+        "`--n_steps auto`: the difference from the map of half the points, more than its own error. "
+        "Empty for others"
+    )
+    passes: int | None = _column(
+        "forward-backward passes of the network; one that methods share counts for the first"
+    )
+    cancellation: float | None = _column("|sum| over the sum of magnitudes: 1 if all values have one sign")
+    completeness_standard_error: float | None = _column(
+        "for methods that draw, of `completeness_sum` less `completeness_expected`", "logit"
+    )
+    n_networks: int | None = _column(
+        "runs whose maps were averaged (`--combine`); empty for a map of one run"
+    )
+    sign_agreement: float | None = _column(
+        "mean share of these runs whose map has the mean's sign, over the brain's voxels"
+    )
 
     @property
     def predicts_tle(self) -> bool:
@@ -128,43 +115,13 @@ class MapStatistics:
         """Whether the true class is TLE."""
         return self.true_label == 1
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the columns and their values as a dict that JSON can hold."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> MapStatistics:
-        """Read what `to_json` returned; unknown keys are ignored.
-
-        Raises
-        ------
-        KeyError
-            A field without a default is missing.
-        """
-        names = [field.name for field in fields(cls) if field.name in content or field.default is MISSING]
-        return cls(**{name: content[name] for name in names})
-
 
 def measure_map(
     attribution: Attribution, context: ScanContext, method: str, baseline: str | None
 ) -> MapStatistics:
-    """Compute a map's row of statistics.
+    """Compute a map's row of statistics; `baseline` is the name of what the scan was compared with.
 
-    Parameters
-    ----------
-    attribution : Attribution
-        The map, float32 (n_slices, 128, 128), with the logits it explains.
-    context : ScanContext
-        The scan, with its brain mask.
-    method : str
-        The method that made the map.
-    baseline : str or None
-        Name of what the scan was compared with; None for a method without baseline.
-
-    Raises
-    ------
-    UserError
-        The map has NaN or infinite values.
+    Raises UserError if the map has NaN or infinite values.
     """
     scan = context.scan
     if not np.isfinite(attribution.values).all():
@@ -188,24 +145,13 @@ def measure_map(
         passes=attribution.passes,
         cancellation=cancellation(attribution.values),
         completeness_standard_error=attribution.standard_error,
+        n_networks=None,
+        sign_agreement=None,
     )
 
 
 def map_statistics(values: np.ndarray, brain: np.ndarray) -> dict[str, Any]:
-    """Return the fields of `MapStatistics` that follow from a map's values alone.
-
-    Parameters
-    ----------
-    values : ndarray
-        float32 (n_slices, 128, 128).
-    brain : ndarray
-        bool, the same shape.
-
-    Returns
-    -------
-    dict
-        ``shape`` to ``brain_share``, as in `MapStatistics`.
-    """
+    """Return ``shape`` to ``brain_share`` of a map's `MapStatistics`; both arrays (n_slices, 128, 128)."""
     magnitude = np.abs(values)
     slice_sums = magnitude.sum(axis=(1, 2), dtype=np.float64)
     return {
@@ -246,35 +192,33 @@ def slice_profile(values: np.ndarray) -> np.ndarray:
 def completeness(
     total: float, expected_total: float | None, standard_error: float | None = None
 ) -> dict[str, Any]:
-    """Compare a map's sum with the change of the logit that it should equal.
+    """Compare a map's sum with the change of the logit that it should equal: ``completeness_…``'s columns.
 
     Parameters
     ----------
     total : float
         The sum over the map, in logits.
     expected_total : float or None
-        The logit of the scan less that of the baseline; None for a method that promises no sum.
+        The logit of the scan less that of the baseline. None for a method that promises no sum: then all
+        columns are None.
     standard_error : float or None
-        Of the sum less `expected_total`, in logits, for a method that draws; None: only the fraction counts.
+        Of the sum less `expected_total`, in logits, for a method that draws.
 
     Returns
     -------
     dict
-        ``completeness_sum`` and ``completeness_expected`` in logits; ``completeness_error``, the
-        difference over the expected change's magnitude (None where that is zero and the sum is
-        not); ``completeness_verdict``, "ok" up to `COMPLETENESS_TOLERANCE` of the expected change,
-        or with a `standard_error` up to `STANDARD_ERRORS` of them, or `LOGIT_ROUNDING` logits, else
-        "check". All None if `expected_total` is None.
+        The error is None where the expected change is zero and the sum is not. The verdict is "ok" up to
+        `COMPLETENESS_TOLERANCE` of the expected change, or with a `standard_error` up to `STANDARD_ERRORS`
+        of them, or `LOGIT_ROUNDING` logits, else "check".
     """
     if expected_total is None:
         return dict.fromkeys(
             ("completeness_sum", "completeness_expected", "completeness_error", "completeness_verdict")
         )
     difference = abs(total - expected_total)
+    error = difference / abs(expected_total) if expected_total else None
     if difference == 0:
         error = 0.0
-    else:
-        error = difference / abs(expected_total) if expected_total else None
     if standard_error is None:
         tolerance = COMPLETENESS_TOLERANCE * abs(expected_total)
     else:
@@ -289,14 +233,7 @@ def completeness(
 
 
 def error_sentences(titles: Mapping[str, str], rows: Sequence[MapStatistics]) -> list[str]:
-    """Return the errors that methods' maps reached, in sentences for a paper.
-
-    Parameters
-    ----------
-    titles : mapping
-        Method -> its title.
-    rows : sequence of MapStatistics
-    """
+    """Return the errors that methods' maps reached, in sentences for a paper; `titles`: method -> title."""
     rows_of = {name: [row for row in rows if row.method == name] for name in titles}
     sentences = []
     for name, title in titles.items():

@@ -31,18 +31,10 @@ _JPEG_QUALITY = 45  # 0.2 MB; lossless, the anatomy alone takes 0.7 MB
 
 @dataclass(frozen=True, eq=False)
 class Anatomy:
-    """What lies under a map.
+    """What lies under a map; both arrays (n_slices, 112, 112), in the scan's voxel order."""
 
-    Attributes
-    ----------
-    greys : ndarray
-        uint8 (n_slices, 112, 112), in the scan's voxel order.
-    brain : ndarray
-        bool, the same shape: the voxels whose values are stored; if there are none, all are.
-    """
-
-    greys: np.ndarray
-    brain: np.ndarray
+    greys: np.ndarray  # uint8
+    brain: np.ndarray  # bool: the voxels whose values are stored; if there are none, all are
 
 
 def map_script(key: str, volume: np.ndarray, grid: Grid, anatomy: Anatomy, drawing: Drawing) -> str:
@@ -57,7 +49,6 @@ def map_script(key: str, volume: np.ndarray, grid: Grid, anatomy: Anatomy, drawi
     grid : Grid
     anatomy : Anatomy
     drawing : Drawing
-        Its colour scales, of a map without pad.
 
     Returns
     -------
@@ -94,16 +85,15 @@ def map_script(key: str, volume: np.ndarray, grid: Grid, anatomy: Anatomy, drawi
 
 
 def atlas_script(labels: np.ndarray, names: Mapping[int, str], grid: Grid) -> str:
-    """Return the script of an atlas.
+    """Return the script of an atlas, on a grid with an affine.
 
     Parameters
     ----------
     labels : ndarray
-        int (x, y, z), the grid's shape; 0 is no region.
+        int, the grid's shape; 0 is no region.
     names : mapping
         Label -> the region's name.
     grid : Grid
-        With an affine.
 
     Returns
     -------
@@ -135,11 +125,12 @@ def _place(box: tuple[slice, ...], first_slice: int, grid: Grid) -> dict[str, ob
     """Return where a box lies whose slices are counted from the scan's `first_slice`."""
     offset = [part.start for part in box]
     offset[1] += first_slice
-    steps = np.eye(3) * TRAINED_VOXEL_SIZE_MM if grid.affine is None else grid.matrix[:3, :3]
+    matrix = grid.matrix
+    steps = np.eye(3) * TRAINED_VOXEL_SIZE_MM if matrix is None else matrix[:3, :3]
     return {
         "shape": grid.shape,
         "affine": grid.affine,
-        "inverse": None if grid.affine is None else np.linalg.inv(grid.matrix).tolist(),
+        "inverse": None if matrix is None else np.linalg.inv(matrix).tolist(),
         "signs": [1 if step > 0 else -1 for step in np.diag(steps)],
         "voxel_mm": np.linalg.norm(steps, axis=0).tolist(),
         "offset": offset,

@@ -27,22 +27,28 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run su
 
 
 @contextmanager
+def output_errors(path: Path) -> Iterator[None]:
+    """Raise OutputError, which names `path`, for an OSError: the disk is full, or the folder is gone."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written ({error.strerror or error}). "
+            "Free space or choose another --output_dir; what was written before is intact."
+        ) from error
+
+
+@contextmanager
 def whole_file(path: Path, durably: bool = False) -> Iterator[BinaryIO]:
-    """Open a file that appears under its name only once it is complete.
+    """Open a file that appears under its name only once it is complete; raises as `output_errors`.
 
     Parameters
     ----------
-    path : Path
     durably : bool
         Wait until it is on the disk, for files that a later run trusts even after a power failure.
-
-    Raises
-    ------
-    OutputError
-        The disk is full, or the folder is gone or cannot be written to.
     """
     part = path.with_name(f".{path.name[-150:]}.{os.getpid()}{_PART}")
-    try:
+    with output_errors(path):
         try:
             with part.open("wb") as file:
                 yield file
@@ -52,22 +58,12 @@ def whole_file(path: Path, durably: bool = False) -> Iterator[BinaryIO]:
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
-    except OSError as error:
-        raise cannot_write(path, error) from error
 
 
 def remove_parts(folder: Path) -> None:
     """Remove the half-written files that an ended run left in a folder."""
     for path in folder.glob(f".*{_PART}"):
         path.unlink()
-
-
-def cannot_write(path: Path, error: OSError) -> OutputError:
-    """Return the error that a failed write raises."""
-    return OutputError(
-        f"{path}: cannot be written ({error.strerror or error}). "
-        "Free space or choose another --output_dir; what was written before is intact."
-    )
 
 
 def write_array(path: Path, array: np.ndarray) -> None:

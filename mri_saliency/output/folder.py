@@ -11,18 +11,14 @@ import numpy as np
 
 from mri_saliency.errors import OutputError, UserError
 from mri_saliency.inputs.preprocessing import unpad
-from mri_saliency.output.files import cannot_write, read_json, remove_parts, write_json
+from mri_saliency.output.files import output_errors, read_json, remove_parts, write_json
 from mri_saliency.output.record import MapRecord
+
+FORMAT = 3  # of a run's folder: raised by a change after which a folder of before cannot be read
 
 
 class OutputFolder:
-    """Names of everything a run writes, and the finished maps among it.
-
-    Parameters
-    ----------
-    root : Path
-        The run's ``--output_dir``.
-    """
+    """Names of everything a run writes, and the finished maps among it; `root` is ``--output_dir``."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -36,8 +32,6 @@ class OutputFolder:
         self.agreement = root / "method_agreement.csv"
         self.run_agreement = root / "run_agreement.csv"
         self.run_regions = root / "run_regions.csv"
-        self.run_region_difference = root / "run_region_difference.csv"
-        self.run_difference_figure = root / "run_region_difference.png"
         self.run_region_agreement = root / "run_region_agreement.csv"
         self.group_clusters = root / "group_clusters.csv"
         self.regions = root / "region_statistics.csv"
@@ -50,29 +44,18 @@ class OutputFolder:
         self.check_figure = root / "map_checks.png"
         self.report = root / "report.html"
         self.references = root / "references.bib"
-        self.dataset_description = root / "dataset_description.json"
 
     def create(self) -> None:
-        """Make the folder.
-
-        Raises
-        ------
-        OutputError
-            It cannot be made or written to.
-        """
-        try:
+        """Make the folder; raises OutputError if it cannot be made or written to."""
+        with output_errors(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(self.root, error) from error
         if not os.access(self.root, os.W_OK | os.X_OK):
             raise OutputError(f"{self.root}: no permission to write there. Choose another --output_dir.")
 
     def remove_parts(self) -> None:
         """Remove half-written tables of an ended run."""
-        try:
+        with output_errors(self.root):
             remove_parts(self.root)
-        except OSError as error:
-            raise cannot_write(self.root, error) from error
 
     def free_bytes(self) -> int:
         """Return the free space on the folder's disk."""
@@ -133,21 +116,17 @@ class OutputFolder:
         With `replace`, the files of a previous map are removed too, its sidecar first.
         """
         sidecar = self.sidecar(method, subject_id)
-        try:
-            for folder in (sidecar.parent.parent, sidecar.parent):
-                folder.mkdir(exist_ok=True)  # not the root: a run whose folder is deleted should end
+        with output_errors(sidecar.parent):
+            _make(sidecar.parent)
             if replace:
                 sidecar.unlink(missing_ok=True)
                 for path in sidecar.parent.glob(f"{subject_id}_{method}_*"):
                     path.unlink()
             remove_parts(sidecar.parent)
-        except OSError as error:
-            raise cannot_write(sidecar.parent, error) from error
 
-    def write_record(self, record: MapRecord, source_folder: Path | None = None) -> None:
-        """Write a map's sidecar, its BIDS URIs from `source_folder`; the map is finished then."""
-        content = record.to_json(source_folder)
-        write_json(self.sidecar(record.method, record.subject_id), content, durably=True)
+    def write_record(self, record: MapRecord) -> None:
+        """Write a map's sidecar; the map is finished then."""
+        write_json(self.sidecar(record.method, record.subject_id), record.to_json(), durably=True)
 
     def read_record(self, method: str, subject_id: str) -> MapRecord | None:
         """Read a map's sidecar; None if the map is not finished, or a file of it is not whole."""
@@ -159,9 +138,8 @@ class OutputFolder:
             return None
         is_named = (record.method, record.subject_id) == (method, subject_id)
         is_whole = all(sizes.get(name) == size for name, size in record.files.items())
-        return (
-            record if is_named and is_whole and self.array(method, subject_id).name in record.files else None
-        )
+        has_array = self.array(method, subject_id).name in record.files
+        return record if is_named and is_whole and has_array else None
 
     def all_records(self) -> Iterator[MapRecord]:
         """Yield the records of all finished maps in the folder."""
@@ -187,30 +165,39 @@ class OutputFolder:
     def open_groups(self, method: str) -> None:
         """Make the folder of a method's group maps, and empty it."""
         folder = self.group_map(method, "").parent
-        try:
-            for parent in (folder.parent, folder):
-                parent.mkdir(exist_ok=True)
+        with output_errors(folder):
+            _make(folder)
             for path in folder.iterdir():
                 path.unlink()
-        except OSError as error:
-            raise cannot_write(folder, error) from error
 
     def last_run(self) -> dict | None:
-        """Read run.json, which the last run wrote; None if it is missing or damaged."""
-        return read_json(self.run_record)
+        """Read run.json, which the last run wrote; None if it is missing, damaged, or of another format."""
+        run = read_json(self.run_record)
+        return run if run is not None and run.get("format") == FORMAT else None
+
+    def check_format(self, *, overwrite: bool = False) -> None:
+        """Raise UserError for a folder of another version of this program, unless its maps are replaced."""
+        run = read_json(self.run_record)
+        if run is not None and run.get("format") != FORMAT and not overwrite:
+            found = run.get("format", "unknown")
+            raise UserError(
+                f"{self.root}: another version of this program wrote it (format {found}; this version has "
+                f"{FORMAT}). Choose another --output_dir, or make its maps again with --overwrite."
+            )
 
     def last_records(self) -> list[MapRecord]:
-        """Return the records of all finished maps of the last run's checkpoint.
-
-        Raises
-        ------
-        UserError
-            No run has written to the folder, or none of its maps is finished.
-        """
+        """Return the records of all finished maps of the last run's checkpoint; UserError without any."""
+        self.check_format()
         try:
-            records = self.records(self.last_run()["checkpoint"]["sha256"])
+            records = self.records((self.last_run() or {})["checkpoint"]["sha256"])
         except (TypeError, KeyError) as error:
             raise UserError(f"{self.root}: no run.json of a run there. Name a run's --output_dir.") from error
         if not records:
             raise UserError(f"{self.root}: has no finished map of its checkpoint.")
         return records
+
+
+def _make(folder: Path) -> None:
+    """Make a folder of the root's folders; not the root: a run whose folder is deleted should end."""
+    for path in (folder.parent, folder):
+        path.mkdir(exist_ok=True)

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import quote
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
 from mri_saliency.inputs.file_identity import FileIdentity
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.maps.drawing import Drawing
-from mri_saliency.maps.statistics import MapStatistics, measure_map, slice_profile
+from mri_saliency.maps.statistics import MapStatistics, slice_profile
 from mri_saliency.methods import METHODS
+from mri_saliency.output.program import program
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
-    from mri_saliency.attribution.result import Attribution
     from mri_saliency.inputs.loading import ScanContext
-
-
-SOURCE = "source"  # the scans' dataset in BIDS URIs: the folder of the cohort's table
 
 
 @dataclass(frozen=True)
@@ -58,17 +53,16 @@ class Recipe:
         identity = self.settings.get("baseline")
         return None if identity is None else str(identity).rsplit(" ", 1)[0]
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, object]:
         """Return the recipe as a flat JSON object."""
         fixed = {key: value for key, value in vars(self).items() if key != "settings"}
         return fixed | self.settings
 
     @classmethod
-    def from_json(cls, content: dict) -> Recipe:
-        """Read what `to_json` returned."""
-        settings = dict(content)
-        fixed = [settings.pop(key, None) for key in ("maths", "checkpoint", "first_slice", "target")]
-        return cls(*fixed, settings)
+    def from_json(cls, content: dict[str, Any]) -> Recipe:
+        """Read what `to_json` returned; raises KeyError for anything else."""
+        fixed = {part.name: content[part.name] for part in fields(cls) if part.name != "settings"}
+        return cls(**fixed, settings={key: value for key, value in content.items() if key not in fixed})
 
     def digest(self) -> str:
         """Return 12 hexadecimal digits that differ between recipes."""
@@ -85,31 +79,21 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class MapRecord:
-    """A finished map; its sidecar file holds this as JSON.
+class MeasuredMap:
+    """A map that was made and measured, but not drawn yet.
 
     Attributes
     ----------
-    subject_id, method : str
-        Which map.
     source : FileIdentity
         The scan's file.
-    grid : Grid
-        The scan's grid, and the slices that the network saw.
     brain_voxels : int
         Voxels of the network's input inside the brain.
-    recipe : Recipe
-        How it was made.
     statistics : MapStatistics
         Its row of attribution_statistics.csv.
     slice_profile : tuple of float
         Each slice's share of the summed magnitude.
-    key_slices : tuple of int
-        The slices that were drawn.
-    drawing : Drawing or None
-        How it was drawn; None in the records of earlier versions.
-    files : dict
-        File name -> size in bytes, of every file of the map but the sidecar.
+    program : str
+        The version that made it, with a hash of the source.
     combined : tuple of str
         Of a mean of several runs' maps: those whose map it holds, as in the recipe's ``combined``.
     """
@@ -122,75 +106,78 @@ class MapRecord:
     recipe: Recipe
     statistics: MapStatistics
     slice_profile: tuple[float, ...]
-    key_slices: tuple[int, ...] = ()
-    drawing: Drawing | None = None
-    files: dict[str, int] = field(default_factory=dict)
+    program: str
     combined: tuple[str, ...] = ()
 
-    def to_json(self, source_folder: Path | None = None) -> dict:
-        """Return the sidecar's content; ``Sources``, ``SpatialReference``, ``SkullStripped`` are BIDS's.
+    @classmethod
+    def of(
+        cls,
+        values: np.ndarray,
+        statistics: MapStatistics,
+        context: ScanContext,
+        recipe: Recipe,
+        combined: tuple[str, ...] = (),
+    ) -> MeasuredMap:
+        """Return what is recorded of a map, float32 (n_slices, 128, 128), before it is drawn."""
+        return MeasuredMap(
+            subject_id=context.scan.subject_id,
+            method=statistics.method,
+            source=context.source,
+            grid=context.grid,
+            brain_voxels=int(context.brain.sum()),
+            recipe=recipe,
+            statistics=statistics,
+            slice_profile=tuple(slice_profile(values).tolist()),
+            program=program(),
+            combined=combined,
+        )
 
-        Parameters
-        ----------
-        source_folder : Path or None
-            The folder that the scan's BIDS URI starts from; None: the scan's own.
-        """
-        uri = scan_uri(Path(self.source.path), source_folder)
-        return {
-            "subject_id": self.subject_id,
-            "method": self.method,
-            "source": self.source.to_json(),
-            "Sources": [uri],
-            "SpatialReference": uri,
-            "SkullStripped": True,
-            "grid": self.grid.to_json(),
-            "brain_voxels": self.brain_voxels,
-            "fingerprint": self.recipe.to_json(),
-            "statistics": self.statistics.to_json(),
-            "slice_profile": list(self.slice_profile),
-            "files": self.files,
-            "key_slices": list(self.key_slices),
-            **({"combined": list(self.combined)} if self.combined else {}),
-            **({"drawing": self.drawing.to_json()} if self.drawing else {}),
-        }
+    def drawn(self, key_slices: tuple[int, ...], drawing: Drawing, files: dict[str, int]) -> MapRecord:
+        """Return the record of the map once it is drawn and written; of a finished map, the new record."""
+        now = {"key_slices": key_slices, "drawing": drawing, "files": files}
+        return MapRecord(**vars(self) | now)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapRecord(MeasuredMap):
+    """A finished map; its sidecar file holds this as JSON.
+
+    Attributes
+    ----------
+    key_slices : tuple of int
+        The slices that were drawn.
+    files : dict
+        File name -> size in bytes, of every file of the map but the sidecar.
+    """
+
+    key_slices: tuple[int, ...]
+    drawing: Drawing
+    files: dict[str, int]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the sidecar's content."""
+        content = asdict(self) | {"fingerprint": self.recipe.to_json()}
+        del content["recipe"]
+        return content
 
     @classmethod
-    def from_json(cls, content: dict) -> MapRecord:
-        """Read a sidecar's content.
-
-        Raises
-        ------
-        KeyError, TypeError, ValueError
-            The content is not a sidecar's.
-        """
+    def from_json(cls, content: dict[str, Any]) -> MapRecord:
+        """Read what `to_json` returned; raises KeyError, TypeError or ValueError for anything else."""
         return cls(
             subject_id=content["subject_id"],
             method=content["method"],
-            source=FileIdentity.from_json(content["source"]),
-            grid=Grid.from_json(content["grid"]),
+            source=FileIdentity(**content["source"]),
+            grid=Grid(**content["grid"]),
             brain_voxels=content["brain_voxels"],
             recipe=Recipe.from_json(content["fingerprint"]),
-            statistics=MapStatistics.from_json(content["statistics"]),
+            statistics=MapStatistics(**content["statistics"]),
             slice_profile=tuple(content["slice_profile"]),
+            program=content["program"],
+            combined=tuple(content["combined"]),
             key_slices=tuple(content["key_slices"]),
+            drawing=Drawing(**content["drawing"]),
             files=dict(content["files"]),
-            combined=tuple(content.get("combined", ())),
-            drawing=Drawing(**content["drawing"]) if "drawing" in content else None,
         )
-
-
-def new_record(context: ScanContext, method: str, attribution: Attribution, recipe: Recipe) -> MapRecord:
-    """Return the record of a map that was just made; raises UserError if the map is not finite."""
-    return MapRecord(
-        subject_id=context.scan.subject_id,
-        method=method,
-        source=context.source,
-        grid=context.grid,
-        brain_voxels=int(context.brain.sum()),
-        recipe=recipe,
-        statistics=measure_map(attribution, context, method, recipe.baseline_name),
-        slice_profile=tuple(slice_profile(attribution.values).tolist()),
-    )
 
 
 def in_order(records: list[MapRecord]) -> list[MapRecord]:
@@ -207,22 +194,9 @@ def statistics_table(records: list[MapRecord]) -> pd.DataFrame:
     """Return attribution_statistics.csv's rows, in the order of `in_order`."""
     import pandas as pd
 
-    return pd.DataFrame([record.statistics.to_json() for record in in_order(records)])
+    return pd.DataFrame([asdict(record.statistics) for record in in_order(records)])
 
 
 def _shortened(value: object) -> str:
     text = str(value)
     return text if len(text) <= 24 else f"{text[:20]}…"
-
-
-def scan_uri(scan: Path, source_folder: Path | None) -> str:
-    """Return a scan's BIDS URI, such as ``bids:source:scans/sub-01.nii``.
-
-    Parameters
-    ----------
-    scan : Path
-    source_folder : Path or None
-        As `describe_dataset` got it; None: the scan's own folder.
-    """
-    relative = os.path.relpath(scan, source_folder or scan.parent)
-    return f"bids:{SOURCE}:{quote(Path(relative).as_posix())}"

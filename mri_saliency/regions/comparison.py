@@ -17,26 +17,21 @@ REGION_TEST_SENTENCE = (  # for a paper
 def compare_regions(
     regions: pd.DataFrame, pairs: list[tuple[str, str]], covariates: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """Compare the logarithm of each region's density between the groups, as the maps are compared.
+    """Return the rows of region_group_test.csv, each method's smallest p first.
 
-    The test, the contrasts and the correction are those of `mri_saliency.groups.comparison`, with regions
-    as points: p is corrected for all regions and contrasts of a method. A region whose density is zero or
-    unknown in a scan is left out, and so are scans without covariates.
+    The logarithm of each region's density is compared between the groups as maps are, in
+    `mri_saliency.groups.comparison`, with regions as points: p is corrected for all regions and contrasts of
+    a method. A region whose density is zero or unknown in a scan is left out, and so are scans without
+    covariates.
 
     Parameters
     ----------
     regions : DataFrame
-        A row a scan, method and region, with ``subject_id``, ``subject``, ``diagnosis``, ``method``,
-        ``region``, ``density``.
+        A row a scan, method and region.
     pairs : list of tuple
         The names (left, right) of the regions that exist on both sides.
     covariates : DataFrame, optional
         Numbers, indexed by the scans' names.
-
-    Returns
-    -------
-    DataFrame
-        The rows of region_group_test.csv, each method's smallest p first; empty if nothing can be compared.
     """
     if covariates is not None and len(regions):
         regions = regions[regions["subject_id"].isin(covariates.index)]

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import pandas as pd
 
-from mri_saliency.cohort.source_scan import ScanImage, read_null_map, read_scan_image
+from mri_saliency.cohort.source_scan import baseline_identity, read_null_map, read_source
 from mri_saliency.inputs.atlas import Atlas
 from mri_saliency.inputs.grid import INPUT_SIZE, Grid
 from mri_saliency.output.dictionary import TABLES
 from mri_saliency.output.files import write_figure, write_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
-from mri_saliency.regions.figure import region_figure
+from mri_saliency.regions.figures import region_figure
 from mri_saliency.runtime.workers import Workers
 from mri_saliency.statistics.normal_ranges import add_normal_ranges
 from mri_saliency.wording import DEFAULT_CLASS_NAMES, ClassNames, counted
@@ -24,7 +24,6 @@ from mri_saliency.wording import DEFAULT_CLASS_NAMES, ClassNames, counted
 OUTSIDE = "outside the brain"
 _NUMBERS = ("mass", "share", "density", "asymmetry", "density_null", "grey_matter_asymmetry")
 _N_DENSEST = 10
-_CHUNKS_PER_WORKER = 4  # so that the workers end at about the same time
 _GRIDS_AT_A_TIME = 4  # whose labels a worker keeps
 
 
@@ -37,27 +36,20 @@ def measure_regions(
 ) -> pd.DataFrame:
     """Divide every map among an atlas's regions; write the table and its figure.
 
+    Raises UserError if the atlas does not lie where a scan does.
+
     Returns
     -------
     DataFrame
-        The rows of region_statistics.csv, NaN where a cell is empty, with the columns ``subject`` (the
-        person), ``diagnosis`` and ``grey_matter_asymmetry`` (of the mean grey matter of the two sides in the
-        scan's image); no rows for scans without an affine.
-
-    Raises
-    ------
-    UserError
-        The atlas does not lie where a scan does.
+        The rows of region_statistics.csv, with the columns ``subject`` (the person), ``diagnosis`` and
+        ``grey_matter_asymmetry`` (of the mean grey matter of the two sides in the scan's image); no rows for
+        scans without an affine.
     """
     maps: dict[tuple[str, Grid], list[MapRecord]] = {}  # a scan's together: its file is read once for all
     for record in records:
         if record.grid.affine is not None:
             maps.setdefault((record.subject_id, record.grid), []).append(record)
-    scans = list(maps.values())
-    size = max(1, math.ceil(len(scans) / (_CHUNKS_PER_WORKER * max(1, workers.n))))
-    chunks = [scans[start : start + size] for start in range(0, len(scans), size)]
-    work = [workers.submit(_divide_maps, folder, chunk, atlas) for chunk in chunks]
-    table = pd.DataFrame([row for job in work for row in job.result()])
+    table = pd.DataFrame(workers.map_parts(partial(_divide_maps, folder, atlas), list(maps.values())))
     if table.empty:
         folder.regions.unlink(missing_ok=True)
         folder.region_figure.unlink(missing_ok=True)
@@ -71,14 +63,7 @@ def measure_regions(
 def region_sentences(table: pd.DataFrame, atlas_name: str, n_scans: int) -> list[str]:
     """Return how maps were divided among regions, in sentences for a paper; none without rows.
 
-    Parameters
-    ----------
-    table : DataFrame
-        As `measure_regions` returns it.
-    atlas_name : str
-        Of the atlas's file.
-    n_scans : int
-        Scans of the cohort, with an affine or not.
+    `table` is from `measure_regions`; `n_scans` counts scans without an affine too.
     """
     if table.empty:
         return []
@@ -101,7 +86,7 @@ def region_sentences(table: pd.DataFrame, atlas_name: str, n_scans: int) -> list
 
 
 def missing_null_notes(table: pd.DataFrame) -> list[str]:
-    """Return a note for the user if maps have no `density_null`; `table` as `measure_regions` returns it."""
+    """Return a note for the user if maps have no ``density_null``; `table` is from `measure_regions`."""
     if table.empty:
         return []
     has_null = table.groupby(["subject_id", "method"])["density_null"].count() > 0
@@ -113,40 +98,46 @@ def missing_null_notes(table: pd.DataFrame) -> list[str]:
     ]
 
 
-def _divide_maps(folder: OutputFolder, scans: list[list[MapRecord]], atlas: Atlas) -> list[dict]:
+def _divide_maps(folder: OutputFolder, atlas: Atlas, scans: Sequence[list[MapRecord]]) -> list[dict]:
     """Return the rows of the maps of some scans; runs in a worker."""
     labels_on = lru_cache(_GRIDS_AT_A_TIME)(atlas.on_network_grid)  # scans of one grid follow each other
-    rows = []
-    for records in scans:
-        labels, image = labels_on(records[0].grid), read_scan_image(records[0])
-        grey_matter = _rows_by_region(image and image.grey_matter, image, labels, atlas)
-        nulls: dict[str | None, dict[str, dict]] = {}  # by baseline
-        for record in records:
-            baseline = record.recipe.settings.get("baseline")
-            if baseline not in nulls:
-                nulls[baseline] = _rows_by_region(read_null_map(folder, record), image, labels, atlas)
-            scan = {
-                "subject_id": record.subject_id,
-                "method": record.method,
-                "subject": record.statistics.subject or record.subject_id,
-                "diagnosis": record.statistics.diagnosis,
-            }
-            values = folder.load_map(record.method, record.subject_id)
-            for row in region_rows(values, labels, atlas, BrainMass.of(record)):
-                null = nulls[baseline].get(row["region"], {}).get("density")
-                asymmetry = grey_matter.get(row["region"], {}).get("asymmetry")
-                rows.append(scan | row | {"density_null": null, "grey_matter_asymmetry": asymmetry})
-    return rows
+    return [row for maps in scans for row in _rows_of_scan(folder, atlas, labels_on(maps[0].grid), maps)]
 
 
-def _rows_by_region(
-    values: np.ndarray | None, image: ScanImage | None, labels: np.ndarray, atlas: Atlas
-) -> dict[str, dict]:
-    """Return region -> its row, of an array on a scan's grid; nothing if it or the scan cannot be read."""
-    if values is None or image is None:
-        return {}
-    rows = region_rows(values, labels, atlas, BrainMass.measured(values, image.brain))
-    return {row["region"]: row for row in rows}
+def _rows_of_scan(
+    folder: OutputFolder, atlas: Atlas, labels: np.ndarray, records: list[MapRecord]
+) -> Iterator[dict]:
+    """Yield the rows of a scan's maps."""
+    scan = read_source(records[0])
+
+    def by_region(values: np.ndarray | None, column: str) -> dict[str, float | None]:
+        if values is None or scan is None:
+            return {}
+        measured = region_rows(values, labels, atlas, BrainMass.measured(values, scan.brain))
+        return {row["region"]: row[column] for row in measured}
+
+    grey_matter = by_region(None if scan is None else scan.grey_matter, "asymmetry")
+    nulls: dict[str, dict[str, float | None]] = {}  # by baseline
+    for record in records:
+        baseline = baseline_identity(record)
+        if baseline not in nulls:
+            nulls[baseline] = by_region(read_null_map(folder, record), "density")
+        about = {
+            "subject_id": record.subject_id,
+            "method": record.method,
+            "subject": record.statistics.subject,
+            "diagnosis": record.statistics.diagnosis,
+        }
+        values = folder.load_map(record.method, record.subject_id)
+        for row in region_rows(values, labels, atlas, BrainMass.of(record)):
+            yield (
+                about
+                | row
+                | {
+                    "density_null": nulls[baseline].get(row["region"]),
+                    "grey_matter_asymmetry": grey_matter.get(row["region"]),
+                }
+            )
 
 
 @dataclass(frozen=True)
@@ -155,50 +146,37 @@ class BrainMass:
 
     Attributes
     ----------
-    mass : float
-        Summed magnitude of the whole map, pad included.
-    share : float or None
-        The part of it inside the brain; None for a map of zeros.
-    n_voxels, n_outside : int
+    inside, outside : float
+        Summed magnitude in the brain, and outside.
+    n_inside, n_outside : int
         Voxels in the brain, and outside, pad included.
     """
 
-    mass: float
-    share: float | None
-    n_voxels: int
+    inside: float
+    outside: float
+    n_inside: int
     n_outside: int
 
     @classmethod
     def of(cls, record: MapRecord) -> BrainMass:
         """Return a finished map's, from its record."""
-        n_voxels = record.grid.n_slices * INPUT_SIZE**2
-        return cls(
-            mass=record.statistics.abs_mean * n_voxels,
-            share=record.statistics.brain_share,
-            n_voxels=record.brain_voxels,
-            n_outside=n_voxels - record.brain_voxels,
-        )
+        n_voxels, n_inside = record.grid.n_slices * INPUT_SIZE**2, record.brain_voxels
+        mass, share = record.statistics.abs_mean * n_voxels, record.statistics.brain_share or 0.0
+        return cls(share * mass, (1 - share) * mass, n_inside, n_voxels - n_inside)
 
     @classmethod
     def measured(cls, values: np.ndarray, brain: np.ndarray) -> BrainMass:
         """Return that of an array without pad, (n_slices, 112, 112); `brain` is bool, the same shape."""
-        mass = float(np.abs(values).sum(dtype=np.float64))
-        inside = float(np.abs(values).sum(dtype=np.float64, where=brain))
-        n_voxels, n_brain = len(values) * INPUT_SIZE**2, int(brain.sum())
-        return cls(mass, inside / mass if mass else None, n_brain, n_voxels - n_brain)
+        magnitude, n_inside = np.abs(values), int(brain.sum())
+        inside, outside = (float(magnitude.sum(dtype=np.float64, where=part)) for part in (brain, ~brain))
+        return cls(inside, outside, n_inside, len(values) * INPUT_SIZE**2 - n_inside)
 
 
 def region_rows(values: np.ndarray, labels: np.ndarray, atlas: Atlas, brain: BrainMass) -> list[dict]:
     """Divide a map's magnitude among regions.
 
-    Parameters
-    ----------
-    values : ndarray
-        (n_slices, height, width): a map without pad.
-    labels : ndarray
-        int, the same shape: `Atlas.on_network_grid`.
-    atlas : Atlas
-    brain : BrainMass
+    `values` is a map without pad, (n_slices, 112, 112); `labels`, of the same shape, is from
+    `Atlas.on_network_grid`.
 
     Returns
     -------
@@ -212,8 +190,8 @@ def region_rows(values: np.ndarray, labels: np.ndarray, atlas: Atlas, brain: Bra
     n_labels = max(atlas.names) + 1
     masses = np.bincount(labels.ravel(), np.abs(values).ravel().astype(np.float64), n_labels)
     sizes = np.bincount(labels.ravel(), minlength=n_labels)
-    total, share = brain.mass, brain.share
-    brain_density = share * total / brain.n_voxels if share and brain.n_voxels else None
+    total = brain.inside + brain.outside
+    brain_density = brain.inside / brain.n_inside if brain.n_inside else 0.0
     pairs = atlas.pairs()
 
     def row(region: str, mass: float, size: int, asymmetry: float | None) -> dict:
@@ -235,23 +213,12 @@ def region_rows(values: np.ndarray, labels: np.ndarray, atlas: Atlas, brain: Bra
             left, right = masses[sides] / sizes[sides]
             asymmetry = (left - right) / (left + right)
         rows.append(row(name, masses[label], sizes[label], asymmetry))
-    outside = (1 - share) * total if share is not None else 0.0
-    return [*rows, row(OUTSIDE, outside, brain.n_outside, None)]
+    return [*rows, row(OUTSIDE, brain.outside, brain.n_outside, None)]
 
 
 def densest(table: pd.DataFrame) -> dict[str, list[str]]:
-    """Return each method's ten regions of the highest mean density, the highest first.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Rows of `region_rows`, with the column ``method``.
-    """
+    """Return each method's ten regions of the highest mean density, the highest first."""
     return {
-        method: rows.astype({"density": float})
-        .groupby("region")["density"]
-        .mean()
-        .nlargest(_N_DENSEST)
-        .index.tolist()
+        method: rows.groupby("region")["density"].mean().nlargest(_N_DENSEST).index.tolist()
         for method, rows in table.groupby("method", sort=False)
     }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
@@ -11,7 +9,7 @@ from mri_saliency.inputs.atlas import Atlas
 from mri_saliency.output.dictionary import TABLES
 from mri_saliency.output.files import write_figure, write_or_remove_table
 from mri_saliency.output.folder import OutputFolder
-from mri_saliency.regions.lateralisation_figure import lateralisation_figure
+from mri_saliency.regions.figures import lateralisation_figure
 from mri_saliency.statistics.intervals import (
     auc_difference_interval,
     auc_interval,
@@ -33,22 +31,10 @@ def lateralise(
     atlas: Atlas,
     class_names: ClassNames = DEFAULT_CLASS_NAMES,
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Measure how well each pair of regions tells left from right TLE; write the table and its figure.
+    """Write `lateralisation_table` and its figure; without rows, there are no files.
 
-    Parameters
-    ----------
-    folder : OutputFolder
-    regions : DataFrame
-        From `mri_saliency.regions.densities.measure_regions`.
-    atlas : Atlas
-    class_names : ClassNames
-
-    Returns
-    -------
-    table : DataFrame
-        From `lateralisation_table`; without rows, there are no files either.
-    notes : list of str
-        What is missing, and why, for the user.
+    `regions` is from `mri_saliency.regions.densities.measure_regions`. The notes, for the user, say what is
+    missing.
     """
     pairs = atlas.paired_names()
     table = lateralisation_table(regions, pairs)
@@ -66,8 +52,7 @@ def lateralisation_table(regions: pd.DataFrame, pairs: list[tuple[str, str]]) ->
     Parameters
     ----------
     regions : DataFrame
-        A row a scan, method and region, with `subject`, `diagnosis`, `method`, `region`, `density`,
-        `asymmetry` and `grey_matter_asymmetry`. A subject's sessions are averaged first.
+        A row a scan, method and region. A subject's sessions are averaged first.
     pairs : list of tuple
         The names (left, right) of the regions that exist on both sides.
 
@@ -77,12 +62,11 @@ def lateralisation_table(regions: pd.DataFrame, pairs: list[tuple[str, str]]) ->
         The rows of lateralisation.csv: for each method, the pairs in the order of their mean density in TLE,
         a choice that does not depend on the sides; none for a pair below `LEAST_SUBJECTS` of a side.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[dict] = []
+    asymmetries = [asymmetry for asymmetry, _ in _SCORES.values()]
     for method, maps in regions.groupby("method", sort=False) if len(regions) else ():
-        asymmetries = [asymmetry for asymmetry, _ in _SCORES.values()]
         means = maps.groupby(["region", "diagnosis", "subject"])[asymmetries].mean().reset_index("diagnosis")
-        with_side = maps[maps["diagnosis"].isin(["left", "right"])]
-        density = with_side.groupby("region")["density"].mean()
+        density = maps[maps["diagnosis"].isin(["left", "right"])].groupby("region")["density"].mean()
         of_method = []
         for left, right in pairs:
             if left in means.index and (comparison := _compare_sides(means.loc[left])):
@@ -114,12 +98,12 @@ def lateralisation_sentences(table: pd.DataFrame, names: ClassNames) -> list[str
     return sentences
 
 
-def _compare_sides(subjects: pd.DataFrame) -> dict[str, Any] | None:
+def _compare_sides(subjects: pd.DataFrame) -> dict | None:
     """Compare left with right TLE by a pair's asymmetries; None if too few subjects have one of attribution.
 
-    `subjects` has a row a subject, with `diagnosis` and both asymmetries.
+    `subjects` has a row a subject, with ``diagnosis`` and both asymmetries.
     """
-    row: dict[str, Any] = {}
+    row: dict = {}
     for prefix, (asymmetry, sign) in _SCORES.items():
         defined = subjects.dropna(subset=[asymmetry])
         numbers = _tell_sides(defined["diagnosis"], sign * defined[asymmetry])
@@ -134,15 +118,15 @@ def _compare_sides(subjects: pd.DataFrame) -> dict[str, Any] | None:
     return row if "auc" in row else None
 
 
-def _tell_sides(diagnosis: pd.Series, score: pd.Series) -> dict[str, Any]:
+def _tell_sides(diagnosis: pd.Series, score: pd.Series) -> dict:
     """Return how well a score, higher in left TLE, tells the sides; of too few subjects, their number alone.
 
     A score at the threshold names no side, which counts as an error.
     """
     wins = _wins(diagnosis, score)
     n_left, n_right = wins.shape
-    row: dict[str, Any] = {"n_left": n_left, "n_right": n_right}
-    if min(n_left, n_right) < LEAST_SUBJECTS:
+    row = {"n_left": n_left, "n_right": n_right}
+    if min(wins.shape) < LEAST_SUBJECTS:
         return row
     controls = score[diagnosis == "HC"]
     threshold = float(controls.median()) if len(controls) >= LEAST_CONTROLS else 0.0
@@ -150,10 +134,12 @@ def _tell_sides(diagnosis: pd.Series, score: pd.Series) -> dict[str, Any]:
         (score[diagnosis == "left"] > threshold).sum() + (score[diagnosis == "right"] < threshold).sum()
     )
     n = n_left + n_right
-    row |= _with_interval("auc", float(wins.mean()), auc_interval(wins))
-    return (
-        row | {"threshold": threshold} | _with_interval("accuracy", n_named / n, wilson_interval(n_named, n))
-    )
+    return {
+        **row,
+        **_with_interval("auc", float(wins.mean()), auc_interval(wins)),
+        "threshold": threshold,
+        **_with_interval("accuracy", n_named / n, wilson_interval(n_named, n)),
+    }
 
 
 def _wins(diagnosis: pd.Series, score: pd.Series) -> np.ndarray:

@@ -35,7 +35,7 @@ from mri_saliency.report.scan_sentences import (
     scan_sentences,
     volume_sentences,
 )
-from mri_saliency.run.provenance import description_sentences, making_runs, software_sentences
+from mri_saliency.run.run_record import description_sentences, making_runs, software_sentences
 from mri_saliency.statistics.normal_ranges import normal_range_sentences
 from mri_saliency.wording import listed
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mri_saliency.maps.comparison import mean_agreement
+from mri_saliency.maps.drawing import DIAGNOSIS_COLOURS
 from mri_saliency.report.bibliography import with_authors
 from mri_saliency.report.findings import Findings
 from mri_saliency.report.groups import region_contrasts, shown_clusters
@@ -19,9 +20,7 @@ from mri_saliency.report.networks import runs_section
 from mri_saliency.report.numbers import classifiers, region_summaries, side_entries
 from mri_saliency.report.scans import input_tables, scan_entries
 from mri_saliency.report.viewer import viewer_of
-from mri_saliency.wording import counted
-
-_MINUS = "\N{MINUS SIGN}"
+from mri_saliency.wording import counted, with_minus
 
 
 def render_page(findings: Findings, link: Callable[[Path], str], *, embedded: bool) -> str:
@@ -61,14 +60,13 @@ def _environment() -> Environment:
         runs_section, scan_entries, shown_clusters, side_entries, viewer_of,
     )  # fmt: skip
     environment.globals |= {function.__name__: function for function in functions}
-    environment.globals |= {"now": lambda: datetime.now().astimezone().isoformat()}
+    environment.globals["diagnosis_colours"] = DIAGNOSIS_COLOURS
+    environment.globals["now"] = lambda: datetime.now().astimezone().isoformat()
     return environment
 
 
 def _number(value: float | None, digits: int = 2) -> str:
-    if value is None or not np.isfinite(value):
-        return "–"
-    return f"{value:.{digits}f}".replace("-", _MINUS)
+    return "–" if value is None or not np.isfinite(value) else with_minus(f"{value:.{digits}f}")
 
 
 def _percent(value: float | None, digits: int = 0) -> str:
@@ -81,12 +79,6 @@ def _significant(value: float, digits: int = 2) -> str:
 
 
 def _moment(iso: str) -> str:
-    """Return a moment of run.json as people write it, such as "26 November 2026, 00:17 UTC+0"."""
+    """Return a moment of run.json as people write it, such as "26 November 2026, 00:17 UTC+01:00"."""
     moment = datetime.fromisoformat(iso)
-    text = f"{moment.day} {moment:%B %Y, %H:%M}"
-    offset = moment.utcoffset()
-    if offset is None:
-        return text
-    hours, minutes = divmod(abs(offset) // timedelta(minutes=1), 60)
-    sign = _MINUS if offset < timedelta(0) else "+"
-    return f"{text} UTC{sign}{hours}" + (f":{minutes:02}" if minutes else "")
+    return with_minus(f"{moment.day} {moment:%B %Y, %H:%M} {moment.tzinfo}")

@@ -24,9 +24,8 @@ def network_sentences(findings: Findings) -> Iterator[str]:
     n_networks = len({run["checkpoint"]["sha256"] for run in runs})
     trained = "trained classifiers" if n_networks > 1 else "a trained classifier"
     yield f"Attribution maps were made of {trained} of the architecture {names} [@tan2021]."
-    recipe, n_logits = findings.records[0].recipe, findings.run["checkpoint"]["n_logits"]
-    log_odds = "explains" in recipe.settings
-    yield explained_sentence(n_logits, recipe.target, log_odds=log_odds, tle=findings.class_names.tle)
+    n_logits, target = findings.run["checkpoint"]["n_logits"], findings.records[0].recipe.target
+    yield explained_sentence(n_logits, target, findings.class_names.tle)
     if "combined" in findings.run:
         yield from combination_sentences(runs, [record.statistics.n_networks for record in findings.records])
 

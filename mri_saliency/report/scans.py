@@ -14,7 +14,7 @@ from mri_saliency.output.record import MapRecord
 from mri_saliency.regions.densities import OUTSIDE
 from mri_saliency.report.findings import Findings
 from mri_saliency.report.numbers import common_scale
-from mri_saliency.wording import counted
+from mri_saliency.wording import counted, with_minus
 
 _SHOWN_REGIONS = 5  # of a map
 
@@ -106,7 +106,7 @@ def _common_scales(records: Sequence[MapRecord]) -> dict[str, float]:
 def _place(grid: Grid, index: int) -> str:
     """Return where a slice of the network's input lies, such as "y = −21 mm"."""
     y_mm = grid.slice_y_mm(index)
-    return f"slice {index}" if y_mm is None else f"y = {y_mm:.0f} mm".replace("-", "\N{MINUS SIGN}")
+    return f"slice {index}" if y_mm is None else with_minus(f"y = {y_mm:.0f} mm")
 
 
 def input_tables(findings: Findings) -> dict[str, tuple[tuple[str, ...], list[tuple]]]:
@@ -117,12 +117,10 @@ def input_tables(findings: Findings) -> dict[str, tuple[tuple[str, ...], list[tu
     for row in findings.failures:
         methods.setdefault((row["subject_id"], row["reason"]), []).append(row["method"])
     failed = [(subject_id, ", ".join(names), reason) for (subject_id, reason), names in methods.items()]
-    tables = {
+    n_skipped, n_failed = counted(len(skipped), "row"), counted(len(findings.failures), "map")
+    tables: dict[str, tuple[tuple[str, ...], list[tuple]]] = {
         "The input warnings": (("warning", "scans"), warnings),
-        f"{counted(len(skipped), 'row')} of the table skipped": (("file", "value", "reason"), skipped),
-        f"{counted(len(findings.failures), 'map')} failed (failures.csv)": (
-            ("scan", "methods", "reason"),
-            failed,
-        ),
+        f"{n_skipped} of the table skipped": (("file", "value", "reason"), skipped),
+        f"{n_failed} failed (failures.csv)": (("scan", "methods", "reason"), failed),
     }
     return {title: table for title, table in tables.items() if table[1]}

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mri_saliency.errors import UserError
 from mri_saliency.inputs.preprocessing import unpad
 from mri_saliency.maps.colours import colour_scale
-from mri_saliency.maps.figures import choose_look, map_view, slice_figures, summary_figure, thumbnail
-from mri_saliency.maps.image import map_to_nifti, standard_error_to_nifti
+from mri_saliency.maps.figures import map_view, scan_view, slice_figures, summary_figure, thumbnail
+from mri_saliency.maps.image import estimate, map_to_nifti, to_nifti
+from mri_saliency.maps.statistics import measure_map
 from mri_saliency.maps.viewer_data import Anatomy, map_script
+from mri_saliency.methods import METHODS
 from mri_saliency.output.files import write_array, write_nifti, write_picture, write_text
-from mri_saliency.output.record import MapRecord, Recipe, new_record
+from mri_saliency.output.record import MapRecord, MeasuredMap, Recipe
 
 if TYPE_CHECKING:
     import nibabel as nib
@@ -29,67 +30,72 @@ if TYPE_CHECKING:
 
 def write_new_map(
     context: ScanContext, method: str, attribution: Attribution, recipe: Recipe, files: MapFiles
-) -> Counter[str]:
+) -> dict[str, float]:
     """Measure a map that was just made, and write it; a worker's job, as `redraw_map`."""
-    record, images = new_record(context, method, attribution, recipe), {}
+    statistics = measure_map(attribution, context, method, recipe.baseline_name)
+    record = MeasuredMap.of(attribution.values, statistics, context, recipe)
+    images = {}
     if attribution.voxel_errors is not None:
         scale = colour_scale(unpad(attribution.values), unpad(context.brain))  # the map's
-        image = standard_error_to_nifti(attribution.voxel_errors, context.grid, method, scale)
+        meaning = estimate(METHODS[method].unit, scale, signed=False)
+        image = to_nifti(unpad(attribution.voxel_errors), context.grid, f"{method}, standard error", meaning)
         images[files.folder.standard_error(method, record.subject_id)] = image
     seconds = write_map(context, record, attribution.values, files, images)
-    return seconds + Counter(network=attribution.seconds)
+    return seconds | {"network": attribution.seconds}
 
 
-def redraw_map(context: ScanContext, method: str, files: MapFiles) -> Counter[str]:
-    """Draw a finished map again, from its array."""
+def redraw_map(context: ScanContext, method: str, files: MapFiles) -> dict[str, float]:
+    """Draw a finished map again, from its array; raises UserError if it is no longer there."""
     name = (method, context.scan.subject_id)
-    values = np.load(files.folder.array(*name), allow_pickle=False)
-    return write_map(context, files.folder.read_record(*name), values, files)
+    record = files.folder.read_record(*name)
+    if record is None:
+        raise UserError(f"{files.folder.array(*name)}: was removed or changed while the run went on.")
+    return write_map(context, record, np.load(files.folder.array(*name), allow_pickle=False), files)
 
 
 def write_map(
     context: ScanContext,
-    record: MapRecord,
+    record: MeasuredMap,
     values: np.ndarray,
     files: MapFiles,
     images: Mapping[Path, nib.Nifti1Image] | None = None,
-) -> Counter[str]:
+) -> dict[str, float]:
     """Write a map's figures, array, images and, last, its record; return processor seconds by kind of work.
 
     Parameters
     ----------
     context : ScanContext
-    record : MapRecord
-        With the names of files, it is a finished map's, whose array is kept; without, that of a new map,
-        which replaces a previous one.
+    record : MeasuredMap
+        A `MapRecord` is a finished map's, whose array is kept; anything else a new map's, which replaces a
+        previous one.
     values : ndarray
         float32 (n_slices, 128, 128).
     files : MapFiles
     images : mapping, optional
         Path -> an image of the scan's grid besides the map's own, if images are written.
     """
-    began_s, is_new = time.process_time(), not record.files
+    began_s, kept = time.process_time(), record.files if isinstance(record, MapRecord) else {}
     folder, name = files.folder, (record.method, record.subject_id)
     unpadded, brain = (np.ascontiguousarray(unpad(array)) for array in (values, context.brain))
-    look = choose_look(unpadded, brain, context.grid, files.smooth_mm)
-    words = {"n_logits": files.n_logits, "class_names": files.class_names}
-    shown = map_view(context, unpadded, record.statistics, look, key_slices=files.key_slices, **words)
+    view = scan_view(context, record.statistics, files.key_slices, files.n_logits, files.class_names)
+    shown = map_view(view, unpadded, brain, files.smooth_mm)
+    drawing = shown.drawing
     pictures = {
         folder.summary_figure(*name): summary_figure(shown),
-        folder.thumbnail(*name): thumbnail(context, unpadded, look),
+        folder.thumbnail(*name): thumbnail(context, unpadded, drawing),
     }
     for index, picture in zip(files.key_slices, slice_figures(shown), strict=True):
         pictures[folder.slice_figure(*name, index)] = picture
     drawn_s = time.process_time()
 
-    folder.open_map(*name, replace=is_new)
-    written = [folder.array(*name).with_name(file) for file in record.files]
-    if is_new:
+    folder.open_map(*name, replace=not kept)
+    written = [folder.array(*name).with_name(file) for file in kept]
+    if not kept:
         write_array(folder.array(*name), values)
         written.append(folder.array(*name))
-    image = map_to_nifti(values, context.grid, record.method, look.scale.limit)
+    image = map_to_nifti(values, context.grid, record.method, drawing.scale)
     anatomy = Anatomy(context.greys, brain)
-    script = map_script("/".join(name), np.asarray(image.dataobj), context.grid, anatomy, look.drawing)
+    script = map_script("/".join(name), np.asarray(image.dataobj), context.grid, anatomy, drawing)
     write_text(folder.viewer(*name), script)
     written.append(folder.viewer(*name))
     if files.nifti:
@@ -99,6 +105,5 @@ def write_map(
     for path, picture in pictures.items():
         write_picture(path, picture)
     sizes = {path.name: path.stat().st_size for path in (*written, *pictures)}
-    finished = replace(record, key_slices=files.key_slices, drawing=look.drawing, files=sizes)
-    folder.write_record(finished, files.source_folder)
-    return Counter(draw=drawn_s - began_s, write=time.process_time() - drawn_s)
+    folder.write_record(record.drawn(files.key_slices, drawing, sizes))
+    return {"draw": drawn_s - began_s, "write": time.process_time() - drawn_s}

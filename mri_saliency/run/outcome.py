@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-
-from mri_saliency.inputs.scan_table import Scan
 
 STOP_AFTER = 10  # scans that all fail, for one reason, before any map is made
 
@@ -27,62 +26,60 @@ class Failure:
 
 @dataclass
 class Outcome:
-    """Counts, failures and seconds of work of a run; with torchrun, of this rank until they are merged.
+    """What became of a run's maps; with torchrun, of this rank's until the others' are added.
 
     Attributes
     ----------
     n_kept, n_written : int
         Maps that an earlier run finished; maps that this one wrote.
-    failures : list of Failure
     input_warnings : Counter
         How many scans that were read in this run have each warning.
-    work_s : Counter
+    work_s : dict
         Seconds by kind of work: the workers' processor time, the network's wall-clock time.
-    n_planned : int
-        All maps of the run, kept ones too.
     """
 
     n_kept: int = 0
     n_written: int = 0
     failures: list[Failure] = field(default_factory=list)
     input_warnings: Counter[str] = field(default_factory=Counter)
-    work_s: Counter[str] = field(default_factory=Counter)
-    n_planned: int = 0
+    work_s: dict[str, float] = field(default_factory=dict)
 
     @property
     def n_done(self) -> int:
         """The maps of which nothing more will come: kept, written or failed."""
         return self.n_kept + self.n_written + len(self.failures)
 
-    def add_failures(self, scan: Scan, methods: list[str], reason: str) -> None:
-        """Count a scan's maps by these methods as failed."""
-        self.failures += [Failure(scan.subject_id, method, str(scan.path), reason) for method in methods]
+    def add_work(self, seconds: Mapping[str, float]) -> None:
+        """Add seconds by kind of work."""
+        for kind, amount in seconds.items():
+            self.work_s[kind] = self.work_s.get(kind, 0.0) + amount
 
     def common_failure(self) -> str | None:
-        """Return why the first scans all failed, if they did for one reason and no map was written."""
-        if self.n_written or self.n_kept:
-            return None
+        """Return why the first scans all failed, if they did for one reason and no map is made."""
         reasons = {failure.subject_id: failure.reason_without_path for failure in self.failures}
-        is_common = len(reasons) >= STOP_AFTER and len(set(reasons.values())) == 1
-        return self.failures[-1].reason_without_path if is_common else None
+        if self.n_written or self.n_kept or len(reasons) < STOP_AFTER or len(set(reasons.values())) > 1:
+            return None
+        return self.failures[-1].reason_without_path
 
-    def counts(self) -> dict[str, int]:
-        """Return the numbers of maps, as run.json has them."""
-        return {"maps": self.n_written, "kept": self.n_kept, "failures": len(self.failures)}
+    def to_json(self) -> dict[str, object]:
+        """Return what run.json says of it."""
+        return {
+            "work_s": {kind: round(seconds, 2) for kind, seconds in self.work_s.items()},
+            "counts": {"maps": self.n_written, "kept": self.n_kept, "failures": len(self.failures)},
+            "input_warnings": dict(self.input_warnings),
+        }
 
-    def to_json(self) -> dict:
-        """Return the outcome as JSON can hold it, for another rank's `merge`."""
-        failures = [asdict(failure) for failure in self.failures]
-        counters = {"work_s": dict(self.work_s), "input_warnings": dict(self.input_warnings)}
-        return {"n_written": self.n_written, "failures": failures, **counters}
+    def of_rank(self) -> dict[str, object]:
+        """Return what `add` takes from another rank."""
+        return vars(self) | {"failures": list(map(asdict, self.failures))}
 
-    def merge(self, others: list[dict]) -> None:
-        """Add other ranks' outcomes, as `to_json` returned them; kept maps are counted once."""
+    def add(self, others: Iterable[Mapping]) -> None:
+        """Add other ranks' outcomes, as `of_rank` returned them; kept maps are counted once."""
         for other in others:
             self.n_written += other["n_written"]
             self.failures += [Failure(**failure) for failure in other["failures"]]
-            self.work_s.update(other["work_s"])
             self.input_warnings.update(other["input_warnings"])
+            self.add_work(other["work_s"])
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,6 @@ class MapFiles:
         Smoothing of the overlays (full width at half maximum); 0: none.
     class_names : ClassNames
         The words for the two classes in figures.
-    source_folder : Path or None
-        The table's folder, which the sidecars' BIDS URIs start from.
     """
 
     folder: OutputFolder
@@ -49,7 +47,6 @@ class MapFiles:
     n_logits: int
     smooth_mm: float = DEFAULT_SMOOTH_MM
     class_names: ClassNames = ClassNames()
-    source_folder: Path | None = None
 
     def are_drawn(self, record: MapRecord) -> bool:
         """Return whether a finished map has all these files."""
@@ -58,8 +55,8 @@ class MapFiles:
         wanted |= {self.folder.thumbnail(*name).name, self.folder.viewer(*name).name}
         if self.nifti:
             wanted.add(self.folder.nifti(*name).name)
-        drawn_so = record.key_slices == self.key_slices and record.drawing is not None
-        return wanted <= record.files.keys() and drawn_so and record.drawing.smooth_mm == self.smooth_mm
+        drawn_so = (record.key_slices, record.drawing.smooth_mm) == (self.key_slices, self.smooth_mm)
+        return wanted <= record.files.keys() and drawn_so
 
     def can_be_drawn(self, record: MapRecord) -> bool:
         """Return whether a finished map's array suffices for all these files; else it must be made again."""

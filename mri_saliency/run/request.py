@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,22 +12,20 @@ from mri_saliency.attribution.batch import Settings
 from mri_saliency.attribution.explainer import MATHS
 from mri_saliency.attribution.references import load_references
 from mri_saliency.errors import UserError, warn
-from mri_saliency.inputs.atlas import Atlas, read_atlas_for
 from mri_saliency.inputs.checkpoint import Checkpoint, load_checkpoint
-from mri_saliency.inputs.covariates import check_covariates, read_covariates
+from mri_saliency.inputs.covariates import check_covariates
 from mri_saliency.inputs.grid import Grid
-from mri_saliency.inputs.loading import LoadedScan, load_scan, load_volume
+from mri_saliency.inputs.loading import load_volume
 from mri_saliency.inputs.scan_table import Scan, ScanTable
 from mri_saliency.methods import AUTO, BATCH_SIZES
 from mri_saliency.options import Options, check_key_slices, choose_target, find_parameters
 from mri_saliency.output.record import Recipe
+from mri_saliency.run.description import Description, read_description
 from mri_saliency.run.plan import make_recipes
 from mri_saliency.runtime.device import choose_device, hardware_name
 from mri_saliency.runtime.ranks import Ranks
-from mri_saliency.wording import ClassNames
 
 if TYPE_CHECKING:
-    import pandas as pd
     import torch
 
 _TRIED_SCANS = 10  # of which the first readable one shows whether the atlas fits
@@ -40,24 +37,12 @@ class Request:
 
     Attributes
     ----------
-    device : torch.device
-    checkpoint : Checkpoint
     target : int or None
         The class to explain; None: each scan's predicted class.
-    settings : Settings
-    table : ScanTable
-        All scans of the table, and the rows that are none.
     scans : list of Scan
-        Those to explain.
-    class_names : ClassNames
-        The words for the two classes.
+        The table's scans that are explained.
     window : dict
         ``n_slices`` and ``first_slice``: the coronal slices that the network sees.
-    load : callable
-        Loads one scan for this network.
-    atlas : Atlas or None
-    covariates : DataFrame or None
-        From `read_covariates`.
     """
 
     device: torch.device
@@ -66,11 +51,8 @@ class Request:
     settings: Settings
     table: ScanTable
     scans: list[Scan]
-    class_names: ClassNames
     window: dict[str, int]
-    load: Callable[[Scan], LoadedScan]
-    atlas: Atlas | None
-    covariates: pd.DataFrame | None
+    description: Description
 
     @property
     def healthy(self) -> list[Scan]:
@@ -86,7 +68,7 @@ class Request:
     def recipes(self, methods: Iterable[str], baseline: Baseline) -> dict[str, Recipe]:
         """Return how each method's maps are made."""
         # a single logit is explained as it is, and its recipe is that of maps from before there was a choice
-        explains = {"explains": "log-odds"} if self.checkpoint.n_logits > 1 else {}
+        explains: dict[str, object] = {"explains": "log-odds"} if self.checkpoint.n_logits > 1 else {}
         common = Recipe(MATHS, self.checkpoint.sha256, self.window["first_slice"], self.target, explains)
         settings = self.settings.to_json() | {"baseline": baseline.identity}
         if self.settings.n_steps != AUTO:
@@ -109,7 +91,7 @@ class Request:
                 "n_slices": checkpoint.n_slices,
                 "n_logits": checkpoint.n_logits,
             },
-            "skipped_rows": [asdict(row) for row in self.table.skipped],
+            "skipped_rows": self.table.skipped,
             "training_parameters": checkpoint.parameters,
             "device": {"name": str(self.device), "hardware": hardware_name(self.device)},
         }
@@ -139,7 +121,9 @@ def read_request(options: Options, table: ScanTable, ranks: Ranks) -> Request:
             flush=True,
         )
     window = {"n_slices": checkpoint.n_slices, "first_slice": options.first_slice}
-    atlas = read_atlas_for(options.atlas, options.atlas_names, _grids(scans, **window))
+    description = read_description(options, _grids(scans, **window))
+    if description.covariates is not None:
+        check_covariates(description.covariates, scans, options.csv_path)
     settings = Settings(
         batch_size=options.batch_size or BATCH_SIZES[device.type],
         n_steps=options.n_steps,
@@ -149,13 +133,7 @@ def read_request(options: Options, table: ScanTable, ranks: Ranks) -> Request:
         map_error=options.map_error,
         n_references=options.n_references,
     )
-    load = partial(load_scan, **window)
-    names = ClassNames(*options.class_names)
-    covariates = None
-    if options.covariates:
-        covariates = read_covariates(options.csv_path, options.path_column, options.covariates)
-        check_covariates(covariates, scans, options.csv_path)
-    return Request(device, checkpoint, target, settings, table, scans, names, window, load, atlas, covariates)
+    return Request(device, checkpoint, target, settings, table, scans, window, description)
 
 
 def _grids(scans: list[Scan], n_slices: int, first_slice: int) -> Iterable[Grid]:

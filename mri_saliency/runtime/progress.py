@@ -40,6 +40,11 @@ class Progress:
         self._n_shown = 0
         self._began_s = self._reported_s = time.monotonic()
 
+    @property
+    def n_done(self) -> int:
+        """All units of which nothing more will come, of all ranks."""
+        return self._n_before + self._ranks.add(self._unit, 0)
+
     def advance(self, n: int = 1) -> None:
         """Count units of this rank, finished or failed, and show how far all ranks are."""
         n_done = self._ranks.add(self._unit, n)

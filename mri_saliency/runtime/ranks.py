@@ -91,9 +91,10 @@ class Ranks:
 
     def gather(self, content: dict, meanwhile: Callable[[], None] = lambda: None) -> list[dict]:
         """Wait for all ranks; return the other ranks' contents on the main rank, [] on the others."""
-        if self._store is not None:
-            self._store.set(f"of rank {self.rank}", json.dumps(content))
+        store, others = self._store, range(1, self.size) if self.is_main else ()
+        if store is None:
+            return []
+        store.set(f"of rank {self.rank}", json.dumps(content))
         self.barrier("gathered", meanwhile)
         meanwhile()
-        others = range(1, self.size) if self.is_main else ()
-        return [json.loads(self._store.get(f"of rank {rank}")) for rank in others]
+        return [json.loads(store.get(f"of rank {rank}")) for rank in others]

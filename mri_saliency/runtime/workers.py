@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import signal
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
 from importlib import import_module
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from typing import TypeVar
 
 from mri_saliency.errors import UserError
 from mri_saliency.runtime.device import keep_freed_memory
 
 _SPAWN = get_context("spawn")
+_PARTS_PER_WORKER = 4  # so that the workers end at about the same time
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Workers:
@@ -56,10 +61,12 @@ class Workers:
         call = partial(function, *args, **keywords)
         return self._executor.submit(self._run, call) if self.n else self._executor.submit(call)
 
-    def pids(self) -> list[int]:
-        """Return the process identifiers of the worker processes."""
-        with self._lock:
-            return [process.pid for process in self._processes]
+    def map_parts(self, function: Callable[[Sequence[T]], list[R]], items: Sequence[T]) -> list[R]:
+        """Return the lists that `function` returns of parts of `items`, joined; each part is a job."""
+        size = max(1, math.ceil(len(items) / (_PARTS_PER_WORKER * max(1, self.n))))
+        parts = [items[start : start + size] for start in range(0, len(items), size)]
+        jobs = [self.submit(function, part) for part in parts]
+        return [result for job in jobs for result in job.result()]
 
     def __enter__(self) -> Workers:
         """Return the pool."""
@@ -112,10 +119,6 @@ class _WorkerProcess:
         self._process: BaseProcess = _SPAWN.Process(target=_serve, args=(pipe_of_process,), daemon=True)
         self._process.start()
         pipe_of_process.close()  # now only the process holds it, and its death ends the pipe
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
 
     def run(self, call: Callable) -> object:
         try:

@@ -1,7 +1,7 @@
 """Scans of the tiny network, its prepared copy, and short calls of the explainer."""
 
 import copy
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -9,10 +9,12 @@ import torch
 
 from mri_saliency.attribution.explainer import Explainer, Settings
 from mri_saliency.attribution.references import References
-from mri_saliency.checks.checked_scans import CheckedScans
 from mri_saliency.inputs.checkpoint import prepare_for_attribution
+from mri_saliency.inputs.grid import FIRST_SLICE
+from mri_saliency.inputs.loading import load_scan
+from mri_saliency.inputs.scan_table import Scan
 
-from ..conftest import scan_inputs
+from ..conftest import N_SLICES, scan_inputs
 
 N_STEPS, N_SAMPLES, NOISE = 4, 2, 0.1
 N_REFERENCES = 5  # draws, from three or four references
@@ -28,6 +30,13 @@ def inputs():
 def prepared(network):
     """The tiny network as the explainer takes it."""
     return prepare_for_attribution(copy.deepcopy(network))
+
+
+load = partial(load_scan, n_slices=N_SLICES, first_slice=FIRST_SLICE)
+
+
+def scan_of(path, subject="", diagnosis="HC"):
+    return Scan(path.name, path, int(diagnosis != "HC"), diagnosis, sample_idx=0, subject=subject)
 
 
 class PlainLogOdds(torch.nn.Module):
@@ -51,13 +60,9 @@ def made_references():
     return References(tuple(inputs), ("r0", "r1", "r2", "r3"), tuple(map(frozenset, relatives)))
 
 
-def settings_of(batch_size=4, seed=0):
-    numbers = (batch_size, N_STEPS, N_SAMPLES, NOISE, seed)
-    return Settings(*numbers, n_references=N_REFERENCES, references=made_references())
-
-
-def explainer_of(network, batch_size=4, seed=0):
-    return Explainer(network, settings_of(batch_size, seed))
+def explainer_of(network, batch_size=4, n_steps=N_STEPS, seed=0, **settings):
+    settings = {"n_references": N_REFERENCES, "references": made_references()} | settings
+    return Explainer(network, Settings(batch_size, n_steps, N_SAMPLES, NOISE, seed, **settings))
 
 
 def batch_of(explainer, inputs, ids="abc", baseline=None, targets=0):
@@ -65,9 +70,9 @@ def batch_of(explainer, inputs, ids="abc", baseline=None, targets=0):
     return explainer.batch(inputs.numpy(), baseline.numpy(), list(ids), targets)
 
 
-def explain(network, inputs, method, *, batch_size=4, seed=0, **batch):
+def explain(network, inputs, method, *, batch_size=4, n_steps=N_STEPS, seed=0, **batch):
     """Return the attributions of scans; `batch` as in `batch_of`."""
-    explainer = explainer_of(network, batch_size, seed)
+    explainer = explainer_of(network, batch_size, n_steps, seed)
     return explainer.attribute(method, batch_of(explainer, inputs, **batch))
 
 
@@ -100,10 +105,3 @@ class Linear(torch.nn.Module):
         self.classifier = torch.nn.Linear(weights.numel(), 1, bias=False)
         self.classifier.weight.data = weights.reshape(1, -1)
         self.requires_grad_(False)  # as a checkpoint's network
-
-
-def checked_scans(inputs, *, targets=0, baselines=None, **regions):
-    """Scans to check, whose brain is where they are not zero; named a, b, …"""
-    names = [chr(97 + index) for index in range(len(inputs))]
-    baselines = np.zeros_like(inputs[:1]) if baselines is None else baselines
-    return CheckedScans(inputs, baselines, names, targets, names, inputs != 0, **regions)

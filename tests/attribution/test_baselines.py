@@ -1,27 +1,22 @@
 """Baselines as --baseline asks for them."""
 
-import hashlib
 import json
 import shutil
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
-import captum.attr
 import numpy as np
 import pytest
-import torch
 
 from mri_saliency.attribution.baselines import Baseline, HealthyMean, load_baseline, make_baseline
 from mri_saliency.errors import UserError
-from mri_saliency.inputs.file_identity import sha256_of_array, sha256_of_file
+from mri_saliency.inputs.file_identity import sha256_of_array
 from mri_saliency.inputs.grid import FIRST_SLICE
-from mri_saliency.inputs.loading import UnreadableScan, load_scan
+from mri_saliency.inputs.loading import UnreadableScan
 from mri_saliency.inputs.preprocessing import air_input
-from mri_saliency.inputs.scan_table import Scan
 
 from ..conftest import N_SLICES, brain, save_scan
-from .conftest import N_STEPS, assert_same_maps, explainer_of, stacked
+from .conftest import load, scan_of
 
 
 def not_called(_):
@@ -46,14 +41,6 @@ def scans(paths):
 @pytest.fixture(scope="module")
 def network_inputs(scans):
     return np.stack([scan.network_input for scan in scans])
-
-
-def scan_of(path, subject="", diagnosis="HC"):
-    label = int(diagnosis != "HC")
-    return Scan(path.name, path, label=label, diagnosis=diagnosis, sample_idx=0, subject=subject)
-
-
-load = partial(load_scan, n_slices=N_SLICES, first_slice=FIRST_SLICE)
 
 
 def healthy_scans(scans):
@@ -104,7 +91,7 @@ def test_hc_mean_averages_the_readable_scans(cohort, capsys):
     baseline = make("hc_mean", [scan.context.scan for scan in healthy], healthy_scans)
     printed = capsys.readouterr()
     assert "left out of the baseline: gone.nii: no such file" in printed.err
-    assert "the mean of 4 HC scans is a rough control; 20 or more are better." in printed.err
+    assert "4 HC scans are a rough control; 20 or more are better." in printed.err
     assert printed.out == "averaging 4 HC scans for the baseline\n"
     mean = np.mean([scan.network_input for scan in healthy], axis=0)
     np.testing.assert_allclose(baseline.values, mean, atol=1e-6)
@@ -132,30 +119,6 @@ def test_a_copy_of_an_averaged_scan_is_compared_without_it(cohort, hc_mean, tmp_
     np.testing.assert_array_equal(hc_mean.of([copy]), hc_mean.of([cohort[0][1]]))
 
 
-@pytest.mark.parametrize("batch_size", [3, 8])
-def test_a_healthy_scans_map_is_captums_from_its_own_baseline(cohort, hc_mean, prepared, batch_size):
-    """In any company, to rounding."""
-    healthy, patient = cohort
-    explainer = explainer_of(prepared, batch_size)
-
-    def maps(*scans):
-        batch = explainer.batch_of(scans, hc_mean.of(scans), 0)
-        part = explainer.select(batch, range(1, len(scans)))
-        return stacked(explainer.attribute("integrated_gradients", part))
-
-    others = np.mean([healthy[n].network_input for n in (1, 3)], axis=0)
-    pairs = ((healthy[0].network_input, others), (patient.network_input, hc_mean.values))
-    expected = [
-        captum.attr.IntegratedGradients(prepared).attribute(
-            torch.from_numpy(scan)[None], torch.from_numpy(baseline)[None], n_steps=N_STEPS
-        )[0]
-        for scan, baseline in pairs
-    ]
-    assert_same_maps(maps(patient, healthy[0], patient), expected)
-    assert_same_maps(maps(healthy[3], patient, healthy[1], healthy[0])[[2, 0]], expected)
-    assert_same_maps(maps(patient, patient), expected[1:])
-
-
 def test_hc_mean_is_identified_by_its_scans_in_any_order(cohort, hc_mean):
     scans = [scan.context.scan for scan in cohort[0]]
     assert hc_mean.identity.startswith("hc_mean ") and " " not in hc_mean.identity[8:]
@@ -163,14 +126,12 @@ def test_hc_mean_is_identified_by_its_scans_in_any_order(cohort, hc_mean):
     renamed = [replace(scan, subject=scan.subject * 2) for scan in scans]
     assert make("hc_mean", renamed, healthy_scans).identity == hc_mean.identity
     one_more_subject = [replace(scans[0], subject="T"), *scans[1:]]
-    hashes = "".join(sorted(sha256_of_file(scan.path) for scan in scans))
     identities = {
         hc_mean.identity,
         make("hc_mean", scans[:2], healthy_scans).identity,
         make("hc_mean", one_more_subject, healthy_scans).identity,
-        f"hc_mean {hashlib.sha256(hashes.encode()).hexdigest()}",  # of versions that left nothing out
     }
-    assert len(identities) == 4
+    assert len(identities) == 3
 
 
 def test_hc_mean_is_restored_from_its_files(cohort, hc_mean):
@@ -188,6 +149,8 @@ def test_hc_mean_without_another_subject_is_an_error(cohort):
     scans = [cohort[0][number].context.scan for number in (0, 2)]
     with pytest.raises(UserError, match=r"HC scans of two subjects at least.*found 2 readable.*\(P\)"):
         make("hc_mean", scans, healthy_scans)
+    with pytest.raises(UserError, match="no readable HC scan"):
+        make("hc_mean", scans[:1], lambda _: iter([[UnreadableScan(scans[0], "broken")]]))
 
 
 def test_another_session_that_has_changed_is_an_error(tmp_path):
@@ -197,12 +160,6 @@ def test_another_session_that_has_changed_is_an_error(tmp_path):
     save_scan(files[1], brain(seed=9))
     with pytest.raises(UserError, match=r"1\.nii: has changed since it was averaged"):
         baseline.of([first])
-
-
-def test_hc_mean_without_a_readable_scan_is_an_error(paths):
-    scan = scan_of(paths[0])
-    with pytest.raises(UserError, match="no readable HC scan"):
-        make("hc_mean", [scan], lambda _: iter([[UnreadableScan(scan, "broken")]]))
 
 
 def test_a_file_is_prepared_as_a_scan(paths, network_inputs):

@@ -1,11 +1,10 @@
-"""Maps do not depend on how they were batched; passes fit the memory, and are shared."""
+"""Maps do not depend on how they were batched, and passes fit the memory."""
 
 import copy
 import re
 from dataclasses import replace
 
 import captum.attr
-import numpy as np
 import pytest
 import torch
 
@@ -20,7 +19,6 @@ from mri_saliency.runtime.device import use_strict_float32
 
 from ..conftest import AFFINE, N_SLICES, REAL_SHAPE, lively_network, scan_inputs
 from .conftest import (
-    N_STEPS,
     PlainLogOdds,
     assert_same_maps,
     batch_of,
@@ -29,33 +27,36 @@ from .conftest import (
     stacked,
 )
 
+INTEGRATING = ("integrated_gradients", "noise_tunnel_ig")
+
+
+@pytest.mark.parametrize(
+    ("method", "n_steps"), [*((name, 4) for name in METHODS), *((name, "auto") for name in INTEGRATING)]
+)
+def test_maps_do_not_depend_on_batch_size_order_or_company(prepared, inputs, method, n_steps):
+    def maps(inputs, **options):
+        return explain(prepared, inputs, method, n_steps=n_steps, **options)
+
+    reference = maps(inputs, batch_size=3)
+    found = [(range(3), maps(inputs, batch_size=batch_size)) for batch_size in (1, 8, 100)]
+    found += [((2, 1, 0), maps(inputs.flip(0), ids="cba")), ((1,), maps(inputs[1:2], ids="b"))]
+    for scans, attributions in found:
+        expected = [reference[scan] for scan in scans]
+        assert_same_maps(stacked(attributions), stacked(expected))
+        for attribution, same in zip(attributions, expected, strict=True):
+            assert attribution.map_error == (same.map_error and pytest.approx(same.map_error, rel=1e-3))
+
 
 @pytest.mark.parametrize("method", METHODS)
-def test_maps_do_not_depend_on_batch_size_order_or_company(prepared, inputs, method):
-    reference = stacked(explain(prepared, inputs, method, batch_size=3))
-    for batch_size in (1, 8):
-        assert_same_maps(stacked(explain(prepared, inputs, method, batch_size=batch_size)), reference)
-    turned = stacked(explain(prepared, inputs.flip(0), method, ids="cba"))
-    assert_same_maps(turned.flip(0), reference)
-    alone = stacked(explain(prepared, inputs[1:2], method, ids="b"))
-    assert_same_maps(alone, reference[1:2])
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_selected_scans_have_the_maps_of_the_batch(prepared, inputs, method):
+def test_a_part_of_a_batch_has_its_maps(prepared, inputs, method):
     explainer = explainer_of(prepared)
     batch = batch_of(explainer, inputs, baseline=0.5 * inputs.flip(0))
     reference = stacked(explainer.attribute(method, batch))
-    selected = explainer.select(batch, [2, 0])
-    assert selected.scan_ids == ["c", "a"]
-    assert_same_maps(stacked(explainer.attribute(method, selected)), reference[[2, 0]])
-
-
-def test_selecting_all_scans_shares_the_batch(prepared, inputs):
-    explainer = explainer_of(prepared)
-    batch = batch_of(explainer, inputs)
-    assert explainer.select(batch, range(3)) is batch
-    assert explainer.select(batch, [0, 2, 1]) is not batch
+    part = batch.part([2, 0])
+    assert part.scan_ids == ["c", "a"]
+    assert_same_maps(stacked(explainer.attribute(method, part)), reference[[2, 0]])
+    bare = batch_of(explainer, inputs, baseline=0.5 * inputs.flip(0))  # nothing is known of its scans
+    assert_same_maps(stacked(explainer.attribute(method, bare.part([1]))), reference[[1]])
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -68,48 +69,22 @@ def test_no_pass_exceeds_the_batch_size(prepared, inputs, method, batch_size):
     assert max(sizes) <= batch_size
 
 
-def test_passes_of_integrated_gradients_are_of_equal_size(prepared, inputs):
-    sizes = []
-    explainer = Explainer(prepared, Settings(batch_size=5, n_steps=12))
-    batch = batch_of(explainer, inputs[:1], ids="a")
-    explainer.logits(batch), explainer.baseline_logits(batch)
-    with prepared.features[1].register_forward_hook(lambda *a: sizes.append(len(a[1][0]))):
-        explainer.attribute("integrated_gradients", batch)
-    assert sizes == [4, 4, 4]  # not 5, 5, 2
-
-
-def test_scans_at_a_time_fill_one_pass(prepared):
-    explainer = Explainer(prepared, Settings(batch_size=50, n_steps=20, n_samples=4, n_references=10))
+@pytest.mark.parametrize(
+    ("n_steps", "of_integrals", "of_smoothed"), [(20, 2, 1), ("auto", 50, 12)], ids=["steps", "auto"]
+)
+def test_scans_at_a_time_fill_one_pass(prepared, n_steps, of_integrals, of_smoothed):
+    explainer = Explainer(prepared, Settings(50, n_steps, n_samples=4, n_references=10))
     expected = {
-        "integrated_gradients": 2,
+        "integrated_gradients": of_integrals,
         "saliency": 50,
         "gradient_shap": 12,
         "expected_gradients": 5,
         "input_x_gradient": 50,
         "deep_lift": 25,
-        "noise_tunnel_ig": 1,  # 80 points a scan
+        "noise_tunnel_ig": of_smoothed,
         "smooth_grad": 12,
     }
     assert {method: explainer.scans_at_a_time(method) for method in METHODS} == expected
-
-
-def test_scans_that_need_few_points_and_many_fill_passes_together(prepared):
-    explainer = Explainer(prepared, Settings(batch_size=50, n_samples=4))
-    assert explainer.scans_at_a_time("integrated_gradients") == 50
-    assert explainer.scans_at_a_time("noise_tunnel_ig") == 12
-
-
-def test_the_pass_at_the_scans_is_shared(prepared, inputs):
-    passes = []
-    explainer = explainer_of(prepared)
-    with prepared.features[1].register_forward_hook(lambda *_: passes.append(1)):
-        batch = batch_of(explainer, inputs)
-        for method in ("saliency", "input_x_gradient"):
-            explainer.attribute(method, batch)
-        logits = explainer.logits(batch)
-    assert len(passes) == 1
-    with torch.no_grad():
-        torch.testing.assert_close(logits, prepared(inputs), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -131,33 +106,6 @@ def test_passes_are_counted(prepared, inputs, method):
     assert [attribution.passes for attribution in explainer.attribute(method, batch)] == (
         [0] * len(inputs) if shared else [attribution.passes for attribution in first]
     )
-
-
-def test_a_shared_baseline_passes_the_network_once(prepared, inputs):
-    explainer = Explainer(prepared, Settings(N_STEPS, N_STEPS))
-    batch = batch_of(explainer, inputs)
-    predicted = []  # volumes of the passes without gradients
-
-    def note(_module, arguments, _output):
-        if not torch.is_grad_enabled():
-            predicted.append(len(arguments[0]))
-
-    with prepared.features[1].register_forward_hook(note):
-        for scan in range(len(inputs)):
-            explainer.attribute("integrated_gradients", explainer.select(batch, [scan]))
-    assert predicted == [len(inputs), 1]
-
-
-def test_logits_and_predictions_are_the_networks(prepared, inputs):
-    explainer = explainer_of(prepared, batch_size=2)
-    batch = batch_of(explainer, inputs)
-    attributions = explainer.attribute("deep_lift", batch)
-    with torch.no_grad():
-        expected = prepared(inputs)
-    for logits in (explainer.logits(batch), explainer.predict(inputs.permute(0, 2, 3, 1))):
-        torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
-    found = np.stack([attribution.logits for attribution in attributions])
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_waiting_map_keeps_no_other_in_memory(prepared, inputs):
@@ -195,26 +143,27 @@ def test_out_of_memory_halves_the_batch_and_repeats(prepared, inputs, error):
             explainer.attribute("saliency", batch)
 
 
-def test_a_missing_kernel_is_reported_and_the_batch_stays(prepared, inputs, monkeypatch):
+@pytest.mark.parametrize(
+    ("message", "error", "match"),
+    [
+        (
+            "GET was unable to find an engine to execute this computation",
+            UserError,
+            r"saliency: this PyTorch .* cannot run .*engine.*90% .* free",
+        ),
+        ("CUDA error: an illegal memory access was encountered", RuntimeError, "illegal"),
+    ],
+)
+def test_other_errors_are_not_taken_for_a_lack_of_memory(
+    prepared, inputs, monkeypatch, message, error, match
+):
     def fail(*_):
-        raise RuntimeError("GET was unable to find an engine to execute this computation")
+        raise RuntimeError(message)
 
     explainer = Explainer(prepared, Settings(8))
     batch = batch_of(explainer, inputs)
     monkeypatch.setattr("mri_saliency.runtime.device_errors._free_share", lambda _: 0.9)
-    with prepared.features[1].register_forward_pre_hook(fail):
-        with pytest.raises(UserError, match=r"saliency: this PyTorch .* cannot run .*engine.*90% .* free"):
-            explainer.attribute("saliency", batch)
-    assert explainer.settings.batch_size == 8
-
-
-def test_other_errors_of_the_device_are_not_taken_for_a_lack_of_memory(prepared, inputs):
-    def fail(*_):
-        raise RuntimeError("CUDA error: an illegal memory access was encountered")
-
-    explainer = Explainer(prepared, Settings(8))
-    batch = batch_of(explainer, inputs)
-    with prepared.features[1].register_forward_pre_hook(fail), pytest.raises(RuntimeError, match="illegal"):
+    with prepared.features[1].register_forward_pre_hook(fail), pytest.raises(error, match=match):
         explainer.attribute("saliency", batch)
     assert explainer.settings.batch_size == 8
 
@@ -301,28 +250,13 @@ on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA dev
 
 
 @on_a_gpu
-@pytest.mark.parametrize("method", sorted(name for name in METHODS if not METHODS[name].stochastic))
-def test_gpu_agrees_with_the_cpu(prepared, inputs, method):
-    use_strict_float32()
-    on_gpu = explain(copy.deepcopy(prepared).cuda(), inputs, method)
-    assert_same_maps(stacked(on_gpu), stacked(explain(prepared, inputs, method)), 1e-4)
-
-
-@on_a_gpu
-@pytest.mark.parametrize("method", ["integrated_gradients", "deep_lift"])
-def test_gpu_agrees_with_the_cpu_on_several_logits(inputs, method):
-    use_strict_float32()
-    prepared = prepare_for_attribution(lively_network(n_logits=3))
-    targets = [2, 0, 1]
-    on_gpu = explain(copy.deepcopy(prepared).cuda(), inputs, method, targets=targets)
-    on_cpu = explain(prepared, inputs, method, targets=targets)
-    assert_same_maps(stacked(on_gpu), stacked(on_cpu), 1e-4)
-
-
-@on_a_gpu
+@pytest.mark.parametrize("n_logits", [1, 3])
 @pytest.mark.parametrize("method", METHODS)
-def test_gpu_agrees_with_itself(prepared, inputs, method):
+def test_gpu_agrees_with_itself_and_with_the_cpu(inputs, method, n_logits):
     use_strict_float32()
-    on_gpu = copy.deepcopy(prepared).cuda()
-    first, second = (stacked(explain(on_gpu, inputs, method)) for _ in range(2))
+    prepared = prepare_for_attribution(lively_network(n_logits=n_logits))
+    on_gpu, targets = copy.deepcopy(prepared).cuda(), [n_logits - 1, 0, n_logits // 2]
+    first, second = (stacked(explain(on_gpu, inputs, method, targets=targets)) for _ in range(2))
     assert_same_maps(first, second)
+    if not METHODS[method].stochastic:
+        assert_same_maps(first, stacked(explain(prepared, inputs, method, targets=targets)), 1e-4)

@@ -28,15 +28,21 @@ def explained(network, inputs, *, batch_size=25, map_error=0.001, method=IG, **b
 
 
 @pytest.fixture(scope="module")
-def exact(inputs):
-    """Captum's maps of two scans from zero, of 400 steps on a plainly built network."""
+def baselines(inputs):
+    """Of two scans, each its own."""
+    return 0.1 * inputs[1:]
+
+
+@pytest.fixture(scope="module")
+def exact(inputs, baselines):
+    """Captum's maps of two scans, of 400 steps on a plainly built network."""
     method = captum.attr.IntegratedGradients(lively_network().requires_grad_(False))
-    return method.attribute(inputs[:2], n_steps=400, internal_batch_size=50).float()
+    return method.attribute(inputs[:2], baselines, n_steps=400, internal_batch_size=50).float()
 
 
 @pytest.mark.parametrize("map_error", [0.1, 0.001, 1e-5])
-def test_maps_are_captums_of_many_steps(prepared, inputs, exact, map_error):
-    found = explained(prepared, inputs[:2], ids="ab", map_error=map_error)
+def test_maps_are_captums_of_many_steps(prepared, inputs, baselines, exact, map_error):
+    found = explained(prepared, inputs[:2], ids="ab", baseline=baselines, map_error=map_error)
     for attribution, expected in zip(found, exact, strict=True):
         assert attribution.map_error <= map_error
         error = relative_error(torch.from_numpy(attribution.values), expected)
@@ -44,56 +50,30 @@ def test_maps_are_captums_of_many_steps(prepared, inputs, exact, map_error):
         assert attribution.total == pytest.approx(attribution.expected_total, rel=1e-3, abs=1e-4)
 
 
-def test_a_baseline_of_each_scan(prepared, inputs):
-    baseline = 0.5 * inputs.flip(0)
-    method = captum.attr.IntegratedGradients(lively_network().requires_grad_(False))
-    exact = method.attribute(inputs[:1], baseline[:1], n_steps=100, internal_batch_size=50).float()
-    found = explained(prepared, inputs, baseline=baseline, map_error=1e-4)
-    assert_same_maps(stacked(found)[:1], exact, 1e-4)
-
-
-def map_by_rule(network, scan, n_points):
-    """Integrate from zero by one rule, in a plain loop over the voxels' gradients."""
+def map_by_rule(network, baseline, scan, n_points):
+    """Integrate by one rule, in a plain loop over the voxels' gradients."""
     step = clenshaw_curtis.stride(n_points)
     places, weights = clenshaw_curtis.places()[::step], clenshaw_curtis.rule_weights(n_points)
     total = torch.zeros_like(scan, dtype=torch.float64)
     for place, weight in zip(places, weights, strict=True):
-        point = (place * scan).float().requires_grad_()
+        point = (baseline + place * (scan - baseline)).float().requires_grad_()
         total += weight * torch.autograd.grad(network(point[None]).sum(), point)[0].double()
-    return total * scan
+    return total * (scan - baseline)
 
 
 @pytest.mark.parametrize("map_error", [0.1, 1e-3, 1e-5])
-def test_the_error_is_that_of_half_the_points(prepared, inputs, exact, map_error):
+def test_the_error_is_that_of_half_the_points(prepared, inputs, baselines, exact, map_error):
     """Within a factor of two, wherever it exceeds 1e-5."""
     inputs, errors = inputs[:2], []
-    baselines = torch.zeros_like(inputs)  # one of each scan, so that no pass is shared
     maps = explained(prepared, inputs, ids="ab", baseline=baselines, map_error=map_error)
     for i, found in enumerate(maps):
-        expected = map_by_rule(prepared, inputs[i], found.passes)
+        expected = map_by_rule(prepared, baselines[i], inputs[i], found.passes)
         assert_same_maps(torch.from_numpy(found.values)[None], expected[None], 1e-5)
-        halved = map_by_rule(prepared, inputs[i], found.passes // 2 + 1)
+        halved = map_by_rule(prepared, baselines[i], inputs[i], found.passes // 2 + 1)
         errors.append(relative_error(halved, exact[i]))
         if errors[i] > 1e-5:
             assert 0.5 * errors[i] < found.map_error < 2 * errors[i]
     assert map_error == 1e-5 or min(errors) > 1e-5
-
-
-@pytest.mark.parametrize("method", [IG, "noise_tunnel_ig"])
-def test_maps_do_not_depend_on_batch_size_order_or_company(prepared, inputs, method):
-    reference = explained(prepared, inputs, method=method)
-    for batch_size in (1, 4, 100):
-        found = explained(prepared, inputs, method=method, batch_size=batch_size)
-        assert_same_maps(stacked(found), stacked(reference))
-        np.testing.assert_allclose(
-            [attribution.map_error for attribution in found],
-            [attribution.map_error for attribution in reference],
-            rtol=1e-3,
-        )
-    turned = explained(prepared, inputs.flip(0), method=method, ids="cba")
-    assert_same_maps(stacked(turned[::-1]), stacked(reference))
-    alone = explained(prepared, inputs[1:2], method=method, ids="b")
-    assert_same_maps(stacked(alone), stacked(reference)[1:2])
 
 
 def test_noisy_copies_are_integrated_by_the_same_rule(prepared, inputs):
@@ -113,19 +93,10 @@ def test_ends_are_passed_once(prepared, inputs, shared):
     assert passes == ([17, 16, 16] if shared else list(points))
     for method, expected in (("saliency", 0), (IG, sum(points) - 6)):
         assert sum(attribution.passes for attribution in explainer.attribute(method, batch)) == expected
-    part = explainer.select(batch, [2, 0])
+    part = batch.part([2, 0])
     assert [attribution.passes for attribution in explainer.attribute(IG, part)] == [15, 15]
     found = stacked(explainer.attribute(IG, part))
     assert_same_maps(found, stacked(explainer.attribute(IG, batch))[[2, 0]])
-
-
-def test_the_scans_gradients_of_another_method_are_used(prepared, inputs):
-    explainer = Explainer(prepared, Settings(25))
-    batch = batch_of(explainer, inputs)
-    assert [attribution.passes for attribution in explainer.attribute("saliency", batch)] == [1, 1, 1]
-    found = explainer.attribute(IG, batch)
-    assert [attribution.passes for attribution in found] == [16, 15, 15]
-    assert_same_maps(stacked(found), stacked(explained(prepared, inputs)))
 
 
 def test_gradients_at_a_shared_baseline_are_of_each_target(inputs):
@@ -171,16 +142,6 @@ def test_a_path_that_cannot_reach_the_error_says_so():
     gradients_at, calls = curve_gradients([2000.0])
     _, [error] = mean_gradients(unit_paths(1), gradients_at, batch_size=50, map_error=1e-3)
     assert error > 1e-3 and sum(map(len, calls)) == POINTS[-1]
-
-
-def test_known_ends_are_not_asked_for():
-    ends = [torch.cos(torch.full((1, 1, 1), place)) for place in (0.0, 1.0)]
-    paths = unit_paths(1)
-    paths = Paths(paths.starts, paths.ends, [ends[0]], [ends[1]])
-    gradients_at, calls = curve_gradients([1.0])
-    means, _ = mean_gradients(paths, gradients_at, batch_size=50, map_error=1e-3)
-    assert list(map(len, calls)) == [7]
-    assert float(means) == pytest.approx(np.sin(1), rel=1e-6)
 
 
 def test_a_scan_that_is_its_baseline_has_a_map_of_zeros(prepared, inputs):

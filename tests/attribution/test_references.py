@@ -11,12 +11,11 @@ import pytest
 from mri_saliency.attribution.references import load_references
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.file_identity import sha256_of_file
-from mri_saliency.inputs.grid import FIRST_SLICE
-from mri_saliency.inputs.loading import load_in_groups, load_scan
-from mri_saliency.inputs.scan_table import Scan
+from mri_saliency.inputs.loading import load_in_groups
 from mri_saliency.runtime.workers import Workers
 
-from ..conftest import N_SLICES, brain, save_scan
+from ..conftest import brain, save_scan
+from .conftest import load, scan_of
 
 # HC: P has two sessions, Q to S one each, and T a copy of Q's; R has a session as a patient.
 ROWS = [
@@ -30,7 +29,6 @@ ROWS = [
     ("U", 6, 1),
 ]
 
-load = partial(load_scan, n_slices=N_SLICES, first_slice=FIRST_SLICE)
 in_groups = partial(load_in_groups, load=load, workers=Workers(0), group_size=3)
 
 
@@ -40,7 +38,7 @@ def scans(tmp_path_factory):
     found = []
     for index, (subject, seed, label) in enumerate(ROWS):
         path = save_scan(folder / f"{index}_T1w.nii", brain(seed=seed))
-        found.append(Scan(path.name, path, label, ("HC", "TLE")[label], index, subject))
+        found.append(scan_of(path, subject, ("HC", "TLE")[label]))
     return found
 
 

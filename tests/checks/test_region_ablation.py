@@ -5,11 +5,12 @@ import pytest
 import torch
 from scipy import stats
 
-from mri_saliency.checks.checked_scans import CheckedMethod, ExplainedScans
+from mri_saliency.checks.checked_scans import ExplainedScans
 from mri_saliency.checks.region_ablation import ablate_regions, check_regions
 from mri_saliency.checks.table import ABLATION, DIFFERENCE, MAP, SHUFFLED
 
-from ..attribution.conftest import Linear, checked_scans, explainer_of
+from ..attribution.conftest import Linear, explainer_of
+from .conftest import checked_scans
 
 NAMES = {3: "Front", 5: "Middle", 40: "Back", 41: "Not in the scans"}
 
@@ -42,36 +43,20 @@ def test_ranks_of_regions_follow_a_linear_networks_contributions(inputs, labels)
     """The sum of its contributions in a region is the logit's change."""
     weights = torch.randn(9, 128, 128, generator=torch.Generator().manual_seed(0))
     contributions = (inputs * weights).numpy()
-    maps = {("signed", MAP): contributions, ("signed", SHUFFLED): -contributions}
-    maps["unsigned", MAP] = contributions
-    methods = {name: CheckedMethod(None, signed=name == "signed") for name in ("signed", "unsigned")}
+    maps = {("deep_lift", MAP): contributions, ("deep_lift", SHUFFLED): -contributions}
+    maps["saliency", MAP] = contributions
     regions = np.stack([labels, np.zeros_like(labels), labels])  # the second scan has no place in mm
     checked = checked_scans(inputs.numpy(), labels=regions, region_names=NAMES)
     scans = ExplainedScans(explainer_of(Linear(weights)), checked)
-    rows = list(check_regions(scans, checked, methods, maps))
+    rows = list(check_regions(scans, maps))
     changes = [row for row in rows if row.check == "region"]
     assert {row.method for row in changes} == {ABLATION} and {row.subject_id for row in changes} == {"a", "c"}
     assert [row.step for row in changes[:3]] == ["Front", "Middle", "Back"]
     sums = [contributions[0][labels == label].sum() for label in (3, 5, 40)]
     assert [row.value for row in changes[:3]] == pytest.approx(sums, rel=1e-3)
     ranks = {(row.method, row.order): row.value for row in rows if row.subject_id == "a" and row.order}
-    assert ranks["signed", MAP] == pytest.approx(1) and ranks["signed", SHUFFLED] == pytest.approx(1)
-    for key, values in (("unsigned", contributions), (DIFFERENCE, checked.inputs)):
+    assert ranks["deep_lift", MAP] == pytest.approx(1) and ranks["deep_lift", SHUFFLED] == pytest.approx(1)
+    for key, values in (("saliency", contributions), (DIFFERENCE, checked.inputs)):
         masses = [np.abs(values[0][labels == label]).sum() for label in (3, 5, 40)]
         expected = stats.spearmanr(np.abs(sums), masses).statistic
         assert ranks[key, DIFFERENCE if key == DIFFERENCE else MAP] == pytest.approx(expected)
-
-
-def test_without_an_atlas_there_is_nothing_to_replace(prepared, inputs):
-    checked = checked_scans(inputs.numpy())
-    scans = ExplainedScans(explainer_of(prepared), checked)
-    assert list(check_regions(scans, checked, {}, {})) == []
-
-
-def test_fewer_than_three_regions_have_no_rank_correlation(inputs, labels):
-    labels[labels == 40] = 0
-    weights = torch.ones(9, 128, 128)
-    checked = checked_scans(inputs[:1].numpy(), labels=labels[None], region_names=NAMES)
-    scans = ExplainedScans(explainer_of(Linear(weights)), checked)
-    rows = check_regions(scans, checked, {}, {("a", MAP): inputs[:1].numpy()})
-    assert all(np.isnan(row.value) for row in rows if row.check == "region_ranks")

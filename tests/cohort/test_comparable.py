@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
@@ -65,16 +64,7 @@ def test_the_copy_of_a_scan_whose_map_is_of_another_recipe_stays():
 def test_the_summary_figure_is_drawn(cohort, no_workers, methods):
     records = [record for record in cohort.records if record.method in methods]
     space, _ = find_common_space(cohort.folder, records, no_workers)
-    draw_summary(cohort.folder, records, compare_methods(cohort.folder, records, space, no_workers)[0])
+    agreement, _ = compare_methods(cohort.folder, records, space, no_workers)
+    draw_summary(cohort.folder, records, agreement, ClassNames("CN", "AD"))
     picture = np.asarray(Image.open(cohort.folder.summary))
     assert picture.shape[1] == 1500 and picture.std() > 10
-
-
-def test_the_summary_figure_has_the_classes_words(cohort, monkeypatch):
-    drawn = []
-    monkeypatch.setattr(
-        "mri_saliency.cohort.comparable.write_figure", lambda _, figure: drawn.append(figure.get_suptitle())
-    )
-    draw_summary(cohort.folder, cohort.records, pd.DataFrame(), ClassNames("CN", "AD"))
-    draw_summary(cohort.folder, cohort.records, pd.DataFrame())
-    assert [title.split("(")[1] for title in drawn] == ["3 CN, 4 AD)", "3 HC, 4 TLE)"]

@@ -1,11 +1,12 @@
-"""Who belongs to which group, and group means."""
+"""Who belongs to which group, some scans from all groups, and group means."""
 
+from collections import Counter
 from functools import partial
 
 import numpy as np
 import pytest
 
-from mri_saliency.cohort.groups import GROUPS, diagnosis_words, group_means, group_titles
+from mri_saliency.cohort.groups import GROUPS, diagnosis_words, group_means, group_titles, representative
 from mri_saliency.wording import ClassNames
 
 from ..made_cohort import made_record
@@ -38,14 +39,9 @@ def test_with_three_logits_the_most_probable_class_decides():
 
 
 def test_titles_have_the_classes_words():
-    titles = group_titles(ClassNames())
-    assert titles == {
-        **{"HC": "HC", "TLE": "TLE", "left": "TLE, focus on the left", "right": "TLE, focus on the right"},
-        **{"TLE_correct": "TLE, predicted TLE", "TLE_wrong": "TLE, predicted HC"},
-    }
-    assert list(titles) == [*GROUPS]
-    renamed = group_titles(ClassNames("CN {x}", "AD"))
-    assert renamed["TLE_wrong"] == "AD, predicted CN {x}"
+    titles = group_titles(ClassNames("CN {x}", "AD"))
+    assert list(titles) == [*GROUPS] and titles["HC"] == "CN {x}"
+    assert titles["left"] == "AD, focus on the left" and titles["TLE_wrong"] == "AD, predicted CN {x}"
 
 
 def test_diagnoses_that_occur_have_words_in_order():
@@ -55,6 +51,33 @@ def test_diagnoses_that_occur_have_words_in_order():
     assert list(found.items()) == [
         *(("HC", "CN"), ("left", "left"), ("right", "right"), ("TLE", "AD, side unknown"))
     ]
+
+
+IN_TURN = ("HC", "left", "HC", "right")
+
+
+@pytest.mark.parametrize(
+    ("diagnoses", "expected"),
+    [
+        (IN_TURN * 25, {"left": 7, "right": 7, "HC": 6}),
+        (sorted(IN_TURN * 25), {"left": 7, "right": 7, "HC": 6}),
+        (["HC"] * 50 + ["left"] * 3 + ["right", "TLE"], {"HC": 15, "left": 3, "right": 1, "TLE": 1}),
+        (["HC"] * 11 + ["left"] * 9, {"HC": 11, "left": 9}),
+        (["left"], {"left": 1}),
+        ([], {}),
+    ],
+)
+def test_some_scans_are_of_all_diagnoses_alike(diagnoses, expected):
+    scans = [made_record(diagnosis=diagnosis).statistics for diagnosis in diagnoses]
+    chosen = representative(scans, 20)
+    assert Counter(scan.diagnosis for scan in chosen) == expected
+    assert len(set(map(id, chosen))) == len(chosen)
+
+
+def test_some_scans_are_from_all_over_the_table():
+    scans = [made_record(diagnosis="HC", sample_idx=index).statistics for index in range(10)]
+    assert [scan.sample_idx for scan in representative(scans, 4)] == [0, 3, 6, 9]
+    assert representative(scans, 1) == scans[:1] and representative(scans[:3], 4) == scans[:3]
 
 
 def test_group_means_are_plain_means():

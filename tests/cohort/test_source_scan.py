@@ -1,28 +1,29 @@
-"""Null maps of finished maps' scans, read again, against plain computations."""
+"""Finished maps' scans are read again: their brain, grey matter and null maps, against plain computations."""
 
 import os
 import pickle
-import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mri_saliency.attribution.baselines import make_baseline
-from mri_saliency.cohort.source_scan import read_brain, read_null_map
+from mri_saliency.cohort.source_scan import read_null_map, read_source
 from mri_saliency.inputs.file_identity import FileIdentity
 from mri_saliency.inputs.grid import FIRST_SLICE
 from mri_saliency.inputs.loading import load_scan
-from mri_saliency.inputs.preprocessing import air_input, brain_mask, unpad
+from mri_saliency.inputs.preprocessing import air_input, brain_mask, to_network_input, unpad
 from mri_saliency.inputs.scan_table import Scan
 from mri_saliency.output.files import write_json
-from mri_saliency.output.folder import OutputFolder
-from mri_saliency.run.provenance import prepare_folder
+from mri_saliency.output.folder import FORMAT, OutputFolder
+from mri_saliency.run.run_record import prepare_folder
 
-from ..conftest import N_SLICES, brain, save_scan
+from ..conftest import AFFINE, N_SLICES, SYNTHETIC_SHAPE, brain, save_scan
 from ..made_cohort import RECIPE, made_record
 
 SUBJECTS = ("P", "P", "Q", "R", "S")  # S is a patient
+WINDOW = {"n_slices": N_SLICES, "first_slice": FIRST_SLICE}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def loaded(tmp_path_factory):
     for seed, subject in enumerate(SUBJECTS):
         path = save_scan(folder / f"{seed}.nii", brain(seed=seed))
         scan = Scan(path.stem, path, int(subject == "S"), "left" if subject == "S" else "HC", seed, subject)
-        scans.append(load_scan(scan, n_slices=N_SLICES, first_slice=FIRST_SLICE))
+        scans.append(load_scan(scan, **WINDOW))
     return scans
 
 
@@ -46,21 +47,20 @@ def folder(tmp_path):
 
 def baseline_of(name, loaded):
     healthy = [scan.context.scan for scan in loaded[:4]]
-    return make_baseline(
-        name, healthy, lambda _: iter([loaded[:4]]), n_slices=N_SLICES, first_slice=FIRST_SLICE
-    )
+    return make_baseline(name, healthy, lambda _: iter([loaded[:4]]), **WINDOW)
 
 
-def record_of(scan, method="integrated_gradients", baseline="zero"):
-    settings = {} if baseline is None else {"baseline": baseline}
+def record_of(scan, baseline="zero"):
+    """A record of a map of the scan; without a baseline, by saliency."""
     context = scan.context
-    record = made_record(
-        context.scan.subject_id,
-        method,
-        recipe=replace(RECIPE, settings=settings),
-        subject=context.scan.subject,
-    )
+    method, settings = ("integrated_gradients", {"baseline": baseline}) if baseline else ("saliency", {})
+    recipe = replace(RECIPE, settings=settings)
+    record = made_record(context.scan.subject_id, method, recipe=recipe, subject=context.scan.subject)
     return replace(record, source=context.source, grid=context.grid)
+
+
+def file_record(path):
+    return replace(made_record(), source=FileIdentity.of(path))
 
 
 def assert_close(found, expected):
@@ -68,25 +68,36 @@ def assert_close(found, expected):
     np.testing.assert_allclose(found, unpad(expected), atol=1e-5)
 
 
-def test_methods_without_baseline_are_compared_with_zero(folder, loaded):
-    expected = np.abs(loaded[0].network_input)
-    assert_close(read_null_map(folder, record_of(loaded[0], "saliency", None)), expected)
-    assert_close(read_null_map(folder, record_of(loaded[0])), expected)
-    found = read_brain(record_of(loaded[0]))
-    np.testing.assert_array_equal(found, unpad(brain_mask(loaded[0].network_input)))
+def test_brain_and_grey_matter_are_on_the_networks_grid(tmp_path):
+    scan = read_source(file_record(save_scan(tmp_path / "scan.nii", brain(), AFFINE)))
+    np.testing.assert_array_equal(scan.brain, unpad(brain_mask(scan.network_input)))
+    expected = unpad(to_network_input(brain(), N_SLICES))
+    factor = scan.grey_matter.max() / expected.max()
+    np.testing.assert_allclose(scan.grey_matter, factor * expected, atol=1e-5)
 
 
-def test_background_is_the_scans_air(folder, loaded):
+def test_normalised_intensities_are_no_grey_matter(tmp_path):
+    voxels, synthetic = brain(), brain(SYNTHETIC_SHAPE)
+    normalised = save_scan(tmp_path / "z.nii", (voxels - voxels.mean()) / voxels.std(), AFFINE)
+    assert read_source(file_record(normalised)).grey_matter is None
+    normalised = save_scan(tmp_path / "z.pkl", (synthetic - synthetic.mean()) / synthetic.std())
+    assert read_source(file_record(normalised)).grey_matter is None
+    interpolated = save_scan(tmp_path / "i.nii", voxels - 0.01, AFFINE)
+    assert read_source(file_record(interpolated)).grey_matter is not None
+
+
+@pytest.mark.parametrize("baseline", [None, "zero", "background"])
+def test_null_maps_are_distances_from_the_baseline(folder, loaded, baseline):
     scan = loaded[1].network_input
-    record = record_of(loaded[1], "deep_lift", "background")
-    assert_close(read_null_map(folder, record), np.abs(scan - air_input(scan)))
+    expected = np.abs(scan - (air_input(scan) if baseline == "background" else 0))
+    assert_close(read_null_map(folder, record_of(loaded[1], baseline)), expected)
 
 
 @pytest.fixture
 def with_mean(folder, loaded):
     """A folder with the mean of the HC scans, and its identity."""
     baseline = baseline_of("hc_mean", loaded)
-    prepare_folder(folder, baseline, folder.root.parent)
+    prepare_folder(folder, baseline)
     return folder, baseline
 
 
@@ -95,48 +106,38 @@ def test_hc_mean_leaves_out_the_scans_subject(with_mean, loaded):
     inputs = [scan.network_input.astype(np.float64) for scan in loaded]
     for number, others in ((0, (2, 3)), (1, (2, 3)), (2, (0, 1, 3)), (4, (0, 1, 2, 3))):
         expected = np.abs(inputs[number] - np.mean([inputs[n] for n in others], axis=0))
-        record = record_of(loaded[number], baseline=baseline.identity)
+        record = record_of(loaded[number], baseline.identity)
         record, again = pickle.loads(pickle.dumps((record, folder)))  # as in a worker
         assert_close(read_null_map(again, record), expected)
 
 
 def test_another_mean_or_none_gives_no_null_map(with_mean, loaded):
     folder, baseline = with_mean
-    record = record_of(loaded[2], baseline=baseline.identity)
+    record = record_of(loaded[2], baseline.identity)
     assert read_null_map(folder, record) is not None
-    assert read_null_map(folder, record_of(loaded[2], baseline="hc_mean abc")) is None
+    assert read_null_map(folder, record_of(loaded[2], "hc_mean abc")) is None
     np.save(folder.hc_mean, baseline.values + 1)  # not of these scans
     os.utime(folder.hc_mean, ns=(1, 1))
     assert read_null_map(folder, record) is None
     folder.hc_mean.unlink()
     assert read_null_map(folder, record) is None
-    # for what needs no baseline, nothing changes
-    assert read_null_map(folder, record_of(loaded[2], "saliency", None)) is not None
 
 
-def test_a_scan_that_is_gone_or_another_gives_no_null_map(folder, loaded, tmp_path):
-    path = tmp_path / "scan.nii"
-    shutil.copy(loaded[0].context.source.path, path)
-    record = replace(record_of(loaded[0]), source=FileIdentity.of(path))
-    assert read_null_map(folder, record) is not None
-    save_scan(path, brain(seed=9))
-    assert read_null_map(folder, record) is None and read_brain(record) is None
-    path.unlink()
-    assert read_null_map(folder, record) is None and read_brain(record) is None
+def test_a_scan_that_is_gone_or_another_is_none(folder, tmp_path):
+    record = file_record(save_scan(tmp_path / "scan.nii", brain(), AFFINE))
+    assert read_source(record) and read_null_map(folder, record) is not None
+    save_scan(Path(record.source.path), brain(seed=9), AFFINE)
+    assert read_source(record) is read_null_map(folder, record) is None
+    Path(record.source.path).unlink()
+    assert read_source(record) is read_null_map(folder, record) is None
 
 
-def test_a_session_that_is_gone_gives_no_null_map(folder, loaded, tmp_path):
+def test_a_session_that_is_gone_gives_no_null_map(folder, loaded):
     """The other scan of a subject is needed to leave it out of the mean."""
-    moved = []
-    for scan in loaded[:4]:
-        path = tmp_path / scan.context.scan.path.name
-        shutil.copy(scan.context.scan.path, path)
-        copy = replace(scan.context.scan, path=path)
-        moved.append(load_scan(copy, n_slices=N_SLICES, first_slice=FIRST_SLICE))
-    baseline = baseline_of("hc_mean", moved)
-    prepare_folder(folder, baseline, tmp_path)
-    first, third = (record_of(moved[number], baseline=baseline.identity) for number in (0, 2))
-    moved[1].context.scan.path.unlink()
+    baseline = baseline_of("hc_mean", loaded)
+    scans = tuple(replace(scan, path=f"/gone{scan.path}") for scan in baseline.healthy.scans)
+    prepare_folder(folder, replace(baseline, healthy=replace(baseline.healthy, scans=scans)))
+    first, third = (record_of(loaded[number], baseline.identity) for number in (0, 2))
     assert read_null_map(folder, first) is None and read_null_map(folder, third) is not None
 
 
@@ -144,12 +145,12 @@ def test_a_file_is_found_by_the_folders_runs(folder, loaded, tmp_path):
     path = tmp_path / "control.npy"
     np.save(path, loaded[3].network_input)
     identity = baseline_of(str(path), loaded).identity
-    record = record_of(loaded[0], baseline=identity)
+    record = record_of(loaded[0], identity)
     assert read_null_map(folder, record) is None
     run = {"working_directory": str(tmp_path), "options": {"baseline": "control.npy"}}
     later = {"working_directory": str(tmp_path), "options": {"baseline": "zero"}}
     expected = np.abs(loaded[0].network_input - loaded[3].network_input)
-    for content in (run, later | {"earlier_runs": [run]}):
-        write_json(folder.run_record, content)
+    for content in (run | {"earlier_runs": []}, later | {"earlier_runs": [run]}):
+        write_json(folder.run_record, {"format": FORMAT} | content)
         assert_close(read_null_map(folder, record), expected)
-    assert read_null_map(folder, record_of(loaded[0], baseline="control.npy abc")) is None
+    assert read_null_map(folder, record_of(loaded[0], "control.npy abc")) is None

@@ -1,13 +1,11 @@
-"""The charts of a cohort are drawn for one scan and for many."""
+"""The chart of a cohort is drawn for one scan and for many."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 
 from mri_saliency.cohort.summary import cohort_figure
 from mri_saliency.maps.comparison import NULL, MeanAgreement
-from mri_saliency.regions.figure import region_figure
 from mri_saliency.wording import ClassNames
 
 NAMES = ClassNames("CN", "AD")
@@ -15,23 +13,6 @@ NAMES = ClassNames("CN", "AD")
 
 def legend_of(axes):
     return [text.get_text() for text in axes.get_legend().get_texts()]
-
-
-def words_of(figure):
-    return [text.get_text() for text in figure.legends[0].get_texts()]
-
-
-def agreement_of(methods):
-    names = [*methods, NULL]
-    values = np.full((len(names), len(methods)), 0.4)
-    mean, chance = (pd.DataFrame(factor * values, names, methods) for factor in (1, 0.25))
-    return MeanAgreement(mean, chance)
-
-
-def drawn(figure):
-    assert isinstance(figure, Figure)
-    figure.canvas.draw()
-    return np.asarray(figure.canvas.buffer_rgba())
 
 
 @pytest.mark.parametrize(("n_subjects", "n_methods"), [(1, 1), (2, 3), (60, 7), (500, 7)])
@@ -51,11 +32,12 @@ def test_cohort_figure_from_one_to_many(n_subjects, n_methods):
         for subject in range(n_subjects)
         for method in methods
     ]
-    agreement = agreement_of(methods)
+    means = (pd.DataFrame(value, [*methods, NULL], methods) for value in (0.4, 0.1))
     profiles = {(method, name): np.full(115, 1 / 115) for method in methods for name in ("HC", "TLE")}
     correlations = dict.fromkeys(methods, np.nan)
-    figure = cohort_figure(pd.DataFrame(rows), profiles, agreement, correlations, ClassNames())
-    assert drawn(figure).shape == (950, 1500, 4)
+    figure = cohort_figure(pd.DataFrame(rows), profiles, MeanAgreement(*means), correlations, ClassNames())
+    figure.canvas.draw()
+    assert np.asarray(figure.canvas.buffer_rgba()).shape == (950, 1500, 4)
     title = figure.get_suptitle()
     assert title == f"Attributions of {n_subjects} scans ({-(-n_subjects // 2)} HC, {n_subjects // 2} TLE)"
     assert figure.axes[2].get_title() == "HC against TLE (true class)"
@@ -75,53 +57,8 @@ def test_a_cohort_whose_maps_are_all_zero_is_drawn():
     agreement = MeanAgreement(*2 * [pd.DataFrame([[np.nan]], index=["saliency"], columns=["saliency"])])
     profiles, correlations = {("saliency", "HC"): np.zeros(115)}, {"saliency": np.nan}
     figure = cohort_figure(table, profiles, agreement, correlations, NAMES)
-    drawn(figure)
+    figure.canvas.draw()
     assert figure.axes[0].get_yscale() == "linear"
     assert figure.get_suptitle() == "Attributions of 3 scans (3 CN, 0 AD)"
     assert figure.axes[2].get_title() == "CN against AD (true class)"
     assert legend_of(figure.axes[2]) == ["CN", "AD"] and legend_of(figure.axes[3])[:2] == ["CN", "AD"]
-
-
-def test_region_figure_has_a_panel_a_method_and_the_densest_region_on_top():
-    densest = {f"method_{i}": [f"Region {j}" for j in (3, 1, 2)] for i in range(4)}
-    table = pd.DataFrame(
-        {
-            "subject_id": "a",
-            "method": method,
-            "region": region,
-            "diagnosis": diagnosis,
-            "density": density,
-            "density_null": 0.7,
-        }
-        for method, regions in densest.items()
-        for region in regions
-        for diagnosis in ("HC", "right")
-        for density in (0.5, 1.5, 2.5)
-    )
-    figure = region_figure(table, densest, ClassNames())
-    drawn(figure)
-    panels = [axes for axes in figure.axes if axes.get_title()]
-    assert [axes.get_title() for axes in panels] == ["method 0", "method 1", "method 2", "method 3"]
-    assert [label.get_text() for label in panels[0].get_yticklabels()] == ["Region 3", "Region 1", "Region 2"]
-    assert panels[0].yaxis_inverted()
-    assert words_of(figure)[:2] == ["HC", "right"] and len(words_of(figure)) == 3
-    marks = [points.get_offsets() for points in panels[0].collections if len(points.get_offsets()) == 1]
-    heights = [0, 0, 1, 1, 2, 2] + np.tile([-0.13, 0.13], 3)
-    np.testing.assert_allclose(np.concatenate(marks), np.c_[np.full(6, 0.7), heights])  # the nulls
-
-
-def test_patients_without_a_side_have_a_box_in_the_classes_words():
-    rows = [("HC", 1.0), ("HC", 2.0), ("TLE", 3.0), ("TLE", 4.0)]
-    table = pd.DataFrame(rows, columns=["diagnosis", "density"])
-    table = table.assign(subject_id="a", method="saliency", region="A", density_null=np.nan)
-    figure = region_figure(table, {"saliency": ["A"]}, NAMES)
-    drawn(figure)
-    [panel] = figure.axes
-    assert words_of(figure) == ["CN", "AD"]  # and no null
-    points = np.concatenate([points.get_offsets()[:, 0] for points in panel.collections])
-    assert {3.0, 4.0} <= set(points)
-    sides = pd.concat([table, table.assign(diagnosis=["left", "left", "right", "right"])])
-    figure = region_figure(sides, {"saliency": ["A"]}, NAMES)
-    assert words_of(figure) == ["CN", "left", "right", "AD, side unknown"]
-    colours = [tuple(points.get_facecolor()[0]) for points in figure.axes[0].collections[-4:]]
-    assert len(set(colours)) == 4

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mri_saliency.combine.combination import copy_baseline, plan_combination
+from mri_saliency.combine.combination import plan_combination
+from mri_saliency.combine.prepare import copy_baseline, request_json
 from mri_saliency.output.files import write_array, write_json
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.run.plan import Action, MapFiles
@@ -37,7 +38,6 @@ def test_every_scan_and_method_is_averaged_over_the_runs(two_runs, files):
     for members in combination.members.values():
         assert [member.run for member in members] == [run.name for run in two_runs]
     assert set(combination.plan.actions.values()) == {Action.MAKE}
-    assert combination.window == {"n_slices": N_SLICES, "first_slice": 10}
     recipe = combination.plan.recipes["saliency"]
     assert recipe.checkpoint == combination.checkpoint and len(recipe.checkpoint) == 64
     assert len(recipe.settings["combined"]) == 2
@@ -59,7 +59,7 @@ def test_run_json_names_the_runs_and_what_they_share(two_runs, files):
     two_runs[0].content["settings"] |= {"n_steps": 3, "seed": 0}
     two_runs[1].content["settings"] |= {"n_steps": 4, "seed": 0}
     combination = plan_combination(two_runs, files, overwrite=False)
-    content = combination.to_json({"output_dir": "x", "baseline": "zero"}, "command")
+    content = request_json(combination, {"output_dir": "x", "baseline": "zero"}, "command")
     assert content["options"]["baseline"] == "zero and /data/air.npy"
     assert content["options"]["csv_path"] == "/data/val.csv"
     assert content["settings"] == {"seed": 0}

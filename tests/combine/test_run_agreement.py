@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import spearmanr
 
-from mri_saliency.cohort.source_scan import read_brain
+from mri_saliency.cohort.source_scan import read_source
 from mri_saliency.combine.combination import plan_combination
 from mri_saliency.combine.run_agreement import compare_runs, sign_agreement
 from mri_saliency.inputs.atlas import read_atlas
@@ -18,29 +16,25 @@ from mri_saliency.output.dictionary import TABLES
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.run.plan import MapFiles
 
-from ..conftest import AFFINE, N_SLICES, REAL_SHAPE
-from ..made_cohort import save_names
+from ..cohort.test_method_agreement import plain_agreement
+from ..conftest import N_SLICES
+from ..made_cohort import save_halves
+
+MEASURES = ["rank_correlation", "top_overlap"]
 
 
-def front_atlas(folder):
-    """Two halves of the slices that the tiny network sees."""
-    labels = np.zeros(REAL_SHAPE, np.int16)
-    labels[:57, 5:25], labels[57:, 5:25] = 1, 2
-    nib.Nifti1Image(labels, AFFINE).to_filename(folder / "front.nii")
-    return read_atlas(folder / "front.nii", save_names(folder / "names.tsv", "index\tname\n1\tA\n2\tB\n"))
-
-
-def correlation(a, b, brain):
-    third = (slice(None, None, 3),) * 3
-    a, b, brain = a[third], b[third], brain[third]
-    return spearmanr(np.abs(a[brain]), np.abs(b[brain])).statistic
-
-
-def test_rows_are_those_of_plain_loops(two_runs, tmp_path, no_workers):
+@pytest.fixture
+def combined(two_runs, tmp_path):
+    """The folder of a combination, and the combination."""
     folder = OutputFolder(tmp_path / "combined")
-    combination = plan_combination(two_runs, MapFiles(folder, (4,), nifti=False, n_logits=1), overwrite=False)
     folder.create()
-    compare_runs(folder, combination, front_atlas(tmp_path), no_workers)
+    files = MapFiles(folder, (4,), nifti=False, n_logits=1)
+    return folder, plan_combination(two_runs, files, overwrite=False)
+
+
+def test_rows_are_those_of_plain_loops(two_runs, combined, tmp_path, no_workers):
+    folder, combination = combined
+    compare_runs(folder, combination, read_atlas(*save_halves(tmp_path)), no_workers)
     table = pd.read_csv(folder.run_agreement, dtype={"subject_id": str})
     assert list(table.columns) == list(TABLES["run_agreement"]) and len(table) == 14
     assert set(table["run_a"]) == {two_runs[0].name} and set(table["run_b"]) == {two_runs[1].name}
@@ -49,16 +43,16 @@ def test_rows_are_those_of_plain_loops(two_runs, tmp_path, no_workers):
     records = {key: one.read_record(*key) for key in rows.index}
     for method, subject, partner in (("saliency", "sub-A", "sub-D"), ("input_x_gradient", "sub-F", "sub-A")):
         row, record = rows.loc[method, subject], records[method, subject]
-        brain, other_brain = read_brain(record), read_brain(records[method, partner])
+        brain, other_brain = (read_source(r).brain for r in (record, records[method, partner]))
         maps = [run.load_map(method, subject) for run in (one, two)]
         others = [run.load_map(method, partner) for run in (one, two)]
-        assert row["rank_correlation"] == pytest.approx(correlation(*maps, brain))
-        both = brain & other_brain
-        chance = [correlation(a, b, both) for a, b in zip(maps, others, strict=True)]
-        assert row["rank_correlation_chance"] == pytest.approx(np.mean(chance))
+        assert row[MEASURES].tolist() == pytest.approx(plain_agreement(*maps, brain))
+        pairs = zip(maps, others, strict=True)
+        chance = np.mean([plain_agreement(a, b, brain & other_brain) for a, b in pairs], axis=0)
+        assert row[[f"{name}_chance" for name in MEASURES]].tolist() == pytest.approx(chance)
         scan = unpad(load_volume(Path(record.source.path), N_SLICES).network_input)
-        null = [correlation(values, scan, brain) for values in maps]
-        assert row["rank_correlation_null"] == pytest.approx(np.mean(null))
+        null = np.mean([plain_agreement(values, scan, brain) for values in maps], axis=0)
+        assert row[[f"{name}_null" for name in MEASURES]].tolist() == pytest.approx(null)
         if method == "saliency":
             assert np.isnan(row["sign_agreement"]) and np.isnan(row["sign_agreement_chance"])
         else:
@@ -71,16 +65,13 @@ def test_rows_are_those_of_plain_loops(two_runs, tmp_path, no_workers):
     assert set(regions["run"]) == {run.name for run in two_runs} and "12" not in set(regions["subject_id"])
     coefficients = pd.read_csv(folder.run_region_agreement)
     assert (coefficients["n_scans"] == 6).all() and (coefficients["n_networks"] == 2).all()
-    assert folder.run_region_difference.exists() and folder.run_difference_figure.stat().st_size > 10_000
     compare_runs(folder, combination, None, no_workers)  # what is not known any more is removed
-    assert not folder.run_regions.exists() and not folder.run_difference_figure.exists()
+    assert not folder.run_regions.exists()
 
 
-def test_scans_that_are_gone_have_no_rows(two_runs, tmp_path, no_workers, monkeypatch, capsys):
-    folder = OutputFolder(tmp_path / "combined")
-    combination = plan_combination(two_runs, MapFiles(folder, (4,), nifti=False, n_logits=1), overwrite=False)
-    folder.create()
-    monkeypatch.setattr("mri_saliency.combine.run_agreement.read_brain", lambda record: None)
+def test_scans_that_are_gone_have_no_rows(combined, no_workers, monkeypatch, capsys):
+    folder, combination = combined
+    monkeypatch.setattr("mri_saliency.combine.run_agreement.read_source", lambda record: None)
     compare_runs(folder, combination, None, no_workers)
     assert not folder.run_agreement.exists()
     assert "the scans of 14 maps cannot be read any more" in capsys.readouterr().err

@@ -13,17 +13,14 @@ from mri_saliency.inputs.scan_table import Scan
 @pytest.fixture
 def table(tmp_path):
     def write(text):
-        path = tmp_path / "val.csv"
-        path.write_text(text)
-        return path
+        (tmp_path / "val.csv").write_text(text)
+        return tmp_path / "val.csv"
 
     return write
 
 
 def test_numbers_stay_and_words_become_indicators(table, tmp_path):
-    path = table(
-        "file;age;site\nscans/a.nii;31,5\n".replace(";", ",").replace("31,5", "31.5,Berlin\nb.nii,40, Rome")
-    )
+    path = table("file,age,site\nscans/a.nii,31.5,Berlin\nb.nii,40, Rome\n")
     found = read_covariates(path, "file", ["age", "site"])
     assert list(found.columns) == ["age", "site=Rome"]
     assert found.loc[str(tmp_path / "scans/a.nii")].tolist() == [31.5, 0.0]
@@ -31,32 +28,21 @@ def test_numbers_stay_and_words_become_indicators(table, tmp_path):
     assert (found.dtypes == np.float64).all()
 
 
-def test_the_first_of_repeated_rows_counts_and_rows_without_a_file_do_not(table):
-    found = read_covariates(table("file,age\na.nii,1\na.nii,2\n,3\n"), "file", ["age"])
-    assert found["age"].tolist() == [1.0]
-
-
 def test_missing_values_name_the_rows(table, tmp_path):
     path = table("file,age,sex\na.nii,1,f\nb.nii,,m\nc.nii,2,\nd.nii,,f\n")
     found = read_covariates(path, "file", ["age", "sex"])
     scans = [Scan(name, tmp_path / f"{name}.nii", 0, "HC", 0) for name in "abc"]
-    with pytest.raises(
-        UserError, match=r"2 of 3 scans have an empty cell: b.nii \(age\); c.nii \(sex=m\)"
-    ) as error:
+    with pytest.raises(UserError, match=r"2 of 3 scans .* empty cell: b.nii \(age\), c.nii \(sex=m\)\. "):
         check_covariates(found, scans, path)
-    assert "d.nii" not in str(error.value)
     check_covariates(found, scans[:1], path)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,sex\na.nii,f\n", "--covariates: no column 'age'; found 'file', 'sex'"),
+        ("file,sex\na.nii,f\n", "no column 'age'; found 'file', 'sex'. Name it with --covariates"),
         ("file,age\na.nii,inf\n", "'age' has an infinite value"),
-        (
-            "file,age\n" + "".join(f"{i}.nii,w{i}\n" for i in range(21)),
-            "'age' has 21 different words, such as 'w0'",
-        ),
+        ("file,age\n" + "".join(f"{i}.nii,w{i}\n" for i in range(21)), "'age' has 21 .* such as 'w0'"),
     ],
 )
 def test_unusable_columns_are_refused(table, text, message):
@@ -65,6 +51,7 @@ def test_unusable_columns_are_refused(table, text, message):
 
 
 def test_paths_are_those_of_the_scans(table):
-    path = table("file,age\n../x/./a.nii,1\n/abs/b.nii,2\n")
+    """Of a repeated path the first row counts; rows without one do not."""
+    path = table("file,age\n../x/./a.nii,1\n/abs/b.nii,2\n/abs/b.nii,3\n,4\n")
     found = read_covariates(path, "file", ["age"])
-    assert set(found.index) == {str(Path(path.parent.parent, "x/a.nii")), "/abs/b.nii"}
+    assert found["age"].to_dict() == {str(Path(path.parent.parent, "x/a.nii")): 1, "/abs/b.nii": 2}

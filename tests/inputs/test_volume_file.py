@@ -35,9 +35,7 @@ def test_scaled_int16_is_read_with_its_scaling(tmp_path):
     image = nib.Nifti1Image(brain(SHAPE), AFFINE)
     image.set_data_dtype(np.int16)
     image.to_filename(tmp_path / "a.nii")
-    found = read_volume(tmp_path / "a.nii")[0]
-    np.testing.assert_array_equal(found, nib.load(tmp_path / "a.nii").get_fdata())
-    np.testing.assert_allclose(found, brain(SHAPE), atol=1e-4)
+    np.testing.assert_allclose(read_volume(tmp_path / "a.nii")[0], brain(SHAPE), atol=1e-4)
 
 
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
@@ -55,24 +53,12 @@ def test_a_space_that_nibabel_makes_up_is_none(tmp_path):
     assert read_volume(tmp_path / "a.nii")[1:] == (None, 0)
 
 
-@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.npy"])
+@pytest.mark.parametrize("name", ["a.nii", "a.npy"])
 @pytest.mark.parametrize("n_axes", [4, 5])
 def test_a_last_axis_of_one_does_not_count(tmp_path, name, n_axes):
     voxels = brain(SHAPE)
     path = save_scan(tmp_path / name, voxels.reshape(*SHAPE, *[1] * (n_axes - 3)))
     np.testing.assert_array_equal(read_volume(path)[0], voxels)
-
-
-def test_nan_passes_only_where_it_is_allowed_and_infinity_nowhere(tmp_path):
-    voxels = brain(SHAPE)
-    voxels[0, 0, 0] = np.nan
-    path = save_scan(tmp_path / "a.nii", voxels)
-    np.testing.assert_array_equal(read_volume(path, nan_allowed=True)[0], voxels)
-    with pytest.raises(UserError, match="1 voxels are NaN or infinite"):
-        read_volume(path)
-    voxels[1, 2, 3] = -np.inf
-    with pytest.raises(UserError, match=r"1 voxels are NaN or infinite, the first at \(1, 2, 3\)"):
-        read_volume(save_scan(path, voxels), nan_allowed=True)
 
 
 class Attack:
@@ -96,22 +82,18 @@ BAD_FILES = {
     "empty.nii": (b"", "cannot be read"),
     "text.nii.gz": (b"hello", "cannot be read"),
     "scan.jpg": (b"x", "unknown kind of file"),
+    "truncated.nii": (nib.Nifti1Image(brain(), AFFINE).to_bytes()[:100_000], "truncated"),
     "nan.npy": (np.where(brain() > 0.9, np.nan, 1), "NaN or infinite, the first at"),
+    "infinite.npy": (np.full(SHAPE, -np.inf), "NaN or infinite, the first at"),
     "4d.npy": (np.zeros((113, 137, 113, 2)), "expected a 3-D volume, found 4-D"),
     "first axis of one.npy": (np.zeros((1, 113, 137, 113)), "expected a 3-D volume, found 4-D"),
-    "2d.npy": (np.zeros((113, 137)), "expected a 3-D volume, found 2-D"),
     "complex.npy": (np.zeros(REAL_SHAPE, complex), "real numbers"),
-    "objects.npy": (
-        b"\x93NUMPY\x01\x00v\x00{'descr': '|O', 'fortran_order': False, 'shape': (1,)}",
-        "cannot",
-    ),
+    "objects.npy": (np.array([None]), "cannot be read"),
     "archive.npy": (npz(), "an archive of arrays"),
-    "n" * 300 + ".nii": (None, "no such file"),
     "list.pkl": (pickle.dumps([1]), "found a list"),
     "keys.pkl": (pickle.dumps({"img": 1}), "the keys 'img'"),
     "broken.pkl": (b"\x80\x04garbage", "cannot be read"),
     "system.pkl": (pickle.dumps({"image": Attack(os.system, "touch attacked")}), "could run code"),
-    "eval.pkl": (pickle.dumps({"image": Attack(eval, "1+1")}), "could run code"),
     "own.pkl": (pickle.dumps({"image": Attack(read_volume, "x")}), "could run code"),
     "huge.pkl": (pickle.dumps({"image": Attack(RECONSTRUCT, np.ndarray, (10**11,), b"d")}), "claims memory"),
 }
@@ -134,26 +116,16 @@ def test_bad_files_say_what_is_wrong(tmp_path, monkeypatch, name):
     assert not (tmp_path / "attacked").exists()
 
 
-def test_a_truncated_image_is_refused(tmp_path):
-    path = save_scan(tmp_path / "a.nii.gz", brain())
-    path.write_bytes(path.read_bytes()[:100_000])
-    with pytest.raises(UserError, match="truncated"):
-        read_volume(path)
-
-
-@pytest.mark.parametrize(
-    ("affine", "message"),
-    [
+def test_wrong_axes_are_refused(tmp_path):
+    image = nib.Nifti1Image(brain(SHAPE), None)
+    for affine, message in (
         (AFFINE[:, [0, 2, 1, 3]], "voxel axes run RSA"),
         (AFFINE * [1, 0, 1, 1], "singular or not finite"),
-    ],
-)
-def test_wrong_axes_are_refused(tmp_path, affine, message):
-    image = nib.Nifti1Image(brain(SHAPE), None)
-    image.header.set_sform(affine, 4)
-    image.to_filename(tmp_path / "a.nii")
-    with pytest.raises(UserError, match=message):
-        read_volume(tmp_path / "a.nii")
+    ):
+        image.header.set_sform(affine, 4)
+        image.to_filename(tmp_path / "a.nii")
+        with pytest.raises(UserError, match=message):
+            read_volume(tmp_path / "a.nii")
 
 
 def test_a_claimed_size_takes_no_memory(tmp_path):
@@ -161,13 +133,12 @@ def test_a_claimed_size_takes_no_memory(tmp_path):
     header.set_data_shape((30000, 30000, 30000))
     header.set_sform(AFFINE, 4)
     (tmp_path / "a.nii.gz").write_bytes(gzip.compress(header.binaryblock + bytes(4)))
-    with pytest.raises(UserError, match="claims the shape"):
-        read_volume(tmp_path / "a.nii.gz")
     array_header = io.BytesIO()
     claimed = {"descr": "<f8", "fortran_order": False, "shape": (400, 400, 400)}
     np.lib.format.write_array_header_1_0(array_header, claimed)
     with (tmp_path / "b.npy").open("wb") as file:
         file.write(array_header.getvalue())
         file.truncate(8 * 400**3 + len(array_header.getvalue()))  # a sparse file: 0 bytes on the disk
-    with pytest.raises(UserError, match="claims the shape"):
-        read_volume(tmp_path / "b.npy")
+    for name in ("a.nii.gz", "b.npy"):
+        with pytest.raises(UserError, match="claims the shape"):
+            read_volume(tmp_path / name)

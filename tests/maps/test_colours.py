@@ -23,12 +23,7 @@ def test_few_of_the_brains_voxels_saturate():
     assert colours.measure_scale(values, brain, limit=200.0) == colours.ColourScale(200.0, 0.0, 100.0)
     assert colours.colour_scale(values) == pytest.approx(5000)
     assert colours.colour_scale(values, np.zeros_like(brain)) == pytest.approx(5000)  # no brain is known
-
-
-def test_colour_scale_of_a_map_with_few_voxels_above_zero_is_its_maximum():
-    values = np.zeros(100_000)
-    values[7] = -3.0
-    assert colours.colour_scale(values) == pytest.approx(3.0)
+    assert colours.colour_scale(np.eye(1, 100_000)) == 1  # the maximum, where few voxels are not zero
 
 
 def test_values_beyond_the_table_get_its_ends():

@@ -1,30 +1,20 @@
 """Figures show the right pixels in the right place, on one scale, under the right words."""
 
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mri_saliency.attribution.result import Attribution
 from mri_saliency.inputs.grid import upright
 from mri_saliency.inputs.loading import load_scan
 from mri_saliency.inputs.preprocessing import grey_levels, unpad
 from mri_saliency.inputs.scan_table import Scan
-from mri_saliency.maps.figures import (
-    choose_look,
-    map_view,
-    slice_figures,
-    summary_figure,
-    thumbnail,
-)
-from mri_saliency.maps.statistics import measure_map
-from mri_saliency.wording import ClassNames
+from mri_saliency.maps.figures import map_view, scan_view, slice_figures, summary_figure, thumbnail
+from mri_saliency.wording import DEFAULT_CLASS_NAMES, ClassNames
 
 from ..conftest import N_SLICES, brain, save_scan
-from .views import made_up_map
+from ..made_cohort import made_record
+from .views import GRID, WITHOUT_AFFINE, made_up_map
 
 
 def panel(picture, index):
@@ -48,15 +38,9 @@ def test_slice_panels_show_every_voxel_where_it_is():
     np.testing.assert_array_equal(overlay[3 * 60], panel(second, 0)[3 * 60])  # transparent at zero
     raises, lowers = overlay[3 * 10 + 1, 3 * 20 + 1], overlay[3 * 30 + 1, 3 * 40 + 1]
     assert raises[0] > raises[2] + 100 and lowers[2] > lowers[0] + 100  # opaque, hue by sign
-    np.testing.assert_array_equal(first[84:420], with_panels_of(first, second)[84:420])
-
-
-def with_panels_of(first, second):
-    """Return `second` with the panels of `first`: the rest of the two must be the same."""
-    mixed = second.copy()
-    for index in range(3):
-        panel(mixed, index)[:] = panel(first, index)
-    return mixed
+    changed = (first != second)[84:420]
+    in_panels = [56 + 360 * index + x for index in range(3) for x in range(336)]
+    assert not np.delete(changed, in_panels, axis=1).any()
 
 
 def test_drawing_does_not_depend_on_what_was_drawn_before():
@@ -71,7 +55,7 @@ def test_drawing_does_not_depend_on_what_was_drawn_before():
 
 
 def test_sides_are_marked_only_where_known():
-    known, unknown = (next(slice_figures(made_up_map(in_mm=mm))) for mm in (True, False))
+    known, unknown = (next(slice_figures(made_up_map(grid=grid))) for grid in (GRID, WITHOUT_AFFINE))
     corner = (slice(60, 84), slice(56, 72))  # above the first panel's left corner
     assert (known[corner] < 128).any() and not (unknown[corner][..., :3] < 250).any()
 
@@ -87,131 +71,33 @@ def test_summary_has_a_column_a_slice(n):
     assert tuple(of_last[5, 0, :3]) == (0, 0, 0) and tuple(of_last[5, -1, :3]) == (255, 255, 255)
 
 
-def test_texts_are_where_they_belong():
+@pytest.mark.parametrize(
+    ("change", "box"),
+    [
+        ({"title": "another"}, (4, 28, 56, 400)),
+        ({"subtitle": "another"}, (28, 54, 56, 400)),
+        ({"grid": replace(GRID, first_slice=20)}, (4, 28, 800, 1112)),  # the slice's title
+        ({"unit": "another"}, (84 + 336 + 60, 84 + 336 + 84, 416, 1112)),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_texts_are_where_they_belong(change, box):
+    """Nothing but the rows and columns of the box changes."""
     plain = made_up_map(values=np.ones((1, 112, 112), np.float32))
-    changes = {
-        "title": {"title": "another"},
-        "subtitle": {"subtitle": "another"},
-        "slice title": {"slice_titles": ["another"]},
-        "labels": {"unit": "another"},
-    }
-    before = next(slice_figures(plain))
+    before, after = (next(slice_figures(replace(plain, view=replace(plain.view, **c)))) for c in ({}, change))
     assert before.shape == (84 + 336 + 106, 56 + 3 * 360, 4)
-    boxes = {  # rows and columns that may change
-        "title": (4, 28, 56, 400),
-        "subtitle": (28, 54, 56, 400),
-        "slice title": (4, 28, 800, 1112),
-        "labels": (84 + 336 + 60, 84 + 336 + 84, 416, 1112),
-    }
-    for name, change in changes.items():
-        changed = replace(plain, view=replace(plain.view, **change))
-        rows, columns, _ = np.nonzero(next(slice_figures(changed)) != before)
-        top, bottom, left, right = boxes[name]
-        assert top <= rows.min() and rows.max() < bottom, name
-        assert left <= columns.min() and columns.max() < right, name
+    rows, columns, _ = np.nonzero(after != before)
+    top, bottom, left, right = box
+    assert top <= rows.min() and rows.max() < bottom
+    assert left <= columns.min() and columns.max() < right
 
 
 def test_non_square_slices_keep_their_proportions():
-    tall = next(slice_figures(made_up_map(extent=(0, 100, 0, 150))))
-    square = next(slice_figures(made_up_map(extent=(0, 100, 0, 100))))
-    assert tall.shape[0] - square.shape[0] == 168
-
-
-# --- What a scan's map becomes ------------------------------------------------------------------
-
-
-def loaded_and_measured(path, *, logits=(2.0,), method="saliency", baseline=None):
-    """A scan, the map that equals its input, and that map's statistics."""
-    scan = Scan("a", path, 1, "left", 0)
-    loaded = load_scan(scan, n_slices=N_SLICES, first_slice=60)
-    attribution = Attribution(loaded.network_input, 0.0, None, np.array(logits), 0, 1.0)
-    return loaded, measure_map(attribution, loaded.context, method, baseline)
-
-
-def shown_of(loaded, statistics, n_logits=1, values=None, smooth_mm=0.0, **more):
-    """What the figures of a scan show, of a map that equals its input unless given."""
-    values = unpad(loaded.network_input if values is None else values)
-    look = choose_look(values, unpad(loaded.context.brain), loaded.context.grid, smooth_mm)
-    more |= {"key_slices": [2, 7], "n_logits": n_logits}
-    return map_view(loaded.context, values, statistics, look, **more)
-
-
-def view_of(*args, **more):
-    return shown_of(*args, **more).view
-
-
-def test_figures_show_a_map_as_they_show_its_scan(run_folder):
-    """A map equal to its scan is drawn the same way up, whatever the affine."""
-    for path in run_folder.scans:
-        shown = shown_of(*loaded_and_measured(path))
-        view, values = shown.view, shown.attribution.values
-        np.testing.assert_array_equal(grey_levels(values, view.window), view.anatomy)
-        assert values.any() and values.shape == (2, 112, 112)
-        assert view.in_mm == (path.suffix != ".pkl")
-        assert view.in_mm != ("no affine: sides unknown" in view.subtitle)
-        assert not view.signed and len(view.slice_titles) == 2
-
-
-@pytest.fixture(scope="module")
-def measured_scan(tmp_path_factory):
-    path = save_scan(tmp_path_factory.mktemp("scan") / "a.nii", brain(seed=1))
-    return loaded_and_measured(path, method="integrated_gradients", baseline="zero")
-
-
-def test_a_title_has_subject_method_and_baseline(measured_scan):
-    loaded, statistics = measured_scan
-    assert view_of(loaded, statistics).title == "a   integrated_gradients from zero"
-    assert view_of(loaded, replace(statistics, baseline=None)).title == "a   integrated_gradients"
-    long = view_of(loaded, replace(statistics, subject_id="b" * 20 + "c" * 20, baseline="d" * 30)).title
-    assert long == f"{'b' * 15}…{'c' * 15}   integrated_gradients from {'d' * 11}…{'d' * 11}"
-
-
-@pytest.mark.parametrize(
-    ("n_logits", "changes", "subtitle"),
-    [
-        (1, {}, "predicted TLE with 88.1% confidence; true diagnosis TLE (left)"),
-        # the label decides, not the probability of TLE
-        (
-            1,
-            {"prediction": 0.6, "predicted_label": 0, "confidence": 0.4, "true_label": 0},
-            "predicted HC with 40.0% confidence; true diagnosis HC",
-        ),
-        (
-            2,
-            {"target": 0},
-            "predicted TLE with 88.1% confidence; true diagnosis TLE (left); explains HC",
-        ),
-        (
-            3,
-            {"predicted_label": 2, "target": 1},
-            "predicted class 2 with 88.1% confidence; true diagnosis TLE (left); explains class 1",
-        ),
-        # a patient without a side
-        (1, {"diagnosis": "TLE"}, "predicted TLE with 88.1% confidence; true diagnosis TLE"),
-        (
-            1,
-            {"input_warning": "its voxels\nare of 2 mm"},
-            "predicted TLE with 88.1% confidence; true diagnosis TLE (left); warning: its voxels are of 2 mm",
-        ),
-    ],
-)
-def test_the_subtitle_has_the_predicted_label_in_words(measured_scan, n_logits, changes, subtitle):
-    loaded, statistics = measured_scan
-    assert view_of(loaded, replace(statistics, **changes), n_logits).subtitle == subtitle
-
-
-def test_the_subtitle_has_the_classes_words(measured_scan):
-    loaded, statistics = measured_scan
-    names = ClassNames("control", "AD")
-    healthy = replace(statistics, true_label=0, diagnosis="HC")
-    without_side = replace(statistics, diagnosis="TLE")
-    assert view_of(loaded, healthy, class_names=names).subtitle.endswith("true diagnosis control")
-    assert view_of(loaded, without_side, class_names=names).subtitle == (
-        "predicted AD with 88.1% confidence; true diagnosis AD"
+    square, tall = (
+        next(slice_figures(made_up_map(grid=replace(WITHOUT_AFFINE, shape=(100, 136, nz)))))
+        for nz in (100, 150)
     )
-    view = view_of(loaded, statistics, 2, class_names=names)
-    assert view.subtitle.endswith("true diagnosis AD (left); explains control")
-    assert "AD" not in view_of(loaded, healthy, 3, class_names=names).subtitle  # classes are numbered
+    assert tall.shape[0] - square.shape[0] == 168
 
 
 def ink_beyond(picture, rows, column):
@@ -219,47 +105,104 @@ def ink_beyond(picture, rows, column):
     return bool((picture[rows[0] : rows[1], column:, :3] < 250).any())
 
 
-def test_a_long_warning_is_cut_at_the_figures_edge():
+@pytest.mark.parametrize(
+    ("draw", "cut", "right_px"),
+    [
+        (lambda shown: next(slice_figures(shown)), {"subtitle"}, 24),
+        (summary_figure, {"title", "subtitle"}, 30),
+    ],
+    ids=["slice", "summary"],
+)
+def test_long_texts_are_cut_at_the_figures_edge(draw, cut, right_px):
     plain = made_up_map()
-    warning = f"{plain.view.subtitle}; warning: {'its voxels are of 2 mm, ' * 20}"
-    warned = replace(plain, view=replace(plain.view, subtitle=warning))
-    for draw, right_px in ((lambda view: next(slice_figures(view)), 24), (summary_figure, 30)):
-        before, after = draw(plain), draw(warned)
-        edge = after.shape[1] - right_px
-        assert not ink_beyond(after, (30, 54), edge)
-        assert ink_beyond(after, (30, 54), edge - 40)  # and not far before it
-        np.testing.assert_array_equal(after[:30], before[:30])
-        np.testing.assert_array_equal(after[60:], before[60:])
+    long = replace(plain.view, **dict.fromkeys(cut, "its voxels are of 2 mm, " * 20))
+    before, after = draw(plain), draw(replace(plain, view=long))
+    edge = after.shape[1] - right_px
+    assert not ink_beyond(after, (4, 54), edge)
+    assert ink_beyond(after, (30, 54), edge - 40)  # and not far before it
+    np.testing.assert_array_equal(after[60:], before[60:])
 
 
-def test_a_long_title_of_a_montage_is_cut():
-    plain = made_up_map(1)
-    title = "of people with a long name " * 10
-    picture = summary_figure(replace(plain, view=replace(plain.view, title=title)))
-    assert not ink_beyond(picture, (4, 30), picture.shape[1] - 30)
+# --- What a scan's map becomes ------------------------------------------------------------------
 
 
-def test_one_scale_for_the_whole_map_and_none_of_the_pad(measured_scan):
-    loaded, statistics = measured_scan
-    values = np.full_like(loaded.network_input, 1000.0)
+def load(path):
+    return load_scan(Scan("a", path, 1, "left", 0), n_slices=N_SLICES, first_slice=60)
+
+
+def view_of(loaded, n_logits=1, class_names=DEFAULT_CLASS_NAMES, *, method="integrated_gradients", **changes):
+    known = {"logits": [2.0], "true_label": 1, "diagnosis": "left", "baseline": "zero", "subject_id": "a"}
+    statistics = made_record(method=method, **known | changes).statistics
+    return scan_view(loaded.context, statistics, (2, 7), n_logits, class_names)
+
+
+def shown_of(loaded, values, smooth_mm=0.0, **changes):
+    return map_view(view_of(loaded, **changes), unpad(values), unpad(loaded.context.brain), smooth_mm)
+
+
+def test_figures_show_a_map_as_they_show_its_scan(run_folder):
+    """A map equal to its scan is drawn the same way up, whatever the affine."""
+    for path in run_folder.scans:
+        loaded = load(path)
+        shown = shown_of(loaded, loaded.network_input, method="saliency")
+        view, values = shown.view, shown.attribution.values
+        np.testing.assert_array_equal(grey_levels(values, view.window), view.anatomy)
+        assert values.any() and values.shape == (2, 112, 112) and not view.signed
+        assert (path.suffix == ".pkl") == ("no affine: sides unknown" in view.subtitle)
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory):
+    return load(save_scan(tmp_path_factory.mktemp("scan") / "a.nii", brain(seed=1)))
+
+
+def test_a_title_has_subject_method_and_baseline(scan):
+    assert view_of(scan).title == "a   integrated_gradients from zero"
+    assert view_of(scan, baseline=None).title == "a   integrated_gradients"
+    long = view_of(scan, subject_id="b" * 20 + "c" * 20, baseline="d" * 30).title
+    assert long == f"{'b' * 15}…{'c' * 15}   integrated_gradients from {'d' * 11}…{'d' * 11}"
+
+
+WRONG = {"prediction": 0.6, "predicted_label": 0, "confidence": 0.4}  # the label decides
+HEALTHY = {"true_label": 0, "diagnosis": "HC"}
+
+
+@pytest.mark.parametrize(
+    ("n_logits", "changes", "confidence", "rest"),
+    [
+        (1, {}, "TLE with 88.1%", "TLE (left)"),
+        (1, WRONG | HEALTHY, "HC with 40.0%", "HC"),
+        (2, {"target": 0}, "TLE with 88.1%", "TLE (left); explains HC"),
+        (3, {"predicted_label": 2, "target": 1}, "class 2 with 88.1%", "TLE (left); explains class 1"),
+        (1, {"diagnosis": "TLE"}, "TLE with 88.1%", "TLE"),  # a patient without a side
+        (1, {"input_warning": "it\nis"}, "TLE with 88.1%", "TLE (left); warning: it is"),
+    ],
+)
+@pytest.mark.parametrize("names", [DEFAULT_CLASS_NAMES, ClassNames("control", "AD")])
+def test_the_subtitle_has_the_predicted_label_in_words(scan, names, n_logits, changes, confidence, rest):
+    subtitle = view_of(scan, n_logits, names, **changes).subtitle
+    expected = f"predicted {confidence} confidence; true diagnosis {rest}"
+    assert subtitle == expected.replace("TLE", names.tle).replace("HC", names.hc)
+    simulated = view_of(scan, n_logits, names, **changes | {"subject_id": "sub-DEMO07"}).subtitle
+    assert simulated == f"DEMO, simulated scans; {subtitle}"
+
+
+def test_one_scale_for_the_whole_map_and_none_of_the_pad(scan):
+    values = np.full_like(scan.network_input, 1000.0)
     values[:, 8:-8, 8:-8] = 0.5
     values[4] = 2.0  # a slice that is not drawn
-    shown = shown_of(loaded, statistics, values=values)
-    assert (
-        shown.attribution.scale.limit == pytest.approx(2.0)
-        and shown.view.signed
-        and shown.view.unit == "logit"
-    )
+    shown = shown_of(scan, values)
+    assert shown.attribution.scale.limit == pytest.approx(2.0)
     assert (shown.attribution.values == 0.5).all()
+    assert shown.view.signed and shown.view.unit == "logit"
 
 
-def test_the_overlay_is_the_smoothed_map(measured_scan):
+def test_the_overlay_is_the_smoothed_map(scan):
     """A patch of mixed pixels becomes one hue, and the figure says how it was smoothed."""
-    loaded, statistics = measured_scan
-    values = np.zeros_like(loaded.network_input)
+    values = np.zeros_like(scan.network_input)
     values[2, 40:50, 40:50] = 1.0
     values[2, 41:50:3, 40:50] = -1.0
-    raw, smooth = (shown_of(loaded, statistics, values=values, smooth_mm=mm) for mm in (0.0, 6.0))
+    raw, smooth = (shown_of(scan, values, smooth_mm) for smooth_mm in (0.0, 6.0))
     np.testing.assert_array_equal(raw.smooth.values, raw.attribution.values)
     np.testing.assert_array_equal(smooth.attribution.values, raw.attribution.values)
     patch = smooth.smooth.values[0]
@@ -269,36 +212,20 @@ def test_the_overlay_is_the_smoothed_map(measured_scan):
     assert (first[words] != second[words]).any()
 
 
-def test_figures_of_simulated_scans_say_so(measured_scan):
-    loaded, statistics = measured_scan
-    assert view_of(loaded, replace(statistics, subject_id="sub-DEMO07")).subtitle.startswith(
-        "DEMO, simulated"
-    )
-    assert not view_of(loaded, statistics).subtitle.startswith("DEMO")
-
-
-def test_a_thumbnail_is_the_most_telling_slice_and_the_map_on_its_own(measured_scan):
-    loaded, statistics = measured_scan
-    context, values = loaded.context, np.zeros_like(unpad(loaded.network_input))
-    brain = unpad(context.brain)
-    z = int(np.flatnonzero(brain[5, 30])[0])
-    values[5, 30, z], values[3, 0, 0] = -1.0, 9.0  # the second lies outside the brain
-    look = choose_look(values, brain, context.grid, 0.0)
-    assert look.telling_slice == 5 and look.scale.limit == pytest.approx(1.0)
-    picture = thumbnail(context, values, look)
+def test_a_thumbnail_is_the_most_telling_slice_and_the_map_on_its_own(scan):
+    context = scan.context
+    z = int(np.flatnonzero(unpad(context.brain)[5, 30])[0])
+    values = np.zeros_like(scan.network_input)
+    values[5, 8 + 30, 8 + z], values[3, 8, 8] = -1.0, 9.0  # the second lies outside the brain
+    drawing = shown_of(scan, values).drawing
+    assert drawing.telling_slice == 5 and drawing.scale == pytest.approx(1.0)
+    picture = thumbnail(context, unpad(values), drawing)
     assert picture.shape == (112, 224, 4)
     anatomy, alone = picture[:, :112], picture[:, 112:]
     np.testing.assert_array_equal(anatomy[..., 0], upright(context.greys[5:6], context.grid)[0])
     place = 111 - z, 30
     assert alone[place][3] == 255 and alone[place][2] > alone[place][0] + 100  # blue, opaque
     assert np.count_nonzero(alone[..., 3]) == 1
-    nothing = choose_look(0 * values, brain, context.grid, 0.0)
-    assert (
-        nothing.telling_slice == N_SLICES // 2
-        and not thumbnail(context, 0 * values, nothing)[:, 112:, 3].any()
-    )
-
-
-def test_workers_draw_without_torch():
-    code = "import sys, mri_saliency.maps.figures, mri_saliency.maps.image; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
+    nothing = shown_of(scan, 0 * values).drawing
+    assert nothing.telling_slice == N_SLICES // 2
+    assert not thumbnail(context, 0 * unpad(values), nothing)[:, 112:, 3].any()

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mri_saliency.maps.colours import ColourScale
 from mri_saliency.maps.sheet import Bar, Sheet, TextStyle, bar_labels, window_labels
 
 
@@ -23,13 +24,8 @@ def test_images_fill_their_panels_pixel_for_pixel():
     expected[20:30, 40:44], expected[20:30, 44:48], expected[20:30, 48:52] = 50, 60, 70
     np.testing.assert_array_equal(picture[..., 0], expected)
     assert (sheet.draw({})[..., :3] == 255).all()  # the background stays
-
-
-def test_every_panel_needs_an_image():
-    sheet = Sheet(60, 40)
-    sheet.add_panel(10, 5, 20, 8)
-    with pytest.raises(ValueError, match="zip"):
-        sheet.paste(sheet.draw({}), [])
+    with pytest.raises(ValueError, match="zip"):  # every panel needs an image
+        sheet.paste(picture, [image(0)])
 
 
 @pytest.mark.parametrize(("align", "left", "right"), [("l", 100, 200), ("m", 50, 150), ("r", 0, 101)])
@@ -45,6 +41,24 @@ def test_texts_are_aligned_and_hang_from_their_top(align, left, right):
     assert above is not picture
 
 
+@pytest.mark.parametrize("bold", [False, True])
+def test_a_text_that_fits_stays_and_a_longer_one_is_cut_to_the_last_letter_that_fits(bold):
+    text = "warning: its shape is (91, 109, 91)"
+    measure = TextStyle(15, bold=bold).font.getlength
+    width = int(measure(text))
+    assert TextStyle(15, bold=bold, max_width=width + 1).fitted(text) == text
+    cut = TextStyle(15, bold=bold, max_width=width - 1).fitted(text)
+    assert cut.endswith("…") and text.startswith(cut[:-1])
+    assert measure(cut) <= width - 1 < measure(f"{text[: len(cut)]}…")
+
+
+def test_nothing_fits_into_no_width_and_no_blank_stands_before_the_ellipsis():
+    nothing = TextStyle(15, max_width=0)
+    assert nothing.fitted("warning") == "…" and nothing.fitted("") == ""
+    width = TextStyle(15).font.getlength("warning …") + 1
+    assert TextStyle(15, max_width=width).fitted("warning offset") == "warning…"
+
+
 def test_a_colour_bar_shows_its_table_from_left_to_right():
     sheet = Sheet(300, 60)
     sheet.add_colour_bar("bar", 20, 5, 256, "grey")
@@ -52,24 +66,22 @@ def test_a_colour_bar_shows_its_table_from_left_to_right():
     assert (np.diff(row) >= 0).all() and row[0] < 5 and row[-1] > 250
 
 
-def test_labels_of_a_scale():
-    labels = bar_labels(Bar("map", "signed", 1.3e-4, "logit"))
-    assert labels["map unit"] == "map (10⁻⁴ logit)"
-    ticks = [labels[f"map tick {index}"] for index in range(5)]
-    assert ticks == ["≤ −1.3", "−0.65", "0", "0.65", "≥ 1.3"]
-    plain = bar_labels(Bar("map", "unsigned", 12.0, "logit"))
-    assert plain["map unit"] == "map (logit)"
-    assert [plain[f"map tick {index}"] for index in range(3)] == ["0", "6", "≥ 12"] and len(plain) == 4
-    assert bar_labels(Bar("map", "unsigned", 0.0, "logit"))["map unit"] == "map: zero everywhere"
+@pytest.mark.parametrize(
+    ("kind", "limit", "is_log2", "unit", "ticks"),
+    [
+        ("signed", 1.3e-4, False, "map (10⁻⁴ logit)", ["≤ −1.3", "−0.65", "0", "0.65", "≥ 1.3"]),
+        ("unsigned", 12.0, False, "map (logit)", ["0", "6", "≥ 12"]),
+        ("unsigned", 0.0, False, "map: zero everywhere", ["0", "0", "0"]),
+        ("signed overlay", 1.0, True, "map (logit)", ["≤ 0.5", "0.707", "1", "1.41", "≥ 2"]),
+    ],
+)
+def test_labels_of_a_bar(kind, limit, is_log2, unit, ticks):
+    labels = {f"map tick {index}": tick for index, tick in enumerate(ticks)}
+    assert bar_labels(Bar("map", kind, ColourScale(limit), "logit", is_log2)) == {"map unit": unit} | labels
 
 
-def test_a_bar_says_what_saturates():
-    labels = bar_labels(Bar("map", "signed overlay", 1.3e-4, "logit", beyond=(0.00098, 2.6e-3)))
-    assert labels["map beyond"] == "0.1% of the brain saturates, up to 26"  # in the bar's own unit
-    assert labels["map tick 0"] == "≤ −1.3"
-    assert "map beyond" not in bar_labels(Bar("map", "signed", 1.0, "logit", beyond=(0.0, 0.9)))
-
-
-def test_labels_of_a_window():
-    labels = window_labels("intensity", (-0.512, 3.14))
-    assert (labels["intensity tick 0"], labels["intensity tick 1"]) == ("≤ −0.51", "≥ 3.1")
+def test_a_bar_states_what_saturates_in_its_own_unit_and_the_greys_their_window():
+    labels = bar_labels(Bar("map", "signed overlay", ColourScale(1.3e-4, 0.00098, 2.6e-3), "logit"))
+    assert labels["map beyond"] == "0.1% of the brain saturates, up to 26"
+    window = window_labels("intensity", (-0.512, 3.14))
+    assert (window["intensity tick 0"], window["intensity tick 1"]) == ("≤ −0.51", "≥ 3.1")

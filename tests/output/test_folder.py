@@ -8,36 +8,40 @@ import pytest
 
 from mri_saliency.errors import OutputError, UserError
 from mri_saliency.output.files import write_array, write_json
-from mri_saliency.output.folder import OutputFolder
+from mri_saliency.output.folder import FORMAT, OutputFolder
 
-from .records import record
+from ..made_cohort import RECIPE, made_record
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return OutputFolder(tmp_path)
 
 
 def write_map(folder, subject_id="sub-A", method="saliency", checkpoint="abc"):
     folder.open_map(method, subject_id, replace=True)
     path = folder.array(method, subject_id)
     write_array(path, np.arange(9 * 128 * 128, dtype=np.float32).reshape(9, 128, 128))
-    made = record(subject_id, method, files={path.name: path.stat().st_size})
-    made = replace(made, recipe=replace(made.recipe, checkpoint=checkpoint))
+    made = made_record(subject_id, method, recipe=replace(RECIPE, checkpoint=checkpoint))
+    made = replace(made, files={path.name: path.stat().st_size})
     folder.write_record(made)
     return made
 
 
-def test_names(tmp_path):
-    folder = OutputFolder(tmp_path)
-    name = ("saliency", "sub-1")
-    stem = os.path.join("saliency", "sub-1", "sub-1_saliency_")
-    found = [folder.array(*name), folder.nifti(*name), folder.sidecar(*name), folder.summary_figure(*name)]
-    endings = ["attributions.npy", "attributions.nii.gz", "attributions.json", "summary.png", "slice_40.png"]
-    endings.append("standard_error.nii.gz")
-    found += [folder.slice_figure(*name, 40), folder.standard_error(*name)]
-    assert [str(path.relative_to(tmp_path)) for path in found] == [stem + ending for ending in endings]
-    group = folder.group_map("saliency", "HC_mean.nii.gz").relative_to(tmp_path)
-    assert str(group) == os.path.join("group_maps", "saliency", "saliency_HC_mean.nii.gz")
+def test_names(folder):
+    found = [
+        *(file("saliency", "sub-1") for file in (folder.array, folder.sidecar, folder.summary_figure)),
+        folder.slice_figure("saliency", "sub-1", 40),
+        folder.statistics,
+        folder.summary,
+    ]
+    stem = "saliency/sub-1/sub-1_saliency_"
+    endings = ("attributions.npy", "attributions.json", "summary.png", "slice_40.png")
+    cohort = ["attribution_statistics.csv", "attribution_summary.png"]
+    assert found == [folder.root / name for name in [stem + ending for ending in endings] + cohort]
 
 
-def test_a_finished_map_is_read_back(tmp_path):
-    folder = OutputFolder(tmp_path)
+def test_a_finished_map_is_read_back(folder):
     made = write_map(folder)
     assert folder.read_record("saliency", "sub-A") == made
     write_map(folder, "sub-B", checkpoint="other")
@@ -49,8 +53,7 @@ def test_a_finished_map_is_read_back(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["no sidecar", "half a sidecar", "half an array", "no array", "renamed"])
-def test_a_map_that_is_not_whole_is_not_finished(tmp_path, damage):
-    folder = OutputFolder(tmp_path)
+def test_a_map_that_is_not_whole_is_not_finished(folder, damage):
     write_map(folder)
     array, sidecar = folder.array("saliency", "sub-A"), folder.sidecar("saliency", "sub-A")
     if damage == "no sidecar":
@@ -69,8 +72,7 @@ def test_a_map_that_is_not_whole_is_not_finished(tmp_path, damage):
     assert folder.read_record("saliency", "sub-A") is None and list(folder.all_records()) == []
 
 
-def test_opening_a_map_removes_what_is_half_written_and_with_replace_the_previous_map(tmp_path):
-    folder = OutputFolder(tmp_path)
+def test_opening_a_map_removes_what_is_half_written_and_with_replace_the_previous_map(folder):
     write_map(folder)
     sidecar = folder.sidecar("saliency", "sub-A")
     part = sidecar.with_name(".x.123.part")
@@ -81,9 +83,7 @@ def test_opening_a_map_removes_what_is_half_written_and_with_replace_the_previou
     assert list(sidecar.parent.iterdir()) == []
 
 
-def test_a_folder_that_was_deleted_is_not_made_again(tmp_path):
-    folder = OutputFolder(tmp_path / "maps")
-    folder.create()
+def test_a_folder_that_was_deleted_is_not_made_again(folder):
     folder.root.rmdir()
     with pytest.raises(OutputError, match="cannot be written"):
         folder.open_map("saliency", "sub-A", replace=True)
@@ -95,22 +95,20 @@ def test_a_folder_that_cannot_be_made(tmp_path):
         OutputFolder(tmp_path / "file").create()
 
 
-def test_the_last_runs_records(tmp_path):
-    folder = OutputFolder(tmp_path)
+def test_the_last_runs_records(folder):
     for content in (None, {"status": "done"}, {"checkpoint": 3}):
         if content is not None:
-            write_json(folder.run_record, content)
+            write_json(folder.run_record, {"format": FORMAT} | content)
         with pytest.raises(UserError, match="no run.json of a run there"):
             folder.last_records()
-    write_json(folder.run_record, {"checkpoint": {"sha256": "abc"}})
+    write_json(folder.run_record, {"format": FORMAT, "checkpoint": {"sha256": "abc"}})
     with pytest.raises(UserError, match="no finished map of its checkpoint"):
         folder.last_records()
     write_map(folder)
     assert [made.subject_id for made in folder.last_records()] == ["sub-A"]
 
 
-def test_group_folders_are_emptied(tmp_path):
-    folder = OutputFolder(tmp_path)
+def test_group_folders_are_emptied(folder):
     for _ in range(2):
         folder.open_groups("saliency")
         assert list(folder.group_map("saliency", "").parent.iterdir()) == []

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 from PIL import Image
 
 from mri_saliency.inputs.atlas import Atlas
@@ -11,9 +10,7 @@ from mri_saliency.maps.comparison import roc_auc
 from mri_saliency.output.dictionary import TABLES
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.regions.lateralisation import LEAST_SUBJECTS, lateralisation_table, lateralise
-from mri_saliency.regions.lateralisation_figure import lateralisation_figure
 from mri_saliency.statistics.intervals import auc_interval, pair_wins, wilson_interval
-from mri_saliency.wording import ClassNames
 
 from ..made_cohort import SIDED_PAIRS, sided_regions
 
@@ -119,26 +116,3 @@ def test_what_is_missing_is_said(folder, atlas):
     [note] = lateralise(folder, regions.assign(diagnosis="TLE"), atlas)[1]
     assert "there are 0 and 0" in note
     assert lateralise(folder, pd.DataFrame(), atlas)[1] == []
-
-
-def test_the_figure_has_a_panel_a_method_and_the_densest_pairs_by_area():
-    tables = []
-    for method in ("saliency", "deep_lift", "smooth_grad", "gradient_shap"):
-        tables.append(lateralisation_table(sided_regions().assign(method=method), SIDED_PAIRS))
-    one = tables[0].tail(1).assign(auc_low=0, auc_high=1)
-    many = pd.concat([one.assign(left_region=f"Left area {i}", auc=i / 20) for i in range(20)])
-    figure = lateralisation_figure(pd.concat([*tables[1:], many]), ClassNames("CN", "AD"))
-    assert isinstance(figure, Figure)
-    figure.canvas.draw()
-    assert figure.get_suptitle().endswith("left from right AD?")
-    panels = [axes for axes in figure.axes if axes.axison]
-    assert [axes.get_title().split(" (")[0] for axes in panels] == [
-        "deep lift", "smooth grad", "gradient shap", "saliency"
-    ]  # fmt: skip
-    assert [label.get_text() for label in panels[0].get_yticklabels()] == ["hippocampus", "insula"]
-    names = [label.get_text() for label in panels[-1].get_yticklabels()]
-    assert names == [f"area {i}" for i in range(11, -1, -1)]
-    assert panels[0].yaxis_inverted() and panels[-1].get_title() == "saliency (12 densest of 20 pairs)"
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
-        "attribution (more)", "grey matter (less)"
-    ]  # fmt: skip

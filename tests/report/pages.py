@@ -8,14 +8,16 @@ import pandas as pd
 from mri_saliency import __version__
 from mri_saliency.checks.verdicts import Verdict
 from mri_saliency.output.files import write_picture
-from mri_saliency.output.folder import OutputFolder
+from mri_saliency.output.folder import FORMAT, OutputFolder
+from mri_saliency.output.program import source_hash
 from mri_saliency.report.findings import Findings
 from mri_saliency.report.report import write_report
 
 from ..made_cohort import HOSTILE, REPORT_METHODS
 
 RUN = {
-    "tool": {"name": "mri-saliency-maps", "version": __version__},
+    "format": FORMAT,
+    "tool": {"name": "mri-saliency-maps", "version": __version__, "source": source_hash()},
     "status": "describing",
     "command_line": f"generate {HOSTILE}",
     "options": {

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from mri_saliency import __version__
 from mri_saliency.checks.verdicts import Verdict, verdicts
 from mri_saliency.combine.repeatability import REPEATABLE
 from mri_saliency.groups.comparison import ComparedContrast, ComparisonSettings, GroupComparison
@@ -14,6 +13,7 @@ from mri_saliency.maps.comparison import NULL
 from mri_saliency.methods import METHODS
 from mri_saliency.output.files import write_json, write_table
 from mri_saliency.output.folder import OutputFolder
+from mri_saliency.output.program import program
 from mri_saliency.regions.lateralisation import lateralisation_table
 from mri_saliency.report.bibliography import with_authors
 from mri_saliency.report.methods_text import methods_text
@@ -76,7 +76,7 @@ def test_a_plain_run(tmp_path):
         "4 scans of 4 subjects: 2 HC, 1 TLE with a focus on the left and 1 TLE with a focus on the right",
         *("Gradients (Sundararajan et al., 2017)", "an input of zeros", "no more than 0.1% of its"),
         *("0.03% of their summed magnitude in the median and 0.3% at most", "in 1 of 4 Integrated Gradients"),
-        *(f"mri-saliency-maps {__version__}, Python 3.11.7, PyTorch 2.6 (Paszke", "ran on NVIDIA H100"),
+        *(f"mri-saliency-maps {program()}, Python 3.11.7, PyTorch 2.6 (Paszke", "ran on NVIDIA H100"),
         not_this="warning, left out, At most, could not be made, compared, checked, described with",
     )
 

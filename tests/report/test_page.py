@@ -8,9 +8,8 @@ from mri_saliency.report import page as report_page
 @pytest.mark.parametrize(
     ("iso", "text"),
     [
-        ("2026-11-26T00:17:42+00:00", "26 November 2026, 00:17 UTC+0"),
-        ("2026-01-02T13:05:00-03:30", "2 January 2026, 13:05 UTC−3:30"),
-        ("2026-01-01", "1 January 2026, 00:00"),
+        ("2026-11-26T00:17:42+00:00", "26 November 2026, 00:17 UTC"),
+        ("2026-01-02T13:05:00-03:30", "2 January 2026, 13:05 UTC−03:30"),
     ],
 )
 def test_moments_are_written_for_people(iso, text):

@@ -10,11 +10,11 @@ from mri_saliency.inputs.file_identity import FileIdentity
 from mri_saliency.inputs.scan_table import Scan
 from mri_saliency.methods import METHODS
 from mri_saliency.output.files import write_array, write_json
-from mri_saliency.output.folder import OutputFolder
+from mri_saliency.output.folder import FORMAT, OutputFolder
 from mri_saliency.output.record import Recipe
 from mri_saliency.run.plan import Action, MapFiles, make_plan, make_recipes
 
-from ..output.records import record
+from ..made_cohort import made_record
 
 COMMON = Recipe(1, "abc", 10, 0)
 SETTINGS = {"baseline": "zero", "n_steps": 50, "n_samples": 10, "noise_std": 0.1, "seed": 0, "batch_size": 5}
@@ -49,9 +49,9 @@ def finish(files, scan, method, recipe, **changes):
     write_array(folder.array(method, scan.subject_id), np.zeros(3))
     sizes = {p.name: p.stat().st_size for p in [*paths, folder.array(method, scan.subject_id)]}
     source = FileIdentity.of(scan.path)
-    made = record(scan.subject_id, method, recipe=recipe, files=sizes, source=source)
-    folder.write_record(replace(made, **changes))
-    write_json(folder.run_record, {"checkpoint": {"sha256": "abc"}})
+    made = made_record(scan.subject_id, method, recipe=recipe)
+    folder.write_record(replace(made, files=sizes, source=source, **changes))
+    write_json(folder.run_record, {"format": FORMAT, "checkpoint": {"sha256": "abc"}})
 
 
 def test_recipes_hold_what_determines_a_method_and_no_more():
@@ -92,9 +92,6 @@ def test_finished_maps_are_kept_or_drawn_again(files, scans):
         changed = replace(files, **change)
         plan = make_plan(scans, recipes, changed, overwrite=False)
         assert plan.indices(Action.REDRAW, "saliency", scans) == [0]
-    made = files.folder.read_record("saliency", "sub-A")
-    files.folder.write_record(replace(made, drawing=None))  # as an earlier version left it
-    assert make_plan(scans, recipes, files, overwrite=False).indices(Action.REDRAW, "saliency", scans) == [0]
     files.folder.nifti("saliency", "sub-A").unlink()  # a map that is not whole
     assert make_plan(scans, recipes, files, overwrite=False).count(Action.MAKE) == 2
 

@@ -9,6 +9,10 @@ from PIL import Image
 import generate_saliency_maps as script
 
 QUICK = ("--n_steps", "4", "--n_samples", "2", "--batch_size", "1", "--key_slices", "2", "5")
+SEED_COLUMNS = (
+    "method shape mean std min max abs_mean positive_ratio negative_ratio "
+    "subject_id true_label prediction sample_idx"
+).split()
 METHODS = ("--methods", "saliency", "gradient_shap")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from itertools import product
 
 import nibabel as nib
 import numpy as np
@@ -9,14 +10,13 @@ import pandas as pd
 import pytest
 
 import generate_saliency_maps as script
-from mri_saliency.combine import mean_maps
 from mri_saliency.inputs.preprocessing import unpad
 from mri_saliency.maps.image import to_scan_grid
-from mri_saliency.output.dictionary import TABLES
 from mri_saliency.output.folder import OutputFolder
 
 from ..combine.test_runs import edit, edit_records
-from ..conftest import AFFINE, REAL_SHAPE, lively_network, run_in, save_checkpoint
+from ..conftest import lively_network, run_in, save_checkpoint
+from ..made_cohort import save_halves
 from .outputs import contents, file_names
 from .test_faults import assert_every_crash_is_recovered_from
 
@@ -63,21 +63,6 @@ def image(path):
     return nib.load(path).get_fdata(dtype=np.float32)
 
 
-def test_the_page_appears_with_the_first_mean_and_says_how_it_ended(runs, tmp_path, monkeypatch):
-    means, combine_maps = [], mean_maps.combine_maps
-
-    def interrupted(*job):
-        if len(means) == 2:
-            raise KeyboardInterrupt
-        means.append(combine_maps(*job))
-        return means[-1]
-
-    monkeypatch.setattr(mean_maps, "combine_maps", interrupted)
-    assert combine(*runs, output=tmp_path / "combined") == 130
-    page = (tmp_path / "combined" / "report.html").read_text()
-    assert "2 of 6 maps are done" in page and "It was interrupted" in page
-
-
 def test_means_and_what_differs(runs, tmp_path, capsys):
     output = tmp_path / "combined"
     assert combine(*runs, output=output) == 0
@@ -92,27 +77,18 @@ def test_means_and_what_differs(runs, tmp_path, capsys):
     for name in ("prediction", "completeness_sum", "completeness_expected"):
         expected = np.mean([part.loc[table.index, name] for part in parts], axis=0)
         np.testing.assert_allclose(table[name], expected, rtol=1e-12)
-    for method in METHODS:
-        for subject in SUBJECTS:
-            maps = np.stack([load(run, method, subject).astype(float) for run in runs])
-            mean = load(output, method, subject)
-            np.testing.assert_allclose(mean, maps.mean(axis=0), rtol=1e-6)
-            assert table.loc[(method, subject), "abs_mean"] == pytest.approx(np.abs(mean).mean(dtype=float))
-            grid = folder.read_record(method, subject).grid
-            for path, values in (
-                (folder.nifti(method, subject), maps.mean(axis=0)),
-                (folder.spread(method, subject), maps.std(axis=0, ddof=1)),
-                (folder.difference(method, subject), maps[1] - maps[0]),
-            ):
-                expected = to_scan_grid(unpad(values), grid)
-                np.testing.assert_allclose(image(path), expected, atol=1e-5 * np.abs(expected).max())
-            assert folder.sign_agreement(method, subject).exists() == (method != "saliency")
-    signs = np.stack([np.sign(unpad(load(run, "integrated_gradients", "sub-A"))) for run in runs])
-    mean = np.sign(unpad(load(output, "integrated_gradients", "sub-A")))
-    found = image(folder.sign_agreement("integrated_gradients", "sub-A"))
-    grid = folder.read_record("integrated_gradients", "sub-A").grid
-    expected = to_scan_grid((signs == mean).mean(axis=0), grid, nearest=True)
-    assert (found != expected).mean() < 1e-5  # where two values cancel to rounding
+    for method, subject in product(METHODS, SUBJECTS):
+        maps = np.stack([load(run, method, subject).astype(float) for run in runs])
+        mean = load(output, method, subject)
+        np.testing.assert_allclose(mean, maps.mean(axis=0), rtol=1e-6)
+        assert table.loc[(method, subject), "abs_mean"] == pytest.approx(np.abs(mean).mean(dtype=float))
+        grid = folder.read_record(method, subject).grid
+        images = {folder.nifti: maps.mean(axis=0), folder.spread: maps.std(axis=0, ddof=1)}
+        for path_of, values in (images | {folder.difference: maps[1] - maps[0]}).items():
+            expected = to_scan_grid(unpad(values), grid)
+            found = image(path_of(method, subject))
+            np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+        assert folder.sign_agreement(method, subject).exists() == (method != "saliency")
     # the maps add up to the mean change of the logit as well as those of the runs do
     total = load(output, "integrated_gradients", "sub-A").sum(dtype=float)
     row = table.loc[("integrated_gradients", "sub-A")]
@@ -131,31 +107,23 @@ def test_means_and_what_differs(runs, tmp_path, capsys):
 
 def test_a_run_combined_with_itself_agrees(runs, tmp_path, capsys):
     output = tmp_path / "combined"
-    labels = np.zeros(REAL_SHAPE, np.int16)  # where the tiny network looks
-    labels[:57, 5:25], labels[57:, 5:25] = 1, 2
-    nib.Nifti1Image(labels, AFFINE).to_filename(tmp_path / "atlas.nii.gz")
-    (tmp_path / "names.csv").write_text("index,name\n1,Left Half\n2,Right Half\n")
-    more = ("--atlas", tmp_path / "atlas.nii.gz", "--atlas_names", tmp_path / "names.csv")
+    atlas, names = save_halves(tmp_path)
+    more = ("--atlas", atlas, "--atlas_names", names)
     assert combine(runs[0], runs[0], output=output, more=more) == 0
     assert "is given 2 times" in capsys.readouterr().err
     folder = OutputFolder(output)
-    for method in METHODS:
-        for subject in SUBJECTS:
-            np.testing.assert_array_equal(load(output, method, subject), load(runs[0], method, subject))
-            assert not image(folder.spread(method, subject)).any()
-            assert not image(folder.difference(method, subject)).any()
+    for method, subject in product(METHODS, SUBJECTS):
+        np.testing.assert_array_equal(load(output, method, subject), load(runs[0], method, subject))
+        assert not image(folder.spread(method, subject)).any()
+        assert not image(folder.difference(method, subject)).any()
     table = pd.read_csv(folder.statistics)
     assert (table.loc[table["method"] == "integrated_gradients", "sign_agreement"] == 1).all()
     rows = pd.read_csv(folder.run_agreement)
-    assert list(rows.columns) == list(TABLES["run_agreement"]) and len(rows) == 6
-    np.testing.assert_allclose(rows[["rank_correlation", "top_overlap"]], 1)
-    assert (rows["sign_agreement"].dropna() == 1).all() and rows["sign_agreement"].count() == 3
-    assert rows["rank_correlation_null"].notna().all()
-    regions = pd.read_csv(folder.run_regions).pivot(
-        index=["subject_id", "method", "region"], columns="run", values="density"
-    )
-    assert regions.shape[1] == 2 and (regions.iloc[:, 0] == regions.iloc[:, 1]).all()
-    assert (output / "region_statistics.csv").exists()
+    np.testing.assert_allclose(rows[["rank_correlation", "top_overlap"]], np.ones((6, 2)))
+    assert rows["sign_agreement"].dropna().tolist() == [1, 1, 1]
+    regions = pd.read_csv(folder.run_regions)
+    per_run = [rows["density"].to_numpy() for _, rows in regions.groupby("run")]
+    assert len(per_run) == 2 and (per_run[0] == per_run[1]).all() and folder.regions.exists()
     page = folder.report.read_text()
     assert "The runs do not differ" in page and "runs of one network" in page
 
@@ -204,34 +172,25 @@ def rename(folder, method, subject, new_name):
     new.write_text(json.dumps(content))
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"fingerprint__target": 1}, "the explained class (--target) is 0 and 1"),
-        ({"statistics__diagnosis": "TLE"}, "has the diagnoses HC and TLE"),
-    ],
-)
-def test_a_refusal_leaves_nothing(runs, tmp_path, capsys, changes, message):
-    edit_records(runs[1], **changes)
-    output = tmp_path / "combined"
-    assert combine(*runs, output=output) == 2
-    assert message in capsys.readouterr().err and not output.exists()
-
-
-def test_folders_that_cannot_be_combined(maps_only, runs, tmp_path, capsys):
+def test_a_refusal_leaves_nothing(maps_only, runs, tmp_path, capsys):
     before = contents(runs[0])
-    assert combine(runs[0], output=tmp_path / "combined") == 2
-    assert "expected the folders of two runs or more, found 1" in capsys.readouterr().err
     assert combine(*runs, output=runs[0]) == 2
     assert "is to be combined, and is --output_dir" in capsys.readouterr().err
     assert combine(*runs, output=tmp_path / "combined", more=["--report_only"]) == 2
     assert "leave --report_only out" in capsys.readouterr().err
-    shutil.copytree(runs[0], tmp_path / "other_maps")
-    assert combine(*runs, output=tmp_path / "other_maps") == 2
-    assert "maps that were made in another way" in capsys.readouterr().err
-    assert contents(runs[0]) == contents(tmp_path / "other_maps") == before
-    assert combine(*runs, output=tmp_path / "other_maps", more=["--overwrite"]) == 0
-    assert (pd.read_csv(tmp_path / "other_maps/attribution_statistics.csv")["n_networks"] == 2).all()
+    edit_records(runs[1], statistics__diagnosis="TLE")
+    assert combine(*runs, output=tmp_path / "combined") == 2
+    assert "has the diagnoses HC and TLE" in capsys.readouterr().err
+    assert contents(runs[0]) == before and not (tmp_path / "combined").exists()
+
+
+def test_other_maps_in_the_folder_are_replaced_if_asked(maps_only, runs, tmp_path, capsys):
+    output, before = tmp_path / "other_maps", contents(runs[0])
+    shutil.copytree(runs[0], output)
+    assert combine(*runs, output=output) == 2
+    assert "maps that were made in another way" in capsys.readouterr().err and contents(output) == before
+    assert combine(*runs, output=output, more=["--overwrite"]) == 0
+    assert (pd.read_csv(output / "attribution_statistics.csv")["n_networks"] == 2).all()
 
 
 def test_folds_that_share_no_scan(maps_only, runs, tmp_path, capsys):
@@ -264,7 +223,7 @@ def test_a_scan_that_changed_costs_its_maps(maps_only, runs, tmp_path, made_runs
 
 
 def test_a_crash_at_any_write_is_recovered_from(maps_only, runs, tmp_path, monkeypatch):
-    monkeypatch.setattr("mri_saliency.combine.run_agreement.compare_runs", lambda *_: None)
+    monkeypatch.setattr("mri_saliency.compare_runs", lambda *_: None)
     for root in runs:
         shutil.rmtree(root / "integrated_gradients")
         shutil.rmtree(root / "saliency/sub-B")

@@ -7,36 +7,26 @@ import pytest
 import run_saliency_generation as runner
 from mri_saliency.attribution.explainer import Explainer, Settings
 from mri_saliency.checks import replacement
-from mri_saliency.checks.checked_scans import CheckedScans, registered
+from mri_saliency.checks.checked_scans import CheckedScans
 from mri_saliency.checks.run import representative
 from mri_saliency.checks.sanity_checks import check_maps
 from mri_saliency.checks.verdicts import CHECKS, SEED, verdicts
 from mri_saliency.inputs.atlas import read_atlas
 from mri_saliency.inputs.checkpoint import load_checkpoint
 from mri_saliency.inputs.grid import FIRST_SLICE
-from mri_saliency.inputs.labels import DEFAULT_LABELS
 from mri_saliency.inputs.loading import load_scan
 from mri_saliency.inputs.preprocessing import pad
-from mri_saliency.inputs.scan_table import TableColumns, read_scan_table
-
-from ..conftest import DIAGNOSIS_COLUMN
+from mri_saliency.inputs.scan_table import read_scan_table
 
 METHODS = ("integrated_gradients", "saliency")
+N_CHECKED = 8
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     """The demo's folder, with few steps and slices."""
     folder = tmp_path_factory.mktemp("demo")
-    options = [
-        "--methods",
-        *METHODS,
-        "--n_steps",
-        "5",
-        "--key_slices",
-        "50",
-        "--no_nifti",
-    ]
+    options = ["--methods", *METHODS, "--n_steps", "5", "--key_slices", "50", "--no_nifti"]
     assert runner.main(["--demo", str(folder), *options]) == 0
     return folder
 
@@ -69,18 +59,15 @@ def test_the_hippocampus_tells_the_side_of_every_scan(maps):
     assert hippocampus["auc"] == hippocampus["accuracy"] == hippocampus["grey_matter_auc"] == 1
     assert 0.5 < hippocampus["auc_low"] < 0.8
     assert hippocampus["auc_difference_low"] < 0 < hippocampus["auc_difference_high"]
-    page = (maps / "report.html").read_text()
-    assert 'id="lateralisation"' in page and (maps / "lateralisation.png").stat().st_size > 10_000
 
 
 def test_groups_differ_in_the_hippocampi(maps):
     """Of each side. With all foci mirrored to one side, twice the patients show differences elsewhere too."""
     table = pd.read_csv(maps / "demo_groups.csv").set_index(["method", "contrast"])
-    for side in ("left", "right"):
-        row = table.loc[("integrated_gradients", f"{side}_minus_HC")]
-        # machines round differently, so each trains another network
-        assert row["near"] > 0.85 and row["found"] > 0.8
-    assert table.loc[("integrated_gradients", "aligned_minus_HC"), "found"] > 0.8
+    table = table.loc["integrated_gradients"]
+    assert (table["found"] > 0.8).all() and len(table) == 3
+    # machines round differently, so each trains another network
+    assert (table.loc[["left_minus_HC", "right_minus_HC"], "near"] > 0.85).all()
     clusters = pd.read_csv(maps / "group_clusters.csv")
     strongest = clusters[clusters["method"] == "integrated_gradients"].groupby("contrast").first()
     for side, sign in (("left", -1), ("right", 1), ("aligned", -1)):
@@ -93,16 +80,16 @@ def test_groups_differ_in_the_hippocampi(maps):
         assert first["region"] == f"{side.capitalize()} hippocampus" and first["p"] <= 0.05
 
 
-N_CHECKED = 8
+def test_the_lesion_is_found(maps):
+    table = pd.read_csv(maps / "demo_localisation.csv").set_index("method")
+    assert table.loc["integrated_gradients", "enrichment"] > 10
+    assert table.loc["integrated_gradients", "auc"] > 0.9
 
 
-@pytest.fixture(scope="module")
-def answers(demo):
-    """Verdicts of the checks, with few steps, voxels and regions, on the demo's network."""
-    run = demo / "run"
-    checkpoint = load_checkpoint(run / "fold_1" / "best_model.pth", run / "parameters.json")
-    columns = TableColumns("file", DIAGNOSIS_COLUMN, "sbj_nme")
-    table = read_scan_table(demo / "val.csv", columns, DEFAULT_LABELS).scans
+def test_integrated_gradients_pass_the_checks_on_the_demos_network(demo, monkeypatch):
+    """With few steps, voxels and regions."""
+    checkpoint = load_checkpoint(demo / "run/fold_1/best_model.pth", demo / "run/parameters.json")
+    table = read_scan_table(demo / "val.csv").scans
     window = {"n_slices": checkpoint.n_slices, "first_slice": FIRST_SLICE}
     healthy = [load_scan(scan, **window).network_input for scan in table if scan.label == 0]
     scans = [load_scan(scan, **window) for scan in representative(table, N_CHECKED)]
@@ -114,27 +101,16 @@ def answers(demo):
         inputs=np.stack([scan.network_input for scan in scans]),
         baselines=np.mean(healthy, axis=0)[None],
         scan_ids=[scan.context.source.sha256 for scan in scans],
-        targets=0,
+        targets=[0] * N_CHECKED,
         subject_ids=[scan.context.scan.subject_id for scan in scans],
         brains=np.stack([scan.context.brain for scan in scans]),
-        labels=np.stack([labels] * len(scans)),
+        labels=np.stack([labels] * N_CHECKED),
         region_names=atlas.names,
         classes=[scan.context.scan.label for scan in scans],
     )
     explainer = Explainer(checkpoint.network, Settings(batch_size=25, n_steps=2))
-    methods = registered(["integrated_gradients"])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(replacement, "REPLACED_PERCENT", (0, 1, 5, 20, 80, 100))
-        table = check_maps(explainer, checked, methods, lambda: None)
-    return verdicts(table, methods)["integrated_gradients"]
-
-
-def test_integrated_gradients_pass_the_checks_on_the_demos_network(answers):
+    monkeypatch.setattr(replacement, "REPLACED_PERCENT", (0, 1, 5, 20, 80, 100))
+    table = check_maps(explainer, checked, ["integrated_gradients"], lambda: None)
+    answers = verdicts(table)["integrated_gradients"]
     found = {check: verdict.passed for check, verdict in answers.items()}
     assert found == dict.fromkeys(CHECKS, True) | {SEED: None}, answers
-
-
-def test_the_lesion_is_found(maps):
-    table = pd.read_csv(maps / "demo_localisation.csv").set_index("method")
-    assert table.loc["integrated_gradients", "enrichment"] > 10
-    assert table.loc["integrated_gradients", "auc"] > 0.9

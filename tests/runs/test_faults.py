@@ -161,7 +161,7 @@ def test_an_interrupt_while_the_cohort_is_described_is_said(run_folder, monkeypa
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mri_saliency.describe.describe_cohort", interrupted)
+    monkeypatch.setattr("mri_saliency.describe_cohort", interrupted)
     assert script.main(run_folder.options(*ONE_METHOD)) == 130
     assert json.loads((run_folder.output / "run.json").read_text())["status"] == "interrupted"
     page = (run_folder.output / "report.html").read_text()
@@ -175,7 +175,7 @@ def test_a_device_that_cannot_take_the_network_is_named(run_folder, monkeypatch,
     def full(*_):
         raise UserError("--device: cpu cannot be used now (out of memory). Free it, or name another.")
 
-    monkeypatch.setattr(script, "move_to_device", full)
+    monkeypatch.setattr("mri_saliency.run.prepare.move_to_device", full)
     assert run(run_folder) == 2
     assert "error: --device: cpu cannot be used now (out of memory)" in capsys.readouterr().err
 
@@ -186,7 +186,7 @@ def test_checks_that_fail_leave_the_report(run_folder, monkeypatch, capsys):
 
     monkeypatch.setattr("mri_saliency.checks.run.check_maps", fail)
     assert run(run_folder, "--check_maps", "2") == 1
-    assert "error: --check_maps: the device has too little memory" in capsys.readouterr().err
+    assert "error: checking: the device has too little memory" in capsys.readouterr().err
     assert (run_folder.output / "report.html").exists()
     assert json.loads((run_folder.output / "run.json").read_text())["status"] == "interrupted"
 

@@ -33,12 +33,8 @@ from ..conftest import (
     make_run,
     save_scan,
 )
-from .outputs import are_close, array_path, file_names
+from .outputs import SEED_COLUMNS, are_close, array_path, file_names
 
-SEED_COLUMNS = (
-    "method shape mean std min max abs_mean positive_ratio negative_ratio "
-    "subject_id true_label prediction sample_idx"
-).split()
 QUICK = ("--n_steps", "4", "--n_samples", "2", "--key_slices", "2", "5")
 SUBJECTS = ("sub-A", "sub-B", "12")
 SCRIPT = Path(script.__file__)
@@ -354,14 +350,14 @@ def test_wrong_requests_end_with_2_and_leave_the_folder_alone(run_folder, monkey
 
 
 def test_scans_are_explained_in_small_groups(run_folder, monkeypatch, maps_only):
-    batch_of, sizes = Explainer.batch_of, []
+    batch, sizes = Explainer.batch, []
 
-    def note(explainer, scans, *args):
-        sizes.append(len(scans))
-        return batch_of(explainer, scans, *args)
+    def note(explainer, inputs, *args):
+        sizes.append(len(inputs))
+        return batch(explainer, inputs, *args)
 
-    monkeypatch.setattr(Explainer, "batch_of", note)
-    monkeypatch.setattr(script, "GROUP_SIZE", 2)
+    monkeypatch.setattr(Explainer, "batch", note)
+    monkeypatch.setattr("mri_saliency.run.prepare.GROUP_SIZE", 2)
     assert script.main(run_folder.options("--methods", "saliency", "--key_slices", "5")) == 0
     assert sizes == [2, 1]
 

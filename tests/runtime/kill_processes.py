@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from multiprocessing import active_children
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -29,7 +30,7 @@ def slowly_double(x):
 def kill(workers, over, killed):
     """Kill one or both processes every now and then."""
     while not over.wait(MOMENTS.uniform(0, 0.2)):
-        for pid in workers.pids()[: MOMENTS.randint(1, 2)]:
+        for pid in [child.pid for child in active_children()][: MOMENTS.randint(1, 2)]:
             try:
                 os.kill(pid, signal.SIGKILL)
                 killed.append(pid)

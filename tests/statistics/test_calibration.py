@@ -1,7 +1,4 @@
-"""The test of groups keeps its error rate, and finds what is there.
-
-A short version of `python tests/calibration.py`, with a fixed seed.
-"""
+"""The test of groups keeps its error rate, and finds what is there: a short `python tests/calibration.py`."""
 
 import pytest
 

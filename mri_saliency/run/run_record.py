@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import platform
-import sys
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mri_saliency import __version__
-from mri_saliency.output.bids import TOOL, describe_dataset
-from mri_saliency.output.files import write_array, write_json, write_or_remove_table
-from mri_saliency.output.folder import OutputFolder
-from mri_saliency.output.record import MapRecord, statistics_table
-from mri_saliency.run.outcome import Outcome
+from mri_saliency.output.bids import describe_dataset
+from mri_saliency.output.files import write_array, write_json
+from mri_saliency.output.folder import FORMAT, OutputFolder
+from mri_saliency.output.program import TOOL, program, source_hash
 from mri_saliency.wording import listed
 
 if TYPE_CHECKING:
@@ -35,7 +31,6 @@ _RECORDED_PACKAGES = {
     "scipy": "SciPy {} [@virtanen2020]",
 }
 _OF_NETWORKS = ("torch", "torchvision", "captum")  # not used where no network runs
-_SHOWN_FAILURES = 10
 
 
 @dataclass(frozen=True)
@@ -55,11 +50,17 @@ class RunRecord:
     started: datetime
     request: dict
 
-    def write(self, status: str, outcome: Outcome | None = None) -> None:
+    @property
+    def checkpoint(self) -> str:
+        """SHA-256 of the network, by which the run's maps are known."""
+        return self.request["checkpoint"]["sha256"]
+
+    def write(self, status: str, counts: Mapping[str, object] | None = None) -> None:
         """Write run.json; it keeps the runs before this one under ``earlier_runs``."""
         started = _iso(self.started)
         content = {
-            "tool": {"name": TOOL, "version": __version__},
+            "format": FORMAT,
+            "tool": {"name": TOOL, "version": __version__, "source": source_hash()},
             "status": status,
             **self.request,
             "platform": platform.platform(),
@@ -67,13 +68,8 @@ class RunRecord:
             | {package: version(package) for package in _RECORDED_PACKAGES},
             "started": started,
         }
-        if outcome is not None:
-            content |= {
-                "ended": _iso(datetime.now().astimezone()),
-                "work_s": {kind: round(seconds, 2) for kind, seconds in outcome.work_s.items()},
-                "counts": outcome.counts(),
-                "input_warnings": dict(outcome.input_warnings),
-            }
+        if counts is not None:
+            content |= {"ended": _iso(datetime.now().astimezone()), **counts}
         last = self.folder.last_run() or {}
         earlier = last.pop("earlier_runs", [])
         if last and last.get("started") != started:
@@ -81,53 +77,16 @@ class RunRecord:
         write_json(self.folder.run_record, content | {"earlier_runs": earlier})
 
 
-def prepare_folder(folder: OutputFolder, baseline: Baseline | None, source_folder: Path) -> None:
+def prepare_folder(folder: OutputFolder, baseline: Baseline | None = None) -> None:
     """Remove half-written tables, and write what does not depend on the maps.
 
     That is what describes the folder to other people and tools, and the mean control with its scans.
     """
     folder.remove_parts()
     if baseline is not None and baseline.healthy is not None:
-        write_array(folder.hc_mean, baseline.values)
+        write_array(folder.hc_mean, baseline.healthy.mean)
         write_json(folder.hc_mean_scans, baseline.healthy.to_json())
-    describe_dataset(folder, source_folder)
-
-
-def write_tables(folder: OutputFolder, records: list[MapRecord], outcome: Outcome) -> None:
-    """Write the statistics of all maps in the folder, and this run's failures."""
-    import pandas as pd
-
-    write_or_remove_table(folder.statistics, statistics_table(records))
-    write_or_remove_table(folder.failures, pd.DataFrame(map(asdict, outcome.failures)))
-
-
-def print_summary(folder: OutputFolder, records: list[MapRecord], outcome: Outcome, elapsed_s: float) -> None:
-    """Print what was made, what failed, and what to do next."""
-    kept = f", {outcome.n_kept} were there" if outcome.n_kept else ""
-    print(f"{outcome.n_written} maps in {elapsed_s:.0f} s{kept}: {folder.root}")
-    verdicts = Counter((record.method, record.statistics.completeness_verdict) for record in records)
-    for method in dict.fromkeys(method for method, verdict in verdicts if verdict):
-        print(f"completeness of {method}: {verdicts[method, 'ok']} ok, {verdicts[method, 'check']} to check")
-    if outcome.failures:
-        print(f"{len(outcome.failures)} maps failed, listed in {folder.failures}:", file=sys.stderr)
-    for failure in outcome.failures[:_SHOWN_FAILURES]:
-        print(f"  {failure.subject_id} {failure.method}: {failure.reason}", file=sys.stderr)
-    if len(outcome.failures) > _SHOWN_FAILURES:
-        print(f"  and {len(outcome.failures) - _SHOWN_FAILURES} more", file=sys.stderr)
-    print_next_steps(folder)
-
-
-def print_next_steps(folder: OutputFolder) -> None:
-    """Print the three things to do next, with addresses that a terminal or a browser opens."""
-    if not folder.report.exists():
-        return
-    report = folder.report.absolute().as_uri()
-    steps = {"read the report": report}
-    if b'id="map-viewer"' in folder.report.read_bytes():
-        steps["look into the maps"] = f"{report}#view"
-    if folder.statistics.exists():
-        steps["compute with the table"] = folder.statistics.absolute().as_uri()
-    print("next:", *(f"  {step:<23}{address}" for step, address in steps.items()), sep="\n", flush=True)
+    describe_dataset(folder)
 
 
 def making_runs(run: Mapping, n_maps: int) -> list[Mapping]:
@@ -151,7 +110,7 @@ def software_sentences(runs: Sequence[Mapping], *, with_network: bool = True) ->
     with_network : bool
         Whether a network was run.
     """
-    tools = _different(run.get("tool", {}).get("version") for run in runs)
+    tools = _different(map(_program_of, runs))
     pythons = _different(run.get("versions", {}).get("python") for run in runs)
     used = [f"{TOOL} {' and '.join(tools)}"] if tools else []
     used += [f"Python {' and '.join(pythons)}"] if pythons else []
@@ -169,10 +128,14 @@ def software_sentences(runs: Sequence[Mapping], *, with_network: bool = True) ->
 
 
 def description_sentences(runs: Sequence[Mapping]) -> list[str]:
-    """Return with what the cohort was described, if `runs` were made with another version."""
-    if __version__ in _different(run.get("tool", {}).get("version") for run in runs):
+    """Return with what the cohort was described, if `runs` were made with another program."""
+    if program() in map(_program_of, runs):
         return []
-    return [f"The cohort was described with {TOOL} {__version__}."]
+    return [f"The cohort was described with {TOOL} {program()}."]
+
+
+def _program_of(run: Mapping) -> str:
+    return f"{run['tool']['version']}+{run['tool']['source']}"
 
 
 def _different(values: Iterable[str | None]) -> list[str]:
