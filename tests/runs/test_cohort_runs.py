@@ -74,7 +74,7 @@ def test_the_difference_is_tested_and_p_is_one_where_nothing_was(cohort):
     assert 0 < log_p.max() <= np.log10(512) + 1e-6  # all flips of ten
     assert not log_p[:, :10].any() and log_p[0, 0, 0] == 0
     page = (cohort.output / "report.html").read_text()
-    assert "patients with a focus on the left or right were not compared by themselves" in page
+    assert "Patients with a focus on the left or right were not compared by themselves" in page
     assert "<td>TLE minus HC</td>" in page
     table = pd.read_csv(cohort.output / "attribution_statistics.csv")
     tle = table[(table["true_label"] == 1) & (table["subject_id"] != "sub-G")]
