@@ -32,9 +32,7 @@ class Outcome:
     n_written: int = 0
     failures: list[Failure] = field(default_factory=list)
     input_warnings: Counter[str] = field(default_factory=Counter)  # of the scans that this run read
-    work_s: dict[str, float] = field(
-        default_factory=dict
-    )  # workers: processor time; network: clock time
+    work_s: dict[str, float] = field(default_factory=dict)  # workers: processor time; network: clock time
 
     @property
     def n_done(self) -> int:
