@@ -16,37 +16,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Settings:
-    """What determines a map besides the network, the scan and the method.
+    """What determines a map besides the network, the scan and the method."""
 
-    Attributes
-    ----------
-    batch_size : int
-        The most volumes in one pass of the network. Changes a map by rounding only.
-    n_steps : int or "auto"
-        Points on the path of Integrated Gradients (Gauss-Legendre); "auto": for each path as many
-        (Clenshaw-Curtis) as `map_error` asks for.
-    n_samples : int
-        Random draws of Gradient SHAP and of the noise tunnels.
-    noise_std : float
-        Standard deviation of those draws, in units of the network's input.
-    seed : int
-        With the scan's stable id and the method, the seed of its draws.
-    map_error : float
-        The error that a path's points should reach, relative to the map.
-    n_references : int
-        Draws of Expected Gradients: a reference and a place on the path from it.
-    references : References or None
-        The HC scans of Expected Gradients, which needs them.
-    """
-
-    batch_size: int
+    batch_size: int  # the most volumes in one pass of the network; changes a map by rounding only
+    # Points on the path of Integrated Gradients (Gauss-Legendre); "auto": as many (Clenshaw-Curtis) as each
+    # path's error, relative to the map, needs to fall to `map_error`.
     n_steps: int | Literal["auto"] = AUTO
-    n_samples: int = 10
-    noise_std: float = 0.1
-    seed: int = 0
+    n_samples: int = 10  # random draws of Gradient SHAP and of the noise tunnels
+    noise_std: float = 0.1  # of those draws, in units of the network's input
+    seed: int = 0  # of draws, with the scan's stable id and the method
     map_error: float = MAP_ERROR
-    n_references: int = 50
-    references: References | None = None
+    n_references: int = 50  # draws of Expected Gradients: a reference and a place on the path from it
+    references: References | None = None  # the HC scans of Expected Gradients, which needs them
 
     def to_json(self) -> dict[str, object]:
         """Return the values as recipes and run.json have them; of the references, what identifies them."""
