@@ -154,7 +154,7 @@ def test_report_only_describes_again_without_the_network(cohort, tmp_path, monke
     assert script.main([*map(str, options[:3]), "--key_slices", "9"]) == 2
     (copy / "mean_scan.npy").unlink()
     assert script.main([*map(str, options)]) == 0
-    assert "TLE is not tested" in capsys.readouterr().err and not tested.exists()
+    assert "TLE and HC were not compared" in capsys.readouterr().err and not tested.exists()
     shutil.rmtree(copy / "saliency")
     shutil.rmtree(copy / "input_x_gradient")
     assert script.main([*map(str, options)]) == 2
