@@ -49,7 +49,7 @@ class Batch:
     gradients: dict[tuple[int, int], Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Give each scan its number as key, in a new batch."""
+        """Set the scans' keys in a new batch: their numbers."""
         self.keys = self.keys or list(range(len(self.inputs)))
 
     @property
