@@ -92,7 +92,7 @@ def report_again(options: Options) -> int:
 def describe(folder: OutputFolder, records: list[MapRecord], how: Description, workers: Workers) -> None:
     """Find what the maps in a folder show together, and write the report."""
     findings = tool.describe_cohort(folder, records, how, workers)
-    tool.write_report(folder, findings, embed=how.embed)
+    tool.write_report(findings, embed=how.embed)
 
 
 if __name__ == "__main__":

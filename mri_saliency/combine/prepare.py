@@ -74,10 +74,7 @@ class CombinedRun:
 def prepare_combination(options: Options, command_line: str) -> CombinedRun:
     """Read and check everything that a combination needs; nothing is written yet.
 
-    Raises
-    ------
-    UserError
-        As `read_runs`, `read_description_of` and `plan_combination`.
+    Raises UserError as `read_runs`, `read_description_of` and `plan_combination`.
     """
     started, folder = datetime.now().astimezone(), OutputFolder(options.output_dir)
     folder.check_format(overwrite=options.overwrite)

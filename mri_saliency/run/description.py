@@ -17,26 +17,14 @@ from mri_saliency.wording import ClassNames
 
 @dataclass(frozen=True, eq=False)
 class Description:
-    """How a cohort's maps are described.
+    """How a cohort's maps are described."""
 
-    Attributes
-    ----------
-    key_slices : tuple of int
-        The slices of group figures.
-    smooth_mm : float
-        Smoothing before groups are compared: full width at half maximum.
-    covariates : DataFrame or None
-        From `mri_saliency.inputs.covariates.read_covariates`.
-    embed : bool
-        Whether the report holds its pictures, instead of links to them.
-    """
-
-    key_slices: tuple[int, ...]
+    key_slices: tuple[int, ...]  # of group figures
     class_names: ClassNames
     atlas: Atlas | None
-    smooth_mm: float
-    covariates: pd.DataFrame | None = None
-    embed: bool = False
+    smooth_mm: float  # before groups are compared: full width at half maximum
+    covariates: pd.DataFrame | None = None  # from `read_covariates`
+    embed: bool = False  # whether the report holds its pictures, instead of links to them
 
 
 def read_description(options: Options, grids: Iterable[Grid]) -> Description:
