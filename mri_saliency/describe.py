@@ -41,12 +41,12 @@ def describe_cohort(
     if run is None:
         raise UserError(f"{folder.run_record}: is gone or damaged. Repeat the run; its maps are kept.")
     records, limitations = comparable(records)
-    space, more = find_common_space(folder, records, workers, how.class_names)
+    space, more = find_common_space(folder, records, workers)
     limitations += more
     direction, _ = mixed_directions({record.subject_id: record.grid for record in records})
     agreement, notes = compare_methods(folder, records, space, workers)
     notes += [direction] if direction else []
-    summary = workers.submit(draw_summary, folder, records, agreement, how.class_names)
+    summary = workers.submit(draw_summary, folder, records, agreement)
 
     covariates = None if how.covariates is None else _by_scan(how.covariates, records)
     settings = ComparisonSettings(how.smooth_mm, covariates, how.atlas)
@@ -56,11 +56,11 @@ def describe_cohort(
     write_atlas(folder, how.atlas, space.grid)
     regions = region_test = lateralisation = pd.DataFrame()
     if how.atlas is not None:
-        regions = measure_regions(folder, records, how.atlas, workers, how.class_names)
-        lateralisation, more_notes = lateralise(folder, regions, how.atlas, how.class_names)
+        regions = measure_regions(folder, records, how.atlas, workers)
+        lateralisation, more_notes = lateralise(folder, regions, how.atlas)
         region_test = compare_regions(regions, how.atlas.paired_names(), covariates)
         write_or_remove_table(folder.region_test, region_test)
-        notes += missing_null_notes(regions) + normal_range_notes(regions, how.class_names) + more_notes
+        notes += missing_null_notes(regions) + normal_range_notes(regions, folder.class_names) + more_notes
     elif folder.regions.exists():
         notes.append(f"{folder.regions} and what follows from it is from an earlier run; --atlas updates it.")
 
@@ -72,7 +72,7 @@ def describe_cohort(
         write_dictionary(folder, table)
     summary.result()
     return Findings(
-        folder, run, records, how.class_names, [] if failures is None else failures.to_dict("records"),
+        folder, run, records, [] if failures is None else failures.to_dict("records"),
         agreement=agreement, groups=groups, comparison=settings, regions=regions, region_test=region_test,
         lateralisation=lateralisation, verdicts=verdicts, alarms=alarms, notes=notes, limitations=limitations,
     )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 DEMO_PREFIX = "sub-DEMO"  # of simulated scans
 
@@ -81,8 +82,7 @@ def column(
     return {key: value for key, value in parts.items() if value}
 
 
-@dataclass(frozen=True)
-class ClassNames:
+class ClassNames(NamedTuple):
     """The words for labels 0 and 1 in figures and the report."""
 
     hc: str = "HC"

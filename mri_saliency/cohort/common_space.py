@@ -16,7 +16,7 @@ from mri_saliency.output.files import read_array, write_array
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
 from mri_saliency.runtime.workers import Workers
-from mri_saliency.wording import DEFAULT_CLASS_NAMES, ClassNames, Limitation, left_out
+from mri_saliency.wording import Limitation, left_out
 
 BACKGROUND_SCANS = 20  # at most; their mean is drawn under group maps
 
@@ -39,14 +39,12 @@ class CommonSpace:
     mirrored: dict[str, bool]
     mean_scan: np.ndarray
     brain: np.ndarray | None
-    class_names: ClassNames = DEFAULT_CLASS_NAMES
 
 
 def find_common_space(
     folder: OutputFolder,
     records: list[MapRecord],
     workers: Workers,
-    class_names: ClassNames = DEFAULT_CLASS_NAMES,
 ) -> tuple[CommonSpace, list[Limitation]]:
     """Return the grid that most scans share, with the mean of some scans on it, and what is left out.
 
@@ -73,17 +71,18 @@ def find_common_space(
     else:
         mean_scan = read_array(folder.mean_scan, shape)
     if mean_scan is None:
+        names = folder.class_names
         limitations.append(
             Limitation(
-                f"Maps of {class_names.tle} and {class_names.hc} were not compared, because no scan could be "
+                f"Maps of {names.tle} and {names.hc} were not compared, because no scan could be "
                 "read again to find the brain.",
                 "nor have group maps anatomy under them",
             )
         )
         empty = unpad(np.zeros(shape, np.float32))
-        return CommonSpace(common, mirrored, empty, None, class_names), limitations
+        return CommonSpace(common, mirrored, empty, None), limitations
     brain = unpad(brain_mask(mean_scan))
-    return CommonSpace(common, mirrored, unpad(mean_scan), brain, class_names), limitations
+    return CommonSpace(common, mirrored, unpad(mean_scan), brain), limitations
 
 
 def _mean_input(

@@ -13,7 +13,7 @@ from mri_saliency.methods import METHODS
 from mri_saliency.output.files import write_figure
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord, in_order, statistics_table
-from mri_saliency.wording import DEFAULT_CLASS_NAMES, ClassNames, Limitation, left_out
+from mri_saliency.wording import Limitation, left_out
 
 
 def comparable(records: Sequence[MapRecord]) -> tuple[list[MapRecord], list[Limitation]]:
@@ -52,7 +52,6 @@ def draw_summary(
     folder: OutputFolder,
     records: list[MapRecord],
     agreement: pd.DataFrame,
-    class_names: ClassNames = DEFAULT_CLASS_NAMES,
 ) -> None:
     """Draw and write the cohort's summary figure; `agreement` from `compare_methods`."""
     statistics = statistics_table(records)
@@ -64,7 +63,7 @@ def draw_summary(
         rows = statistics[statistics["method"] == method]
         strength_with_confidence[method] = rank_correlation(rows["confidence"], rows["abs_mean"])
     profiles = _mean_profiles(records)
-    figure = cohort_figure(statistics, profiles, means, strength_with_confidence, class_names)
+    figure = cohort_figure(statistics, profiles, means, strength_with_confidence, folder.class_names)
     write_figure(folder.summary, figure)
 
 

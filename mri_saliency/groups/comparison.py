@@ -164,7 +164,7 @@ def _write(
     maps: MethodMaps, subjects: Subjects, tested: _TestedVoxels, atlas: Atlas | None
 ) -> GroupComparison:
     """Write a contrast's images and figure; return its part of what was found."""
-    contrast, method, names = tested.contrast, maps.method.name, maps.space.class_names
+    contrast, method, names = tested.contrast, maps.method.name, maps.folder.class_names
     summary = ComparedContrast(
         method=method,
         contrast=contrast.name,
@@ -197,7 +197,7 @@ def _write_images(maps: MethodMaps, summary: ComparedContrast, tested: _TestedVo
 
 def _draw(maps: MethodMaps, title: str, summary: ComparedContrast, tested: _TestedVoxels) -> np.ndarray:
     """Draw a contrast: uint8 (height, width, 4), RGBA."""
-    share, names = summary.significant_share, maps.space.class_names
+    share, names = summary.significant_share, maps.folder.class_names
     where = f"in {share:.2%} of the brain" if share else "nowhere"
     view = maps.view(
         f"{title}: {summary.n_patients} and {summary.n_controls} subjects",

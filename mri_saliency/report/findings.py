@@ -17,7 +17,7 @@ from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
 from mri_saliency.run.outcome import RunState
 from mri_saliency.statistics.contrasts import CONTRASTS
-from mri_saliency.wording import DEFAULT_CLASS_NAMES, ClassNames, Limitation, demo_mark
+from mri_saliency.wording import Limitation, demo_mark
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,6 @@ class Findings:
     folder: OutputFolder
     run: Mapping
     records: Sequence[MapRecord]
-    class_names: ClassNames = DEFAULT_CLASS_NAMES
     failures: Sequence[Mapping[str, str]] = ()
     state: RunState | None = None
     agreement: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -92,13 +91,13 @@ class Findings:
     @property
     def words(self) -> dict[str, str]:
         """What the classes are called."""
-        return class_words(self.class_names)
+        return class_words(self.folder.class_names)
 
     @cached_property
     def diagnoses(self) -> dict[str, str]:
         """What the scans' diagnoses are called."""
-        return diagnosis_words({row.diagnosis for row in self.scans}, self.class_names)
+        return diagnosis_words({row.diagnosis for row in self.scans}, self.folder.class_names)
 
     def contrast_title(self, name: str) -> str:
         """Return what a contrast of `CONTRASTS` is called."""
-        return CONTRASTS[name].title.format(hc=self.class_names.hc, tle=self.class_names.tle)
+        return CONTRASTS[name].title.format(hc=self.folder.class_names.hc, tle=self.folder.class_names.tle)

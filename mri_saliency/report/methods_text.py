@@ -125,7 +125,7 @@ def _check_sentences(findings: Findings) -> list[str]:
 
 def _group_sentences(findings: Findings) -> Iterator[str]:
     """Yield how groups and regions were compared, what limits that, and how sides were told apart."""
-    settings, names, contrasts = findings.comparison, findings.class_names, findings.groups.contrasts
+    settings, names, contrasts = findings.comparison, findings.folder.class_names, findings.groups.contrasts
     if settings is None:
         return
     atlas_name = None if settings.atlas is None else settings.atlas.path.name

@@ -14,7 +14,6 @@ from mri_saliency.report.findings import Findings
 from mri_saliency.report.methods_text import methods_text
 from mri_saliency.report.page import render_page
 from mri_saliency.run.outcome import RunState
-from mri_saliency.wording import ClassNames
 
 
 def write_report(findings: Findings, *, embed: bool) -> None:
@@ -39,9 +38,8 @@ def write_unfinished(folder: OutputFolder, records: Sequence[MapRecord], state: 
     """
     run = folder.last_run()
     if records and run is not None:
-        names = ClassNames(*run["options"]["class_names"])
         failures = [asdict(failure) for failure in state.failures]
-        _write_page(Findings(folder, run, in_order(list(records)), names, failures, state), embed=False)
+        _write_page(Findings(folder, run, in_order(list(records)), failures, state), embed=False)
 
 
 def _write_page(findings: Findings, *, embed: bool) -> None:

@@ -25,7 +25,7 @@ def network_sentences(findings: Findings) -> Iterator[str]:
     trained = "trained classifiers" if n_networks > 1 else "a trained classifier"
     yield f"Attribution maps were made of {trained} of the architecture {names} [@tan2021]."
     n_logits, target = findings.run["checkpoint"]["n_logits"], findings.records[0].recipe.target
-    yield explained_sentence(n_logits, target, findings.class_names.tle)
+    yield explained_sentence(n_logits, target, findings.folder.class_names.tle)
     if "combined" in findings.run:
         yield from combination_sentences(runs, [record.statistics.n_networks for record in findings.records])
 
@@ -41,9 +41,9 @@ def volume_sentences(findings: Findings) -> list[str]:
 
 def scan_sentences(findings: Findings) -> Iterator[str]:
     """Yield how many scans there are, which rows of the table are not among them, and input warnings."""
-    run, scans, tle = findings.run, findings.scans, findings.class_names.tle
+    run, scans, tle = findings.run, findings.scans, findings.folder.class_names.tle
     counts = Counter(scan.diagnosis for scan in scans)
-    words = diagnosis_words(counts, findings.class_names) | {
+    words = diagnosis_words(counts, findings.folder.class_names) | {
         side: f"{tle} with a focus on the {side}" for side in ("left", "right") if side in counts
     }
     groups = listed(f"{counts[diagnosis]} {word}" for diagnosis, word in words.items())

@@ -44,7 +44,7 @@ def viewer_of(findings: Findings, *, embedded: bool) -> Viewer | None:
 
     With `embedded`, the page contains the files of the groups and, of up to 20 scans, the maps.
     """
-    folder, titles = findings.folder, group_titles(findings.class_names)
+    folder, titles = findings.folder, group_titles(findings.folder.class_names)
     has_scans = not embedded or len(findings.scans) <= _EMBEDDED_SCANS
     methods, paths = {}, []
     for method in findings.methods:

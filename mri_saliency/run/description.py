@@ -12,7 +12,6 @@ from mri_saliency.inputs.covariates import read_covariates
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.options import Options, check_key_slices
 from mri_saliency.output.record import MapRecord
-from mri_saliency.wording import ClassNames
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +19,6 @@ class Description:
     """How a cohort's maps are described."""
 
     key_slices: tuple[int, ...]  # of group figures
-    class_names: ClassNames
     atlas: Atlas | None
     smooth_mm: float  # before groups are compared: full width at half maximum
     covariates: pd.DataFrame | None = None  # from `read_covariates`
@@ -40,7 +38,6 @@ def read_description(options: Options, grids: Iterable[Grid]) -> Description:
         covariates = read_covariates(options.csv_path, options.path_column, options.covariates)
     return Description(
         options.key_slices,
-        ClassNames(*options.class_names),
         read_atlas_for(options.atlas, options.atlas_names, grids),
         options.smooth_mm,
         covariates,

@@ -68,7 +68,7 @@ def write_map(
     began_s, kept = time.process_time(), record.files if isinstance(record, MapRecord) else {}
     folder, name = files.folder, (record.method, record.subject_id)
     unpadded, brain = (np.ascontiguousarray(unpad(array)) for array in (values, context.brain))
-    view = scan_view(context, record.statistics, files.key_slices, files.n_logits, files.class_names)
+    view = scan_view(context, record.statistics, files.key_slices, files.n_logits, files.folder.class_names)
     shown = map_view(view, unpadded, brain, files.smooth_mm)
     drawing = shown.drawing
     pictures = {

@@ -15,7 +15,6 @@ from mri_saliency.maps.drawing import DEFAULT_SMOOTH_MM
 from mri_saliency.methods import METHODS
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord, Recipe
-from mri_saliency.wording import ClassNames
 
 _PICTURE_BYTES = 150_000  # of a figure, roughly
 _VIEWER_BYTES = 700_000  # at most, on CAT12's grid
@@ -31,7 +30,6 @@ class MapFiles:
     nifti: bool  # whether an image in the scan's space is written
     n_logits: int  # of the network, which decide how a figure words the prediction
     smooth_mm: float = DEFAULT_SMOOTH_MM  # of the overlays: full width at half maximum; 0: none
-    class_names: ClassNames = ClassNames()
 
     def are_drawn(self, record: MapRecord) -> bool:
         """Return whether a finished map has all these files."""

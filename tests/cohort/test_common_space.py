@@ -43,11 +43,10 @@ def test_the_mean_scan_is_kept_for_when_the_scans_are_gone(cohort, no_workers):
     np.testing.assert_array_equal(after.brain, before.brain)
     assert len(notes) == 1
     cohort.folder.mean_scan.unlink()
-    names = ClassNames("CN", "AD")
-    space, notes = find_common_space(cohort.folder, unreachable(cohort.records), no_workers, names)
+    cohort.folder.class_names = ClassNames("CN", "AD")
+    space, notes = find_common_space(cohort.folder, unreachable(cohort.records), no_workers)
     assert space.brain is None and not space.mean_scan.any() and space.mean_scan.shape == (N_SLICES, 112, 112)
     assert "AD and CN were not compared" in notes[1].sentence and not cohort.folder.mean_scan.exists()
-    assert space.class_names == names
 
 
 def test_a_cohort_without_affines_has_its_own_grid(cohort, no_workers):

@@ -10,7 +10,7 @@ from mri_saliency.cohort.common_space import find_common_space
 from mri_saliency.cohort.comparable import comparable, draw_summary
 from mri_saliency.cohort.method_agreement import compare_methods
 from mri_saliency.output.record import in_order
-from mri_saliency.wording import ClassNames, Limitation
+from mri_saliency.wording import Limitation
 
 from ..made_cohort import COHORT_METHODS, made_record
 
@@ -65,6 +65,6 @@ def test_the_summary_figure_is_drawn(cohort, no_workers, methods):
     records = [record for record in cohort.records if record.method in methods]
     space, _ = find_common_space(cohort.folder, records, no_workers)
     agreement, _ = compare_methods(cohort.folder, records, space, no_workers)
-    draw_summary(cohort.folder, records, agreement, ClassNames("CN", "AD"))
+    draw_summary(cohort.folder, records, agreement)
     picture = np.asarray(Image.open(cohort.folder.summary))
     assert picture.shape[1] == 1500 and picture.std() > 10

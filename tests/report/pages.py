@@ -12,6 +12,7 @@ from mri_saliency.output.folder import FORMAT, OutputFolder
 from mri_saliency.output.program import source_hash
 from mri_saliency.report.findings import Findings
 from mri_saliency.report.report import write_report
+from mri_saliency.wording import DEFAULT_CLASS_NAMES
 
 from ..made_cohort import HOSTILE, REPORT_METHODS
 
@@ -42,7 +43,8 @@ ANSWERS = {
 
 def findings_of(root, records, **changes):
     """Findings of these records; what `changes` does not give was not measured."""
-    return Findings(OutputFolder(root), **{"run": RUN, "records": records} | changes)
+    folder = OutputFolder(root, changes.pop("class_names", DEFAULT_CLASS_NAMES))
+    return Findings(folder, **{"run": RUN, "records": records} | changes)
 
 
 def save_page(root, records, *, embed=False, **changes):
