@@ -51,7 +51,7 @@ class Batch:
     gradients: dict[tuple[int, int], Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Give each scan its keys, in a new batch."""
+        """Set the keys of scans and baselines in a new batch."""
         n = len(self.inputs)
         self.keys = self.keys or list(range(n))
         self.baseline_keys = self.baseline_keys or [
