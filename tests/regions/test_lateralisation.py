@@ -88,7 +88,7 @@ def test_files_are_written_and_old_ones_removed(folder, atlas):
     assert np.asarray(Image.open(folder.lateralisation_figure)).std() > 10
     few, notes = lateralise(folder, sided_regions(n=LEAST_SUBJECTS - 1), atlas)
     assert few.empty and not folder.lateralisation.exists() and not folder.lateralisation_figure.exists()
-    assert len(notes) == 1 and "5 subjects of each side" in notes[0] and "there are 4 and 4" in notes[0]
+    assert len(notes) == 1 and "5 subjects of each side" in notes[0] and "at most 4 and 4" in notes[0]
 
 
 def test_what_is_missing_is_said(folder, atlas):
@@ -99,5 +99,5 @@ def test_what_is_missing_is_said(folder, atlas):
     [note] = lateralise(folder, regions, unnamed)[1]
     assert "no region of the atlas" in note
     [note] = lateralise(folder, regions.assign(diagnosis="TLE"), atlas)[1]
-    assert "there are 0 and 0" in note
+    assert "at most 0 and 0" in note
     assert lateralise(folder, pd.DataFrame(), atlas)[1] == []
