@@ -15,17 +15,11 @@ if TYPE_CHECKING:
 
 
 def _normal_range(measure: str) -> dict[str, Column]:
-    return {
-        f"{measure}_z": column(
-            "distance from the HC subjects' mean in their standard deviations (of the density: its "
-            "logarithm); HC without the own scans; empty below 15 HC subjects",
-            name=f"z of the {measure}",
-        ),
-        f"{measure}_p": column(
-            "two-sided p of it (Crawford and Howell 1998), of one region: not corrected for their number",
-            name=f"p of the {measure}",
-        ),
-    }
+    meaning = (
+        "distance from the HC subjects' mean in their standard deviations (of the density: its logarithm); "
+        "HC without the own scans; empty below 15 HC subjects"
+    )
+    return {f"{measure}_z": column(meaning, name=f"z of the {measure}")}
 
 
 def _with_interval(name: str, meaning: str) -> dict[str, Column]:
