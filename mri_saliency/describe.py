@@ -7,9 +7,11 @@ import pandas as pd
 from mri_saliency.cohort.common_space import find_common_space, other_grid_sentences
 from mri_saliency.cohort.comparable import (
     comparable,
+    damage_notes,
     draw_summary,
     left_out_sentences,
     mixed_direction_notes,
+    whole_maps,
 )
 from mri_saliency.cohort.method_agreement import compare_methods
 from mri_saliency.combine.repeatability import judge_repeatability
@@ -17,7 +19,8 @@ from mri_saliency.errors import warn
 from mri_saliency.groups.comparison import ComparisonSettings, GroupComparison, compare_groups
 from mri_saliency.groups.means import write_means
 from mri_saliency.groups.method_maps import MethodMaps, find_method_maps
-from mri_saliency.output.dictionary import TABLES, write_dictionary
+from mri_saliency.output.bids import write_dictionary
+from mri_saliency.output.dictionary import TABLES
 from mri_saliency.output.files import write_or_remove_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
@@ -36,7 +39,9 @@ def describe_cohort(
     folder: OutputFolder, records: list[MapRecord], how: Description, workers: Workers
 ) -> Findings:
     """Find what the maps in the folder show together; write its tables, dictionaries and figures."""
-    available, (records, notes) = records, comparable(records)
+    available, damages = whole_maps(folder, records, workers)
+    records, notes = comparable(available)
+    notes += damage_notes(damages)
     exclusions = left_out_sentences(available, records)
     notes += mixed_direction_notes(records)
     space, space_notes = find_common_space(folder, records, workers, how.class_names)
@@ -87,6 +92,8 @@ def _describe_groups(
         groups.figures[method_maps.method.name] = figures.result()
     for comparison in comparisons:
         groups.add(comparison.result())
+    for method_maps in maps:
+        folder.close_groups(method_maps.method.name)
     write_or_remove_table(folder.group_clusters, pd.DataFrame(groups.clusters))
     return groups
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from mri_saliency.cohort.summary import cohort_figure
+from mri_saliency.errors import UserError
 from mri_saliency.inputs.grid import mixed_directions
 from mri_saliency.maps.comparison import mean_agreement, rank_correlation
 from mri_saliency.methods import METHODS
 from mri_saliency.output.files import write_figure
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord, in_order, statistics_table
-from mri_saliency.wording import DEFAULT_CLASS_NAMES, ClassNames, counted
+from mri_saliency.runtime.workers import Workers
+from mri_saliency.wording import DEFAULT_CLASS_NAMES, ClassNames, counted, first_of
 
 _NAMED_DUPLICATES = 5  # in the note about them
 
@@ -44,6 +47,40 @@ def comparable(records: list[MapRecord]) -> tuple[list[MapRecord], list[str]]:
             )
     kept, more_notes = _without_duplicates(kept)
     return kept, notes + more_notes
+
+
+def whole_maps(
+    folder: OutputFolder, records: list[MapRecord], workers: Workers
+) -> tuple[list[MapRecord], list[str]]:
+    """Return the maps whose arrays can be read, and why the folder's others cannot; UserError without any."""
+    reasons = workers.map_parts(partial(_damages, folder), records)
+    damages = [*folder.damages(records), *filter(None, reasons)]
+    whole = [record for record, reason in zip(records, reasons, strict=True) if reason is None]
+    if not whole:
+        raise UserError(" ".join(damage_notes(damages)))
+    return whole, damages
+
+
+def _damages(folder: OutputFolder, records: Sequence[MapRecord]) -> list[str | None]:
+    """Return why maps cannot be read; runs in a worker."""
+    found: list[str | None] = []
+    for record in records:
+        try:
+            folder.load_map(record.method, record.subject_id)
+            found.append(None)
+        except UserError as error:
+            found.append(str(error))
+    return found
+
+
+def damage_notes(damages: Sequence[str]) -> list[str]:
+    """Return a note about damaged maps, given why each is."""
+    if not damages:
+        return []
+    return [
+        f"{counted(len(damages), 'map')} left out: they have a record, but a file of theirs is missing, of "
+        f"another size or damaged ({first_of(damages)}). The run's command makes them again."
+    ]
 
 
 def left_out_sentences(records: Sequence[MapRecord], kept: Sequence[MapRecord]) -> list[str]:

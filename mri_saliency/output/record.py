@@ -12,6 +12,7 @@ from mri_saliency.inputs.grid import Grid
 from mri_saliency.maps.drawing import Drawing
 from mri_saliency.maps.statistics import MapStatistics, slice_profile
 from mri_saliency.methods import METHODS
+from mri_saliency.output.json_kinds import Plain, check_kind
 from mri_saliency.output.program import program
 
 if TYPE_CHECKING:
@@ -60,9 +61,13 @@ class Recipe:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Recipe:
-        """Read what `to_json` returned; raises KeyError for anything else."""
-        fixed = {part.name: content[part.name] for part in fields(cls) if part.name != "settings"}
-        return cls(**fixed, settings={key: value for key, value in content.items() if key not in fixed})
+        """Read what `to_json` returned; raises ValueError for anything else."""
+        check_kind(content, dict[str, Plain | list[Plain]], "fingerprint")
+        names = [part.name for part in fields(cls) if part.name != "settings"]
+        nested: dict[str, Any] = {name: content[name] for name in names if name in content}
+        nested["settings"] = {key: value for key, value in content.items() if key not in names}
+        check_kind(nested, cls, "fingerprint")
+        return cls(**nested)
 
     def digest(self) -> str:
         """Return 12 hexadecimal digits that differ between recipes."""
@@ -162,14 +167,16 @@ class MapRecord(MeasuredMap):
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> MapRecord:
-        """Read what `to_json` returned; raises KeyError, TypeError or ValueError for anything else."""
-        return cls(
+        """Read what `to_json` returned; raises ValueError, which says where, for anything else."""
+        recipe = Recipe.from_json(content.get("fingerprint", {}))
+        check_kind(content | {"recipe": vars(recipe)}, cls, "record")
+        record = cls(
             subject_id=content["subject_id"],
             method=content["method"],
             source=FileIdentity(**content["source"]),
             grid=Grid(**content["grid"]),
             brain_voxels=content["brain_voxels"],
-            recipe=Recipe.from_json(content["fingerprint"]),
+            recipe=recipe,
             statistics=MapStatistics(**content["statistics"]),
             slice_profile=tuple(content["slice_profile"]),
             program=content["program"],
@@ -178,6 +185,23 @@ class MapRecord(MeasuredMap):
             drawing=Drawing(**content["drawing"]),
             files=dict(content["files"]),
         )
+        record._check_ranges()
+        return record
+
+    def _check_ranges(self) -> None:
+        """Raise ValueError for a number or name that no map has."""
+        row, n_slices = self.statistics, self.grid.n_slices
+        for column in fields(row):
+            levels, value = column.metadata.get("Levels"), getattr(row, column.name)
+            if levels and value is not None and str(value) not in levels:
+                raise ValueError(f"record.statistics.{column.name}: unknown value {value!r:.40}")
+        slices = (*self.key_slices, self.drawing.telling_slice)
+        if not (
+            (row.method, row.subject_id) == (self.method, self.subject_id)
+            and len(self.slice_profile) == n_slices > max(slices)
+            and min(*slices, row.sample_idx, *self.grid.shape, *self.files.values()) >= 0
+        ):
+            raise ValueError("record: names or numbers that do not fit each other")
 
 
 def in_order(records: list[MapRecord]) -> list[MapRecord]:

@@ -1,0 +1,68 @@
+"""Finished maps follow their scans to other places; a scan is known by its file's content."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from mri_saliency.errors import UserError
+from mri_saliency.inputs.file_identity import FileIdentity
+from mri_saliency.inputs.labels import DEFAULT_LABELS
+from mri_saliency.inputs.scan_table import TableColumns, read_scan_table
+from mri_saliency.options import Options
+from mri_saliency.output.folder import OutputFolder
+from mri_saliency.output.record import MapRecord
+
+
+def follow_scans(records: Sequence[MapRecord], paths: Iterable[Path]) -> list[MapRecord]:
+    """Return the records with their scans at these paths; that of a scan that is not there stays as it is."""
+    places = {str(path): path for path in paths}
+    owners = {record.source.path: record for record in records if record.source.path in places}
+    sizes = {record.source.bytes for record in records if record.source.path not in places}
+    found: dict[str, list[FileIdentity]] = {}  # by content
+    for place, path in places.items():
+        with suppress(OSError):
+            if path.stat().st_size in sizes:
+                source = owners[place].source if place in owners else FileIdentity.of(path)
+                found.setdefault(source.sha256, []).append(source)
+
+    def followed(record: MapRecord) -> MapRecord:
+        was = record.source
+        candidates = [
+            source
+            for source in found.get(was.sha256, ())
+            if source.path not in owners or owners[source.path].subject_id == record.subject_id
+        ]
+        if was.path in places or not candidates:
+            return record
+        # of equal files, the one whose path ends most alike
+        ends = [len(os.path.commonprefix([was.path[::-1], source.path[::-1]])) for source in candidates]
+        return replace(record, source=candidates[ends.index(max(ends))])
+
+    return [followed(record) for record in records]
+
+
+def table_paths(options: Options) -> list[Path]:
+    """Return where the scans of ``--csv_path`` are; nothing if it cannot be read."""
+    columns = TableColumns(options.path_column, options.diagnosis_column, options.subject_column)
+    try:
+        table = read_scan_table(options.csv_path, columns, DEFAULT_LABELS | dict(options.labels))
+    except UserError:
+        return []
+    return [scan.path for scan in table.scans]
+
+
+def find_scans(folder: OutputFolder, records: Sequence[MapRecord], paths: Sequence[Path]) -> list[MapRecord]:
+    """Return a folder's records with their scans at these paths; else where both moved together."""
+    records = follow_scans(records, paths)
+    run = folder.last_run() or {}
+    root = Path(run.get("working_directory", ""), run.get("options", {}).get("output_dir", ""))
+    sources = dict.fromkeys(record.source.path for record in records)
+    near = (
+        path if os.path.exists(path) else os.path.join(folder.root.absolute(), os.path.relpath(path, root))
+        for path in sources
+    )
+    return follow_scans(records, [Path(os.path.normpath(path)) for path in near])
