@@ -147,7 +147,6 @@ def read_table(path: Path) -> pd.DataFrame | None:
     """
     import pandas as pd
 
-    columns = TABLES[path.stem]
     try:
         # pandas takes a name made of digits for a number
         texts = dict.fromkeys(TEXT_COLUMNS, str)
@@ -156,7 +155,7 @@ def read_table(path: Path) -> pd.DataFrame | None:
         return None
     except (OSError, ValueError) as error:
         raise _not_ours(path, str(error)) from None
-    for name, about in columns.items():
+    for name, about in TABLES.get(path.stem, {}).items():
         if name not in table:
             raise _not_ours(path, f"no column {name!r}")
         if name not in TEXT_COLUMNS and not pd.api.types.is_numeric_dtype(table[name]):

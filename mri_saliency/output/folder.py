@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from mri_saliency.inputs.grid import INPUT_SIZE
 from mri_saliency.inputs.preprocessing import unpad
 from mri_saliency.methods import METHODS
 from mri_saliency.output.files import open_array, output_errors, read_json, remove_parts, write_json
-from mri_saliency.output.json_kinds import check_kind
+from mri_saliency.output.json_kinds import of_kind
 from mri_saliency.output.record import MapRecord
 from mri_saliency.wording import first_of
 
@@ -75,54 +76,25 @@ class OutputFolder:
         """Return the free space on the folder's disk."""
         return shutil.disk_usage(self.root).free
 
-    # --- the files of a map ---
+    # --- the files of a map, each given its method and its scan's name ---
 
-    def array(self, method: str, subject_id: str) -> Path:
-        """Return the path of a map's array."""
-        return self._map_file(method, subject_id, "attributions.npy")
+    def _map_file(self, method: str, subject_id: str, ending: str) -> Path:
+        return self.root / method / subject_id / f"{subject_id}_{method}_{ending}"
 
-    def nifti(self, method: str, subject_id: str) -> Path:
-        """Return the path of a map's image in the scan's grid."""
-        return self._map_file(method, subject_id, "attributions.nii.gz")
-
-    def standard_error(self, method: str, subject_id: str) -> Path:
-        """Return the path of the image of a map's standard errors, of methods that estimate them."""
-        return self._map_file(method, subject_id, "standard_error.nii.gz")
-
-    def spread(self, method: str, subject_id: str) -> Path:
-        """Return the path of the image of the standard deviation over the combined runs."""
-        return self._map_file(method, subject_id, "spread.nii.gz")
-
-    def sign_agreement(self, method: str, subject_id: str) -> Path:
-        """Return the path of the image of the share of combined runs with the sign of the mean."""
-        return self._map_file(method, subject_id, "sign_agreement.nii.gz")
-
-    def difference(self, method: str, subject_id: str) -> Path:
-        """Return the path of the image of the second combined run's map minus the first one's."""
-        return self._map_file(method, subject_id, "difference.nii.gz")
-
-    def sidecar(self, method: str, subject_id: str) -> Path:
-        """Return the path of a map's JSON file, its `MapRecord`; it is written last."""
-        return self._map_file(method, subject_id, "attributions.json")
-
-    def summary_figure(self, method: str, subject_id: str) -> Path:
-        """Return the path of a map's summary figure."""
-        return self._map_file(method, subject_id, "summary.png")
-
-    def thumbnail(self, method: str, subject_id: str) -> Path:
-        """Return the path of the picture of a map in the report's table."""
-        return self._map_file(method, subject_id, "thumbnail.png")
+    array = partialmethod(_map_file, ending="attributions.npy")
+    nifti = partialmethod(_map_file, ending="attributions.nii.gz")  # in the scan's grid, as all images
+    sidecar = partialmethod(_map_file, ending="attributions.json")  # its `MapRecord`; it is written last
+    standard_error = partialmethod(_map_file, ending="standard_error.nii.gz")  # of methods that estimate it
+    spread = partialmethod(_map_file, ending="spread.nii.gz")  # standard deviation over the combined runs
+    sign_agreement = partialmethod(_map_file, ending="sign_agreement.nii.gz")  # share of them with the mean's
+    difference = partialmethod(_map_file, ending="difference.nii.gz")  # the second of two less the first
+    summary_figure = partialmethod(_map_file, ending="summary.png")
+    thumbnail = partialmethod(_map_file, ending="thumbnail.png")  # in the report's table
+    viewer = partialmethod(_map_file, ending="viewer.js")  # the map for the report's viewer
 
     def slice_figure(self, method: str, subject_id: str, index: int) -> Path:
         """Return the path of one slice's figure."""
         return self._map_file(method, subject_id, f"slice_{index}.png")
-
-    def viewer(self, method: str, subject_id: str) -> Path:
-        """Return the path of a map's script for the report's viewer."""
-        return self._map_file(method, subject_id, "viewer.js")
-
-    def _map_file(self, method: str, subject_id: str, ending: str) -> Path:
-        return self.root / method / subject_id / f"{subject_id}_{method}_{ending}"
 
     def open_map(self, method: str, subject_id: str, *, replace: bool) -> None:
         """Make a map's folder and remove half-written files from it.
@@ -249,8 +221,10 @@ class OutputFolder:
             if entry.name.startswith(f"{method}_") and entry.is_file(follow_symlinks=False):
                 now[entry.name] = [entry.inode(), entry.stat().st_mtime_ns]
         now.pop(path.name, None)
-        content = read_json(path) or {}
-        check_kind(content, {"written": list[str], "before": dict[str, list[int]]}, str(path))
+        try:
+            content = of_kind(read_json(path), {"written": list[str], "before": dict[str, list[int]]}, "")
+        except ValueError:  # or there is no list yet
+            content = {}
         old, before = content.get("written", []), content.get("before", now)
         return (
             [name for name in old if name in now],
@@ -267,9 +241,9 @@ class OutputFolder:
         if run is None or run.get("format") != FORMAT:
             return None
         try:
-            check_kind(run, _RUNS, "run.json")
+            of_kind(run, _RUNS, "run.json")
             for part in (*run.get("earlier_runs", ()), *run.get("combined", ())):
-                check_kind(part, _RUNS, "run.json, a run of before")
+                of_kind(part, _RUNS, "run.json, a run of before")
         except ValueError as error:
             raise UserError(f"{self.run_record}: {error}. Restore it, or choose another folder.") from None
         return run

@@ -1,7 +1,8 @@
-"""Whether a value that was read from JSON is what an annotation says."""
+"""JSON -> what annotations say it is, or a ValueError that says where it is not."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import is_dataclass
 from functools import lru_cache
 from types import UnionType
@@ -11,45 +12,45 @@ _LARGEST = 2**63  # infinity and NaN are not below it
 Plain = str | int | float | bool | None
 
 
-def check_kind(value: Any, kind: Any, name: str) -> None:
-    """Raise ValueError, which names the part, if a value is of another kind; numbers are finite.
+def of_kind(value: Any, kind: Any, name: str) -> Any:
+    """Return a value read from JSON as an annotation says, with dataclasses and tuples inside.
 
-    `kind` is a class, a union, tuple[...], list[...], dict[str, ...]; a dataclass, whose fields all must be
-    there; or a dict of kinds, whose keys may be missing. `name` is what to call the value.
+    `kind` is a class, a union, tuple[...], list[...], dict[str, ...]; a dataclass; or a dict of kinds, whose
+    keys may be missing. Raises ValueError, which calls the value `name`, for any other; numbers are finite.
     """
     origin, args = get_origin(kind), get_args(kind)
-    parts = _hints(kind) if isinstance(kind, type) and is_dataclass(kind) else kind
-    is_fixed = origin is tuple and args[-1] is not ...
-    if isinstance(parts, dict):
-        is_right = isinstance(value, dict) and (parts is kind or parts.keys() <= value.keys())
-    elif origin in (tuple, list):
-        is_right = isinstance(value, list | tuple) and (not is_fixed or len(value) == len(args))
-        parts = dict(enumerate(args if is_fixed else args[:1] * len(value))) if is_right else {}
-    elif origin is dict:
-        is_right = isinstance(value, dict)
-        parts = dict.fromkeys(value, args[1]) if is_right else {}
-    elif origin is UnionType:
-        is_right, parts = any(_is_kind(value, part) for part in args), {}
+    if origin is UnionType:
+        for part in args:
+            with suppress(ValueError):
+                return of_kind(value, part, name)
+    elif origin in (list, tuple) and isinstance(value, list):
+        kinds = args if origin is tuple and args[-1] is not ... else args[:1] * len(value)
+        if len(kinds) == len(value):
+            return origin(map(of_kind, value, kinds, [f"{name}, in the list"] * len(value)))
+    elif origin is dict or isinstance(kind, dict) or is_dataclass(kind):
+        if isinstance(value, dict):
+            return _object(value, kind, name)
     elif kind in (int, float):
-        is_number = isinstance(value, int | kind) and not isinstance(value, bool)
-        is_right, parts = is_number and abs(value) < _LARGEST, {}
+        if isinstance(value, int | kind) and not isinstance(value, bool) and abs(value) < _LARGEST:
+            return value
+    elif isinstance(value, kind):
+        return value
+    raise ValueError(f"{name}: expected {getattr(kind, '__name__', kind)}, found {value!r:.40}")
+
+
+def _object(value: dict[str, Any], kind: Any, name: str) -> Any:
+    if isinstance(kind, type):  # a dataclass; `dict[str, ...]` is no type
+        kinds = _hints(kind)
     else:
-        is_right, parts = isinstance(value, kind), {}
-    if not is_right:
-        raise ValueError(f"{name}: expected {getattr(kind, '__name__', kind)}, found {value!r:.40}")
-    for key, of_key in parts.items():
-        if not isinstance(value, dict) or key in value:
-            check_kind(value[key], of_key, f"{name}.{key}")
+        kinds = kind if isinstance(kind, dict) else dict.fromkeys(value, get_args(kind)[1])
+    inside = {key: of_kind(value[key], kinds[key], f"{name}.{key}") for key in kinds if key in value}
+    if not isinstance(kind, type):
+        return value | inside
+    if lacking := kinds.keys() - inside.keys():
+        raise ValueError(f"{name}: lacks {', '.join(sorted(lacking))}")
+    return kind(**inside)
 
 
 @lru_cache
 def _hints(kind: type) -> dict[str, Any]:
     return get_type_hints(kind)
-
-
-def _is_kind(value: object, kind: Any) -> bool:
-    try:
-        check_kind(value, kind, "")
-    except ValueError:
-        return False
-    return True

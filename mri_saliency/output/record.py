@@ -12,7 +12,7 @@ from mri_saliency.inputs.grid import Grid
 from mri_saliency.maps.drawing import Drawing
 from mri_saliency.maps.statistics import MapStatistics, slice_profile
 from mri_saliency.methods import METHODS
-from mri_saliency.output.json_kinds import Plain, check_kind
+from mri_saliency.output.json_kinds import Plain, of_kind
 from mri_saliency.output.program import program
 
 if TYPE_CHECKING:
@@ -62,12 +62,11 @@ class Recipe:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Recipe:
         """Read what `to_json` returned; raises ValueError for anything else."""
-        check_kind(content, dict[str, Plain | list[Plain]], "fingerprint")
-        names = [part.name for part in fields(cls) if part.name != "settings"]
-        nested: dict[str, Any] = {name: content[name] for name in names if name in content}
-        nested["settings"] = {key: value for key, value in content.items() if key not in names}
-        check_kind(nested, cls, "fingerprint")
-        return cls(**nested)
+        content = of_kind(content, dict[str, Plain | list[Plain]], "fingerprint")
+        fixed = {part.name for part in fields(cls)}
+        settings = {key: value for key, value in content.items() if key not in fixed}
+        recipe: Recipe = of_kind(content | {"settings": settings}, cls, "fingerprint")
+        return recipe
 
     def digest(self) -> str:
         """Return 12 hexadecimal digits that differ between recipes."""
@@ -168,23 +167,8 @@ class MapRecord(MeasuredMap):
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> MapRecord:
         """Read what `to_json` returned; raises ValueError, which says where, for anything else."""
-        recipe = Recipe.from_json(content.get("fingerprint", {}))
-        check_kind(content | {"recipe": vars(recipe)}, cls, "record")
-        record = cls(
-            subject_id=content["subject_id"],
-            method=content["method"],
-            source=FileIdentity(**content["source"]),
-            grid=Grid(**content["grid"]),
-            brain_voxels=content["brain_voxels"],
-            recipe=recipe,
-            statistics=MapStatistics(**content["statistics"]),
-            slice_profile=tuple(content["slice_profile"]),
-            program=content["program"],
-            combined=tuple(content["combined"]),
-            key_slices=tuple(content["key_slices"]),
-            drawing=Drawing(**content["drawing"]),
-            files=dict(content["files"]),
-        )
+        recipe = vars(Recipe.from_json(content.get("fingerprint", {})))
+        record: MapRecord = of_kind(content | {"recipe": recipe}, cls, "record")
         record._check_ranges()
         return record
 

@@ -38,9 +38,8 @@ def follow_scans(records: Sequence[MapRecord], paths: Iterable[Path]) -> list[Ma
         ]
         if was.path in places or not candidates:
             return record
-        # of equal files, the one whose path ends most alike
-        ends = [len(os.path.commonprefix([was.path[::-1], source.path[::-1]])) for source in candidates]
-        return replace(record, source=candidates[ends.index(max(ends))])
+        name = os.path.basename(was.path)  # tells equal files apart
+        return replace(record, source=max(candidates, key=lambda now: os.path.basename(now.path) == name))
 
     return [followed(record) for record in records]
 
