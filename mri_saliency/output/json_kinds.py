@@ -33,7 +33,7 @@ def of_kind(value: Any, kind: Any, name: str) -> Any:
     elif kind in (int, float):
         if isinstance(value, int | kind) and not isinstance(value, bool) and abs(value) < _LARGEST:
             return value
-    elif isinstance(value, kind):
+    elif origin is None and isinstance(value, kind):
         return value
     raise ValueError(f"{name}: expected {getattr(kind, '__name__', kind)}, found {value!r:.40}")
 
