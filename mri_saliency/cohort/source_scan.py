@@ -23,6 +23,7 @@ from mri_saliency.maps.null_map import null_map
 from mri_saliency.output.files import read_array, read_json
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
+from mri_saliency.run.moved_scans import moved_together
 
 _MOST_NEGATIVE = 0.1  # of the largest intensity; below it, intensities are no amounts of tissue
 
@@ -135,8 +136,9 @@ def _baseline_paths(folder: OutputFolder, name: str) -> tuple[Path, ...]:
     """Return the files of this name that ``--baseline`` of the folder's runs was, the last run's first."""
     last = folder.last_run()
     runs = [] if last is None else [last, *last["earlier_runs"]]
-    paths = (Path(run["working_directory"], run["options"]["baseline"]) for run in runs)
-    return tuple(dict.fromkeys(path for path in paths if path.name == name))
+    paths = [(run, Path(run["working_directory"], run["options"]["baseline"])) for run in runs]
+    places = [place for run, path in paths for place in (path, moved_together(folder, run, path))]
+    return tuple(dict.fromkeys(path for path in places if path.name == name))
 
 
 @lru_cache(maxsize=1)

@@ -128,23 +128,18 @@ class OutputFolder:
         path = self.sidecar(method, subject_id)
         if not os.path.lexists(path):
             return None
-        content, array = read_json(path), self.array(method, subject_id).name
+        array = self.array(method, subject_id).name
         try:
-            if content is None:
-                raise ValueError("it is not JSON")
-            record = MapRecord.from_json(content)
-            if (record.method, record.subject_id) != (method, subject_id):
-                raise ValueError(f"it is of {record.method} of {record.subject_id}")
+            record = MapRecord.from_json(read_json(path) or {})
             entries = {entry.name: entry.stat() for entry in os.scandir(path.parent)}
+            if (record.method, record.subject_id) != (method, subject_id) or array not in record.files:
+                raise ValueError(f"it is of {record.method} of {record.subject_id}, or of no array")
+            for name, size in record.files.items():
+                found = entries[name].st_size if name in entries else 0
+                if found != size:
+                    raise ValueError(f"{name} has {found} of {size} bytes")
         except (ValueError, OSError) as error:
-            raise UserError(f"{path}: cannot be read ({error}).") from None
-        for name, size in record.files.items():
-            found = entries[name].st_size if name in entries else None
-            if found != size:
-                is_there = "is missing" if found is None else f"has {found} bytes, and had {size}"
-                raise UserError(f"{path.parent / name}: {is_there}.")
-        if array not in record.files:
-            raise UserError(f"{path}: names no array.")
+            raise UserError(f"{path}: {error}") from None
         if entries[array].st_mtime_ns > entries[path.name].st_mtime_ns:  # copied, or changed since
             self.load_map(method, subject_id)
         return record
@@ -212,25 +207,23 @@ class OutputFolder:
             for name in set(old) - set(new):
                 with suppress(OSError):  # in use, on a network's disk
                     (path.parent / name).unlink()
-            write_json(path, {"written": sorted(new)})
+            write_json(
+                path, {"written": [name for name in sorted({*old, *new}) if (path.parent / name).exists()]}
+            )
 
-    def _group_files(self, method: str) -> tuple[list[str], list[str], dict[str, list[int]]]:
+    def _group_files(self, method: str) -> tuple[list[str], list[str], dict[str, str]]:
         """Return which group files earlier runs wrote, which this one did, and what tells those apart."""
         path, now = self.group_map(method, "files.json"), {}
         for entry in os.scandir(path.parent):
-            if entry.name.startswith(f"{method}_") and entry.is_file(follow_symlinks=False):
-                now[entry.name] = [entry.inode(), entry.stat().st_mtime_ns]
-        now.pop(path.name, None)
+            is_file = entry.is_file(follow_symlinks=False) and entry.name != path.name
+            if is_file and entry.name.startswith(f"{method}_"):
+                now[entry.name] = f"{entry.inode()} {entry.stat().st_mtime_ns}"
         try:
-            content = of_kind(read_json(path), {"written": list[str], "before": dict[str, list[int]]}, "")
+            content = of_kind(read_json(path), {"written": list[str], "before": dict[str, str]}, "")
         except ValueError:  # or there is no list yet
             content = {}
-        old, before = content.get("written", []), content.get("before", now)
-        return (
-            [name for name in old if name in now],
-            [name for name, state in now.items() if before.get(name) != state],
-            now,
-        )
+        before, old = content.get("before", now), set(content.get("written", ()))
+        return [name for name in now if name in old], [n for n in now if before.get(n) != now[n]], now
 
     def last_run(self) -> dict | None:
         """Read run.json, which the last run wrote; None if it is missing, or of another format.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from mri_saliency.errors import UserError
@@ -25,8 +26,10 @@ def follow_scans(records: Sequence[MapRecord], paths: Iterable[Path]) -> list[Ma
     found: dict[str, list[FileIdentity]] = {}  # by content
     for place, path in places.items():
         with suppress(OSError):
-            if path.stat().st_size in sizes:
-                source = owners[place].source if place in owners else FileIdentity.of(path)
+            status = path.stat()
+            if status.st_size in sizes:
+                as_now = (status.st_size, status.st_mtime_ns)
+                source = owners[place].source if place in owners else _identity(path, *as_now)
                 found.setdefault(source.sha256, []).append(source)
 
     def followed(record: MapRecord) -> MapRecord:
@@ -56,12 +59,18 @@ def table_paths(options: Options) -> list[Path]:
 
 def find_scans(folder: OutputFolder, records: Sequence[MapRecord], paths: Sequence[Path]) -> list[MapRecord]:
     """Return a folder's records with their scans at these paths; else where both moved together."""
-    records = follow_scans(records, paths)
-    run = folder.last_run() or {}
-    root = Path(run.get("working_directory", ""), run.get("options", {}).get("output_dir", ""))
+    records, run = follow_scans(records, paths), folder.last_run() or {}
     sources = dict.fromkeys(record.source.path for record in records)
-    near = (
-        path if os.path.exists(path) else os.path.join(folder.root.absolute(), os.path.relpath(path, root))
-        for path in sources
-    )
-    return follow_scans(records, [Path(os.path.normpath(path)) for path in near])
+    near = (path if os.path.exists(path) else moved_together(folder, run, path) for path in sources)
+    return follow_scans(records, map(Path, near))
+
+
+def moved_together(folder: OutputFolder, run: Mapping, path: Path | str) -> Path:
+    """Return where a file is that a run of the folder read, if both have moved together since."""
+    root = Path(run.get("working_directory", ""), run.get("options", {}).get("output_dir", ""))
+    return Path(os.path.normpath(folder.root.absolute() / os.path.relpath(path, root)))
+
+
+@cache
+def _identity(path: Path, *_: int) -> FileIdentity:
+    return FileIdentity.of(path)

@@ -30,17 +30,12 @@ class MapFiles:
 
     Attributes
     ----------
-    folder : OutputFolder
-    key_slices : tuple of int
-        Slices that are drawn.
     nifti : bool
         Whether an image in the scan's space is written.
     n_logits : int
         Outputs of the network, which decide how a figure words the prediction.
     smooth_mm : float
         Smoothing of the overlays (full width at half maximum); 0: none.
-    class_names : ClassNames
-        The words for the two classes in figures.
     """
 
     folder: OutputFolder
@@ -97,10 +92,6 @@ class Plan:
         (subject_id, method) -> what is done about the map.
     recipes : mapping
         Method -> how its maps are made.
-    files : MapFiles
-        What is written of each.
-    kept : tuple of MapRecord
-        The finished maps that are kept.
     moved : tuple of MapRecord
         Finished maps whose scan is elsewhere now, as they are to be recorded.
     """

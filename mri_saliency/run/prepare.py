@@ -110,8 +110,7 @@ def prepare(options: Options, command_line: str, workers: Workers) -> Run:
     columns = TableColumns(options.path_column, options.diagnosis_column, options.subject_column)
     table = read_scan_table(options.csv_path, columns, DEFAULT_LABELS | dict(options.labels))
     places = [scan.path for scan in table.scans]
-    read = (options.model_path, options.parameters_path, options.csv_path, *places)
-    check_own(folder, read, overwrite=options.overwrite)
+    check_own(folder, (options.model_path, options.csv_path, *places), overwrite=options.overwrite)
     found = list(folder.all_records())
     records = follow_scans(found, places)
     table = replace(table, scans=keep_names(table.scans, records))

@@ -168,7 +168,7 @@ def test_damaged_maps_are_told_from_maps_that_are_not_there(folder):
     np.save(array("saliency", "sub-F"), np.full((9, 128, 128), np.nan, np.float32))
     records = folder.records("abc")
     assert [record.subject_id for record in records] == ["sub-A"]
-    expected = ("sub-B.*not JSON", "sub-C.*has 1000 bytes", "sub-D.*is missing", "sub-F.*NaN")
+    expected = ("sub-B.*lacks", "sub-C.*has 1000 of", "sub-D.*has 0 of", "sub-F.*NaN")
     damages = folder.damages(records)
     assert len(damages) == len(expected)
     for damage, pattern in zip(damages, expected, strict=True):
@@ -230,7 +230,10 @@ def test_only_group_files_of_earlier_runs_are_removed_and_only_after_the_new_one
 def test_a_list_of_group_files_that_is_none_removes_nothing(folder):
     write_groups(folder, "HC.png")
     folder.close_groups("saliency")
-    for content in ({"written": ["saliency_HC.png", 3]}, {"before": {"saliency_HC.png": 1}}):
+    for content in (
+        {"written": ["saliency_HC.png", 3]},
+        {"before": {"saliency_HC.png": 1}, "written": ["saliency_HC.png"]},
+    ):
         write_json(folder.group_map("saliency", "files.json"), content)
         write_groups(folder)
         folder.close_groups("saliency")
