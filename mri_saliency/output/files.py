@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image  # matplotlib depends on it
 
 from mri_saliency.errors import OutputError, UserError
-from mri_saliency.output.dictionary import LEVEL_COLUMNS, TABLES, TEXT_COLUMNS
+from mri_saliency.output.dictionary import LEVEL_COLUMNS, NEEDED_COLUMNS, TABLES, TEXT_COLUMNS
 
 if TYPE_CHECKING:
     import nibabel as nib
@@ -157,7 +157,9 @@ def read_table(path: Path) -> pd.DataFrame | None:
         raise _not_ours(path, str(error)) from None
     for name, about in TABLES.get(path.stem, {}).items():
         if name not in table:
-            raise _not_ours(path, f"no column {name!r}")
+            if name in NEEDED_COLUMNS:
+                raise _not_ours(path, f"no column {name!r}")
+            continue
         if name not in TEXT_COLUMNS and not pd.api.types.is_numeric_dtype(table[name]):
             raise _not_ours(path, f"the column {name!r} has a cell that is no number")
         levels = about.get("Levels") if name in LEVEL_COLUMNS else None
