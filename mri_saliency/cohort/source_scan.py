@@ -6,8 +6,9 @@ add. All functions can run in a worker; calls about one scan in a row read its f
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -111,9 +112,21 @@ def _read_baseline(
         return None
     scan = AveragedScan(record.source.path, record.statistics.subject, record.source.sha256)
     try:
-        return healthy.without(scan, network_input)
+        return _beside(healthy, scan).without(scan, network_input)
     except UserError:  # another session of the subject
         return None
+
+
+def _beside(healthy: HealthyMean, scan: AveragedScan) -> HealthyMean:
+    """Return the mean with its scans where they are if they moved together with this one of them."""
+    was = next((averaged.path for averaged in healthy.scans if averaged.sha256 == scan.sha256), scan.path)
+    n_alike = len(os.path.commonprefix([was[::-1], scan.path[::-1]]))
+    old, new = was[: len(was) - n_alike], scan.path[: len(scan.path) - n_alike]
+    scans = [
+        replace(averaged, path=new + averaged.path[len(old) :]) if averaged.path.startswith(old) else averaged
+        for averaged in healthy.scans
+    ]
+    return replace(healthy, scans=tuple(scans))
 
 
 @lru_cache(maxsize=1)
