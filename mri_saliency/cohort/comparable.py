@@ -55,21 +55,20 @@ def whole_maps(
     """Return the maps whose arrays can be read, and why the folder's others cannot; UserError without any."""
     reasons = workers.map_parts(partial(_damages, folder), records)
     damages = [*folder.damages(records), *filter(None, reasons)]
-    whole = [record for record, reason in zip(records, reasons, strict=True) if reason is None]
+    whole = [record for record, reason in zip(records, reasons, strict=True) if not reason]
     if not whole:
         raise UserError(" ".join(damage_notes(damages)))
     return whole, damages
 
 
-def _damages(folder: OutputFolder, records: Sequence[MapRecord]) -> list[str | None]:
-    """Return why maps cannot be read; runs in a worker."""
-    found: list[str | None] = []
-    for record in records:
+def _damages(folder: OutputFolder, records: Sequence[MapRecord]) -> list[str]:
+    """Return why maps cannot be read, "" for those that can; runs in a worker."""
+    found = [""] * len(records)
+    for index, record in enumerate(records):
         try:
             folder.load_map(record.method, record.subject_id)
-            found.append(None)
         except UserError as error:
-            found.append(str(error))
+            found[index] = str(error)
     return found
 
 

@@ -17,6 +17,7 @@ from PIL import Image  # matplotlib depends on it
 
 from mri_saliency.errors import OutputError, UserError
 from mri_saliency.output.dictionary import LEVEL_COLUMNS, NEEDED_COLUMNS, TABLES, TEXT_COLUMNS
+from mri_saliency.wording import Column
 
 if TYPE_CHECKING:
     import nibabel as nib
@@ -62,9 +63,10 @@ def whole_file(path: Path, durably: bool = False) -> Iterator[BinaryIO]:
 
 
 def remove_parts(folder: Path) -> None:
-    """Remove the half-written files that an ended run of this program left in a folder."""
-    for path in folder.glob(f".*{_PART}"):
-        path.unlink()
+    """Remove the half-written files that an ended run left in a folder; raises as `output_errors`."""
+    with output_errors(folder):
+        for path in folder.glob(f".*{_PART}"):
+            path.unlink()
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
@@ -156,17 +158,19 @@ def read_table(path: Path) -> pd.DataFrame | None:
     except (OSError, ValueError) as error:
         raise _not_ours(path, str(error)) from None
     for name, about in TABLES.get(path.stem, {}).items():
-        if name not in table:
-            if name in NEEDED_COLUMNS:
-                raise _not_ours(path, f"no column {name!r}")
-            continue
-        if name not in TEXT_COLUMNS and not pd.api.types.is_numeric_dtype(table[name]):
-            raise _not_ours(path, f"the column {name!r} has a cell that is no number")
-        levels = about.get("Levels") if name in LEVEL_COLUMNS else None
-        unknown = set(table[name].dropna()) - set(levels) if isinstance(levels, dict) else ()
-        for value in unknown:
-            raise _not_ours(path, f"the column {name!r} has the unknown value {value!r}")
+        if name not in table and name in NEEDED_COLUMNS:
+            raise _not_ours(path, f"no column {name!r}")
+        if name in table and not _is_as_described(table[name], about):
+            raise _not_ours(path, f"the column {name!r} has cells of another kind")
     return table
+
+
+def _is_as_described(column: pd.Series, about: Column) -> bool:
+    """Return whether a column has numbers, or text, or nothing but its levels."""
+    levels = about.get("Levels")
+    if column.name in LEVEL_COLUMNS and isinstance(levels, dict):
+        return set(column.dropna()) <= levels.keys()
+    return column.name in TEXT_COLUMNS or column.dtype.kind in "if"
 
 
 def _not_ours(path: Path, found: str) -> UserError:

@@ -61,16 +61,9 @@ class OutputFolder:
         self.references = root / "references.bib"
 
     def create(self) -> None:
-        """Make the folder; raises OutputError if it cannot be made or written to."""
+        """Make the folder; raises OutputError if it cannot be made."""
         with output_errors(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
-        if not os.access(self.root, os.W_OK | os.X_OK):
-            raise OutputError(f"{self.root}: no permission to write there. Choose another --output_dir.")
-
-    def remove_parts(self) -> None:
-        """Remove half-written tables of an ended run."""
-        with output_errors(self.root):
-            remove_parts(self.root)
 
     def free_bytes(self) -> int:
         """Return the free space on the folder's disk."""
@@ -118,10 +111,9 @@ class OutputFolder:
 
     def read_record(self, method: str, subject_id: str) -> MapRecord | None:
         """Read a map's sidecar; None if the map is not finished, or damaged (see `damages`)."""
-        try:
+        with suppress(UserError):
             return self._read_record(method, subject_id)
-        except UserError:
-            return None
+        return None
 
     def _read_record(self, method: str, subject_id: str) -> MapRecord | None:
         """Read a map's sidecar; None without one; UserError if it is damaged or a file of it is not whole."""

@@ -33,7 +33,8 @@ def check_own(folder: OutputFolder, inputs: Iterable[Path] = (), *, overwrite: b
     foreign = [path for name in _FOLDERS for path in root.glob(f"{name}/*") if path.is_symlink()]
     for path in (root / name for name in sorted(names)):
         is_linked = path.name in _FOLDERS and (path.is_symlink() or path.is_file())
-        if is_linked or (not is_own and os.path.lexists(path) and not _is_empty(path)):
+        is_empty = path.is_dir() and not any(path.glob("*"))
+        if is_linked or (not is_own and os.path.lexists(path) and not is_empty):
             foreign.append(path)
     if foreign:
         found = first_of([path.relative_to(root).as_posix() for path in foreign], 9)
@@ -41,14 +42,11 @@ def check_own(folder: OutputFolder, inputs: Iterable[Path] = (), *, overwrite: b
             f"{root.absolute()}: holds files or links of names that a run writes, and by run.json this "
             f"program did not write them: {found}. Choose another --output_dir, such as a new folder."
         )
+    real_root = os.path.realpath(root)
     for path in inputs:
-        name = os.path.relpath(os.path.realpath(path), os.path.realpath(root)).split(os.sep)[0]
+        name = os.path.relpath(os.path.realpath(path), real_root).split(os.sep)[0]
         if name in names:
             raise UserError(
                 f"{path}: is to be read, and the run writes {name} in {root.absolute()}. Choose another "
                 "--output_dir."
             )
-
-
-def _is_empty(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
