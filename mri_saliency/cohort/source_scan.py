@@ -137,7 +137,7 @@ def _load_healthy_mean(mean: Path, scans: Path, n_slices: int, _: tuple[int, ...
         return None
     try:
         return HealthyMean.from_json(content, values)
-    except ValueError:
+    except (KeyError, TypeError, ValueError):
         return None
 
 

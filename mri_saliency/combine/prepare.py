@@ -119,8 +119,8 @@ def request_json(combination: Combination, options: dict, command_line: str) -> 
 def copy_baseline(runs: Sequence[FinishedRun], folder: OutputFolder) -> None:
     """Copy the mean control, which null maps need, if all runs have the same."""
     contents = [read_json(run.folder.hc_mean_scans) for run in runs]
-    identities = {(content or {}).get("identity") for content in contents}
-    if contents[0] is None or len(identities) > 1:
+    identities = [(content or {}).get("identity") for content in contents]
+    if contents[0] is None or any(identity != identities[0] for identity in identities):
         return
     first = next(iter(runs[0].maps.values()))
     values = read_array(runs[0].folder.hc_mean, (first.grid.n_slices, INPUT_SIZE, INPUT_SIZE))

@@ -25,11 +25,14 @@ FORMAT = 3  # of a run's folder: raised by a change after which a folder of befo
 GROUP_MAPS = "group_maps"
 _RUN: dict[str, Any] = {  # the kinds of run.json's parts
     **{"status": str, "working_directory": str, "settings": dict[str, object], "versions": dict[str, str]},
-    "options": {"csv_path": str, "baseline": str, "output_dir": str, "class_names": list[str]},
     **{"tool": {"version": str, "source": str}, "device": {"hardware": str}},
+    "options": {"csv_path": str, "baseline": str},
     "checkpoint": {"sha256": str, "network": str, "n_slices": int, "n_logits": int},
 }
-_RUNS = _RUN | {"id": str, "counts": dict[str, int], "earlier_runs": list[dict], "combined": list[dict]}
+_RUNS = _RUN | {  # with those that may be missing
+    **{"id": str, "counts": dict[str, int], "earlier_runs": list[dict], "combined": list[dict]},
+    "options": _RUN["options"] | {"output_dir": str, "class_names": list[str]},
+}
 
 
 class OutputFolder:
@@ -247,8 +250,9 @@ class OutputFolder:
         """Return the records of all finished maps of the last run's checkpoint; UserError without any."""
         self.check_format()
         run = self.last_run() or {}
-        if not _RUN.keys() <= run.keys() or "sha256" not in run["checkpoint"]:
-            raise UserError(f"{self.root}: no run.json of a run there. Name a run's --output_dir.")
+        for key, kind in _RUN.items():
+            if key not in run or (isinstance(kind, dict) and kind.keys() - run[key].keys()):
+                raise UserError(f"{self.root}: no run.json of a run there. Name a run's --output_dir.")
         records = self.records(run["checkpoint"]["sha256"])
         if not records:
             damages = self.damages(records)

@@ -65,7 +65,7 @@ def test_a_run_may_be_given_twice(two_runs, tmp_path, capsys):
     [
         (lambda root: (root / "run.json").unlink(), "no run.json of a run there"),
         (lambda root: [path.unlink() for path in root.rglob("*.npy")], "has no finished map"),
-        (lambda root: edit(root / "run.json", checkpoint={"sha256": "1" * 64}), "has no finished map"),
+        (lambda root: edit(root / "run.json", checkpoint__sha256="1" * 64), "has no finished map"),
         (other_cohort, "is of another cohort than"),
         (lambda root: edit_records(root, fingerprint__target=1), r"class \(--target\) is 0 and 1"),
         (lambda root: edit_records(root, fingerprint__explains="log-odds"), "unit is logit and log-odds"),

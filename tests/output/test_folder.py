@@ -137,7 +137,7 @@ def test_the_last_runs_records(folder):
             write_json(folder.run_record, {"format": FORMAT} | content)
         with pytest.raises(UserError, match="no run.json of a run there"):
             folder.last_records()
-    write_json(folder.run_record, RUN | {"checkpoint": {"sha256": "abc"}})
+    write_json(folder.run_record, RUN | {"checkpoint": RUN["checkpoint"] | {"sha256": "abc"}})
     with pytest.raises(UserError, match="no finished map of its checkpoint"):
         folder.last_records()
     write_map(folder)
@@ -175,7 +175,7 @@ def test_damaged_maps_are_told_from_maps_that_are_not_there(folder):
         assert re.search(pattern, damage)
     for path in (array("saliency", "sub-A"), sidecar("saliency", "sub-A")):
         path.unlink()
-    write_json(folder.run_record, RUN | {"checkpoint": {"sha256": "abc"}})
+    write_json(folder.run_record, RUN | {"checkpoint": RUN["checkpoint"] | {"sha256": "abc"}})
     with pytest.raises(UserError, match="no finished map of its checkpoint. Damaged are 4: .*sub-B"):
         folder.last_records()
 
