@@ -7,10 +7,8 @@ from dataclasses import replace
 import pytest
 
 from mri_saliency.inputs.file_identity import FileIdentity
-from mri_saliency.inputs.scan_table import Scan
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.run.moved_scans import find_scans, follow_scans
-from mri_saliency.run.plan import keep_names
 
 from ..made_cohort import RUN, made_record
 
@@ -69,10 +67,3 @@ def test_a_folders_scans_are_found_after_all_has_moved(tmp_path, by):
     assert places(find_scans(folder, records, paths)) == [str(expected)]
     expected.write_text("b")  # another scan
     assert find_scans(folder, records, paths) == records
-
-
-def test_scans_keep_the_names_of_their_maps(tmp_path):
-    paths = [scan(tmp_path / f"{name}.nii", name) for name in ("P_1", "P_2")]
-    records = [record_of(paths[1], "P")]
-    scans = [Scan(name, path, 0, "HC", 0) for name, path in zip(("P", "P_2"), paths, strict=True)]
-    assert [found.subject_id for found in keep_names(scans, records)] == ["P_1", "P"]
