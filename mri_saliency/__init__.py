@@ -38,7 +38,7 @@ _SCRIPT = {
     "read_description_of": "run.description",
     "table_paths": "run.moved_scans",
     "write_report": "report.report",
-    "write_unfinished": "report.live",
+    "write_unfinished": "report.report",
 }
 
 __all__ = list(_LIBRARY)

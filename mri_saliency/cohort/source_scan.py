@@ -7,7 +7,6 @@ add. All functions can run in a worker; calls about one scan in a row read its f
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -107,7 +106,8 @@ def _read_baseline(
         paths = _baseline_paths(folder, name)
         return _load_file(paths, identity, record.grid.n_slices, record.recipe.first_slice)
     files = (folder.hc_mean, folder.hc_mean_scans)
-    healthy = _load_healthy_mean(*files, record.grid.n_slices, _modified_ns(files))
+    modified_ns = tuple(path.stat().st_mtime_ns for path in files if path.exists())
+    healthy = _load_healthy_mean(*files, record.grid.n_slices, modified_ns)
     if healthy is None or healthy.identity != identity:
         return None
     scan = AveragedScan(record.source.path, record.statistics.subject, record.source.sha256)
@@ -141,15 +141,12 @@ def _load_healthy_mean(mean: Path, scans: Path, n_slices: int, _: tuple[int, ...
         return None
 
 
-def _modified_ns(paths: Iterable[Path]) -> tuple[int, ...]:
-    return tuple(path.stat().st_mtime_ns for path in paths if path.exists())
-
-
 def _baseline_paths(folder: OutputFolder, name: str) -> tuple[Path, ...]:
     """Return the files of this name that ``--baseline`` of the folder's runs was, the last run's first."""
     last = folder.last_run()
-    runs = [] if last is None else [last, *last["earlier_runs"]]
-    paths = [(run, Path(run["working_directory"], run["options"]["baseline"])) for run in runs]
+    runs = [] if last is None else [last, *last.get("earlier_runs", ())]
+    runs = [run for run in runs if {"baseline"} <= run.get("options", {}).keys()]
+    paths = [(run, Path(run.get("working_directory", ""), run["options"]["baseline"])) for run in runs]
     places = [place for run, path in paths for place in (path, moved_together(folder, run, path))]
     return tuple(dict.fromkeys(path for path in places if path.name == name))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from mri_saliency.cohort.comparable import comparable, damage_notes
+from mri_saliency.cohort.comparable import comparable
 from mri_saliency.errors import UserError, warn
 from mri_saliency.methods import METHODS
 from mri_saliency.output.folder import OutputFolder
@@ -102,13 +102,13 @@ def _read_run(root: Path, name: str, scan_paths: Sequence[Path]) -> FinishedRun:
     folder = OutputFolder(root)
     check_unlocked(root)
     found = find_scans(folder, folder.last_records(), scan_paths)
-    records, notes = comparable(found)
-    notes += damage_notes(folder.damages(found))
+    records, limitations = comparable(found)
+    limitations += damage_limitations(folder.damages(found))
     content = folder.last_run() or {}
     if content["status"] != "done":
-        notes.append(f"the run is not finished (status {content['status']}); its finished maps count.")
-    for note in notes:
-        warn(f"{name}: {note}")
+        warn(f"{name}: the run is not finished (status {content['status']}); its finished maps count.")
+    for limitation in limitations:
+        warn(f"{name}: {limitation}")
     return FinishedRun(
         name, folder, content, {(record.source.sha256, record.method): record for record in records}
     )

@@ -19,7 +19,7 @@ from mri_saliency.methods import METHODS
 from mri_saliency.output.files import open_array, output_errors, read_json, remove_parts, write_json
 from mri_saliency.output.json_kinds import of_kind
 from mri_saliency.output.record import MapRecord
-from mri_saliency.wording import first_of
+from mri_saliency.wording import DEFAULT_CLASS_NAMES, ClassNames, first_of
 
 FORMAT = 3  # of a run's folder: raised by a change after which a folder of before cannot be read
 GROUP_MAPS = "group_maps"
@@ -36,10 +36,13 @@ _RUNS = _RUN | {  # with those that may be missing
 
 
 class OutputFolder:
-    """Names of everything a run writes, and the finished maps among it; `root` is ``--output_dir``."""
+    """Names of everything a run writes, and the finished maps among it; `root` is ``--output_dir``.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    `class_names` are the words for the classes in what is written.
+    """
+
+    def __init__(self, root: Path, class_names: ClassNames = DEFAULT_CLASS_NAMES) -> None:
+        self.root, self.class_names = root, class_names
         self.statistics = root / "attribution_statistics.csv"
         self.summary = root / "attribution_summary.png"
         self.failures = root / "failures.csv"

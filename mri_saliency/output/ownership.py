@@ -28,7 +28,7 @@ def check_own(folder: OutputFolder, inputs: Iterable[Path] = (), *, overwrite: b
     is_own = isinstance(tool, dict) and tool.get("name") == TOOL
     if is_own:
         folder.check_format(overwrite=overwrite)
-    files = {path.name for path in vars(folder).values() if path != root}
+    files = {path.name for path in vars(folder).values() if isinstance(path, Path) and path != root}
     names = files | {f"{table}.json" for table in TABLES} | {"dataset_description.json", *_FOLDERS}
     foreign = [path for name in _FOLDERS for path in root.glob(f"{name}/*") if path.is_symlink()]
     for path in (root / name for name in sorted(names)):

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class Recipe:
     """Everything that determines a map beside its scan and its method's code.
 
-    `settings` has the method's settings, by option; for methods that draw, also the hardware (``drawn_on``);
-    for networks of several logits, what is explained of the class (``explains``); for a mean of several runs'
+    `settings` are the method's, by option; for methods that draw, also the hardware (``drawn_on``); for
+    networks of several logits, what is explained of the class (``explains``); for a mean of several runs'
     maps, those runs' networks and recipes (``combined``).
     """
 
@@ -81,10 +81,10 @@ class MeasuredMap:
     grid: Grid
     brain_voxels: int  # of the network's input
     recipe: Recipe
-    statistics: MapStatistics
+    statistics: MapStatistics  # its row of attribution_statistics.csv
     slice_profile: tuple[float, ...]  # each slice's share of the summed magnitude
     program: str  # the version that made it, with a hash of the source
-    combined: tuple[str, ...] = ()  # of a mean of several runs' maps: which, as in the recipe's ``combined``
+    combined: tuple[str, ...] = ()  # of a mean: the runs whose map it holds, as in the recipe's ``combined``
 
     @classmethod
     def of(
@@ -119,7 +119,7 @@ class MeasuredMap:
 class MapRecord(MeasuredMap):
     """A finished map; its sidecar file holds this as JSON."""
 
-    key_slices: tuple[int, ...]  # that were drawn
+    key_slices: tuple[int, ...]  # those that were drawn
     drawing: Drawing
     files: dict[str, int]  # name -> size in bytes, of every file of the map but the sidecar
 

@@ -106,7 +106,8 @@ def prepare(options: Options, command_line: str, workers: Workers) -> Run:
     UserError
         A file cannot be read, options do not fit, or the folder holds what may not be replaced.
     """
-    started, ranks, folder = datetime.now().astimezone(), Ranks(), OutputFolder(options.output_dir)
+    started, ranks = datetime.now().astimezone(), Ranks()
+    folder = OutputFolder(options.output_dir, options.class_names)
     columns = TableColumns(options.path_column, options.diagnosis_column, options.subject_column)
     table = read_scan_table(options.csv_path, columns, DEFAULT_LABELS | dict(options.labels))
     places = [scan.path for scan in table.scans]
@@ -126,7 +127,7 @@ def prepare(options: Options, command_line: str, workers: Workers) -> Run:
         request = request.with_references(load)
     network = move_to_device(request.checkpoint.network, request.device)
     how = (options.key_slices, options.nifti, request.checkpoint.n_logits, options.smooth_mm)
-    files = MapFiles(folder, *how, request.description.class_names)
+    files = MapFiles(folder, *how)
     recipes = request.recipes(options.methods, baseline)
     plan = make_plan(request.scans, recipes, files, records, overwrite=options.overwrite)
     plan = replace(plan, moved=tuple(now for now, was in zip(records, found, strict=True) if now is not was))

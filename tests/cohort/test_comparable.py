@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from mri_saliency.cohort.common_space import find_common_space
-from mri_saliency.cohort.comparable import comparable, damage_notes, draw_summary, whole_maps
+from mri_saliency.cohort.comparable import comparable, damage_limitations, draw_summary, whole_maps
 from mri_saliency.cohort.method_agreement import compare_methods
 from mri_saliency.errors import UserError
 from mri_saliency.output.record import in_order
-from mri_saliency.wording import ClassNames
+from mri_saliency.wording import Limitation
 
 from ..made_cohort import COHORT_METHODS, made_record
 
@@ -21,9 +21,9 @@ def test_maps_of_another_recipe_are_left_out(cohort):
     odd = next(record for record in cohort.records if record.method == "saliency")
     records = [record for record in cohort.records if record is not odd]
     odd = replace(odd, recipe=replace(odd.recipe, first_slice=11))
-    kept, notes = comparable([odd, *records])
+    kept, [other] = comparable([odd, *records])
     assert kept == in_order(records)
-    assert len(notes) == 1 and "saliency: 1 of 7 maps" in notes[0] and "fingerprint" in notes[0]
+    assert other.sentence == "1 saliency map made with other settings than most was left out."
 
 
 def of_file(content, *args, recipe=None, **statistics):
@@ -41,15 +41,16 @@ def test_scans_with_the_same_file_are_counted_once():
     kept, notes = comparable([other, *copy, *first])
     # a method that has the copy's map alone keeps it
     assert kept == in_order([*first, copy[2], other])
-    assert notes == ["1 scans have the same file as another and are not counted again: sub-A (as sub-B)."]
+    assert notes == [
+        Limitation("1 scan with the content of another scan's file was left out.", "sub-A as sub-B")
+    ]
 
 
 def test_of_equal_files_of_one_place_the_first_name_stays_and_a_few_are_named():
     records = [of_file("a", f"sub-{name}") for name in "GFEDCBAH"]
     [kept], [note] = comparable(records)
     assert kept.subject_id == "sub-A"
-    assert note.startswith("7 scans") and "sub-B (as sub-A), sub-C (as sub-A)" in note
-    assert note.endswith("sub-F (as sub-A) and 2 more.")
+    assert note.sentence.startswith("7 scans") and note.detail.startswith("sub-B as sub-A, sub-C as sub-A")
 
 
 def test_the_copy_of_a_scan_whose_map_is_of_another_recipe_stays():
@@ -68,11 +69,11 @@ def test_damaged_maps_are_left_out_and_named(cohort, no_workers):
     folder.sidecar("saliency", "sub-E").write_text("{}")
     whole, damages = whole_maps(folder, [r for r in records if is_not(r, "sub-E")], no_workers)
     assert whole == [r for r in records if is_not(r, "sub-E") and is_not(r, "sub-D")]
-    [note] = damage_notes(damages)
-    assert note.startswith("2 maps left out") and "sub-D_saliency" in note and "sub-E_saliency" in note
+    note = str(damage_limitations(damages)[0])
+    assert note.startswith("2 maps with a record") and "sub-D_saliency" in note and "sub-E_saliency" in note
     for path in folder.root.rglob("*_attributions.npy"):
         path.write_bytes(b"")
-    with pytest.raises(UserError, match="14 maps left out"):
+    with pytest.raises(UserError, match="14 maps with a record"):
         whole_maps(folder, records, no_workers)
 
 
@@ -85,6 +86,6 @@ def test_the_summary_figure_is_drawn(cohort, no_workers, methods):
     records = [record for record in cohort.records if record.method in methods]
     space, _ = find_common_space(cohort.folder, records, no_workers)
     agreement, _ = compare_methods(cohort.folder, records, space, no_workers)
-    draw_summary(cohort.folder, records, agreement, ClassNames("CN", "AD"))
+    draw_summary(cohort.folder, records, agreement)
     picture = np.asarray(Image.open(cohort.folder.summary))
     assert picture.shape[1] == 1500 and picture.std() > 10

@@ -108,7 +108,7 @@ def test_runs_that_are_written_are_refused_and_damaged_maps_named(two_runs, tmp_
     runs = read_runs(roots, OutputFolder(tmp_path / "combined"))
     assert [len(run.maps) for run in runs] == [2 * len(SCANS), 2 * len(SCANS) - 1]
     error = capsys.readouterr().err
-    assert f"{roots[1]}: 1 map left out" in error and "sub-A_saliency_attributions.npy" in error
+    assert f"{roots[1]}: 1 map with a record" in error and "sub-A_saliency_attributions.npy" in error
 
 
 def test_scans_that_have_moved_are_found(two_runs, finished_maps, tmp_path):

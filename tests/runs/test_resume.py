@@ -195,7 +195,7 @@ def test_a_report_of_damaged_maps_names_them(finished, capsys):
     os.truncate(path, 1000)
     options = ["--output_dir", str(finished.output), "--report_only", "--workers", "0", "--key_slices", "2"]
     assert script.main(options) == 0
-    named = f"1 map left out: they have a record.*{path.name} has 1000 of"
+    named = f"1 map with a record, but with a file that is missing.* left out .*{path.name} has 1000 of"
     assert re.search(named, capsys.readouterr().err)
     assert re.search(named, (finished.output / "report.html").read_text())
     shutil.copy(
