@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from mri_saliency.cohort.comparable import comparable
+from mri_saliency.cohort.comparable import comparable, damage_limitations
 from mri_saliency.errors import UserError, warn
 from mri_saliency.methods import METHODS
 from mri_saliency.output.folder import OutputFolder
