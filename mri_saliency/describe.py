@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from mri_saliency.cohort.common_space import find_common_space
-from mri_saliency.cohort.comparable import comparable, damage_limitations, draw_summary, whole_maps
+from mri_saliency.cohort.comparable import comparable, damage_limitations, draw_summary
 from mri_saliency.cohort.method_agreement import compare_methods
 from mri_saliency.errors import UserError, warn
 from mri_saliency.groups.comparison import ComparisonSettings, GroupComparison, compare_groups
@@ -36,12 +36,12 @@ def describe_cohort(
     Raises
     ------
     UserError
-        No map is whole, run.json is gone or damaged, or the atlas does not lie where a scan does.
+        A map or run.json is gone or damaged, or the atlas does not lie where a scan does.
     """
     run, failures = folder.last_run(), read_table(folder.failures)
     if run is None:
         raise UserError(f"{folder.run_record}: is gone or damaged. Repeat the run; its maps are kept.")
-    records, damages = whole_maps(folder, records, workers)
+    damages = folder.damages(records)
     records, limitations = comparable(records)
     limitations += damage_limitations(damages)
     space, more = find_common_space(folder, records, workers)

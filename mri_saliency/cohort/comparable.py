@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from mri_saliency.cohort.summary import cohort_figure
-from mri_saliency.errors import UserError
 from mri_saliency.maps.comparison import mean_agreement, rank_correlation
 from mri_saliency.methods import METHODS
 from mri_saliency.output.files import write_figure
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord, in_order, statistics_table
-from mri_saliency.runtime.workers import Workers
 from mri_saliency.wording import Limitation, left_out
 
 
@@ -51,31 +48,8 @@ def comparable(records: Sequence[MapRecord]) -> tuple[list[MapRecord], list[Limi
     return list(first.values()), limitations
 
 
-def whole_maps(
-    folder: OutputFolder, records: list[MapRecord], workers: Workers
-) -> tuple[list[MapRecord], list[str]]:
-    """Return the maps whose arrays can be read, and why the folder's others cannot; UserError without any."""
-    reasons = workers.map_parts(partial(_damages, folder), records)
-    damages = [*folder.damages(records), *filter(None, reasons)]
-    whole = [record for record, reason in zip(records, reasons, strict=True) if not reason]
-    if not whole:
-        raise UserError(str(damage_limitations(damages)[0]))
-    return whole, damages
-
-
-def _damages(folder: OutputFolder, records: Sequence[MapRecord]) -> list[str]:
-    """Return why maps cannot be read, "" for those that can; runs in a worker."""
-    found = [""] * len(records)
-    for index, record in enumerate(records):
-        try:
-            folder.load_map(record.method, record.subject_id)
-        except UserError as error:
-            found[index] = str(error)
-    return found
-
-
 def damage_limitations(damages: Sequence[str]) -> list[Limitation]:
-    """Return what is left out, given why maps are damaged."""
+    """Return what is left out, given `OutputFolder.damages`."""
     which = "with a record, but with a file that is missing, of another size or damaged,"
     return [left_out(len(damages), "map", which, hints=damages)] if damages else []
 

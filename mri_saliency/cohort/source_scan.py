@@ -6,8 +6,7 @@ add. All functions can run in a worker; calls about one scan in a row read its f
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -23,7 +22,6 @@ from mri_saliency.maps.null_map import null_map
 from mri_saliency.output.files import read_array, read_json
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
-from mri_saliency.run.moved_scans import moved_together
 
 _MOST_NEGATIVE = 0.1  # of the largest intensity; below it, intensities are no amounts of tissue
 
@@ -112,21 +110,9 @@ def _read_baseline(
         return None
     scan = AveragedScan(record.source.path, record.statistics.subject, record.source.sha256)
     try:
-        return _beside(healthy, scan).without(scan, network_input)
+        return healthy.without(scan, network_input)
     except UserError:  # another session of the subject
         return None
-
-
-def _beside(healthy: HealthyMean, scan: AveragedScan) -> HealthyMean:
-    """Return the mean with its scans where they are if they moved together with this one of them."""
-    was = next((averaged.path for averaged in healthy.scans if averaged.sha256 == scan.sha256), scan.path)
-    n_alike = len(os.path.commonprefix([was[::-1], scan.path[::-1]]))
-    old, new = was[: len(was) - n_alike], scan.path[: len(scan.path) - n_alike]
-    scans = [
-        replace(averaged, path=new + averaged.path[len(old) :]) if averaged.path.startswith(old) else averaged
-        for averaged in healthy.scans
-    ]
-    return replace(healthy, scans=tuple(scans))
 
 
 @lru_cache(maxsize=1)
@@ -145,10 +131,9 @@ def _baseline_paths(folder: OutputFolder, name: str) -> tuple[Path, ...]:
     """Return the files of this name that ``--baseline`` of the folder's runs was, the last run's first."""
     last = folder.last_run()
     runs = [] if last is None else [last, *last.get("earlier_runs", ())]
-    runs = [run for run in runs if {"baseline"} <= run.get("options", {}).keys()]
-    paths = [(run, Path(run.get("working_directory", ""), run["options"]["baseline"])) for run in runs]
-    places = [place for run, path in paths for place in (path, moved_together(folder, run, path))]
-    return tuple(dict.fromkeys(path for path in places if path.name == name))
+    options = [(run.get("working_directory", ""), run.get("options", {}).get("baseline", "")) for run in runs]
+    paths = (Path(*option) for option in options)
+    return tuple(dict.fromkeys(path for path in paths if path.name == name))
 
 
 @lru_cache(maxsize=1)

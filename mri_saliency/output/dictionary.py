@@ -234,5 +234,4 @@ TEXT_COLUMNS = (  # of all tables; the others hold numbers
     ),
     *(column.name for column in fields(MapStatistics) if "str" in str(column.type)),
 )
-LEVEL_COLUMNS = ("method", "check", "measure", "order")  # that hold nothing but their levels
 NEEDED_COLUMNS = {*TEXT_COLUMNS, "value", "icc"} - {"fingerprint"}  # where tables are read again

@@ -16,8 +16,7 @@ import numpy as np
 from PIL import Image  # matplotlib depends on it
 
 from mri_saliency.errors import OutputError, UserError
-from mri_saliency.output.dictionary import LEVEL_COLUMNS, NEEDED_COLUMNS, TABLES, TEXT_COLUMNS
-from mri_saliency.wording import Column
+from mri_saliency.output.dictionary import NEEDED_COLUMNS, TABLES, TEXT_COLUMNS
 
 if TYPE_CHECKING:
     import nibabel as nib
@@ -91,7 +90,9 @@ def open_array(path: Path) -> np.ndarray:
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{path}: cannot be read ({error}).") from None
     if array.dtype.kind != "f" or not np.isfinite(array).all():
-        raise UserError(f"{path}: has values that are NaN, infinite or no numbers.")
+        raise UserError(
+            f"{path}: has values that are NaN, infinite or no numbers. Remove it and start again."
+        )
     return array
 
 
@@ -157,20 +158,12 @@ def read_table(path: Path) -> pd.DataFrame | None:
         return None
     except (OSError, ValueError) as error:
         raise _not_ours(path, str(error)) from None
-    for name, about in TABLES.get(path.stem, {}).items():
+    for name in TABLES.get(path.stem, {}):
         if name not in table and name in NEEDED_COLUMNS:
             raise _not_ours(path, f"no column {name!r}")
-        if name in table and not _is_as_described(table[name], about):
-            raise _not_ours(path, f"the column {name!r} has cells of another kind")
+        if name in table and name not in TEXT_COLUMNS and table[name].dtype.kind not in "if":
+            raise _not_ours(path, f"the column {name!r} has a cell that is no number")
     return table
-
-
-def _is_as_described(column: pd.Series, about: Column) -> bool:
-    """Return whether a column has numbers, or text, or nothing but its levels."""
-    levels = about.get("Levels")
-    if column.name in LEVEL_COLUMNS and isinstance(levels, dict):
-        return set(column.dropna()) <= levels.keys()
-    return column.name in TEXT_COLUMNS or column.dtype.kind in "if"
 
 
 def _not_ours(path: Path, found: str) -> UserError:

@@ -7,9 +7,8 @@ import pytest
 from PIL import Image
 
 from mri_saliency.cohort.common_space import find_common_space
-from mri_saliency.cohort.comparable import comparable, damage_limitations, draw_summary, whole_maps
+from mri_saliency.cohort.comparable import comparable, draw_summary
 from mri_saliency.cohort.method_agreement import compare_methods
-from mri_saliency.errors import UserError
 from mri_saliency.output.record import in_order
 from mri_saliency.wording import Limitation
 
@@ -59,26 +58,6 @@ def test_the_copy_of_a_scan_whose_map_is_of_another_recipe_stays():
     copy, third = of_file("a", "sub-B", sample_idx=1), of_file("c", "sub-C", sample_idx=2)
     kept, notes = comparable([original, copy, third])
     assert kept == [copy, third] and len(notes) == 1
-
-
-def test_damaged_maps_are_left_out_and_named(cohort, no_workers):
-    folder, records = cohort.folder, cohort.records
-    assert whole_maps(folder, records, no_workers) == (records, [])
-    array = folder.array("saliency", "sub-D")
-    np.save(array, np.full_like(np.load(array), np.nan))
-    folder.sidecar("saliency", "sub-E").write_text("{}")
-    whole, damages = whole_maps(folder, [r for r in records if is_not(r, "sub-E")], no_workers)
-    assert whole == [r for r in records if is_not(r, "sub-E") and is_not(r, "sub-D")]
-    note = str(damage_limitations(damages)[0])
-    assert note.startswith("2 maps with a record") and "sub-D_saliency" in note and "sub-E_saliency" in note
-    for path in folder.root.rglob("*_attributions.npy"):
-        path.write_bytes(b"")
-    with pytest.raises(UserError, match="14 maps with a record"):
-        whole_maps(folder, records, no_workers)
-
-
-def is_not(record, subject_id):
-    return (record.method, record.subject_id) != ("saliency", subject_id)
 
 
 @pytest.mark.parametrize("methods", [COHORT_METHODS, ("saliency",)])
