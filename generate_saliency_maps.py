@@ -86,7 +86,7 @@ def combine(options: Options, command_line: str) -> int:
 def report_again(options: Options) -> int:
     """Describe the maps that are in the folder, without making any; return the exit code."""
     folder = tool.OutputFolder(options.output_dir, options.class_names)
-    records = folder.last_records()
+    records = tool.find_scans(folder, folder.last_records(), tool.table_paths(options))
     with Workers(options.workers) as workers:
         describe(folder, records, tool.read_description_of(records, options), workers)
     tool.print_next_steps(folder)

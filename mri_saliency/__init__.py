@@ -31,10 +31,12 @@ _SCRIPT = {
     "check_some_maps": "checks.run",
     "compare_runs": "combine.run_agreement",
     "describe_cohort": "describe",
+    "find_scans": "run.moved_scans",
     "prepare": "run.prepare",
     "prepare_combination": "combine.prepare",
     "print_next_steps": "run.summary",
     "read_description_of": "run.description",
+    "table_paths": "run.moved_scans",
     "write_report": "report.report",
     "write_unfinished": "report.report",
 }

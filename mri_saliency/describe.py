@@ -5,14 +5,15 @@ from __future__ import annotations
 import pandas as pd
 
 from mri_saliency.cohort.common_space import find_common_space
-from mri_saliency.cohort.comparable import comparable, draw_summary
+from mri_saliency.cohort.comparable import comparable, damage_limitations, draw_summary
 from mri_saliency.cohort.method_agreement import compare_methods
 from mri_saliency.errors import UserError, warn
 from mri_saliency.groups.comparison import ComparisonSettings, GroupComparison, compare_groups
 from mri_saliency.groups.means import write_means
 from mri_saliency.groups.method_maps import MethodMaps, find_method_maps
 from mri_saliency.inputs.grid import mixed_directions
-from mri_saliency.output.dictionary import TABLES, write_dictionary
+from mri_saliency.output.bids import write_dictionary
+from mri_saliency.output.dictionary import TABLES
 from mri_saliency.output.files import read_table, write_or_remove_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
@@ -35,12 +36,14 @@ def describe_cohort(
     Raises
     ------
     UserError
-        run.json is gone or damaged, or the atlas does not lie where a scan does.
+        A map or run.json is gone or damaged, or the atlas does not lie where a scan does.
     """
     run, failures = folder.last_run(), read_table(folder.failures)
     if run is None:
         raise UserError(f"{folder.run_record}: is gone or damaged. Repeat the run; its maps are kept.")
+    damages = folder.damages(records)
     records, limitations = comparable(records)
+    limitations += damage_limitations(damages)
     space, more = find_common_space(folder, records, workers)
     limitations += more
     direction, _ = mixed_directions({record.subject_id: record.grid for record in records})
@@ -91,6 +94,8 @@ def _describe_groups(
         groups.figures[method_maps.method.name] = figures.result()
     for comparison in comparisons:
         groups.add(comparison.result())
+    for method_maps in maps:
+        folder.close_groups(method_maps.method.name)
     write_or_remove_table(folder.group_clusters, pd.DataFrame(groups.clusters))
     return groups
 

@@ -51,6 +51,12 @@ def _method(text: str) -> str:
     return text
 
 
+def _folder(text: str) -> Path:
+    if not text:  # an empty variable of a shell
+        raise argparse.ArgumentTypeError("expected a folder, found nothing")
+    return Path(text)
+
+
 def _n_steps(text: str) -> int | str:
     try:
         return text if text == AUTO else int(text)
@@ -119,7 +125,7 @@ def _add_inputs(group: argparse._ArgumentGroup) -> None:
         default=argparse.SUPPRESS,
         help="column that names the person of each scan (default: sbj_nme where the table has it)",
     )
-    group.add_argument("--output_dir", type=Path, default=OUTPUT_DIR, help="folder for everything written")
+    group.add_argument("--output_dir", type=_folder, default=OUTPUT_DIR, help="folder for everything written")
     group.add_argument(
         "--max_samples", type=int, default=50, help="scans to explain, from the table's top; 0: all"
     )

@@ -98,6 +98,7 @@ def test_labels_and_class_names():
         (["--n_steps", "Auto"], "expected auto or a whole number, found 'Auto'"),
         (["--labels", "AD=patient"], "one of HC, left, right, TLE"),
         (["--methods", "saliency,deep_lift"], "--methods saliency deep_lift"),
+        (["--output_dir", ""], "expected a folder, found nothing"),
     ],
 )
 def test_values_of_another_form_say_which_is_expected(args, message, capsys):

@@ -48,6 +48,12 @@ def comparable(records: Sequence[MapRecord]) -> tuple[list[MapRecord], list[Limi
     return list(first.values()), limitations
 
 
+def damage_limitations(damages: Sequence[str]) -> list[Limitation]:
+    """Return what is left out, given `OutputFolder.damages`."""
+    which = "with a record, but with a file that is missing, of another size or damaged,"
+    return [left_out(len(damages), "map", which, hints=damages)] if damages else []
+
+
 def draw_summary(
     folder: OutputFolder,
     records: list[MapRecord],

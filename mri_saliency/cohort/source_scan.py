@@ -123,15 +123,16 @@ def _load_healthy_mean(mean: Path, scans: Path, n_slices: int, _: tuple[int, ...
         return None
     try:
         return HealthyMean.from_json(content, values)
-    except ValueError:
+    except (KeyError, TypeError, ValueError):
         return None
 
 
 def _baseline_paths(folder: OutputFolder, name: str) -> tuple[Path, ...]:
     """Return the files of this name that ``--baseline`` of the folder's runs was, the last run's first."""
     last = folder.last_run()
-    runs = [] if last is None else [last, *last["earlier_runs"]]
-    paths = (Path(run["working_directory"], run["options"]["baseline"]) for run in runs)
+    runs = [] if last is None else [last, *last.get("earlier_runs", ())]
+    options = [(run.get("working_directory", ""), run.get("options", {}).get("baseline", "")) for run in runs]
+    paths = (Path(*option) for option in options)
     return tuple(dict.fromkeys(path for path in paths if path.name == name))
 
 

@@ -14,6 +14,7 @@ from mri_saliency.errors import UserError
 from mri_saliency.inputs.scan_table import Scan
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord, Recipe
+from mri_saliency.run.moved_scans import follow_scans
 from mri_saliency.run.plan import Action, MapFiles, Plan, keep_names, make_plan
 from mri_saliency.wording import counted, span
 
@@ -34,9 +35,8 @@ class Member:
     record: MapRecord
 
     def load(self) -> np.ndarray:
-        """Open the map, memory-mapped: float32 (n_slices, 128, 128)."""
-        path = self.folder.array(self.record.method, self.record.subject_id)
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        """Open the map, as `OutputFolder.open_array`."""
+        return self.folder.open_array(self.record.method, self.record.subject_id)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,10 @@ def plan_combination(runs: Sequence[FinishedRun], files: MapFiles, *, overwrite:
                 member = Member(run.name, run.folder, _mark(run, record.recipe), record)
                 by_content.setdefault(sha256, {}).setdefault(method, []).append(member)
     scans = [_scan(index, maps) for index, maps in enumerate(by_content.values())]
-    scans = keep_names(scans, list(files.folder.all_records()))
+    found = list(files.folder.all_records())
+    records = follow_scans(found, [scan.path for scan in scans])
+    finished = {(record.subject_id, record.method): record for record in records}
+    scans = keep_names(scans, records)
     members: dict[tuple[str, str], list[Member]] = {}
     actions: dict[tuple[str, str], Action] = {}
     kept = []
@@ -87,16 +90,17 @@ def plan_combination(runs: Sequence[FinishedRun], files: MapFiles, *, overwrite:
             for scan, of_method in zip(scans, by_content.values(), strict=True)
             if method in of_method
         }
-        actions |= make_plan(maps, {method: recipe}, files, overwrite=overwrite).actions
+        actions |= make_plan(maps, {method: recipe}, files, records, overwrite=overwrite).actions
         for scan, of_scan in maps.items():
             key = (scan.subject_id, method)
             members[key] = of_scan
-            finished = files.folder.read_record(method, scan.subject_id)
-            if finished is not None and not _is_of(of_scan, finished, files):
+            mean = finished.get(key)
+            if mean is not None and not _is_of(of_scan, mean, files):
                 actions[key] = Action.MAKE
-            elif finished is not None and actions[key] == Action.KEEP:
-                kept.append(finished)
-    return Combination(runs, scans, members, Plan(actions, recipes, files, tuple(kept)))
+            elif mean is not None and actions[key] == Action.KEEP:
+                kept.append(mean)
+    moved = tuple(now for now, was in zip(records, found, strict=True) if now is not was)
+    return Combination(runs, scans, members, Plan(actions, recipes, files, tuple(kept), moved))
 
 
 def combination_sentences(runs: Sequence[Mapping], n_members: Sequence[int | None]) -> list[str]:

@@ -18,8 +18,10 @@ from mri_saliency.methods import BASELINES
 from mri_saliency.options import Options
 from mri_saliency.output.files import read_array, read_json, write_array, write_json
 from mri_saliency.output.folder import OutputFolder
+from mri_saliency.output.ownership import check_own
 from mri_saliency.run.description import Description, read_description_of
 from mri_saliency.run.map_writer import redraw_map
+from mri_saliency.run.moved_scans import table_paths
 from mri_saliency.run.plan import Action, MapFiles, Plan
 from mri_saliency.run.run_record import RunRecord, prepare_folder
 from mri_saliency.runtime.ranks import Ranks
@@ -77,8 +79,8 @@ def prepare_combination(options: Options, command_line: str) -> CombinedRun:
     Raises UserError as `read_runs`, `read_description_of` and `plan_combination`.
     """
     started, folder = datetime.now().astimezone(), OutputFolder(options.output_dir, options.class_names)
-    folder.check_format(overwrite=options.overwrite)
-    runs = read_runs(options.combine, folder)
+    check_own(folder, overwrite=options.overwrite)
+    runs = read_runs(options.combine, folder, table_paths(options))
     description = read_description_of([record for run in runs for record in run.maps.values()], options)
     how = (options.key_slices, options.nifti, runs[0].checkpoint["n_logits"], options.smooth_mm)
     files = MapFiles(folder, *how)
@@ -114,7 +116,8 @@ def request_json(combination: Combination, options: dict, command_line: str) -> 
 def copy_baseline(runs: Sequence[FinishedRun], folder: OutputFolder) -> None:
     """Copy the mean control, which null maps need, if all runs have the same."""
     contents = [read_json(run.folder.hc_mean_scans) for run in runs]
-    if contents[0] is None or any(content != contents[0] for content in contents):
+    identities = [(content or {}).get("identity") for content in contents]
+    if contents[0] is None or any(identity != identities[0] for identity in identities):
         return
     first = next(iter(runs[0].maps.values()))
     values = read_array(runs[0].folder.hc_mean, (first.grid.n_slices, INPUT_SIZE, INPUT_SIZE))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -16,7 +17,7 @@ from mri_saliency.cohort.method_agreement import with_partners
 from mri_saliency.cohort.source_scan import read_null_map, read_source
 from mri_saliency.combine.combination import Combination, Member
 from mri_saliency.combine.repeatability import OF_NULL, SIGNS, region_agreement
-from mri_saliency.errors import warn
+from mri_saliency.errors import UserError, warn
 from mri_saliency.inputs.atlas import Atlas
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.inputs.preprocessing import unpad
@@ -53,7 +54,9 @@ def compare_runs(
     write_or_remove_table(folder.run_region_agreement, region_agreement(regions))
     n_gone = sum(not rows for rows, _ in found)
     if n_gone:
-        warn(f"the scans of {n_gone} maps cannot be read any more: agreement of their runs is not measured.")
+        warn(
+            f"{n_gone} maps or their scans cannot be read any more: agreement of their runs is not measured."
+        )
 
 
 def _scans(combination: Combination) -> list[list[_ScanMaps]]:
@@ -84,18 +87,21 @@ def _compare_scans(
 ) -> list[tuple[list[dict], list[dict]]]:
     """Return the rows of run_agreement.csv and of run_regions.csv, method by method; runs in a worker.
 
-    Of a scan that cannot be read any more, there are none for run_agreement.csv.
+    Of a map that cannot be read any more there are none; without its scan, none for run_agreement.csv.
     """
     labels: dict[Grid, np.ndarray] = {}  # of the last scan
     found = []
     for maps in (maps for scan in scans for maps in scan):
-        record, regions = next(iter(maps.members.values())).record, []
+        record, regions, rows = next(iter(maps.members.values())).record, [], []
         if atlas is not None and record.grid.affine is not None:
             if record.grid not in labels:
                 labels = {record.grid: atlas.on_network_grid(record.grid)}
-            regions = _region_densities(maps, labels[record.grid], atlas)
-        scan = read_source(record)
-        found.append(([] if scan is None else _agreement_rows(maps, scan.brain), regions))
+        with suppress(UserError):  # a map is damaged
+            if atlas is not None and record.grid.affine is not None:
+                regions = _region_densities(maps, labels[record.grid], atlas)
+            if scan := read_source(record):
+                rows = _agreement_rows(maps, scan.brain)
+        found.append((rows, regions))
     return found
 
 

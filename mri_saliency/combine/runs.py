@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from mri_saliency.cohort.comparable import comparable
+from mri_saliency.cohort.comparable import comparable, damage_limitations
 from mri_saliency.errors import UserError, warn
 from mri_saliency.methods import METHODS
 from mri_saliency.output.folder import OutputFolder
+from mri_saliency.output.lock import check_unlocked
 from mri_saliency.output.record import MapRecord, Recipe
+from mri_saliency.run.moved_scans import find_scans
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +57,13 @@ class FinishedRun:
         return {method: record.recipe for (_, method), record in self.maps.items()}
 
 
-def read_runs(roots: Sequence[Path], output: OutputFolder) -> list[FinishedRun]:
-    """Read the runs to combine, in the order in which they are given.
+def read_runs(
+    roots: Sequence[Path], output: OutputFolder, scan_paths: Sequence[Path] = ()
+) -> list[FinishedRun]:
+    """Read the runs to combine, in the order in which they are given; their scans may be at `scan_paths`.
 
-    Raises UserError if there are fewer than two, if one is no run, if `output` is one, or if their maps are
-    of different cohorts or measure different things.
+    Raises UserError if there are fewer than two, if one is no run or not ended, if `output` is one, or if
+    their maps are of different cohorts or measure different things.
     """
     if len(roots) < 2:
         raise UserError(f"--combine: expected the folders of two runs or more, found {len(roots)}.")
@@ -73,7 +77,8 @@ def read_runs(roots: Sequence[Path], output: OutputFolder) -> list[FinishedRun]:
         counts[root] += 1
         if counts[root] > 1:
             warn(f"{root}: is given {counts[root]} times and counts as so many runs.")
-        runs.append(_read_run(root, f"{root} ({counts[root]})" if counts[root] > 1 else str(root)))
+        name = f"{root} ({counts[root]})" if counts[root] > 1 else str(root)
+        runs.append(_read_run(root, name, scan_paths))
     _check_cohort(runs)
     _check_what_maps_measure(runs)
     return runs
@@ -93,9 +98,12 @@ def shared_methods(runs: Sequence[FinishedRun]) -> list[str]:
     return shared
 
 
-def _read_run(root: Path, name: str) -> FinishedRun:
+def _read_run(root: Path, name: str, scan_paths: Sequence[Path]) -> FinishedRun:
     folder = OutputFolder(root)
-    records, limitations = comparable(folder.last_records())
+    check_unlocked(root)
+    found = find_scans(folder, folder.last_records(), scan_paths)
+    records, limitations = comparable(found)
+    limitations += damage_limitations(folder.damages(found))
     content = folder.last_run() or {}
     if content["status"] != "done":
         warn(f"{name}: the run is not finished (status {content['status']}); its finished maps count.")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from mri_saliency import __version__
 from mri_saliency.methods import METHODS
-from mri_saliency.output.files import write_json, write_text
+from mri_saliency.output.dictionary import TABLES
+from mri_saliency.output.files import read_text, write_json, write_text
 from mri_saliency.output.program import TOOL
 
 if TYPE_CHECKING:
@@ -44,16 +45,27 @@ run.json                  command, settings, versions, and the runs before
 
 
 def describe_dataset(folder: OutputFolder) -> None:
-    """Write dataset_description.json, README and .bidsignore; of the last two, a user's own are kept."""
+    """Write dataset_description.json, README and .bidsignore; a user's own are kept."""
     content = {
         "Name": "Attribution maps of an MRI classifier",
         "BIDSVersion": "1.10.0",
         "DatasetType": "derivative",
         "GeneratedBy": [{"Name": TOOL, "Version": __version__}],
     }
-    write_json(folder.root / "dataset_description.json", content)
+    path = folder.root / "dataset_description.json"
+    if not path.exists() or TOOL in (read_text(path) or ""):
+        write_json(path, content)
     texts = {"README": _README, ".bidsignore": "\n".join((_MARK, *_IGNORED, ""))}
     for name, text in texts.items():
         path = folder.root / name
-        if not path.exists() or path.read_bytes().startswith(_MARK.encode()):
+        if not path.exists() or (read_text(path) or "").startswith(_MARK):
             write_text(path, text)
+
+
+def write_dictionary(folder: OutputFolder, name: str) -> None:
+    """Write a table's data dictionary next to it, ``NAME.json``; remove it if there is no table."""
+    path = folder.root / f"{name}.json"
+    if path.with_suffix(".csv").exists():
+        write_json(path, TABLES[name])
+    else:
+        path.unlink(missing_ok=True)

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import TYPE_CHECKING
 
 from mri_saliency.maps.statistics import METHOD_LEVELS, OF_METHOD, MapStatistics
-from mri_saliency.output.files import write_json
 from mri_saliency.wording import Column, column
-
-if TYPE_CHECKING:
-    from mri_saliency.output.folder import OutputFolder
 
 
 def _normal_range(measure: str) -> dict[str, Column]:
@@ -206,11 +201,20 @@ TABLES: dict[str, dict[str, Column]] = {  # name of the table -> column -> what 
     for table, columns in _TABLES.items()
 }
 
-
-def write_dictionary(folder: OutputFolder, name: str) -> None:
-    """Write a table's data dictionary next to it, ``NAME.json``; remove it if there is no table."""
-    path = folder.root / f"{name}.json"
-    if path.with_suffix(".csv").exists():
-        write_json(path, TABLES[name])
-    else:
-        path.unlink(missing_ok=True)
+TEXT_COLUMNS = (  # of all tables; the others hold numbers
+    *("subject_id", "subject", "method", "method_a", "method_b", "fingerprint", "check", "step", "measure"),
+    *(
+        "order",
+        "region",
+        "left_region",
+        "right_region",
+        "contrast",
+        "run",
+        "run_a",
+        "run_b",
+        "file",
+        "reason",
+    ),
+    *(column.name for column in fields(MapStatistics) if "str" in str(column.type)),
+)
+NEEDED_COLUMNS = {*TEXT_COLUMNS, "value", "icc"} - {"fingerprint"}  # where tables are read again

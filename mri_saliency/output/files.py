@@ -15,14 +15,15 @@ from urllib.parse import quote
 import numpy as np
 from PIL import Image  # matplotlib depends on it
 
-from mri_saliency.errors import OutputError
+from mri_saliency.errors import OutputError, UserError
+from mri_saliency.output.dictionary import NEEDED_COLUMNS, TABLES, TEXT_COLUMNS
 
 if TYPE_CHECKING:
     import nibabel as nib
     import pandas as pd
     from matplotlib.figure import Figure
 
-_PART = ".part"  # ends the name of a file that is being written
+_PART = ".mri-saliency.part"  # ends the name of a file that is being written
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run such a cell
 
 
@@ -61,9 +62,10 @@ def whole_file(path: Path, durably: bool = False) -> Iterator[BinaryIO]:
 
 
 def remove_parts(folder: Path) -> None:
-    """Remove the half-written files that an ended run left in a folder."""
-    for path in folder.glob(f".*{_PART}"):
-        path.unlink()
+    """Remove the half-written files that an ended run left in a folder; raises as `output_errors`."""
+    with output_errors(folder):
+        for path in folder.glob(f".*{_PART}"):
+            path.unlink()
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
@@ -73,12 +75,25 @@ def write_array(path: Path, array: np.ndarray) -> None:
 
 
 def read_array(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
-    """Read a NumPy file; None if it is missing, damaged, or of another shape."""
+    """Read a NumPy file of numbers; None if it is missing, damaged, of another shape, or not finite."""
     try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        array = open_array(path)
+    except UserError:
         return None
-    return array if array.shape == shape else None
+    return np.array(array) if array.shape == shape else None
+
+
+def open_array(path: Path) -> np.ndarray:
+    """Open a NumPy file of numbers, memory-mapped; raises UserError if it is damaged or not finite."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path}: cannot be read ({error}).") from None
+    if array.dtype.kind != "f" or not np.isfinite(array).all():
+        raise UserError(
+            f"{path}: has values that are NaN, infinite or no numbers. Remove it and start again."
+        )
+    return array
 
 
 def write_nifti(path: Path, image: nib.Nifti1Image, *, durably: bool = False) -> None:
@@ -129,15 +144,30 @@ def write_or_remove_table(path: Path, table: pd.DataFrame) -> None:
 
 
 def read_table(path: Path) -> pd.DataFrame | None:
-    """Read a CSV file that `write_table` wrote; None if it is missing or damaged."""
+    """Read a CSV file that `write_table` wrote; None if it is missing.
+
+    Raises UserError if it lacks a column, or a column holds what it cannot.
+    """
     import pandas as pd
 
     try:
         # pandas takes a name made of digits for a number
-        text_columns = dict.fromkeys(("subject_id", "fingerprint", "step", "run_a", "run_b"), str)
-        return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=text_columns)
-    except (OSError, ValueError):
+        texts = dict.fromkeys(TEXT_COLUMNS, str)
+        table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=texts)
+    except FileNotFoundError:
         return None
+    except (OSError, ValueError) as error:
+        raise _not_ours(path, str(error)) from None
+    for name in TABLES.get(path.stem, {}):
+        if name not in table and name in NEEDED_COLUMNS:
+            raise _not_ours(path, f"no column {name!r}")
+        if name in table and name not in TEXT_COLUMNS and table[name].dtype.kind not in "if":
+            raise _not_ours(path, f"the column {name!r} has a cell that is no number")
+    return table
+
+
+def _not_ours(path: Path, found: str) -> UserError:
+    return UserError(f"{path}: is not as this program wrote it ({found}). Restore or remove it.")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -157,21 +187,23 @@ def read_text(path: Path) -> str | None:
 def write_json(path: Path, content: dict, *, durably: bool = False) -> None:
     """Write a JSON file."""
     with whole_file(path, durably) as file:
-        file.write(json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n")
+        # a byte of a path that is not UTF-8 becomes an escape of JSON, from which it is read back
+        text = json.dumps(content, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        file.write(text + b"\n")
 
 
 def read_json(path: Path) -> dict | None:
     """Read a JSON object; None if it is missing or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 
 
 def relative_url(path: Path, folder: Path) -> str:
     """Return a file's URL relative to a page in `folder`."""
-    return quote(path.relative_to(folder).as_posix())
+    return quote(os.fsencode(path.relative_to(folder).as_posix()))
 
 
 def data_url(path: Path) -> str:

@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from functools import partialmethod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mri_saliency.errors import OutputError, UserError
+from mri_saliency.inputs.grid import INPUT_SIZE
 from mri_saliency.inputs.preprocessing import unpad
-from mri_saliency.output.files import output_errors, read_json, remove_parts, write_json
+from mri_saliency.methods import METHODS
+from mri_saliency.output.files import open_array, output_errors, read_json, remove_parts, write_json
+from mri_saliency.output.json_kinds import of_kind
 from mri_saliency.output.record import MapRecord
-from mri_saliency.wording import DEFAULT_CLASS_NAMES, ClassNames
+from mri_saliency.wording import DEFAULT_CLASS_NAMES, ClassNames, first_of
 
 FORMAT = 3  # of a run's folder: raised by a change after which a folder of before cannot be read
+GROUP_MAPS = "group_maps"
+_RUN: dict[str, Any] = {  # the kinds of run.json's parts
+    **{"status": str, "working_directory": str, "settings": dict[str, object], "versions": dict[str, str]},
+    **{"tool": {"version": str, "source": str}, "device": {"hardware": str}},
+    "options": {"csv_path": str, "baseline": str},
+    "checkpoint": {"sha256": str, "network": str, "n_slices": int, "n_logits": int},
+}
+_RUNS = _RUN | {  # with those that may be missing
+    **{"id": str, "counts": dict[str, int], "earlier_runs": list[dict], "combined": list[dict]},
+    "options": _RUN["options"] | {"output_dir": str, "class_names": list[str]},
+}
 
 
 class OutputFolder:
@@ -50,82 +67,48 @@ class OutputFolder:
         self.references = root / "references.bib"
 
     def create(self) -> None:
-        """Make the folder; raises OutputError if it cannot be made or written to."""
+        """Make the folder; raises OutputError if it cannot be made."""
         with output_errors(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
-        if not os.access(self.root, os.W_OK | os.X_OK):
-            raise OutputError(f"{self.root}: no permission to write there. Choose another --output_dir.")
-
-    def remove_parts(self) -> None:
-        """Remove half-written tables of an ended run."""
-        with output_errors(self.root):
-            remove_parts(self.root)
 
     def free_bytes(self) -> int:
         """Return the free space on the folder's disk."""
         return shutil.disk_usage(self.root).free
 
-    # --- the files of a map ---
+    # --- the files of a map, each given its method and its scan's name ---
 
-    def array(self, method: str, subject_id: str) -> Path:
-        """Return the path of a map's array."""
-        return self._map_file(method, subject_id, "attributions.npy")
+    def _map_file(self, method: str, subject_id: str, ending: str) -> Path:
+        return self.root / method / subject_id / f"{subject_id}_{method}_{ending}"
 
-    def nifti(self, method: str, subject_id: str) -> Path:
-        """Return the path of a map's image in the scan's grid."""
-        return self._map_file(method, subject_id, "attributions.nii.gz")
-
-    def standard_error(self, method: str, subject_id: str) -> Path:
-        """Return the path of the image of a map's standard errors, of methods that estimate them."""
-        return self._map_file(method, subject_id, "standard_error.nii.gz")
-
-    def spread(self, method: str, subject_id: str) -> Path:
-        """Return the path of the image of the standard deviation over the combined runs."""
-        return self._map_file(method, subject_id, "spread.nii.gz")
-
-    def sign_agreement(self, method: str, subject_id: str) -> Path:
-        """Return the path of the image of the share of combined runs with the sign of the mean."""
-        return self._map_file(method, subject_id, "sign_agreement.nii.gz")
-
-    def difference(self, method: str, subject_id: str) -> Path:
-        """Return the path of the image of the second combined run's map minus the first one's."""
-        return self._map_file(method, subject_id, "difference.nii.gz")
-
-    def sidecar(self, method: str, subject_id: str) -> Path:
-        """Return the path of a map's JSON file, its `MapRecord`; it is written last."""
-        return self._map_file(method, subject_id, "attributions.json")
-
-    def summary_figure(self, method: str, subject_id: str) -> Path:
-        """Return the path of a map's summary figure."""
-        return self._map_file(method, subject_id, "summary.png")
-
-    def thumbnail(self, method: str, subject_id: str) -> Path:
-        """Return the path of the picture of a map in the report's table."""
-        return self._map_file(method, subject_id, "thumbnail.png")
+    array = partialmethod(_map_file, ending="attributions.npy")
+    nifti = partialmethod(_map_file, ending="attributions.nii.gz")  # in the scan's grid, as all images
+    sidecar = partialmethod(_map_file, ending="attributions.json")  # its `MapRecord`; it is written last
+    standard_error = partialmethod(_map_file, ending="standard_error.nii.gz")  # of methods that estimate it
+    spread = partialmethod(_map_file, ending="spread.nii.gz")  # standard deviation over the combined runs
+    sign_agreement = partialmethod(_map_file, ending="sign_agreement.nii.gz")  # share of them with the mean's
+    difference = partialmethod(_map_file, ending="difference.nii.gz")  # the second of two less the first
+    summary_figure = partialmethod(_map_file, ending="summary.png")
+    thumbnail = partialmethod(_map_file, ending="thumbnail.png")  # in the report's table
+    viewer = partialmethod(_map_file, ending="viewer.js")  # the map for the report's viewer
 
     def slice_figure(self, method: str, subject_id: str, index: int) -> Path:
         """Return the path of one slice's figure."""
         return self._map_file(method, subject_id, f"slice_{index}.png")
 
-    def viewer(self, method: str, subject_id: str) -> Path:
-        """Return the path of a map's script for the report's viewer."""
-        return self._map_file(method, subject_id, "viewer.js")
-
-    def _map_file(self, method: str, subject_id: str, ending: str) -> Path:
-        return self.root / method / subject_id / f"{subject_id}_{method}_{ending}"
-
     def open_map(self, method: str, subject_id: str, *, replace: bool) -> None:
         """Make a map's folder and remove half-written files from it.
 
-        With `replace`, the files of a previous map are removed too, its sidecar first.
+        With `replace`, the files of a previous map are removed too: its sidecar first, then what it names.
         """
         sidecar = self.sidecar(method, subject_id)
         with output_errors(sidecar.parent):
             _make(sidecar.parent)
             if replace:
+                files = (read_json(sidecar) or {}).get("files")
                 sidecar.unlink(missing_ok=True)
-                for path in sidecar.parent.glob(f"{subject_id}_{method}_*"):
-                    path.unlink()
+                for name in files if isinstance(files, dict) else ():
+                    if os.path.basename(name) == name and name.startswith(f"{subject_id}_{method}_"):
+                        (sidecar.parent / name).unlink(missing_ok=True)
             remove_parts(sidecar.parent)
 
     def write_record(self, record: MapRecord) -> None:
@@ -133,51 +116,128 @@ class OutputFolder:
         write_json(self.sidecar(record.method, record.subject_id), record.to_json(), durably=True)
 
     def read_record(self, method: str, subject_id: str) -> MapRecord | None:
-        """Read a map's sidecar; None if the map is not finished, or a file of it is not whole."""
+        """Read a map's sidecar; None if the map is not finished, or damaged (see `damages`)."""
+        with suppress(UserError):
+            return self._read_record(method, subject_id)
+        return None
+
+    def _read_record(self, method: str, subject_id: str) -> MapRecord | None:
+        """Read a map's sidecar; None without one; UserError if it is damaged or a file of it is not whole."""
         path = self.sidecar(method, subject_id)
+        if not os.path.lexists(path):
+            return None
+        array = self.array(method, subject_id).name
         try:
             record = MapRecord.from_json(read_json(path) or {})
-            sizes = {entry.name: entry.stat().st_size for entry in os.scandir(path.parent)}
-        except (KeyError, TypeError, ValueError, OSError):
-            return None
-        is_named = (record.method, record.subject_id) == (method, subject_id)
-        is_whole = all(sizes.get(name) == size for name, size in record.files.items())
-        has_array = self.array(method, subject_id).name in record.files
-        return record if is_named and is_whole and has_array else None
+            entries = {entry.name: entry.stat() for entry in os.scandir(path.parent)}
+            if (record.method, record.subject_id) != (method, subject_id) or array not in record.files:
+                raise ValueError(f"it is of {record.method} of {record.subject_id}, or of no array")
+            for name, size in record.files.items():
+                found = entries[name].st_size if name in entries else 0
+                if found != size:
+                    raise ValueError(f"{name} has {found} of {size} bytes")
+        except (ValueError, OSError) as error:
+            raise UserError(f"{path}: {error}") from None
+        if entries[array].st_mtime_ns > entries[path.name].st_mtime_ns:  # copied, or changed since
+            self.load_map(method, subject_id)
+        return record
 
     def all_records(self) -> Iterator[MapRecord]:
         """Yield the records of all finished maps in the folder."""
-        for path in sorted(self.root.glob("*/*/*_attributions.json")):
-            method, subject_id = path.parts[-3:-1]
-            if path == self.sidecar(method, subject_id) and (record := self.read_record(method, subject_id)):
+        for name in self._names():
+            if record := self.read_record(*name):
                 yield record
 
     def records(self, checkpoint: str) -> list[MapRecord]:
         """Return the records of all finished maps of a checkpoint, given by its SHA-256."""
         return [record for record in self.all_records() if record.recipe.checkpoint == checkpoint]
 
+    def damages(self, whole: Iterable[MapRecord]) -> list[str]:
+        """Return why maps that have a sidecar are not whole; those that are need not be read again."""
+        known, found = {(record.method, record.subject_id) for record in whole}, []
+        for name in self._names():
+            try:
+                if name not in known:
+                    self._read_record(*name)
+            except UserError as error:
+                found.append(str(error))
+        return found
+
+    def _names(self) -> Iterator[tuple[str, str]]:
+        """Yield the methods and scans of all sidecars."""
+        for method in sorted(METHODS):
+            for path in sorted(self.root.glob(f"{method}/*/*_{method}_attributions.json")):
+                if path == self.sidecar(method, path.parent.name):
+                    yield method, path.parent.name
+
+    def open_array(self, method: str, subject_id: str) -> np.ndarray:
+        """Open a map, memory-mapped: float32 (n_slices, 128, 128); raises UserError if it is damaged."""
+        path = self.array(method, subject_id)
+        values = open_array(path)
+        if values.shape[1:] != (INPUT_SIZE, INPUT_SIZE):
+            raise UserError(f"{path}: has the shape {values.shape}.")
+        return values
+
     def load_map(self, method: str, subject_id: str) -> np.ndarray:
-        """Load a map without pad, memory-mapped: float32 (n_slices, 112, 112)."""
-        return unpad(np.load(self.array(method, subject_id), mmap_mode="r", allow_pickle=False))
+        """Open a map without pad: float32 (n_slices, 112, 112); as `open_array`."""
+        return unpad(self.open_array(method, subject_id))
 
     # --- the cohort's files ---
 
     def group_map(self, method: str, name: str) -> Path:
         """Return the path of a file about a method's maps of a group."""
-        return self.root / "group_maps" / method / f"{method}_{name}"
+        return self.root / GROUP_MAPS / method / f"{method}_{name}"
 
     def open_groups(self, method: str) -> None:
-        """Make the folder of a method's group maps, and empty it."""
-        folder = self.group_map(method, "").parent
-        with output_errors(folder):
-            _make(folder)
-            for path in folder.iterdir():
-                path.unlink()
+        """Make the folder of a method's group maps, and note what is in it; `close_groups` ends this."""
+        path = self.group_map(method, "files.json")
+        with output_errors(path.parent):
+            _make(path.parent)
+            remove_parts(path.parent)
+            old, new, now = self._group_files(method)  # new ones, if it was opened before and not closed
+            write_json(path, {"written": sorted({*old, *new}), "before": now})
+
+    def close_groups(self, method: str) -> None:
+        """Remove a method's group files that were not written again since `open_groups`."""
+        path = self.group_map(method, "files.json")
+        with output_errors(path.parent):
+            old, new, _ = self._group_files(method)
+            for name in set(old) - set(new):
+                with suppress(OSError):  # in use, on a network's disk
+                    (path.parent / name).unlink()
+            write_json(
+                path, {"written": [name for name in sorted({*old, *new}) if (path.parent / name).exists()]}
+            )
+
+    def _group_files(self, method: str) -> tuple[list[str], list[str], dict[str, str]]:
+        """Return which group files earlier runs wrote, which this one did, and what tells those apart."""
+        path, now = self.group_map(method, "files.json"), {}
+        for entry in os.scandir(path.parent):
+            is_file = entry.is_file(follow_symlinks=False) and entry.name != path.name
+            if is_file and entry.name.startswith(f"{method}_"):
+                now[entry.name] = f"{entry.inode()} {entry.stat().st_mtime_ns}"
+        try:
+            content = of_kind(read_json(path), {"written": list[str], "before": dict[str, str]}, "")
+        except ValueError:  # or there is no list yet
+            content = {}
+        before, old = content.get("before", now), set(content.get("written", ()))
+        return [name for name in now if name in old], [n for n in now if before.get(n) != now[n]], now
 
     def last_run(self) -> dict | None:
-        """Read run.json, which the last run wrote; None if it is missing, damaged, or of another format."""
+        """Read run.json, which the last run wrote; None if it is missing, or of another format.
+
+        Raises UserError if a part of it is of another kind than this program writes.
+        """
         run = read_json(self.run_record)
-        return run if run is not None and run.get("format") == FORMAT else None
+        if run is None or run.get("format") != FORMAT:
+            return None
+        try:
+            of_kind(run, _RUNS, "run.json")
+            for part in (*run.get("earlier_runs", ()), *run.get("combined", ())):
+                of_kind(part, _RUNS, "run.json, a run of before")
+        except ValueError as error:
+            raise UserError(f"{self.run_record}: {error}. Restore it, or choose another folder.") from None
+        return run
 
     def check_format(self, *, overwrite: bool = False) -> None:
         """Raise UserError for a folder of another version of this program, unless its maps are replaced."""
@@ -192,16 +252,21 @@ class OutputFolder:
     def last_records(self) -> list[MapRecord]:
         """Return the records of all finished maps of the last run's checkpoint; UserError without any."""
         self.check_format()
-        try:
-            records = self.records((self.last_run() or {})["checkpoint"]["sha256"])
-        except (TypeError, KeyError) as error:
-            raise UserError(f"{self.root}: no run.json of a run there. Name a run's --output_dir.") from error
+        run = self.last_run() or {}
+        for key, kind in _RUN.items():
+            if key not in run or (isinstance(kind, dict) and kind.keys() - run[key].keys()):
+                raise UserError(f"{self.root}: no run.json of a run there. Name a run's --output_dir.")
+        records = self.records(run["checkpoint"]["sha256"])
         if not records:
-            raise UserError(f"{self.root}: has no finished map of its checkpoint.")
+            damages = self.damages(records)
+            damaged = f" Damaged are {len(damages)}: {first_of(damages, 1)}" if damages else ""
+            raise UserError(f"{self.root}: has no finished map of its checkpoint.{damaged}")
         return records
 
 
 def _make(folder: Path) -> None:
     """Make a folder of the root's folders; not the root: a run whose folder is deleted should end."""
     for path in (folder.parent, folder):
+        if path.is_symlink():
+            raise OutputError(f"{path}: is a link, through which nothing is written. Remove it.")
         path.mkdir(exist_ok=True)

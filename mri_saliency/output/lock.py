@@ -18,7 +18,7 @@ from mri_saliency.output.files import output_errors, read_json
 if sys.platform != "win32":
     import fcntl
 
-LOCK = ".lock"
+LOCK = ".mri-saliency.lock"
 
 
 @contextmanager

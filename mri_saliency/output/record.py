@@ -12,6 +12,7 @@ from mri_saliency.inputs.grid import Grid
 from mri_saliency.maps.drawing import Drawing
 from mri_saliency.maps.statistics import MapStatistics, slice_profile
 from mri_saliency.methods import METHODS
+from mri_saliency.output.json_kinds import Plain, of_kind
 from mri_saliency.output.program import program
 
 if TYPE_CHECKING:
@@ -49,9 +50,12 @@ class Recipe:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Recipe:
-        """Read what `to_json` returned; raises KeyError for anything else."""
-        fixed = {part.name: content[part.name] for part in fields(cls) if part.name != "settings"}
-        return cls(**fixed, settings={key: value for key, value in content.items() if key not in fixed})
+        """Read what `to_json` returned; raises ValueError for anything else."""
+        content = of_kind(content, dict[str, Plain | list[Plain]], "fingerprint")
+        fixed = {part.name for part in fields(cls)}
+        settings = {key: value for key, value in content.items() if key not in fixed}
+        recipe: Recipe = of_kind(content | {"settings": settings}, cls, "fingerprint")
+        return recipe
 
     def digest(self) -> str:
         """Return 12 hexadecimal digits that differ between recipes."""
@@ -127,22 +131,26 @@ class MapRecord(MeasuredMap):
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> MapRecord:
-        """Read what `to_json` returned; raises KeyError, TypeError or ValueError for anything else."""
-        return cls(
-            subject_id=content["subject_id"],
-            method=content["method"],
-            source=FileIdentity(**content["source"]),
-            grid=Grid(**content["grid"]),
-            brain_voxels=content["brain_voxels"],
-            recipe=Recipe.from_json(content["fingerprint"]),
-            statistics=MapStatistics(**content["statistics"]),
-            slice_profile=tuple(content["slice_profile"]),
-            program=content["program"],
-            combined=tuple(content["combined"]),
-            key_slices=tuple(content["key_slices"]),
-            drawing=Drawing(**content["drawing"]),
-            files=dict(content["files"]),
-        )
+        """Read what `to_json` returned; raises ValueError, which says where, for anything else."""
+        recipe = vars(Recipe.from_json(content.get("fingerprint", {})))
+        record: MapRecord = of_kind(content | {"recipe": recipe}, cls, "record")
+        record._check_ranges()
+        return record
+
+    def _check_ranges(self) -> None:
+        """Raise ValueError for a number or name that no map has."""
+        row, n_slices = self.statistics, self.grid.n_slices
+        for column in fields(row):
+            levels, value = column.metadata.get("Levels"), getattr(row, column.name)
+            if levels and value is not None and str(value) not in levels:
+                raise ValueError(f"record.statistics.{column.name}: unknown value {value!r:.40}")
+        slices = (*self.key_slices, self.drawing.telling_slice)
+        if not (
+            (row.method, row.subject_id) == (self.method, self.subject_id)
+            and len(self.slice_profile) == n_slices > max(slices)
+            and min(*slices, row.sample_idx, *self.grid.shape, *self.files.values()) >= 0
+        ):
+            raise ValueError("record: names or numbers that do not fit each other")
 
 
 def in_order(records: list[MapRecord]) -> list[MapRecord]:

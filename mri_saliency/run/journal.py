@@ -21,6 +21,7 @@ from mri_saliency.inputs.loading import LoadedScan, ScanContext, UnreadableScan
 from mri_saliency.inputs.scan_table import Scan
 from mri_saliency.output.files import read_text, write_or_remove_table, write_text
 from mri_saliency.output.folder import OutputFolder
+from mri_saliency.output.lock import LOCK
 from mri_saliency.output.record import MapRecord, statistics_table
 from mri_saliency.run.map_writer import redraw_map, write_new_map
 from mri_saliency.run.outcome import STOP_AFTER, Failure, Outcome, RunState
@@ -99,8 +100,10 @@ class Journal:
         if self._ranks.is_main:
             n_slices = self._work.record.request["checkpoint"]["n_slices"]
             self._plan.files.warn_of_full_disk(self._plan.count(Action.MAKE), n_slices)
+            self._work.record.write("running")  # first: it makes the folder this program's own
             self._work.prepare_folder()
-            self._work.record.write("running")
+            for record in self._plan.moved:
+                self._folder.write_record(record)
         return self
 
     @contextmanager
@@ -129,7 +132,7 @@ class Journal:
                 f"torchrun: {others} would make other maps than rank 0. Give the processes of all machines "
                 "the same table, checkpoint, options and --output_dir."
             )
-        (token, *_), path = self._ranks.exchange("token", uuid4().hex), self._folder.root / ".shared"
+        (token, *_), path = self._ranks.exchange("token", uuid4().hex), self._folder.root / f"{LOCK}.shared"
         if self._ranks.is_main:
             write_text(path, token)
         self._ranks.barrier("token is written")

@@ -50,7 +50,7 @@ def redraw_map(context: ScanContext, method: str, files: MapFiles) -> dict[str, 
     record = files.folder.read_record(*name)
     if record is None:
         raise UserError(f"{files.folder.array(*name)}: was removed or changed while the run went on.")
-    return write_map(context, record, np.load(files.folder.array(*name), allow_pickle=False), files)
+    return write_map(context, record, files.folder.open_array(*name), files)
 
 
 def write_map(

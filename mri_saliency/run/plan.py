@@ -78,6 +78,7 @@ class Plan:
     recipes: Mapping[str, Recipe]  # method -> how its maps are made
     files: MapFiles
     kept: tuple[MapRecord, ...] = ()  # the finished maps with nothing to be done
+    moved: tuple[MapRecord, ...] = ()  # finished maps whose scan is elsewhere now, as they are to be recorded
 
     def count(self, action: Action) -> int:
         """Return the number of maps with this action."""
@@ -111,18 +112,12 @@ def keep_names(scans: Iterable[Scan], records: Iterable[MapRecord]) -> list[Scan
     """Return the scans under the names that their files' maps have in the folder.
 
     A scan's name depends on the other rows of the table (`subject_ids`); a finished map is found by its
-    file all the same, so that one file never has maps under two names. A scan that is new to the folder
-    gets a name that no other file's maps have there.
+    file all the same (by its path: see `follow_scans`), so that one file never has maps under two names. A
+    scan that is new to the folder gets a name that no other file's maps have there.
     """
-    records = list(records)
-    by_path = {record.source.path: record.subject_id for record in records}
     sources = {record.subject_id: record.source for record in records}
-    named = []
-    for scan in scans:
-        name = by_path.get(str(scan.path))
-        if name is None and scan.subject_id in sources and sources[scan.subject_id].matches(scan.path):
-            name = scan.subject_id  # the same file, elsewhere
-        named.append((scan, name))
+    by_path = {source.path: name for name, source in sources.items()}
+    named = [(scan, by_path.get(str(scan.path))) for scan in scans]
     taken = {name.casefold() for name in sources} | {name.casefold() for _, name in named if name}
     kept = []
     for scan, name in named:
@@ -151,9 +146,14 @@ def make_recipes(
 
 
 def make_plan(
-    scans: Iterable[Scan], recipes: Mapping[str, Recipe], files: MapFiles, *, overwrite: bool
+    scans: Iterable[Scan],
+    recipes: Mapping[str, Recipe],
+    files: MapFiles,
+    records: Iterable[MapRecord],
+    *,
+    overwrite: bool,
 ) -> Plan:
-    """Decide for each scan and method whether its map is made, redrawn or kept.
+    """Decide for each scan and method whether its map is made, redrawn or kept; `records` are the folder's.
 
     Raises
     ------
@@ -161,16 +161,11 @@ def make_plan(
         The folder holds maps made in another way, and `overwrite` is False.
     """
     actions, kept, differing = {}, [], []
-    is_own_folder = files.folder.last_run() is not None
+    finished = {(record.method, record.subject_id): record for record in records}
     for scan in scans:
         for method, recipe in recipes.items():
-            record = files.folder.read_record(method, scan.subject_id)
-            if record is not None:
-                difference = describe_difference(record, recipe, scan.path)
-            elif not is_own_folder and files.folder.array(method, scan.subject_id).exists():
-                difference = "another program made it, or an earlier version of this one"
-            else:
-                difference = None
+            record = finished.get((method, scan.subject_id))
+            difference = None if record is None else describe_difference(record, recipe, scan.path)
             if difference:
                 differing.append(f"{method} of {scan.subject_id}: {difference}")
             if record is None or difference or not files.can_be_drawn(record):

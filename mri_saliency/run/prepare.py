@@ -17,6 +17,8 @@ from mri_saliency.inputs.scan_table import TableColumns, read_scan_table
 from mri_saliency.maps.null_map import contexts_with_nulls
 from mri_saliency.options import Options
 from mri_saliency.output.folder import OutputFolder
+from mri_saliency.output.ownership import check_own
+from mri_saliency.run.moved_scans import follow_scans
 from mri_saliency.run.plan import Action, MapFiles, Plan, keep_names, make_plan
 from mri_saliency.run.request import Request, read_request
 from mri_saliency.run.run_record import RunRecord, prepare_folder
@@ -106,10 +108,13 @@ def prepare(options: Options, command_line: str, workers: Workers) -> Run:
     """
     started, ranks = datetime.now().astimezone(), Ranks()
     folder = OutputFolder(options.output_dir, options.class_names)
-    folder.check_format(overwrite=options.overwrite)
     columns = TableColumns(options.path_column, options.diagnosis_column, options.subject_column)
     table = read_scan_table(options.csv_path, columns, DEFAULT_LABELS | dict(options.labels))
-    table = replace(table, scans=keep_names(table.scans, list(folder.all_records())))
+    places = [scan.path for scan in table.scans]
+    check_own(folder, (options.model_path, options.csv_path, *places), overwrite=options.overwrite)
+    found = list(folder.all_records())
+    records = follow_scans(found, places)
+    table = replace(table, scans=keep_names(table.scans, records))
     request = read_request(options, table, ranks)
     load = partial(
         load_in_groups,
@@ -124,6 +129,7 @@ def prepare(options: Options, command_line: str, workers: Workers) -> Run:
     how = (options.key_slices, options.nifti, request.checkpoint.n_logits, options.smooth_mm)
     files = MapFiles(folder, *how)
     recipes = request.recipes(options.methods, baseline)
-    plan = make_plan(request.scans, recipes, files, overwrite=options.overwrite)
+    plan = make_plan(request.scans, recipes, files, records, overwrite=options.overwrite)
+    plan = replace(plan, moved=tuple(now for now, was in zip(records, found, strict=True) if now is not was))
     record = RunRecord(folder, started, request.to_json(options, command_line))
     return Run(request, Explainer(network, request.settings), baseline, plan, record, ranks, load)

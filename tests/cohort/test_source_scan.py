@@ -116,6 +116,12 @@ def test_another_mean_or_none_gives_no_null_map(with_mean, loaded):
     record = record_of(loaded[2], baseline.identity)
     assert read_null_map(folder, record) is not None
     assert read_null_map(folder, record_of(loaded[2], "hc_mean abc")) is None
+    made = folder.hc_mean_scans.read_text()
+    for text in ("{}", made.replace('"scans": [', '"scans": [3, '), made.replace('"subject"', '"other"')):
+        folder.hc_mean_scans.write_text(text)
+        os.utime(folder.hc_mean_scans, ns=(len(text), len(text)))
+        assert read_null_map(folder, record) is None
+    folder.hc_mean_scans.write_text(made)
     np.save(folder.hc_mean, baseline.values + 1)  # not of these scans
     os.utime(folder.hc_mean, ns=(1, 1))
     assert read_null_map(folder, record) is None

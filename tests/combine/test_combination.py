@@ -80,7 +80,7 @@ def test_the_mean_control_is_copied_if_all_runs_have_it(two_runs, files):
         write_json(run.folder.hc_mean_scans, {"identity": identity})
     copy_baseline(two_runs, folder)
     assert not folder.hc_mean.exists()
-    write_json(two_runs[1].folder.hc_mean_scans, {"identity": "hc_mean 1"})
+    write_json(two_runs[1].folder.hc_mean_scans, {"identity": "hc_mean 1", "scans": ["elsewhere"]})
     copy_baseline(two_runs, folder)
     np.testing.assert_array_equal(np.load(folder.hc_mean), values)
     assert json.loads(folder.hc_mean_scans.read_text()) == {"identity": "hc_mean 1"}

@@ -72,7 +72,7 @@ def test_scans_that_are_gone_have_no_rows(combined, no_workers, monkeypatch, cap
     monkeypatch.setattr("mri_saliency.combine.run_agreement.read_source", lambda record: None)
     compare_runs(folder, combination, None, no_workers)
     assert not folder.run_agreement.exists()
-    assert "the scans of 14 maps cannot be read any more" in capsys.readouterr().err
+    assert "14 maps or their scans cannot be read" in capsys.readouterr().err
 
 
 def test_agreement_in_sign():

@@ -3,11 +3,13 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from mri_saliency.combine.runs import read_runs, shared_methods
 from mri_saliency.errors import UserError
 from mri_saliency.output.folder import OutputFolder
+from mri_saliency.output.lock import locked
 
 from ..made_cohort import COHORT_METHODS, SCANS
 
@@ -63,7 +65,7 @@ def test_a_run_may_be_given_twice(two_runs, tmp_path, capsys):
     [
         (lambda root: (root / "run.json").unlink(), "no run.json of a run there"),
         (lambda root: [path.unlink() for path in root.rglob("*.npy")], "has no finished map"),
-        (lambda root: edit(root / "run.json", checkpoint={"sha256": "1" * 64}), "has no finished map"),
+        (lambda root: edit(root / "run.json", checkpoint__sha256="1" * 64), "has no finished map"),
         (other_cohort, "is of another cohort than"),
         (lambda root: edit_records(root, fingerprint__target=1), r"class \(--target\) is 0 and 1"),
         (lambda root: edit_records(root, fingerprint__explains="log-odds"), "unit is logit and log-odds"),
@@ -95,6 +97,33 @@ def test_folds_without_a_common_scan_are_one_cohort_if_their_tables_lie_together
     assert len(read_runs(roots, OutputFolder(tmp_path / "combined"))) == 2
     error = capsys.readouterr().err
     assert "no scan was explained in two runs" in error and "is not finished (status interrupted)" in error
+
+
+def test_runs_that_are_written_are_refused_and_damaged_maps_named(two_runs, tmp_path, capsys):
+    roots = roots_of(two_runs)
+    with locked(roots[1]), pytest.raises(UserError, match="another run writes there"):
+        read_runs(roots, OutputFolder(tmp_path / "combined"))
+    array = two_runs[1].folder.array("saliency", "sub-A")
+    np.save(array, np.full_like(np.load(array), np.nan))
+    runs = read_runs(roots, OutputFolder(tmp_path / "combined"))
+    assert [len(run.maps) for run in runs] == [2 * len(SCANS), 2 * len(SCANS) - 1]
+    error = capsys.readouterr().err
+    assert f"{roots[1]}: 1 map with a record" in error and "sub-A_saliency_attributions.npy" in error
+
+
+def test_scans_that_have_moved_are_found(two_runs, finished_maps, tmp_path):
+    roots = roots_of(two_runs)
+    moved = [
+        shutil.copy(path, tmp_path / path.name) for path in sorted((finished_maps.parent / "scans").iterdir())
+    ]
+    for run in two_runs:
+        for record in run.maps.values():
+            edit(
+                run.folder.sidecar(record.method, record.subject_id),
+                source__path=f"/gone/{record.subject_id}",
+            )
+    runs = read_runs(roots, OutputFolder(tmp_path / "combined"), moved)
+    assert {record.source.path for run in runs for record in run.maps.values()} == set(map(str, moved))
 
 
 def test_methods_must_be_shared(two_runs, tmp_path, capsys):

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from mri_saliency.methods import METHODS
-from mri_saliency.output.bids import describe_dataset
-from mri_saliency.output.dictionary import TABLES, write_dictionary
+from mri_saliency.output.bids import describe_dataset, write_dictionary
+from mri_saliency.output.dictionary import TABLES
 from mri_saliency.output.files import write_json
 from mri_saliency.output.folder import OutputFolder
 

@@ -14,7 +14,8 @@ from mri_saliency.combine.repeatability import region_agreement
 from mri_saliency.groups.clusters import find_clusters
 from mri_saliency.maps.comparison import NULL
 from mri_saliency.methods import METHODS
-from mri_saliency.output.dictionary import TABLES, write_dictionary
+from mri_saliency.output.bids import write_dictionary
+from mri_saliency.output.dictionary import TABLES
 from mri_saliency.output.files import write_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.regions.comparison import compare_regions

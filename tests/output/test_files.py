@@ -1,5 +1,8 @@
 """Files appear whole or not at all, and what is read back is what was written."""
 
+import json
+import os
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -37,6 +40,12 @@ def test_arrays_of_another_shape_or_damaged_are_none(tmp_path):
         assert files.read_array(tmp_path / name, (2, 3)) is None
 
 
+@pytest.mark.parametrize("values", [np.full(3, np.nan), np.array([1, np.inf, 2]), np.array(["a", "b", "c"])])
+def test_arrays_that_are_not_finite_are_none(tmp_path, values):
+    np.save(tmp_path / "a.npy", values)
+    assert files.read_array(tmp_path / "a.npy", (3,)) is None
+
+
 def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path):
     files.write_json(tmp_path / "a.json", {"old": 1})
     with pytest.raises(TypeError):
@@ -56,7 +65,7 @@ def test_a_folder_that_cannot_be_written_to(tmp_path):
 
 def test_json_that_is_damaged_or_no_object_is_none(tmp_path):
     assert files.read_json(tmp_path / "a.json") is None
-    for text in ("{", "[1]", ""):
+    for text in ("{", "[1]", "", '{"a": ' + "[" * 100_000):
         (tmp_path / "a.json").write_text(text)
         assert files.read_json(tmp_path / "a.json") is None
 
@@ -74,6 +83,33 @@ def test_names_that_look_like_numbers_stay_names(tmp_path):
     files.write_table(tmp_path / "a.csv", table)
     pd.testing.assert_frame_equal(files.read_table(tmp_path / "a.csv"), table, check_dtype=False)
     assert files.read_table(tmp_path / "absent.csv") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "found"),
+    [
+        ("failures", "subject,why\na,b\n", "no column 'subject_id'"),
+        (
+            "run_region_agreement",
+            "method,region,icc,n_scans,n_networks\nsaliency,a,high,1,2\n",
+            "'icc' has a cell that is no number",
+        ),
+        ("failures", "", "No columns"),
+    ],
+)
+def test_a_table_of_others_is_named(tmp_path, name, content, found):
+    path = tmp_path / f"{name}.csv"
+    path.write_text(content)
+    with pytest.raises(UserError, match=rf"{name}.csv: is not as this program wrote it .*{found}"):
+        files.read_table(path)
+
+
+def test_names_that_are_not_utf8_survive_json(tmp_path):
+    name = os.fsdecode(b"donn\xe9es/a.nii")
+    files.write_json(tmp_path / "a.json", {"path": name, "other": "é"})
+    assert files.read_json(tmp_path / "a.json") == {"path": name, "other": "é"}
+    assert json.loads((tmp_path / "a.json").read_text("utf-8"))["path"] == name
+    assert files.relative_url(tmp_path / name, tmp_path) == "donn%E9es/a.nii"
 
 
 def test_a_table_without_rows_is_removed(tmp_path):

@@ -1,16 +1,18 @@
 """The folder's names are a format, and a map is finished once all its files are whole."""
 
+import json
 import os
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from mri_saliency.errors import OutputError, UserError
-from mri_saliency.output.files import write_array, write_json
+from mri_saliency.output.files import whole_file, write_array, write_json
 from mri_saliency.output.folder import FORMAT, OutputFolder
 
-from ..made_cohort import RECIPE, made_record
+from ..made_cohort import RECIPE, RUN, made_record
 
 
 @pytest.fixture
@@ -75,12 +77,46 @@ def test_a_map_that_is_not_whole_is_not_finished(folder, damage):
 def test_opening_a_map_removes_what_is_half_written_and_with_replace_the_previous_map(folder):
     write_map(folder)
     sidecar = folder.sidecar("saliency", "sub-A")
-    part = sidecar.with_name(".x.123.part")
+    part = sidecar.with_name(".x.123.mri-saliency.part")
     part.write_bytes(b"half")
+    others = [sidecar.with_name(name) for name in (".x.123.part", "notes.txt", "sub-A_saliency_notes.txt")]
+    for path in others:
+        path.write_text("mine")
     folder.open_map("saliency", "sub-A", replace=False)
     assert not part.exists() and sidecar.exists()
     folder.open_map("saliency", "sub-A", replace=True)
-    assert list(sidecar.parent.iterdir()) == []
+    assert sorted(sidecar.parent.iterdir()) == sorted(others)
+
+
+def test_a_sidecar_cannot_name_files_of_others(folder, tmp_path):
+    write_map(folder)
+    mine = tmp_path / "sub-A_saliency_mine.txt"
+    mine.write_text("mine")
+    sidecar = folder.sidecar("saliency", "sub-A")
+    content = json.loads(sidecar.read_text())
+    write_json(
+        sidecar, content | {"files": {str(mine): 4, "../../sub-A_saliency_mine.txt": 4, "notes.txt": 1}}
+    )
+    sidecar.with_name("notes.txt").write_text("n")
+    folder.open_map("saliency", "sub-A", replace=True)
+    assert mine.exists() and sidecar.with_name("notes.txt").exists() and not sidecar.exists()
+
+
+@pytest.mark.parametrize("linked", ["saliency", "saliency/sub-A", "group_maps", "group_maps/saliency"])
+def test_nothing_is_written_or_removed_through_a_link(tmp_path, linked):
+    folder, elsewhere = OutputFolder(tmp_path / "maps"), tmp_path / "elsewhere"
+    (folder.root / linked).parent.mkdir(parents=True)
+    for name in (".x.1.mri-saliency.part", "sub-A_saliency_attributions.json", "saliency_HC.png"):
+        path = elsewhere / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+    (folder.root / linked).symlink_to(elsewhere)
+    with pytest.raises(OutputError, match="is a link"):
+        if linked.startswith("group"):
+            folder.open_groups("saliency")
+        else:
+            folder.open_map("saliency", "sub-A", replace=True)
+    assert len(list(elsewhere.iterdir())) == 3
 
 
 def test_a_folder_that_was_deleted_is_not_made_again(folder):
@@ -96,20 +132,109 @@ def test_a_folder_that_cannot_be_made(tmp_path):
 
 
 def test_the_last_runs_records(folder):
-    for content in (None, {"status": "done"}, {"checkpoint": 3}):
+    for content in (None, {"status": "done"}, RUN | {"checkpoint": {}}):
         if content is not None:
             write_json(folder.run_record, {"format": FORMAT} | content)
         with pytest.raises(UserError, match="no run.json of a run there"):
             folder.last_records()
-    write_json(folder.run_record, {"format": FORMAT, "checkpoint": {"sha256": "abc"}})
+    write_json(folder.run_record, RUN | {"checkpoint": RUN["checkpoint"] | {"sha256": "abc"}})
     with pytest.raises(UserError, match="no finished map of its checkpoint"):
         folder.last_records()
     write_map(folder)
     assert [made.subject_id for made in folder.last_records()] == ["sub-A"]
 
 
-def test_group_folders_are_emptied(folder):
-    for _ in range(2):
-        folder.open_groups("saliency")
-        assert list(folder.group_map("saliency", "").parent.iterdir()) == []
-        folder.group_map("saliency", "HC.png").write_bytes(b"old")
+@pytest.mark.parametrize(
+    "content",
+    [
+        *({"checkpoint": 3}, {"status": None}, {"earlier_runs": {}}, {"earlier_runs": [{"options": 1}]}),
+        *({"versions": {"numpy": 2}}, {"checkpoint": {"n_slices": "9"}}, {"combined": [3]}),
+    ],
+)
+def test_a_run_json_with_other_kinds_of_values_is_named(folder, content):
+    write_json(folder.run_record, RUN | content)
+    with pytest.raises(UserError, match=r"run\.json.*: expected .*found .*Restore it"):
+        folder.last_run()
+
+
+def test_damaged_maps_are_told_from_maps_that_are_not_there(folder):
+    for subject_id in ("sub-A", "sub-B", "sub-C", "sub-D", "sub-E", "sub-F"):
+        write_map(folder, subject_id)
+    sidecar, array = folder.sidecar, folder.array
+    os.truncate(sidecar("saliency", "sub-B"), 300)
+    os.truncate(array("saliency", "sub-C"), 1000)
+    array("saliency", "sub-D").unlink()
+    sidecar("saliency", "sub-E").unlink()  # is not finished, which is no damage
+    np.save(array("saliency", "sub-F"), np.full((9, 128, 128), np.nan, np.float32))
+    records = folder.records("abc")
+    assert [record.subject_id for record in records] == ["sub-A"]
+    expected = ("sub-B.*lacks", "sub-C.*has 1000 of", "sub-D.*has 0 of", "sub-F.*NaN")
+    damages = folder.damages(records)
+    assert len(damages) == len(expected)
+    for damage, pattern in zip(damages, expected, strict=True):
+        assert re.search(pattern, damage)
+    for path in (array("saliency", "sub-A"), sidecar("saliency", "sub-A")):
+        path.unlink()
+    write_json(folder.run_record, RUN | {"checkpoint": RUN["checkpoint"] | {"sha256": "abc"}})
+    with pytest.raises(UserError, match="no finished map of its checkpoint. Damaged are 4: .*sub-B"):
+        folder.last_records()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_map_that_is_not_finite_is_named(folder, value):
+    write_map(folder)
+    values = np.ones((9, 128, 128), np.float32)
+    values[3, 20, 30] = value
+    np.save(folder.array("saliency", "sub-A"), values)
+    os.utime(folder.array("saliency", "sub-A"), ns=(1, 1))  # before its record: found when it is read
+    assert folder.read_record("saliency", "sub-A") is not None
+    with pytest.raises(UserError, match="sub-A_saliency_attributions.npy: has values that are NaN"):
+        folder.load_map("saliency", "sub-A")
+
+
+def write_groups(folder, *names):
+    """Write group files as a run does, which replaces each; return what is there then, but for the list."""
+    folder.open_groups("saliency")
+    for name in names:
+        with whole_file(folder.group_map("saliency", name)) as file:
+            file.write(name.encode())
+    return group_names(folder)
+
+
+def group_names(folder):
+    names = {
+        path.name.removeprefix("saliency_") for path in folder.group_map("saliency", "").parent.iterdir()
+    }
+    return names - {"files.json"}
+
+
+def test_only_group_files_of_earlier_runs_are_removed_and_only_after_the_new_ones_are_there(folder):
+    write_groups(folder, "HC.png", "left.png")
+    folder.close_groups("saliency")
+    parent = folder.group_map("saliency", "").parent
+    (parent / "@eaDir").mkdir()
+    mine = {"notes.txt", "mine.png"}
+    for path in (parent / "notes.txt", folder.group_map("saliency", "mine.png")):
+        path.write_text("mine")
+    folder.group_map("saliency", "link.png").symlink_to(parent / "notes.txt")
+    mine |= {"@eaDir", "link.png"}
+    assert write_groups(folder, "HC.png", "right.png") == mine | {"HC.png", "left.png", "right.png"}
+    folder.close_groups("saliency")
+    assert group_names(folder) == mine | {"HC.png", "right.png"}
+    write_groups(folder, "TLE.png")  # and then the run is killed
+    write_groups(folder, "HC.png")
+    folder.close_groups("saliency")
+    assert group_names(folder) == mine | {"HC.png"}
+
+
+def test_a_list_of_group_files_that_is_none_removes_nothing(folder):
+    write_groups(folder, "HC.png")
+    folder.close_groups("saliency")
+    for content in (
+        {"written": ["saliency_HC.png", 3]},
+        {"before": {"saliency_HC.png": 1}, "written": ["saliency_HC.png"]},
+    ):
+        write_json(folder.group_map("saliency", "files.json"), content)
+        write_groups(folder)
+        folder.close_groups("saliency")
+        assert group_names(folder) == {"HC.png"}

@@ -14,17 +14,41 @@ def test_a_record_survives_json():
     assert MapRecord.from_json(json.loads(json.dumps(before.to_json()))) == before
 
 
-@pytest.mark.parametrize(
-    "path", ["source", "fingerprint", "drawing", "combined", "statistics", "statistics.passes", "grid.affine"]
-)
-def test_a_record_without_a_part_is_refused(path):
-    content = json.loads(json.dumps(made_record().to_json()))
+def changed(content, path, value):
+    """Return JSON with another value at a place such as "grid.affine"; None: without it."""
+    content = json.loads(json.dumps(content))
     *parents, last = path.split(".")
     part = content
     for name in parents:
         part = part[name]
-    del part[last]
-    with pytest.raises((KeyError, TypeError)):
+    part[last] = value
+    if value is None:
+        del part[last]
+    return content
+
+
+def nested(depth):
+    return json.loads("[" * depth + "]" * depth)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        *((path, None) for path in ("source", "fingerprint", "drawing", "combined", "grid.affine")),
+        *((f"statistics.{name}", None) for name in ("passes", "sample_idx")),
+        *((f"statistics.{name}", "text") for name in ("sample_idx", "diagnosis", "mean", "true_label")),
+        *((f"statistics.{name}", -1) for name in ("sample_idx", "true_label")),
+        *(("statistics.subject_id", "sub-B"), ("statistics.std", float("nan")), ("statistics.max", 10**400)),
+        *(("statistics", [1]), ("fingerprint", "text"), ("fingerprint.n_steps", nested(500))),
+        *(("fingerprint.maths", 1.5), ("fingerprint.target", True), ("source.path", 3)),
+        *(("grid.shape", [113, 137]), ("grid.affine", [[1, 0], [0, 1]]), ("grid.n_slices", 8)),
+        *(("slice_profile", {"0": 1}), ("slice_profile", [None] * 9), ("key_slices", [2, 9])),
+        *(("drawing.telling_slice", -1), ("files", ["a"]), ("files", {"a": "1"}), ("combined", [1])),
+    ],
+)
+def test_a_record_that_is_none_is_refused(path, value):
+    content = changed(made_record().to_json(), path, value)
+    with pytest.raises(ValueError):
         MapRecord.from_json(content)
 
 

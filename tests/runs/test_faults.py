@@ -193,8 +193,8 @@ def test_checks_that_fail_leave_the_report(run_folder, monkeypatch, capsys):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_full_disk_ends_the_run_with_one_error(maps_only, run_folder, monkeypatch, capsys, workers):
     if workers:  # a process of its own has a disk of its own: here the second map's folder cannot be made
-        blocked = run_folder.output / "gradient_shap"
-        run_folder.output.mkdir()
+        assert script.main(run_folder.options(*ONE_METHOD, "--max_samples", "1")) == 0
+        blocked = run_folder.output / "saliency" / "sub-B"
         blocked.write_text("a file")
         assert run(run_folder, "--workers", "1") == 1
         blocked.unlink()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import tarfile
 from pathlib import Path
@@ -101,6 +102,12 @@ def test_a_touched_or_moved_scan_is_the_same_scan(maps_only, finished, no_networ
     finished.scans[2].rename(moved)
     finished.table.write_text(finished.table.read_text().replace("TLE/12_1.pkl", "12_1.pkl"))
     assert run(finished) == 0
+    sources = {
+        path.name: json.loads(path.read_text())["source"]
+        for path in finished.output.rglob("*_attributions.json")
+    }
+    assert sources["12_saliency_attributions.json"]["path"] == str(moved)
+    assert {Path(source["path"]).is_file() for source in sources.values()} == {True}
 
 
 def test_other_methods_run_alone_and_the_table_describes_all(maps_only, run_folder, monkeypatch):
@@ -160,14 +167,42 @@ def test_another_scan_or_checkpoint_is_noticed(maps_only, run_folder, capsys):
     assert "checkpoint was" in capsys.readouterr().err
 
 
-def test_another_programs_maps_are_not_overwritten_unasked(maps_only, run_folder, capsys):
-    path = array_path(run_folder)
-    path.parent.mkdir(parents=True)
-    np.save(path, np.ones(3))
-    assert run(run_folder) == 2
-    assert "another program made it" in capsys.readouterr().err
-    assert np.load(path).shape == (3,)
-    assert run(run_folder, "--overwrite") == 0
+@pytest.mark.parametrize("more", [(), ("--overwrite",)])
+def test_another_programs_files_are_never_overwritten(maps_only, run_folder, more, capsys):
+    theirs = [array_path(run_folder), run_folder.output / "failures.csv"]
+    theirs[0].parent.mkdir(parents=True)
+    for path in theirs:
+        path.write_text("theirs")
+    assert run(run_folder, *more) == 2
+    error = capsys.readouterr().err
+    assert "failures.csv, saliency. Choose another --output_dir" in error
+    assert file_names(run_folder.output) == {
+        path.relative_to(run_folder.output).as_posix() for path in theirs
+    }
+    assert all(path.read_text() == "theirs" for path in theirs)
+
+
+def test_an_array_that_is_not_finite_is_made_again(maps_only, finished, finished_once):
+    path = array_path(finished)
+    np.save(path, np.full_like(np.load(path), np.nan))
+    assert run(finished) == 0
+    assert_same_maps(finished.output, finished_once / "maps")
+    assert json.loads((finished.output / "run.json").read_text())["counts"]["maps"] == 1
+
+
+def test_a_report_of_damaged_maps_names_them(finished, capsys):
+    path = array_path(finished)
+    os.truncate(path, 1000)
+    options = ["--output_dir", str(finished.output), "--report_only", "--workers", "0", "--key_slices", "2"]
+    assert script.main(options) == 0
+    named = f"1 map with a record, but with a file that is missing.* left out .*{path.name} has 1000 of"
+    assert re.search(named, capsys.readouterr().err)
+    assert re.search(named, (finished.output / "report.html").read_text())
+    shutil.copy(
+        path.with_name(path.name.replace("attributions.npy", "summary.png")), finished.output / "failures.csv"
+    )
+    assert script.main(options) == 2
+    assert "failures.csv: is not as this program wrote it" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("damage", ["no sidecar", "half a sidecar", "half an array", "no picture"])
@@ -182,7 +217,7 @@ def test_a_map_that_is_not_whole_is_made_again(maps_only, finished, finished_onc
         os.truncate(path, 1000)
     else:
         path.with_name("sub-A_saliency_slice_2.png").unlink()
-    (path.parent / ".left.123.part").write_bytes(b"half")
+    (path.parent / ".left.123.mri-saliency.part").write_bytes(b"half")
     assert run(finished) == 0
     expected = finished_once / "maps"
     assert file_names(finished.output) == file_names(expected)
