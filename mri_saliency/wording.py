@@ -49,16 +49,10 @@ def with_minus(number: str) -> str:
 
 @dataclass(frozen=True)
 class Limitation:
-    """What an analysis leaves out or cannot do; worded once, for the console, the report and a paper.
-
-    Attributes
-    ----------
-    detail : str
-        What helps the user, and is not for a paper: names of scans, an option.
-    """
+    """What an analysis leaves out or cannot do; worded once, for the console, the report and a paper."""
 
     sentence: str
-    detail: str = ""
+    detail: str = ""  # what helps the user, and is not for a paper: names of scans, an option
 
     def __str__(self) -> str:
         """Return the sentence with its detail."""

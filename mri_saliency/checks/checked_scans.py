@@ -12,38 +12,17 @@ from mri_saliency.attribution.explainer import Explainer
 
 @dataclass(frozen=True)
 class CheckedScans:
-    """Scans whose maps are checked.
+    """Scans whose maps are checked."""
 
-    Attributes
-    ----------
-    inputs : ndarray
-        float32 (n, n_slices, 128, 128).
-    baselines : ndarray
-        float32, (n, ...) as `inputs` or (1, ...) for all.
-    scan_ids : list of str
-        Stable ids that seed each scan's random draws.
-    targets : list of int
-        The class that each scan's map explains.
-    subject_ids : list of str
-    brains : ndarray
-        bool, as `inputs`: where maps are compared.
-    labels : ndarray
-        int, as `inputs`: the region of each voxel, 0 for none.
-    region_names : mapping
-        Label -> name.
-    classes : list of int
-        Each scan's true class.
-    """
-
-    inputs: np.ndarray
-    baselines: np.ndarray
-    scan_ids: list[str]
-    targets: list[int]
+    inputs: np.ndarray  # float32 (n, n_slices, 128, 128)
+    baselines: np.ndarray  # float32, (n, ...) as `inputs` or (1, ...) for all
+    scan_ids: list[str]  # stable ids that seed each scan's random draws
+    targets: list[int]  # the class that each scan's map explains
     subject_ids: list[str]
-    brains: np.ndarray
-    labels: np.ndarray
-    region_names: Mapping[int, str]
-    classes: list[int]
+    brains: np.ndarray  # bool, as `inputs`: where maps are compared
+    labels: np.ndarray  # int, as `inputs`: the region of each voxel, 0 for none
+    region_names: Mapping[int, str]  # label -> name
+    classes: list[int]  # each scan's true class
 
     @property
     def other_scans(self) -> list[int]:

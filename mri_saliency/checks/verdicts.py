@@ -47,18 +47,10 @@ _DONE = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer to one check of one method.
+    """The answer to one check of one method."""
 
-    Attributes
-    ----------
-    passed : bool or None
-        None: the check does not apply, or its numbers are no answer; never a pass.
-    reason : str
-        The numbers behind it; after a failure, what not to do with the maps.
-    """
-
-    passed: bool | None
-    reason: str
+    passed: bool | None  # None: the check does not apply, or its numbers are no answer; never a pass
+    reason: str  # the numbers behind it; after a failure, what not to do with the maps
 
     @property
     def answer(self) -> str:

@@ -23,22 +23,14 @@ BACKGROUND_SCANS = 20  # at most; their mean is drawn under group maps
 
 @dataclass(frozen=True, eq=False)
 class CommonSpace:
-    """What a cohort's group maps share: their grid, the anatomy on it, and the classes' words.
-
-    Attributes
-    ----------
-    mirrored : dict
-        Scan -> whether its x axis must be reversed; a scan on another grid has no entry.
-    mean_scan : ndarray
-        float32 (n_slices, 112, 112): the mean network input of some scans; zero if none can be read.
-    brain : ndarray or None
-        bool, the same shape; None if no scan can be read.
-    """
+    """What a cohort's group maps share: their grid, the anatomy on it, and the classes' words."""
 
     grid: Grid
+    # scan -> whether its x axis must be reversed; a scan on another grid has no entry
     mirrored: dict[str, bool]
+    # float32 (n_slices, 112, 112): the mean network input of some scans; zero if none can be read
     mean_scan: np.ndarray
-    brain: np.ndarray | None
+    brain: np.ndarray | None  # bool, the same shape; None if no scan can be read
 
 
 def find_common_space(

@@ -28,18 +28,10 @@ _MOST_NEGATIVE = 0.1  # of the largest intensity; below it, intensities are no a
 
 @dataclass(frozen=True, eq=False)
 class SourceScan:
-    """A finished map's scan.
+    """A finished map's scan."""
 
-    Attributes
-    ----------
-    network_input : ndarray
-        float32 (n_slices, 128, 128).
-    zero : float
-        What the file's intensity 0 is there.
-    """
-
-    network_input: np.ndarray
-    zero: float
+    network_input: np.ndarray  # float32 (n_slices, 128, 128)
+    zero: float  # what the file's intensity 0 is there
 
     @cached_property
     def brain(self) -> np.ndarray:

@@ -21,17 +21,11 @@ from mri_saliency.wording import counted, span
 
 @dataclass(frozen=True)
 class Member:
-    """A map of a run that is called `run`.
-
-    Attributes
-    ----------
-    mark : str
-        What distinguishes the run's maps by this method: its network and its settings.
-    """
+    """A map of a run that is called `run`."""
 
     run: str
     folder: OutputFolder
-    mark: str
+    mark: str  # what distinguishes the run's maps by this method: its network and its settings
     record: MapRecord
 
     def load(self) -> np.ndarray:
@@ -41,18 +35,11 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class Combination:
-    """What is combined.
-
-    Attributes
-    ----------
-    scans : list of Scan
-        Those of all runs, by the content of their files; the first run's come first.
-    members : dict
-        (subject_id, method) -> the maps that are averaged, in the order of the runs.
-    """
+    """What is combined."""
 
     runs: Sequence[FinishedRun]
-    scans: list[Scan]
+    scans: list[Scan]  # those of all runs, by the content of their files; the first run's come first
+    # (subject_id, method) -> the maps that are averaged, in the order of the runs
     members: dict[tuple[str, str], list[Member]]
     plan: Plan
 

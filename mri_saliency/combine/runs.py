@@ -19,21 +19,12 @@ from mri_saliency.run.moved_scans import find_scans
 
 @dataclass(frozen=True, eq=False)
 class FinishedRun:
-    """A run whose maps are combined with those of others.
+    """A run whose maps are combined with those of others."""
 
-    Attributes
-    ----------
-    name : str
-        Its folder, as it was given.
-    content : dict
-        Its run.json.
-    maps : dict
-        (SHA-256 of the scan's file, method) -> the map's record; by each method, maps of one recipe.
-    """
-
-    name: str
+    name: str  # its folder, as it was given
     folder: OutputFolder
-    content: dict
+    content: dict  # its run.json
+    # (SHA-256 of the scan's file, method) -> the map's record; by each method, maps of one recipe
     maps: dict[tuple[str, str], MapRecord]
 
     @property

@@ -141,19 +141,11 @@ def _rows_of_scan(
 
 @dataclass(frozen=True)
 class BrainMass:
-    """How a map's magnitude is divided between the brain and the rest.
+    """How a map's magnitude is divided between the brain and the rest."""
 
-    Attributes
-    ----------
-    inside, outside : float
-        Summed magnitude in the brain, and outside.
-    n_inside, n_outside : int
-        Voxels in the brain, and outside, pad included.
-    """
-
-    inside: float
+    inside: float  # summed magnitude in the brain, and outside
     outside: float
-    n_inside: int
+    n_inside: int  # voxels in the brain, and outside, pad included
     n_outside: int
 
     @classmethod

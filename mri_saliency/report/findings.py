@@ -22,46 +22,26 @@ from mri_saliency.wording import Limitation, demo_mark
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """What a run's maps show together; a table, list or mapping is empty where nothing was measured.
-
-    Attributes
-    ----------
-    run : mapping
-        The content of run.json.
-    records : sequence of MapRecord
-        The maps that are described, in the order of `mri_saliency.output.record.in_order`.
-    failures : sequence of mapping
-        The rows of failures.csv.
-    state : RunState or None
-        How far the run is; None once its maps are described.
-    agreement, regions, region_test, lateralisation : DataFrame
-        From `compare_methods`, `measure_regions`, `compare_regions` and `lateralise`.
-    comparison : ComparisonSettings or None
-        How groups were compared; None before they were.
-    verdicts : mapping
-        Method -> {check: its verdict}.
-    alarms : list of str
-        From `mri_saliency.report.alarms.find_alarms`.
-    notes : list of str
-        What is missing, and why, for the user alone.
-    limitations : list of Limitation
-        What is left out, for the user and for a paper; those of the groups' comparison are in `groups`.
-    """
+    """What a run's maps show together; a table, list or mapping is empty where nothing was measured."""
 
     folder: OutputFolder
-    run: Mapping
+    run: Mapping  # the content of run.json
+    # the maps that are described, in the order of `mri_saliency.output.record.in_order`
     records: Sequence[MapRecord]
-    failures: Sequence[Mapping[str, str]] = ()
-    state: RunState | None = None
+    failures: Sequence[Mapping[str, str]] = ()  # the rows of failures.csv
+    state: RunState | None = None  # how far the run is; None once its maps are described
+    # from `compare_methods`, `measure_regions`, `compare_regions` and `lateralise`
     agreement: pd.DataFrame = field(default_factory=pd.DataFrame)
     groups: GroupComparison = field(default_factory=GroupComparison)
-    comparison: ComparisonSettings | None = None
+    comparison: ComparisonSettings | None = None  # how groups were compared; None before they were
     regions: pd.DataFrame = field(default_factory=pd.DataFrame)
     region_test: pd.DataFrame = field(default_factory=pd.DataFrame)
     lateralisation: pd.DataFrame = field(default_factory=pd.DataFrame)
+    # method -> {check: its verdict}
     verdicts: Mapping[str, Mapping[str, Verdict]] = field(default_factory=dict)
-    alarms: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    alarms: list[str] = field(default_factory=list)  # from `mri_saliency.report.alarms.find_alarms`
+    notes: list[str] = field(default_factory=list)  # what is missing, and why, for the user alone
+    # what is left out, for the user and for a paper; those of the groups' comparison are in `groups`
     limitations: list[Limitation] = field(default_factory=list)
 
     @cached_property

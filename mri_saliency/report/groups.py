@@ -23,22 +23,12 @@ def shown_clusters(clusters: Sequence[Mapping]) -> list[Mapping]:
 
 @dataclass(frozen=True)
 class RegionContrast:
-    """What the comparison of regions showed in one contrast of one method.
+    """What the comparison of regions showed in one contrast of one method."""
 
-    Attributes
-    ----------
-    row : dict
-        A row of region_group_test.csv, for what all rows of the contrast share.
-    n_regions, n_significant : int
-        That were compared, and of them with a significant difference.
-    shown : list of dict
-        The significant rows with the largest |t|.
-    """
-
-    row: dict
-    n_regions: int
+    row: dict  # a row of region_group_test.csv, for what all rows of the contrast share
+    n_regions: int  # that were compared, and of them with a significant difference
     n_significant: int
-    shown: list[dict]
+    shown: list[dict]  # the significant rows with the largest |t|
     smallest_p: float
 
 

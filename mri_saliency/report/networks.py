@@ -19,41 +19,24 @@ _SHA256_SHOWN = 12  # digits
 
 @dataclass(frozen=True)
 class RunEntry:
-    """How far runs agree by one method's maps.
-
-    Attributes
-    ----------
-    n_scans : int
-    means : dict
-        Measure -> its mean over scans and pairs of runs, "chance" and "null".
-    icc : tuple of float or None
-        Median, smallest and largest intraclass correlation of the regions.
-    verdict : Verdict or None
-        Whether the networks agree; None for runs of one network.
-    """
+    """How far runs agree by one method's maps."""
 
     method: str
     n_scans: int
+    # measure -> its mean over scans and pairs of runs, "chance" and "null"
     means: dict[str, dict[str, float]]
+    # median, smallest and largest intraclass correlation of the regions
     icc: tuple[float, float, float] | None
-    verdict: Verdict | None
+    verdict: Verdict | None  # whether the networks agree; None for runs of one network
 
 
 @dataclass(frozen=True)
 class RunsSection:
-    """What the report shows of combined runs.
-
-    Attributes
-    ----------
-    differences : dict
-        What differs between the runs -> each run's.
-    entries : list of RunEntry
-        One for each method that two runs or more explain a scan by.
-    """
+    """What the report shows of combined runs."""
 
     names: list[str]
-    differences: dict[str, list[str]]
-    entries: list[RunEntry]
+    differences: dict[str, list[str]]  # what differs between the runs -> each run's
+    entries: list[RunEntry]  # one for each method that two runs or more explain a scan by
 
 
 def runs_section(findings: Findings) -> RunsSection | None:

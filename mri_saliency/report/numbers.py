@@ -20,26 +20,15 @@ _COMMON_PERCENTILE = 90
 
 @dataclass(frozen=True)
 class Classification:
-    """How the classifier did on the scans.
+    """How the classifier did on the scans."""
 
-    Attributes
-    ----------
-    confusion : dict
-        True class -> {predicted class: scans}.
-    sensitivity, specificity : float or None
-        Shares of TLE and of HC that are predicted as such; None without scans of the class.
-    auc : float or None
-        Area under the ROC curve of the probability of TLE; None if a class is absent.
-    roc : list of tuple
-        The curve's points (false positive rate, true positive rate).
-    """
-
-    confusion: dict[str, dict[str, int]]
+    confusion: dict[str, dict[str, int]]  # true class -> {predicted class: scans}
     accuracy: float
+    # shares of TLE and of HC that are predicted as such; None without scans of the class
     sensitivity: float | None
     specificity: float | None
-    auc: float | None
-    roc: list[tuple[float, float]]
+    auc: float | None  # area under the ROC curve of the probability of TLE; None if a class is absent
+    roc: list[tuple[float, float]]  # the curve's points (false positive rate, true positive rate)
 
 
 def classifiers(findings: Findings) -> dict[str, Classification]:

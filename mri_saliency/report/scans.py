@@ -21,22 +21,12 @@ _SHOWN_REGIONS = 5  # of a map
 
 @dataclass(frozen=True)
 class MapEntry:
-    """A map in the report's table of scans.
-
-    Attributes
-    ----------
-    place : str
-        The thumbnail's slice in words.
-    strength : float
-        The thumbnail's colour scale over the one that the method's maps share.
-    regions : sequence of dict
-        Its rows of `telling_regions`.
-    """
+    """A map in the report's table of scans."""
 
     record: MapRecord
-    place: str
-    strength: float
-    regions: Sequence[dict]
+    place: str  # the thumbnail's slice in words
+    strength: float  # the thumbnail's colour scale over the one that the method's maps share
+    regions: Sequence[dict]  # its rows of `telling_regions`
 
     @property
     def opacity(self) -> float:

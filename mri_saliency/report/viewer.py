@@ -25,18 +25,10 @@ _EMBEDDED_SCANS = 20  # at most: each map takes 0.7 MB of the page
 
 @dataclass(frozen=True)
 class Viewer:
-    """What the page holds for its viewer.
+    """What the page holds for its viewer."""
 
-    Attributes
-    ----------
-    index : mapping
-        For ``viewer.js``: the maps, and their methods' common colour scales.
-    scripts : sequence of Markup
-        The content of files that the page contains.
-    """
-
-    index: Mapping[str, object]
-    scripts: Sequence[Markup]
+    index: Mapping[str, object]  # for ``viewer.js``: the maps, and their methods' common colour scales
+    scripts: Sequence[Markup]  # the content of files that the page contains
 
 
 def viewer_of(findings: Findings, *, embedded: bool) -> Viewer | None:

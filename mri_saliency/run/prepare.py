@@ -36,13 +36,7 @@ Explained = tuple[ScanContext, "Attribution | Exception | None"]
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A run that can begin.
-
-    Attributes
-    ----------
-    load : callable
-        Scans -> groups of loaded scans, in order, while workers load the next group.
-    """
+    """A run that can begin."""
 
     request: Request
     explainer: Explainer
@@ -50,6 +44,7 @@ class Run:
     plan: Plan
     record: RunRecord
     ranks: Ranks
+    # scans -> groups of loaded scans, in order, while workers load the next group
     load: Callable[..., Iterator[list[LoadedScan | UnreadableScan]]]
 
     @property
