@@ -33,10 +33,7 @@ def describe_cohort(
 ) -> Findings:
     """Find what the maps in the folder show together; write its tables, dictionaries and figures.
 
-    Raises
-    ------
-    UserError
-        A map or run.json is gone or damaged, or the atlas does not lie where a scan does.
+    Raises UserError: a map or run.json is gone or damaged, or the atlas does not lie where a scan does.
     """
     run, failures = folder.last_run(), read_table(folder.failures)
     if run is None:

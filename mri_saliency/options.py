@@ -117,10 +117,7 @@ def check_key_slices(key_slices: tuple[int, ...], n_slices: int) -> None:
 def choose_target(target: int | None, n_logits: int) -> int | None:
     """Return the class to explain: a single logit's, or ``--target``; None is each scan's predicted class.
 
-    Raises
-    ------
-    UserError
-        The network has no such logit.
+    Raises UserError: the network has no such logit.
     """
     if target is not None and target >= n_logits:
         raise UserError(f"--target: the network has {n_logits} logit(s), counted from 0; found {target}.")

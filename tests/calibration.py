@@ -25,11 +25,11 @@ if __name__ == "__main__":
 import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter
+from scipy.stats import binomtest
 
 from mri_saliency.groups.analysis_space import AnalysisSpace
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.statistics.contrasts import CONTRASTS, Subjects, choose_contrasts, contrast_test
-from mri_saliency.statistics.intervals import wilson_interval
 from mri_saliency.statistics.sign_flips import SIGNIFICANT
 
 SHAPE = (8, 24, 24)
@@ -173,7 +173,12 @@ def main() -> None:
         rows = pd.DataFrame(cells)
         with ProcessPoolExecutor(options.processes, get_context("spawn")) as pool:
             counts = [*pool.map(count_findings, cells, range(len(cells)), itertools.repeat(n))]
-        rows[["share", "low", "high"]] = [(count / n, *wilson_interval(count, n)) for count in counts]
+        intervals = [binomtest(count, n).proportion_ci(method="wilson") for count in counts]
+        rows[["share", "low", "high"]] = [
+            (count / n, *interval) for count, interval in zip(counts, intervals, strict=True)
+        ]
+            (count / n, *binomtest(count, n).proportion_ci(method="wilson")) for count in counts
+        ]
         summary = rows.groupby(["cohort", "spread"], sort=False)["share"].agg(["min", "max"])
         print(f"\n{title}, {n} cohorts a cell; 95 % intervals\n\n{rows.round(3)}\n\n{summary.round(3)}")
 

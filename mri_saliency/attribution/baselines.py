@@ -69,10 +69,7 @@ class HealthyMean:
 
         `network_input` is the scan's own; other sessions of its subject are loaded.
 
-        Raises
-        ------
-        UserError
-            Another session's file has changed or cannot be read.
+        Raises UserError: another session's file has changed or cannot be read.
         """
         left_out = self.left_out(compared)
         rest = self.total.copy()
@@ -138,10 +135,7 @@ def make_baseline(
 ) -> Baseline:
     """Make the baseline that ``--baseline`` asks for; `load` loads the HC scans in groups, for hc_mean.
 
-    Raises
-    ------
-    UserError
-        No HC scan is readable, or all are of one subject; or as `load_baseline`.
+    Raises UserError: no HC scan is readable, or all are of one subject; or as `load_baseline`.
     """
     if name == "background":
         return Baseline(name, None)

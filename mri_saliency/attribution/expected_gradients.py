@@ -19,10 +19,7 @@ from mri_saliency.attribution.references import References
 def expected_gradients(passes: Passes) -> BatchMaps:
     """Average ``(x - x') * gradient`` over HC scans x' and random points between x' and x.
 
-    Raises
-    ------
-    ValueError
-        The settings have no references, or all are left out for a scan.
+    Raises ValueError: the settings have no references, or all are left out for a scan.
     """
     batch, references = passes.batch, passes.settings.references
     n, seed = passes.settings.n_references, passes.settings.seed

@@ -120,10 +120,8 @@ class Explainer:
 
         Where the device's memory is too small, the batch size is halved, and stays so.
 
-        Raises
-        ------
-        UserError
-            The memory is too small for one volume at a time, or PyTorch has no kernel for the device.
+        Raises UserError: the memory is too small for one volume at a time, or PyTorch has no kernel for the
+        device.
         """
 
         def run() -> tuple[BatchMaps, Counter[int]]:

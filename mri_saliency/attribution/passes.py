@@ -62,12 +62,8 @@ class Passes:
     def gradients(self, scans: list[int], points: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the gradients of targets' log-odds at points, and the network's outputs.
 
-        Parameters
-        ----------
-        scans : list of int
-            The index of each point's scan in the batch.
-        points : Tensor
-            (n, channels, 64, 64), behind the first layer.
+        `points` are (n, channels, 64, 64), behind the first layer; `scans` are their scans' indices in the
+        batch.
         """
         later, targets = self.network.later, self.targets(scans)
         gradients, outputs = [], []

@@ -54,17 +54,8 @@ def load_references(
     order nor on where the files are. Each subject has one scan among them before any has two. Files of the
     same content count once.
 
-    Parameters
-    ----------
-    scans : sequence of Scan
-        All of the table.
-    in_groups : callable
-        `load_in_groups` but for its first argument; its ``load`` can be replaced.
-
-    Raises
-    ------
-    UserError
-        As `check_healthy`.
+    `scans` are all of the table; `in_groups` is `load_in_groups` but for its first argument, and its ``load``
+    can be replaced. Raises UserError as `check_healthy`.
     """
     subjects = {scan.subject for scan in scans if scan.label == 0}
     candidates = [scan for scan in scans if scan.subject in subjects]

@@ -22,18 +22,8 @@ def ablate_regions(scans: ExplainedScans, index: int, labels: np.ndarray) -> dic
     Captum's `FeatureAblation`, whose features are the regions: on the voxels, with the regions as mask, it
     gives the same, but copies whole volumes several times for each region.
 
-    Parameters
-    ----------
-    scans : ExplainedScans
-    index : int
-        Of the scan.
-    labels : ndarray
-        int (n_slices, 128, 128); 0 is no region.
-
-    Returns
-    -------
-    dict
-        Label of each region -> the scan's logit less the logit without the region.
+    `index` is the scan's, `labels` are int (n_slices, 128, 128), 0 for no region. Returns the label of each
+    region -> the scan's logit less the logit without the region.
     """
     explainer, batch = scans.explainer, scans.batch
     scan, baseline = batch.inputs[index], batch.baselines.expand_as(batch.inputs)[index]

@@ -23,13 +23,7 @@ def replacement(scans: ExplainedScans, label: tuple[str, str], values: np.ndarra
     baseline's, and counted toward the scan's. Values with a sign are contributions to the logit: their
     order is that of contributions to its change from the baseline to the scan.
 
-    Parameters
-    ----------
-    scans : ExplainedScans
-    label : tuple of str
-        The rows' method and order.
-    values : ndarray
-        (n, n_slices, 128, 128).
+    `label` is the rows' method and order; `values` are (n, n_slices, 128, 128).
     """
     explainer, batch = scans.explainer, scans.batch
     method, order = label

@@ -24,11 +24,7 @@ def randomised(network: nn.Module, number: int = 0) -> Iterator[tuple[str, nn.Mo
     are shuffled among themselves, which keeps the activations' size in a network whose normalisation
     is merged into its convolutions. `network` itself is not changed.
 
-    Parameters
-    ----------
-    network : nn.Module
-    number : int
-        Each number has a shuffle of its own.
+    Each `number` has a shuffle of its own.
     """
     network = copy.deepcopy(network)
     generator = torch.Generator().manual_seed(_SEED + number)

@@ -85,12 +85,8 @@ def _judge(table: pd.DataFrame, name: str) -> dict[str, Verdict]:
 def check_sentences(found: Mapping[str, Mapping[str, Verdict]], n_scans: int | None) -> list[str]:
     """Return which checks were made and which failed, in sentences for a paper; none without verdicts.
 
-    Parameters
-    ----------
-    found : mapping
-        Method -> {check: its verdict}; checks other than `CHECKS` are not described.
-    n_scans : int or None
-        Scans that were checked; None: not known.
+    `found` is method -> {check: its verdict}; checks other than `CHECKS` are not described. `n_scans` were
+    checked; None: not known.
     """
     answers = [
         (check, f"{METHODS[name].title} (“{check}”)", of_method[check].passed)

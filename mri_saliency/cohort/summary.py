@@ -43,11 +43,8 @@ def cohort_figure(
         `brain_share`, `brain_share_null`.
     profiles : mapping
         (method, class) -> float64 (n_slices,), the class's mean share of magnitude by slice.
-    agreement : MeanAgreement
-        Rank correlation of the methods' maps of a scan.
     correlations : mapping
         Method -> rank correlation of `confidence` and `abs_mean`; NaN where undefined.
-    class_names : ClassNames
     """
     methods, words = list(agreement.mean.columns), class_words(class_names)
     rows_of = {name: statistics[statistics["method"] == name] for name in methods}

@@ -65,10 +65,7 @@ class AnalysisSpace:
         test needs, and differences of them are ratios. The median, unlike the mean, is not moved by a strong
         effect in a small part of the brain. Returns float32 (n_points,), at the points that are `inside`.
 
-        Raises
-        ------
-        ZeroDivisionError
-            The median is 0.
+        Raises ZeroDivisionError: the median is 0.
         """
         smooth = self._smoothed(np.abs(values))
         median = np.median(smooth)

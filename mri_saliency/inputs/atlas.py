@@ -98,11 +98,8 @@ def read_atlas(path: Path, names_path: Path | None) -> Atlas:
 
     A label without a name is called ``label N``; names of labels that are not in the image are ignored.
 
-    Raises
-    ------
-    UserError
-        A file cannot be read, is not 3-D or not of whole numbers, has no usable affine, or regions
-        named left lie on the right.
+    Raises UserError: a file cannot be read, is not 3-D or not of whole numbers, has no usable affine, or
+    regions named left lie on the right.
     """
     voxels, affine = _read_labels(path)
     labels_in_image = [int(label) for label in np.unique(voxels) if label]

@@ -18,10 +18,7 @@ def read_names(path: Path) -> dict[int, str]:
     The table is CSV or TSV (comma, semicolon or tab) with a column of labels (``index``, CAT12's
     ``ROIid``) and one of names (``name``, CAT12's ``ROIname``), or two columns without header.
 
-    Raises
-    ------
-    UserError
-        The file cannot be read, lacks one of the columns, or has a row without label or name.
+    Raises UserError: the file cannot be read, lacks one of the columns, or has a row without label or name.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")

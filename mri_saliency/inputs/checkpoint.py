@@ -58,11 +58,8 @@ def load_checkpoint(path: Path | str, parameters_path: Path | None = None) -> Ch
 
     The file is read as `read_weights` does; an optimizer's state in it is hashed but not loaded.
 
-    Raises
-    ------
-    UserError
-        The file is missing, truncated, not PyTorch's, a pickled module, not an EfficientNetV2,
-        takes pictures of 1 or 3 channels, or has missing, misshapen or non-finite tensors.
+    Raises UserError: the file is missing, truncated, not PyTorch's, a pickled module, not an EfficientNetV2,
+    takes pictures of 1 or 3 channels, or has missing, misshapen or non-finite tensors.
     """
     path = Path(path)
     parameters = read_parameters(parameters_path) if parameters_path else {}

@@ -23,10 +23,7 @@ def read_covariates(csv_path: Path, path_column: str, names: Sequence[str]) -> p
     float64, indexed by the scans' paths as in `Scan.path`; NaN where a cell is empty. Of repeated rows, the
     first. The first of a column's words has no column: it is where all others are 0.
 
-    Raises
-    ------
-    UserError
-        The table cannot be read, lacks a column, or has a column of more than 20 words.
+    Raises UserError: the table cannot be read, lacks a column, or has a column of more than 20 words.
     """
     table = read_table(csv_path, (path_column, *names))
     check_columns(table, {path_column: "--path_column"} | dict.fromkeys(names, "--covariates"), csv_path)

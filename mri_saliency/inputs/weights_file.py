@@ -29,11 +29,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     A file of ``torch.save`` is a dict with ``model_state_dict``, or a bare state dict. It is unpickled
     with ``weights_only``, admitting NumPy scalars, so it cannot run code.
 
-    Raises
-    ------
-    UserError
-        The file is missing, truncated, not PyTorch's, a pickled module, has no state dict, or has
-        several networks.
+    Raises UserError: the file is missing, truncated, not PyTorch's, a pickled module, has no state dict, or
+    has several networks.
     """
     return _find_network(_find_state_dict(_load_safely(path), path), path)
 

@@ -43,10 +43,7 @@ def output_errors(path: Path) -> Iterator[None]:
 def whole_file(path: Path, durably: bool = False) -> Iterator[BinaryIO]:
     """Open a file that appears under its name only once it is complete; raises as `output_errors`.
 
-    Parameters
-    ----------
-    durably : bool
-        Wait until it is on the disk, for files that a later run trusts even after a power failure.
+    `durably` waits until it is on the disk, for files that a later run trusts even after a power failure.
     """
     part = path.with_name(f".{path.name[-150:]}.{os.getpid()}{_PART}")
     with output_errors(path):

@@ -24,14 +24,8 @@ def compare_regions(
     a method. A region whose density is zero or unknown in a scan is left out, and so are scans without
     covariates.
 
-    Parameters
-    ----------
-    regions : DataFrame
-        A row a scan, method and region.
-    pairs : list of tuple
-        The names (left, right) of the regions that exist on both sides.
-    covariates : DataFrame, optional
-        Numbers, indexed by the scans' names.
+    `regions` has a row a scan, method and region; `pairs` are the names (left, right) of the regions that
+    exist on both sides; `covariates` are numbers, indexed by the scans' names.
     """
     if covariates is not None and len(regions):
         regions = regions[regions["subject_id"].isin(covariates.index)]

@@ -42,18 +42,10 @@ def lateralise(
 def lateralisation_table(regions: pd.DataFrame, pairs: list[tuple[str, str]]) -> pd.DataFrame:
     """Compare left with right TLE by the asymmetry of attribution, and of grey matter, of paired regions.
 
-    Parameters
-    ----------
-    regions : DataFrame
-        A row a scan, method and region. A subject's sessions are averaged first.
-    pairs : list of tuple
-        The names (left, right) of the regions that exist on both sides.
-
-    Returns
-    -------
-    DataFrame
-        The rows of lateralisation.csv: for each method, the pairs in the order of their mean density in TLE,
-        a choice that does not depend on the sides; none for a pair below `LEAST_SUBJECTS` of a side.
+    `regions` has a row a scan, method and region; a subject's sessions are averaged first. `pairs` are the
+    names (left, right) of the regions that exist on both sides. Returns the rows of lateralisation.csv: for
+    each method, the pairs in the order of their mean density in TLE, a choice that does not depend on the
+    sides; none for a pair below `LEAST_SUBJECTS` of a side.
     """
     rows: list[dict] = []
     asymmetries = [asymmetry for asymmetry, _ in _SCORES.values()]

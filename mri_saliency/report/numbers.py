@@ -107,17 +107,10 @@ def region_summaries(regions: pd.DataFrame) -> dict[str, list[dict]]:
 def side_entries(table: pd.DataFrame) -> list[dict]:
     """Return each method's densest pair of regions, and the pair whose grey matter tells the sides best.
 
-    Parameters
-    ----------
-    table : DataFrame
-        The rows of lateralisation.csv, in order.
-
-    Returns
-    -------
-    list of dict
-        The pair's row, and ``pair``, its name without a side; ``choice``, why it is shown; ``verdict``, how
-        attribution compares with grey matter; of all pairs of the method ``n_pairs``, ``n_above`` and
-        ``n_below`` with an interval that lies above and below 0.5, and ``n_by_chance`` expected on one side.
+    From the rows of lateralisation.csv, in order: the pair's row, and ``pair``, its name without a side;
+    ``choice``, why it is shown; ``verdict``, how attribution compares with grey matter; of all pairs of the
+    method ``n_pairs``, ``n_above`` and ``n_below`` with an interval that lies above and below 0.5, and
+    ``n_by_chance`` expected on one side.
     """
     entries = []
     for _, rows in table.groupby("method", sort=False):

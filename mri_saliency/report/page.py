@@ -26,13 +26,7 @@ from mri_saliency.wording import counted, with_minus
 def render_page(findings: Findings, link: Callable[[Path], str], *, embedded: bool) -> str:
     """Return the report.
 
-    Parameters
-    ----------
-    findings : Findings
-    link : callable
-        Converts a path to a URL.
-    embedded : bool
-        Whether a URL holds the file itself.
+    `link` converts a path to a URL, which holds the file itself if `embedded`.
     """
     return _environment().get_template("report.html").render(findings=findings, link=link, embedded=embedded)
 

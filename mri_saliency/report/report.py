@@ -19,10 +19,7 @@ from mri_saliency.run.outcome import RunState
 def write_report(findings: Findings, *, embed: bool) -> None:
     """Write report.html and references.bib; with `embed`, the page contains its pictures.
 
-    Raises
-    ------
-    OutputError
-        They cannot be written.
+    Raises OutputError: they cannot be written.
     """
     write_text(findings.folder.references, bibliography(methods_text(findings)))
     _write_page(findings, embed=embed)
@@ -31,10 +28,7 @@ def write_report(findings: Findings, *, embed: bool) -> None:
 def write_unfinished(folder: OutputFolder, records: Sequence[MapRecord], state: RunState) -> None:
     """Write report.html of an unfinished run; nothing without maps or run.json.
 
-    Raises
-    ------
-    OutputError
-        The page cannot be written.
+    Raises OutputError: the page cannot be written.
     """
     run = folder.last_run()
     if records and run is not None:

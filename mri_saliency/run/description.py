@@ -28,10 +28,7 @@ class Description:
 def read_description(options: Options, grids: Iterable[Grid]) -> Description:
     """Read what the options name; the atlas is checked on the first of the scans' grids.
 
-    Raises
-    ------
-    UserError
-        A file cannot be read, or does not fit the scans.
+    Raises UserError: a file cannot be read, or does not fit the scans.
     """
     covariates = None
     if options.covariates:

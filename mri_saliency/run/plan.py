@@ -155,10 +155,7 @@ def make_plan(
 ) -> Plan:
     """Decide for each scan and method whether its map is made, redrawn or kept; `records` are the folder's.
 
-    Raises
-    ------
-    UserError
-        The folder holds maps made in another way, and `overwrite` is False.
+    Raises UserError: the folder holds maps made in another way, and `overwrite` is False.
     """
     actions, kept, differing = {}, [], []
     finished = {(record.method, record.subject_id): record for record in records}

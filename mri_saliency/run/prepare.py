@@ -96,10 +96,7 @@ class Group:
 def prepare(options: Options, command_line: str, workers: Workers) -> Run:
     """Read and check everything that a run needs; nothing is written yet.
 
-    Raises
-    ------
-    UserError
-        A file cannot be read, options do not fit, or the folder holds what may not be replaced.
+    Raises UserError: a file cannot be read, options do not fit, or the folder holds what may not be replaced.
     """
     started, ranks = datetime.now().astimezone(), Ranks()
     folder = OutputFolder(options.output_dir, options.class_names)

@@ -90,10 +90,7 @@ class Request:
 def read_request(options: Options, table: ScanTable, ranks: Ranks) -> Request:
     """Read the network, and check that the options fit it and the table.
 
-    Raises
-    ------
-    UserError
-        A file cannot be read, or an option does not fit.
+    Raises UserError: a file cannot be read, or an option does not fit.
     """
     device = choose_device(options.device, ranks)
     checkpoint = load_checkpoint(options.model_path, find_parameters(options.parameters_path))

@@ -112,10 +112,7 @@ def hardware_name(device: torch.device) -> str:
 def move_to_device(network: nn.Module, device: torch.device) -> nn.Module:
     """Return the network on a device.
 
-    Raises
-    ------
-    UserError
-        The device is full, or reserved for another process.
+    Raises UserError: the device is full, or reserved for another process.
     """
     try:
         return network.to(device)

@@ -101,10 +101,7 @@ class Ranks:
     def exchange(self, name: str, content: object, meanwhile: Callable[[], None] = lambda: None) -> list:
         """Wait until all ranks are here; return all ranks' contents, which JSON can hold, in their order.
 
-        Raises
-        ------
-        UserError
-            The others have given no sign of life for `SILENCE_LIMIT_S`.
+        Raises UserError: the others have given no sign of life for `SILENCE_LIMIT_S`.
         """
         store = self._store
         if store is None:
@@ -133,10 +130,7 @@ def agree_on_attempt(store: Store, rank: int, size: int) -> str:
     torchrun starts all ranks again when one has died, and its store keeps the keys of the attempts before: a
     barrier that counted in them would let ranks through that the others have not reached.
 
-    Raises
-    ------
-    UserError
-        Not all ranks have begun within `START_LIMIT_S`.
+    Raises UserError: not all ranks have begun within `START_LIMIT_S`.
     """
     own, deadline_s = uuid4().hex, time.monotonic() + START_LIMIT_S
 

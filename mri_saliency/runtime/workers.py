@@ -34,13 +34,8 @@ class Workers:
     once. (In the pools of the standard library and of loky all processes share their queues' locks; killed
     at the wrong moment, a process takes a lock with it, and the pool hangs.)
 
-    Parameters
-    ----------
-    n : int
-        How many processes.
-    preload : tuple of str
-        Modules that each process imports at once, while the main process is still busy; without them, a
-        process starts with its first job.
+    Each process imports the modules `preload` at once, while the main process is still busy; without them, a
+    process starts with its first job.
     """
 
     def __init__(self, n: int, preload: tuple[str, ...] = ()) -> None:

@@ -1,4 +1,4 @@
-"""95 % intervals of means, proportions and areas under ROC curves, right for few values too.
+"""95 % intervals of means and areas under ROC curves, right for few values too.
 
 Importing scipy.stats, which has two of them, takes 0.7 s.
 """
@@ -15,15 +15,6 @@ from scipy.special import ndtri, stdtrit
 COVERAGE = 0.95
 FEWEST = 3  # values that have an interval of their mean
 _Z = float(ndtri((1 + COVERAGE) / 2))
-
-
-def wilson_interval(n_right: int, n: int) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of a proportion (Wilson 1927, J. Am. Stat. Assoc.)."""
-    share, z2 = n_right / n, _Z**2
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n**2))
-    # at the ends exactly, where the formula rounds
-    return (centre - half if n_right else 0.0), (centre + half if n_right < n else 1.0)
 
 
 def pair_wins(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:

@@ -9,14 +9,7 @@ from mri_saliency.statistics.intervals import (
     auc_interval,
     mean_interval,
     pair_wins,
-    wilson_interval,
 )
-
-
-@pytest.mark.parametrize(("n_right", "n"), [(0, 5), (3, 10), (10, 10), (199, 480)])
-def test_wilsons_interval_is_scipys(n_right, n):
-    expected = stats.binomtest(n_right, n).proportion_ci(method="wilson")
-    assert wilson_interval(n_right, n) == pytest.approx((expected.low, expected.high))
 
 
 def test_the_mean_of_wins_is_mann_and_whitneys():
