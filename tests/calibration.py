@@ -173,11 +173,9 @@ def main() -> None:
         rows = pd.DataFrame(cells)
         with ProcessPoolExecutor(options.processes, get_context("spawn")) as pool:
             counts = [*pool.map(count_findings, cells, range(len(cells)), itertools.repeat(n))]
-        intervals = [binomtest(count, n).proportion_ci(method="wilson") for count in counts]
+        intervals = [binomtest(int(count), n).proportion_ci(method="wilson") for count in counts]
         rows[["share", "low", "high"]] = [
             (count / n, *interval) for count, interval in zip(counts, intervals, strict=True)
-        ]
-            (count / n, *binomtest(count, n).proportion_ci(method="wilson")) for count in counts
         ]
         summary = rows.groupby(["cohort", "spread"], sort=False)["share"].agg(["min", "max"])
         print(f"\n{title}, {n} cohorts a cell; 95 % intervals\n\n{rows.round(3)}\n\n{summary.round(3)}")
