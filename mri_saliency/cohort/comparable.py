@@ -25,7 +25,7 @@ def comparable(records: list[MapRecord]) -> tuple[list[MapRecord], list[str]]:
 
     They are the maps of the method's most frequent recipe: a folder that is filled in several runs can hold
     maps made with different settings, which measure different things, so no mean is taken over them. And of
-    scans whose files are equal, byte by byte, they are the maps of the first.
+    scans with the same voxels and grid, also in files of two formats, they are the maps of the first.
     """
     by_recipe: dict[str, dict[str, list[MapRecord]]] = {}  # method -> digest of the recipe -> records
     for record in records:
@@ -69,19 +69,18 @@ def left_out_sentences(records: Sequence[MapRecord], kept: Sequence[MapRecord]) 
     if copies:
         verb = "was" if len(copies) == 1 else "were"
         sentences.append(
-            f"{counted(len(copies), 'scan')} {verb} left out because another scan had a file of the same "
-            "content."
+            f"{counted(len(copies), 'scan')} {verb} left out because another scan had the same voxels."
         )
     return sentences
 
 
 def _without_duplicates(records: list[MapRecord]) -> tuple[list[MapRecord], list[str]]:
-    """Return each method's maps of different files, in order, and a note about the others."""
-    first: dict[tuple[str, str], MapRecord] = {}  # by method and content of the scan's file
-    duplicates: dict[str, str] = {}  # subject -> the one with the same file
+    """Return each method's maps of different scans, in order, and a note about the others."""
+    first: dict[tuple[str, str], MapRecord] = {}  # by method and content of the scan
+    duplicates: dict[str, str] = {}  # subject -> the one with the same voxels
     kept = []
     for record in in_order(records):
-        original = first.setdefault((record.method, record.source.sha256), record)
+        original = first.setdefault((record.method, record.source.content_sha256), record)
         if original is record:
             kept.append(record)
         else:
@@ -89,7 +88,7 @@ def _without_duplicates(records: list[MapRecord]) -> tuple[list[MapRecord], list
     pairs = [f"{copy} (as {original})" for copy, original in duplicates.items()]
     more = f" and {len(pairs) - _NAMED_DUPLICATES} more" if len(pairs) > _NAMED_DUPLICATES else ""
     note = (
-        f"{len(pairs)} scans have the same file as another and are not counted again: "
+        f"{len(pairs)} scans have the same voxels as another and are not counted again: "
         f"{', '.join(pairs[:_NAMED_DUPLICATES])}{more}."
     )
     return kept, [note] if pairs else []

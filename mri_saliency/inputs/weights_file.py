@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import os
 import pickle
 import re
+import sys
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch._weights_only_unpickler import Unpickler  # public ones read every tensor, or map the file
 
 from mri_saliency.errors import UserError, warn
 from mri_saliency.inputs.file_identity import check_is_file
@@ -18,45 +26,88 @@ from mri_saliency.wording import first_of
 
 _STATE_DICT_KEYS = ("model_state_dict", "state_dict")
 STEM = "features.0.0.weight"  # the first layer's weights, by whose name the network is found
+_CLAIMS = "a tensor that claims more than the file holds"
+_OTHER_KINDS = {  # how other files begin
+    rb".{8}\{\s*\"": "safetensors: load it with its package, and save the weights with torch.save",
+    rb"\x89HDF": "HDF5, as Keras writes it",
+    rb"\x08\x01\x12": "a TensorFlow SavedModel",
+    rb"\x08[\x02-\x20][\x12\x1a\x22\x2a\x32\x3a\x42]": "ONNX",
+    rb".{4}TFL3": "TensorFlow Lite",
+    rb"version https://git-lfs": "a pointer of Git LFS, whose file was not fetched: run git lfs pull",
+    rb"\s*<": "a web page or XML; a download may have failed",
+    rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|\x28\xb5\x2f\xfd|Rar!|.{257}ustar": "a packed file: unpack it first",
+}
+_OTHER_FOLDERS = {  # what other folders hold
+    "saved_model.pb": "a TensorFlow SavedModel",
+    ".metadata": "a checkpoint of torch.distributed",
+    "data.pkl": "an unpacked file of torch.save",
+}
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a network's tensors, memory-mapped, by their names without the prefix of what held it.
+def read_weights(path: Path) -> tuple[dict[str, Tensor], str]:
+    """Read a network's tensors, by their names without the prefix of what held it, and the file's SHA-256.
 
     The prefix, such as ``backbone.`` or ``module.model.``, is what stands before the first layer's
     name. Tensors without it, such as a loss's, are left out with a warning.
 
-    A file of ``torch.save`` is a dict with ``model_state_dict``, or a bare state dict. It is unpickled
-    with ``weights_only``, admitting NumPy scalars, so it cannot run code.
+    A file of ``torch.save`` is a dict with ``model_state_dict``, or a bare state dict. It is unpickled as
+    with ``weights_only``, admitting NumPy's arrays and scalars, so it cannot run code. The file is read
+    once: the hash is of the bytes that were loaded. Of an archive (PyTorch 1.6 and later), only the
+    network's tensors take memory.
 
     Raises
     ------
     UserError
-        The file is missing, truncated, not PyTorch's, a pickled module, has no state dict, or has
-        several networks.
+        The file is missing, damaged, not PyTorch's, a pickled module, has no state dict, has several
+        networks, or is written while it is read.
     """
-    return _find_network(_find_state_dict(_load_safely(path), path), path)
-
-
-def _load_safely(path: Path) -> object:
+    kinds = [kind for name, kind in _OTHER_FOLDERS.items() if (path / name).exists()]
+    if kinds:
+        raise UserError(f"{path}: is a folder, {kinds[0]}; expected a file of torch.save, for --model_path.")
     check_is_file(path, "a checkpoint. Name it with --model_path")
     try:
-        with path.open("rb") as file:
-            start = file.read(4)
+        with path.open("rb") as file, _unchanged(file, path), _explained(path):
+            # of the bytes that are loaded: with another file's directory, a tensor's checksum would be wrong
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+            file.seek(0)
+            start = file.read(512)
+            file.seek(0)
+            if start.startswith(b"PK"):
+                return _read_archive(file, path), sha256
+            if start.startswith(b"\x80"):  # of before PyTorch 1.6, or of another program
+                content = torch.load(file, map_location="cpu", weights_only=True)
+                return _find_network(_find_state_dict(content, path), path), sha256
     except OSError as error:
-        raise UserError(f"{path}: cannot read the checkpoint ({error.strerror}).") from error
-    is_archive = start.startswith(b"PK")
-    if is_archive and not zipfile.is_zipfile(path):
-        raise UserError(
-            f"{path}: the checkpoint is truncated (a PyTorch archive without its end, "
-            f"{path.stat().st_size} bytes). Copy it again."
-        )
-    if not is_archive and not start.startswith(b"\x80"):
-        raise UserError(f"{path}: not a PyTorch file: expected what torch.save writes.")
+        raise UserError(f"{path}: cannot read the checkpoint ({error.strerror or error}).") from error
+    found = [kind for pattern, kind in _OTHER_KINDS.items() if re.match(pattern, start, re.DOTALL)]
+    raise UserError(
+        f"{path}: {', but '.join(['not a PyTorch file', *found[:1]])}; expected what torch.save writes."
+    )
+
+
+@contextmanager
+def _unchanged(file: BinaryIO, path: Path) -> Iterator[None]:
+    """Raise UserError if an open file changes meanwhile, in place of any other error."""
+    before = os.fstat(file.fileno())
     try:
-        with torch.serialization.safe_globals(_numpy_scalar_globals()):
-            # files written before PyTorch 1.6 are not archives and cannot be mapped
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
+        yield
+    finally:
+        now = os.fstat(file.fileno())
+        if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+            raise UserError(
+                f"{path}: changed while it was read; a training may be saving it. Start again once it is "
+                "complete, or with a copy of it."
+            )
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Admit NumPy's objects in a pickle, and raise UserError for whatever reading it raises."""
+    try:
+        with torch.serialization.safe_globals(_numpy_globals()):
+            yield
+    except (UserError, OSError):
+        raise
     except pickle.UnpicklingError as error:
         raise UserError(_refusal_message(path, str(error))) from error
     # a damaged file can raise nearly anything from the opcodes it happens to spell
@@ -68,32 +119,125 @@ def _load_safely(path: Path) -> object:
         ) from error
 
 
-def _numpy_scalar_globals() -> list:
-    """Return the globals of a pickled NumPy scalar, in NumPy 1's spelling and NumPy 2's."""
-    scalar = np.float64(0).__reduce__()[0]
-    number_types = (np.bool_, np.int32, np.int64, np.uint8, np.float16, np.float32, np.float64)
-    return [
-        (scalar, "numpy.core.multiarray.scalar"),
-        (scalar, "numpy._core.multiarray.scalar"),
-        np.dtype,
-        *(type(np.dtype(number_type)) for number_type in number_types),
-    ]
+def _read_archive(file: BinaryIO, path: Path) -> dict[str, Tensor]:
+    """Read a file of PyTorch 1.6 or later: a zip archive that stores a pickle and the tensors' bytes."""
+    unpickler = _StorageUnpickler(file, _records(file, path))
+    network = _find_network(_find_state_dict(unpickler.load(), path), path)
+    unpickler.fill({tensor.untyped_storage().data_ptr() for tensor in network.values()})
+    if any(tensor.nbytes > tensor.untyped_storage().nbytes() for tensor in network.values()):
+        raise ValueError(_CLAIMS)
+    return network
+
+
+def _records(file: BinaryIO, path: Path) -> dict[str, zipfile.ZipInfo]:
+    """Return the records of a file of torch.save, by their names without the folder that holds all."""
+    n_bytes = os.fstat(file.fileno()).st_size
+    if not zipfile.is_zipfile(file):
+        raise UserError(
+            f"{path}: the checkpoint is truncated (a PyTorch archive without its end, {n_bytes} bytes). "
+            "Copy it again."
+        )
+    with zipfile.ZipFile(file) as archive:
+        names = archive.namelist()
+        records = {info.filename.partition("/")[2]: info for info in archive.infolist()}
+    if "constants.pkl" in records:
+        raise UserError(
+            f"{path}: is TorchScript, a network with its code; expected its weights. Save them: "
+            "torch.save(torch.jit.load(PATH).state_dict(), NEW_PATH)"
+        )
+    if "data.pkl" not in records:
+        raise UserError(
+            f"{path}: a zip archive that torch.save did not write; it holds {first_of(names, 3)}. If the "
+            "checkpoint is among that, unpack it first, and name it with --model_path."
+        )
+    is_stored = all(info.compress_type == zipfile.ZIP_STORED for info in records.values())
+    if not is_stored or sum(info.file_size for info in records.values()) > n_bytes:
+        raise UserError(
+            f"{path}: torch.save's archive was packed again. Unpack it, and pack it without compression."
+        )
+    return records
+
+
+class _StorageUnpickler(Unpickler):
+    """Unpickle as with ``weights_only``; the tensors lie in memory that takes none before it is filled."""
+
+    def __init__(self, file: BinaryIO, records: Mapping[str, zipfile.ZipInfo]) -> None:
+        self.file, self.records = file, records
+        self.storages: dict[str, torch.UntypedStorage] = {}
+        pickled = bytearray(records["data.pkl"].file_size)
+        self._read("data.pkl", memoryview(pickled))
+        super().__init__(io.BytesIO(pickled), encoding="utf-8")
+
+    def persistent_load(self, identity: tuple) -> torch.storage.TypedStorage:
+        """Return a tensor's storage: ("storage", its class, its key, the device, the number of elements)."""
+        _, kind, key, _, n_elements = identity
+        dtype = torch.uint8 if kind is torch.UntypedStorage else kind.dtype
+        n_bytes = self.records[f"data/{key}"].file_size
+        if n_elements * dtype.itemsize > n_bytes:
+            raise ValueError(_CLAIMS)
+        storage = self.storages.setdefault(key, torch.UntypedStorage(n_bytes))
+        return torch.storage.TypedStorage(wrap_storage=storage, dtype=dtype, _internal=True)
+
+    def fill(self, addresses: Collection[int]) -> None:
+        """Read the bytes of the storages at some addresses."""
+        for key, storage in self.storages.items():
+            if storage.nbytes() != self.records[f"data/{key}"].file_size:  # enlarged by a tensor's shape
+                raise ValueError(_CLAIMS)
+            if storage.nbytes() and storage.data_ptr() in addresses:
+                self._read(f"data/{key}", torch.empty(0, dtype=torch.uint8).set_(storage).numpy().data)
+        order = bytearray(sys.byteorder, "ascii")
+        if "byteorder" in self.records:
+            self._read("byteorder", memoryview(order))
+        if order != sys.byteorder.encode():
+            raise ValueError(f"written by a machine of the byte order {order.decode()}")
+
+    def _read(self, name: str, buffer: memoryview) -> None:
+        """Read a record into a buffer of its size."""
+        info = self.records[name]
+        self.file.seek(info.header_offset + 26)
+        n_name, n_extra = np.frombuffer(self.file.read(4), "<u2").tolist()
+        self.file.seek(n_name + n_extra, os.SEEK_CUR)
+        n_read = self.file.readinto(buffer)  # type: ignore[attr-defined]  # a file that `open` returns has it
+        if n_read < info.file_size or info.CRC not in (0, zlib.crc32(buffer)):  # 0: saved without
+            raise ValueError(f"the bytes of {name} are not those that were saved")
+
+
+class _NumPyObject:
+    """Stand in for NumPy's arrays, scalars and types among a checkpoint's metrics, which nobody needs."""
+
+    def __init__(self, *arguments: object) -> None:
+        if arguments and arguments[0] in ("O", "O4", "O8"):
+            raise pickle.UnpicklingError("GLOBAL numpy.object_")
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+
+def _numpy_globals() -> list:
+    """Return the globals of pickled NumPy arrays, scalars and types, in NumPy 1's spelling and NumPy 2's."""
+    functions = ("multiarray._reconstruct", "multiarray.scalar", "numeric._frombuffer")
+    names = {f"numpy.{core}.{name}" for core in ("core", "_core") for name in functions}
+    kinds = set(np.sctypeDict.values())
+    names |= {"numpy.ndarray", "numpy.dtype"} | {f"numpy.{kind.__name__}" for kind in kinds}
+    names |= {f"numpy.dtypes.{type(np.dtype(kind)).__name__}" for kind in kinds}
+    return [(_NumPyObject, name) for name in names]
 
 
 def _refusal_message(path: Path, message: str) -> str:
     found = re.search(r"(?:GLOBAL|Unsupported class) ([\w.]+)", message)
     if not found:
-        return f"{path}: not a PyTorch checkpoint, or a damaged one ({message.splitlines()[0]})."
+        reason = message.rpartition("WeightsUnpickler error: ")[2].strip().splitlines() or ["no reason given"]
+        return f"{path}: not a PyTorch checkpoint, or a damaged one ({reason[0]})."
     name = found.group(1)
     if name.startswith(("torch.nn", "torchvision.", "__main__.")):
         return (
-            f"{path}: holds a whole pickled module ({name}), which would run code when loaded; "
-            "expected its weights. If you trust the file, re-save it: "
-            "torch.save(torch.load(PATH, weights_only=False).state_dict(), NEW_PATH)"
+            f"{path}: holds a whole pickled module ({name}), which would run code when loaded; expected its "
+            "weights. Where it was trained, save them: torch.save(model.state_dict(), NEW_PATH)"
         )
     return (
         f"{path}: holds the object {name}, which could run code when loaded, so it was refused; "
-        "expected tensors, numbers and strings. Re-save the model_state_dict alone."
+        "expected tensors, numbers, strings and arrays of numbers. Where it was trained, save the weights "
+        "alone: torch.save(model.state_dict(), NEW_PATH)"
     )
 
 

@@ -14,7 +14,7 @@ from mri_saliency.inputs.preprocessing import unpad
 from mri_saliency.output.files import output_errors, read_json, remove_parts, write_json
 from mri_saliency.output.record import MapRecord
 
-FORMAT = 3  # of a run's folder: raised by a change after which a folder of before cannot be read
+FORMAT = 4  # of a run's folder: raised by a change after which a folder of before cannot be read
 
 
 class OutputFolder:
