@@ -30,6 +30,12 @@ def read_names(path: Path) -> dict[int, str]:
     lines = [line for line in text.splitlines() if line.strip()]
     separator = max(_SEPARATORS, key=lines[0].count) if lines else ","
     rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator)]
+    for row in rows:
+        if any(row[len(rows[0]) :]):
+            raise UserError(
+                f"{path}: the row {row} has more cells than the first, {rows[0]}. Put names that contain "
+                f"{separator!r} in quotes."
+            )
     if rows and rows[0][0].isdigit():
         label_column, name_column = 0, 1
     else:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+import re
+from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -17,29 +20,40 @@ _SEPARATORS = ",;\t"
 
 
 def read_table(csv_path: Path, wanted: Collection[str]) -> pd.DataFrame:
-    """Read a table with a header row, in UTF-8, separated by commas, semicolons or tabs.
+    """Read a table with a header row, in UTF-8 or UTF-16, separated by commas, semicolons or tabs.
 
-    The separator is the one that gives most of the `wanted` columns. Returned are all columns, of str;
-    empty cells are NaN. Raises UserError for a file that is no table.
+    The separator is the one that gives most of the `wanted` columns, or that Excel's first line (``sep=;``)
+    names. Returned are all columns, of str; empty cells are NaN.
+
+    Raises
+    ------
+    UserError
+        The file is no table, has a wanted column twice, or a row whose cells are not those of the header.
     """
     check_is_file(csv_path, "the cohort's table. Name it with --csv_path")
     try:
-        text = csv_path.read_text(encoding="utf-8-sig")
-        return pd.read_csv(
-            io.StringIO(text),
-            sep=_find_separator(text, wanted),
-            dtype=str,  # cells stay as they are written
-            keep_default_na=False,  # only an empty cell is missing
-            na_values=[""],
-            index_col=False,  # a comma at the end of each row makes no index
-        )
+        content = csv_path.read_bytes()
+        is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        text = io.StringIO(content.decode("utf-16" if is_utf16 else "utf-8-sig"), newline=None).read()
+        named = re.match(r'"?sep=(.)"?\n', text)
+        text = text[named.end() :] if named else text
+        separator = named[1] if named else _find_separator(text, wanted)
+        rows = split_rows(text, separator, csv_path, n_before=1 if named else 0)
+        if not rows:
+            raise ValueError("it is empty")
     except OSError as error:
         raise UserError(f"{csv_path}: cannot read the table ({error.strerror}).") from error
-    except (ValueError, csv.Error) as error:
+    except ValueError as error:
         raise UserError(
             f"{csv_path}: expected a table in UTF-8 with a header row, separated by commas, "
             f"semicolons or tabs; could not read it ({error})."
         ) from error
+    header, *cells = rows
+    repeated = [name for name, n in Counter(header).items() if n > 1 and name in wanted]
+    if repeated:
+        raise UserError(f"{csv_path}: has the column {repeated[0]!r} twice; expected it once. Rename one.")
+    table = pd.DataFrame(cells, columns=header, dtype=str)
+    return table.mask(table == "")
 
 
 def check_columns(table: pd.DataFrame, options: Mapping[str, str], csv_path: Path) -> None:
@@ -48,6 +62,40 @@ def check_columns(table: pd.DataFrame, options: Mapping[str, str], csv_path: Pat
         if column not in table.columns:
             found = first_of(list(map(repr, table.columns)), 20)
             raise UserError(f"{csv_path}: no column {column!r}; found {found}. Name it with {option}.")
+
+
+def split_rows(text: str, separator: str, path: Path, n_before: int = 0) -> list[list[str]]:
+    """Return the cells of all lines but empty ones; empty cells beyond the first line's do not count.
+
+    Raises UserError for a row of more or fewer cells than the first, and for quotes that swallow rows, with
+    the number of the line; `n_before` lines precede the text.
+    """
+    reader = csv.reader(io.StringIO(text), delimiter=separator, strict=True)
+    rows: list[list[str]] = []
+    n_cells = line = 0
+    try:
+        for row in reader:
+            first, line = line + 1, reader.line_num
+            if not "".join(row).strip() and len(row) <= 1:
+                continue
+            if not rows:
+                n_cells = max((i for i, cell in enumerate(row, 1) if cell), default=len(row))
+            swallowed = any("\n" in cell and cell.count(separator) >= n_cells - 1 for cell in row)
+            where = f"line {first + n_before}"
+            if swallowed and n_cells > 1:
+                raise csv.Error(f"what opens in {where} closes in line {line + n_before}")
+            if len(row) < n_cells or any(row[n_cells:]):
+                raise UserError(
+                    f"{path}: {where} has {len(row)} cells, and the first line {n_cells}; expected as many. "
+                    f"Correct the line, or put cells that contain {separator!r} in quotes."
+                )
+            rows.append(row[:n_cells])
+    except csv.Error as error:
+        raise UserError(
+            f"{path}: behind line {line + n_before}, a quote does not close where its cell ends ({error}). "
+            "Remove it, or write it twice within a quoted cell."
+        ) from error
+    return rows
 
 
 def _find_separator(text: str, wanted: Collection[str]) -> str:

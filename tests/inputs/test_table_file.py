@@ -24,7 +24,7 @@ def test_the_separator_is_found_in_the_header(tmp_path, separator, encoding, quo
 
 
 def test_the_separator_is_the_one_that_gives_the_wanted_columns(tmp_path):
-    (tmp_path / "a.csv").write_text("a,b,c,d;file;x,y\n1,2,3,4;s.nii;5\n")
+    (tmp_path / "a.csv").write_text("a,b,c,d;file;x,y\n1,2,3,4;s.nii;5,6\n")
     assert read_table(tmp_path / "a.csv", ["file"])["file"].tolist() == ["s.nii"]
     assert list(read_table(tmp_path / "a.csv", ["other"]).columns) == ["a", "b", "c", "d;file;x", "y"]
 
