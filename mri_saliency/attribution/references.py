@@ -71,7 +71,9 @@ def load_references(
     candidates = [scan for scan in scans if scan.subject in subjects]
     sources = _sources(candidates, in_groups)
     healthy = [scan for scan in candidates if scan.label == 0 and scan in sources]
-    distinct = {sources[scan].content_sha256: scan for scan in reversed(healthy)}
+    # of copies the one with the smallest SHA-256, so that the table's order does not matter
+    healthy = sorted(reversed(healthy), key=lambda scan: sources[scan].sha256, reverse=True)
+    distinct = {sources[scan].content_sha256: scan for scan in healthy}
     ordered = _by_lot({sources[scan].sha256: scan for scan in distinct.values()}, seed)
     print(f"loading {min(n_references, len(ordered))} of {len(ordered)} HC scans as references", flush=True)
     references = _load(ordered, sources, in_groups, n_references)

@@ -166,7 +166,8 @@ def _read_labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
             "Use the atlas's original file, or copy the affine of the image that it was drawn on."
         )
     labels = np.rint(np.nan_to_num(voxels, nan=0.0, posinf=np.inf, neginf=-np.inf))
-    odd = (labels < 0) | (labels > _MAX_LABEL) | (np.abs(voxels - labels) > 1e-3)  # False for NaN
+    with np.errstate(invalid="ignore"):
+        odd = (labels < 0) | (labels > _MAX_LABEL) | (np.abs(voxels - labels) > 1e-3)  # False for NaN
     if odd.any():
         raise UserError(
             f"{path}: expected whole numbers from 0 to {_MAX_LABEL}, a label a voxel; found "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,6 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import FileBasedImage
 from nibabel.spatialimages import SpatialImage
 
 from mri_saliency.errors import UserError
@@ -96,7 +96,8 @@ def zero_missing(voxels: np.ndarray, path: Path) -> tuple[np.ndarray, str | None
 def content_sha256(voxels: np.ndarray, affine: np.ndarray | None) -> str:
     """Return a hash of a scan's voxels and grid, which copies in other files share: 64 hexadecimal digits."""
     in_order = np.ascontiguousarray if affine is None else np.asfortranarray  # as files have them
-    digest = hashlib.sha256(in_order(voxels, np.float32).ravel("K").data)
+    with np.errstate(over="ignore"):
+        digest = hashlib.sha256(in_order(voxels, np.float32).ravel("K").data)
     rows = None if affine is None else (affine.round(3) + 0).tolist()
     digest.update(repr((voxels.shape, rows)).encode())
     return digest.hexdigest()
@@ -129,27 +130,27 @@ def read_image(path: Path, max_voxels: int = _MAX_VOXELS) -> tuple[np.ndarray, n
 
     Returned as by `read_volume`, in the file's dtype. Where the file has no affine, nibabel makes one up.
     """
-    image: FileBasedImage
     has_place = True
-    if path.name.lower().endswith((*IMAGE_SUFFIXES, *_MGH_SUFFIXES)):
-        with path.open("rb") as file:
+    with path.open("rb") as file:
+        if path.name.lower().endswith((*IMAGE_SUFFIXES, *_MGH_SUFFIXES)):
+            stream: io.IOBase = file
             is_gzipped = file.read(2) == b"\x1f\x8b"
             file.seek(0)
             unpacked = gzip.GzipFile(fileobj=file) if is_gzipped else file
             kind, n_bytes, has_place = _read_header(unpacked.read(_HEADER_BYTES), path, max_voxels)
+            unpacked.seek(0)
             if isinstance(unpacked, gzip.GzipFile):
-                image = kind.from_bytes(_read_to_the_end(unpacked, n_bytes))
-            else:
-                image = kind.from_filename(path, mmap=False)
-    else:
-        image = nib.load(path)
-    if not isinstance(image, SpatialImage):
-        raise ValueError(f"a {type(image).__name__}, which has no voxels")
-    shape = _volume_shape(image.shape, image.get_data_dtype(), path, max_voxels)
-    affine, space_code = _place(image) if has_place else (None, 0)
-    if affine is not None and not _is_invertible(affine):
-        raise UserError(f"{path}: its affine is singular or not finite, so voxels have no place in mm.")
-    return np.asanyarray(image.dataobj).reshape(shape), affine, space_code
+                stream = _read_to_the_end(unpacked, n_bytes)
+            image = kind.from_file_map(kind.make_file_map({"image": stream}), mmap=False)
+        else:
+            image = nib.load(path)
+        if not isinstance(image, SpatialImage):
+            raise ValueError(f"a {type(image).__name__}, which has no voxels")
+        shape = _volume_shape(image.shape, image.get_data_dtype(), path, max_voxels)
+        affine, space_code = _place(image) if has_place else (None, 0)
+        if affine is not None and not _is_invertible(affine):
+            raise UserError(f"{path}: its affine is singular or not finite, so voxels have no place in mm.")
+        return np.asanyarray(image.dataobj).reshape(shape), affine, space_code
 
 
 def _read_header(
@@ -174,16 +175,15 @@ def _read_header(
     return kind, n_bytes, has_place
 
 
-def _read_to_the_end(file: gzip.GzipFile, n_bytes: int) -> bytes:
+def _read_to_the_end(file: gzip.GzipFile, n_bytes: int) -> io.BytesIO:
     """Return a file's first bytes, and read the others, because its checksum is behind them."""
-    file.seek(0)
     content = file.read(n_bytes)
     n_behind = 0
     while chunk := file.read(2**20):
         n_behind += len(chunk)
         if n_behind > _MAX_OTHER_BYTES:
             raise ValueError(f"more than {_MAX_OTHER_BYTES} bytes behind its voxels")
-    return content
+    return io.BytesIO(content)
 
 
 def _place(image: SpatialImage) -> tuple[np.ndarray | None, int]:

@@ -26,13 +26,13 @@ def test_maps_of_another_recipe_are_left_out(cohort):
 
 
 def of_file(content, *args, recipe=None, **statistics):
-    """A record of a scan whose file has this content."""
+    """A record of a scan with this content."""
     record = made_record(*args, **statistics)
     changes = {} if recipe is None else {"recipe": recipe}
-    return replace(record, source=replace(record.source, sha256=content * 64), **changes)
+    return replace(record, source=replace(record.source, content_sha256=content * 64), **changes)
 
 
-def test_scans_with_the_same_file_are_counted_once():
+def test_scans_with_the_same_voxels_are_counted_once():
     first = [of_file("a", "sub-B", method, sample_idx=0) for method in ("saliency", "deep_lift")]
     methods = ("saliency", "deep_lift", "smooth_grad")
     copy = [of_file("a", "sub-A", method, sample_idx=1) for method in methods]
@@ -40,7 +40,7 @@ def test_scans_with_the_same_file_are_counted_once():
     kept, notes = comparable([other, *copy, *first])
     # a method that has the copy's map alone keeps it
     assert kept == in_order([*first, copy[2], other])
-    assert notes == ["1 scans have the same file as another and are not counted again: sub-A (as sub-B)."]
+    assert notes == ["1 scans have the same voxels as another and are not counted again: sub-A (as sub-B)."]
 
 
 def test_of_equal_files_of_one_place_the_first_name_stays_and_a_few_are_named():

@@ -154,7 +154,10 @@ BAD_FILES = {
     "list": ([1, 2], "found a list"),
     "other network": ({"layer.weight": torch.zeros(3)}, "EfficientNetV2"),
     "attack": ({"model_state_dict": Attack()}, "could run code"),
-    "module": (torch.nn.Sequential(torch.nn.Linear(2, 2)), r"Where it was trained, save them: torch.save\(model.state_dict"),
+    "module": (
+        torch.nn.Sequential(torch.nn.Linear(2, 2)),
+        r"Where it was trained, save them: torch.save\(model.state_dict",
+    ),
 }
 
 

@@ -32,7 +32,7 @@ def test_missing_values_name_the_rows(table, tmp_path):
     path = table("file,age,sex\na.nii,1,f\nb.nii,,m\nc.nii,2,\nd.nii,,f\n")
     found = read_covariates(path, "file", ["age", "sex"])
     scans = [Scan(name, tmp_path / f"{name}.nii", 0, "HC", 0) for name in "abc"]
-    with pytest.raises(UserError, match=r"2 of 3 scans .* empty cell: b.nii \(age\), c.nii \(sex=m\)\. "):
+    with pytest.raises(UserError, match=r"2 of 3 scans .* empty cell.*: b.nii \(age\), c.nii \(sex=m\)\. "):
         check_covariates(found, scans, path)
     check_covariates(found, scans[:1], path)
 

@@ -147,13 +147,13 @@ def test_maps_of_other_settings_and_copies_are_counted():
     records[3] = replace(records[3], recipe=replace(RECIPE, maths=2))
     contents = ["a", "b", "b", "c"]
     records = [
-        replace(record, source=replace(record.source, sha256=content))
+        replace(record, source=replace(record.source, content_sha256=content))
         for record, content in zip(records, contents, strict=True)
     ]
     kept, _ = comparable(records)
     assert left_out_sentences(records, kept) == [
         "Of saliency, 1 map made with other settings than most was left out.",
-        "1 scan was left out because another scan had a file of the same content.",
+        "1 scan was left out because another scan had the same voxels.",
     ]
     assert left_out_sentences(kept, kept) == []
 
