@@ -122,7 +122,7 @@ def _load(
     by_subject: dict[str, set[str]] = {}
     by_content: dict[str, set[str]] = {}
     for scan, source in sources.items():
-        by_subject.setdefault(scan.subject, set()).add(source.sha256)
+        by_subject.setdefault(scan.subject, set()).add(source.content_sha256)
         by_content.setdefault(source.content_sha256, set()).add(source.sha256)
     inputs, scan_ids, relatives, paths = [], [], [], []
     for loaded in (loaded for group in in_groups(scans) for loaded in group):
@@ -130,12 +130,12 @@ def _load(
             warn(f"left out of the references: {loaded.reason}")
             continue
         source = loaded.context.source
-        copies = by_content.get(source.content_sha256, set()) | {source.sha256}
         # a copy under another subject's name makes both subjects relatives
-        families = (family for family in by_subject.values() if copies & family)
+        families = (family for family in by_subject.values() if source.content_sha256 in family)
+        contents = {source.content_sha256}.union(*families)
         inputs.append(np.ascontiguousarray(loaded.network_input.transpose(1, 2, 0)))
         scan_ids.append(source.sha256)
-        relatives.append(frozenset(copies).union(*families))
+        relatives.append(frozenset({source.sha256}).union(*(by_content.get(c, ()) for c in contents)))
         paths.append(str(loaded.context.scan.path))
         if len(inputs) == n:
             break

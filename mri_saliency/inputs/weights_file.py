@@ -106,7 +106,7 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         with torch.serialization.safe_globals(_numpy_globals()):
             yield
-    except (UserError, OSError):
+    except UserError:
         raise
     except pickle.UnpicklingError as error:
         raise UserError(_refusal_message(path, str(error))) from error
