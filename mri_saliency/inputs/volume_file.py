@@ -6,12 +6,13 @@ import gzip
 import hashlib
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from nibabel.filebasedimages import FileBasedImage
 from nibabel.spatialimages import SpatialImage
 
 from mri_saliency.errors import UserError
@@ -24,7 +25,7 @@ ARRAY_SUFFIX, SYNTHETIC_SUFFIX = ".npy", ".pkl"
 _MAX_VOXELS = 320**3  # a file that claims more is refused before memory is allocated
 _MAX_OTHER_BYTES = 2**24  # before and behind the voxels
 _HEADER_BYTES = 540  # of NIfTI-2, the longest
-_MGH_SUFFIXES = (".mgz", ".mgh")
+_MGH_SUFFIX = ".mgh"  # of atlases alone
 
 
 def read_volume(path: Path, *, nan_allowed: bool = False) -> tuple[np.ndarray, np.ndarray | None, int]:
@@ -128,39 +129,29 @@ def _read_any(path: Path) -> tuple[np.ndarray, np.ndarray | None, int]:
 def read_image(path: Path, max_voxels: int = _MAX_VOXELS) -> tuple[np.ndarray, np.ndarray | None, int]:
     """Read an image of real numbers in any format that nibabel reads; raises whatever that raises.
 
-    Returned as by `read_volume`, in the file's dtype. Where the file has no affine, nibabel makes one up.
+    Returned as by `read_volume`, in the file's dtype. The affine is None where nibabel would make one up.
     """
-    has_place = True
     with path.open("rb") as file:
-        if path.name.lower().endswith((*IMAGE_SUFFIXES, *_MGH_SUFFIXES)):
-            stream: io.IOBase = file
-            is_gzipped = file.read(2) == b"\x1f\x8b"
-            file.seek(0)
-            unpacked = gzip.GzipFile(fileobj=file) if is_gzipped else file
-            kind, n_bytes, has_place = _read_header(unpacked.read(_HEADER_BYTES), path, max_voxels)
-            unpacked.seek(0)
-            if isinstance(unpacked, gzip.GzipFile):
-                stream = _read_to_the_end(unpacked, n_bytes)
-            image = kind.from_file_map(kind.make_file_map({"image": stream}), mmap=False)
-        else:
-            image = nib.load(path)
+        is_single = path.name.lower().endswith((*IMAGE_SUFFIXES, _MGH_SUFFIX))
+        image = _open_single(file, path, max_voxels) if is_single else nib.load(path)
         if not isinstance(image, SpatialImage):
             raise ValueError(f"a {type(image).__name__}, which has no voxels")
         shape = _volume_shape(image.shape, image.get_data_dtype(), path, max_voxels)
-        affine, space_code = _place(image) if has_place else (None, 0)
-        if affine is not None and not _is_invertible(affine):
-            raise UserError(f"{path}: its affine is singular or not finite, so voxels have no place in mm.")
-        return np.asanyarray(image.dataobj).reshape(shape), affine, space_code
+        return np.asanyarray(image.dataobj).reshape(shape), *_place(image, path)
 
 
-def _read_header(
-    start: bytes, path: Path, max_voxels: int
-) -> tuple[type[nib.MGHImage | nib.Nifti1Image], int, bool]:
-    """Return the class of a NIfTI or MGH file, where its voxels end, and whether it has a place at all."""
+def _open_single(file: io.BufferedReader, path: Path, max_voxels: int) -> FileBasedImage:
+    """Open a NIfTI or MGH file, packed or not; a packed one is read to its end, where its checksum is."""
+    is_gzipped = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    unpacked = gzip.GzipFile(fileobj=file) if is_gzipped else file
+    start = unpacked.read(_HEADER_BYTES)
+    unpacked.seek(0)
     kind: type[nib.MGHImage | nib.Nifti1Image] = nib.Nifti1Image
-    has_place = True
-    if path.name.lower().endswith(_MGH_SUFFIXES):
-        kind, has_place = nib.MGHImage, any(start[28:30])  # its goodRASFlag
+    if path.name.lower().endswith((".mgz", _MGH_SUFFIX)):
+        kind = nib.MGHImage
+        if not any(start[28:30]):  # goodRASFlag
+            raise UserError(f"{path}: has no affine (goodRASFlag is 0), so its voxels have no place in mm.")
     elif 540 in (int.from_bytes(start[:4], "little"), int.from_bytes(start[:4], "big")):
         kind = nib.Nifti2Image
     header = kind.header_class(start[: 348 if kind is nib.Nifti1Image else _HEADER_BYTES], check=False)
@@ -171,37 +162,34 @@ def _read_header(
         offset, least = float(header["vox_offset"]), header.single_vox_offset
         if not least <= offset <= _MAX_OTHER_BYTES:
             raise ValueError(f"vox_offset is {offset:g}; expected {least} to {_MAX_OTHER_BYTES}")
-    n_bytes = int(header.get_data_offset()) + math.prod(shape) * header.get_data_dtype().itemsize
-    return kind, n_bytes, has_place
-
-
-def _read_to_the_end(file: gzip.GzipFile, n_bytes: int) -> io.BytesIO:
-    """Return a file's first bytes, and read the others, because its checksum is behind them."""
-    content = file.read(n_bytes)
-    n_behind = 0
-    while chunk := file.read(2**20):
-        n_behind += len(chunk)
-        if n_behind > _MAX_OTHER_BYTES:
+    if is_gzipped:
+        n_voxel_bytes = math.prod(shape) * header.get_data_dtype().itemsize
+        content = unpacked.read(int(header.get_data_offset()) + n_voxel_bytes)
+        for _ in range(_MAX_OTHER_BYTES // 2**20):
+            if not unpacked.read(2**20):
+                break
+        else:
             raise ValueError(f"more than {_MAX_OTHER_BYTES} bytes behind its voxels")
-    return io.BytesIO(content)
+    stream = io.BytesIO(content) if is_gzipped else file
+    return kind.from_file_map(kind.make_file_map({"image": stream}), mmap=False)
 
 
-def _place(image: SpatialImage) -> tuple[np.ndarray | None, int]:
+def _place(image: SpatialImage, path: Path) -> tuple[np.ndarray | None, int]:
     """Return the affine that an image's file has, and the code of its space; None and 0 without."""
     header = image.header
+    forms: list[tuple[int, Callable[[], np.ndarray]]] = [(0, lambda: image.affine)]
     if isinstance(header, nib.Nifti1Header):
-        affine, code = None, 0
-        for form, read in (("sform", header.get_sform), ("qform", header.get_qform)):
-            if header[f"{form}_code"] > 0 and (affine is None or not _is_invertible(affine)):
-                affine, code = read(), int(header[f"{form}_code"])
-        return affine, code
-    if isinstance(header, nib.Spm99AnalyzeHeader) and not header["origin"][:3].any():
-        return None, 0
-    return np.asarray(image.affine, np.float64), 0
-
-
-def _is_invertible(affine: np.ndarray) -> bool:
-    return bool(np.isfinite(affine).all() and np.linalg.det(affine[:3, :3]) != 0)
+        forms = [(int(header["sform_code"]), header.get_sform), (int(header["qform_code"]), header.get_qform)]
+        forms = [(code, read) for code, read in forms if code > 0]
+    elif isinstance(header, nib.Spm99AnalyzeHeader) and not header["origin"][:3].any():
+        forms = []
+    for code, read in forms:
+        affine = np.asarray(read(), np.float64)
+        if np.isfinite(affine).all() and np.linalg.det(affine[:3, :3]) != 0:
+            return affine, code
+    if forms:
+        raise UserError(f"{path}: its affine is singular or not finite, so voxels have no place in mm.")
+    return None, 0
 
 
 def _read_array(path: Path) -> np.ndarray:

@@ -37,11 +37,6 @@ _OTHER_KINDS = {  # how other files begin
     rb"\s*<": "a web page or XML; a download may have failed",
     rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|\x28\xb5\x2f\xfd|Rar!|.{257}ustar": "a packed file: unpack it first",
 }
-_OTHER_FOLDERS = {  # what other folders hold
-    "saved_model.pb": "a TensorFlow SavedModel",
-    ".metadata": "a checkpoint of torch.distributed",
-    "data.pkl": "an unpacked file of torch.save",
-}
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], str]:
@@ -51,9 +46,8 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], str]:
     name. Tensors without it, such as a loss's, are left out with a warning.
 
     A file of ``torch.save`` is a dict with ``model_state_dict``, or a bare state dict. It is unpickled as
-    with ``weights_only``, admitting NumPy's arrays and scalars, so it cannot run code. The file is read
-    once: the hash is of the bytes that were loaded. Of an archive (PyTorch 1.6 and later), only the
-    network's tensors take memory.
+    with ``weights_only``, admitting NumPy's arrays and scalars, so it cannot run code. The hash is of the
+    bytes that were loaded; of an archive (PyTorch 1.6 and later), only the network's tensors take memory.
 
     Raises
     ------
@@ -61,20 +55,15 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], str]:
         The file is missing, damaged, not PyTorch's, a pickled module, has no state dict, has several
         networks, or is written while it is read.
     """
-    kinds = [kind for name, kind in _OTHER_FOLDERS.items() if (path / name).exists()]
-    if kinds:
-        raise UserError(f"{path}: is a folder, {kinds[0]}; expected a file of torch.save, for --model_path.")
     check_is_file(path, "a checkpoint. Name it with --model_path")
     try:
         with path.open("rb") as file, _unchanged(file, path), _explained(path):
-            # of the bytes that are loaded: with another file's directory, a tensor's checksum would be wrong
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
-            file.seek(0)
             start = file.read(512)
-            file.seek(0)
             if start.startswith(b"PK"):
-                return _read_archive(file, path), sha256
+                return _read_archive(file, path)
             if start.startswith(b"\x80"):  # of before PyTorch 1.6, or of another program
+                sha256 = _sha256(file)
+                file.seek(0)
                 content = torch.load(file, map_location="cpu", weights_only=True)
                 return _find_network(_find_state_dict(content, path), path), sha256
     except OSError as error:
@@ -119,14 +108,21 @@ def _explained(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _read_archive(file: BinaryIO, path: Path) -> dict[str, Tensor]:
+def _sha256(file: BinaryIO) -> str:
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def _read_archive(file: BinaryIO, path: Path) -> tuple[dict[str, Tensor], str]:
     """Read a file of PyTorch 1.6 or later: a zip archive that stores a pickle and the tensors' bytes."""
     unpickler = _StorageUnpickler(file, _records(file, path))
     network = _find_network(_find_state_dict(unpickler.load(), path), path)
+    # between checksums and tensors: bytes that change before or after it do not have those checksums
+    sha256 = _sha256(file)
     unpickler.fill({tensor.untyped_storage().data_ptr() for tensor in network.values()})
     if any(tensor.nbytes > tensor.untyped_storage().nbytes() for tensor in network.values()):
         raise ValueError(_CLAIMS)
-    return network
+    return network, sha256
 
 
 def _records(file: BinaryIO, path: Path) -> dict[str, zipfile.ZipInfo]:
@@ -169,13 +165,11 @@ class _StorageUnpickler(Unpickler):
         super().__init__(io.BytesIO(pickled), encoding="utf-8")
 
     def persistent_load(self, identity: tuple) -> torch.storage.TypedStorage:
-        """Return a tensor's storage: ("storage", its class, its key, the device, the number of elements)."""
-        _, kind, key, _, n_elements = identity
+        """Return a tensor's storage: ("storage", its class, its key, ...)."""
+        _, kind, key, *_ = identity
         dtype = torch.uint8 if kind is torch.UntypedStorage else kind.dtype
-        n_bytes = self.records[f"data/{key}"].file_size
-        if n_elements * dtype.itemsize > n_bytes:
-            raise ValueError(_CLAIMS)
-        storage = self.storages.setdefault(key, torch.UntypedStorage(n_bytes))
+        storage = torch.UntypedStorage(self.records[f"data/{key}"].file_size)
+        storage = self.storages.setdefault(key, storage)
         return torch.storage.TypedStorage(wrap_storage=storage, dtype=dtype, _internal=True)
 
     def fill(self, addresses: Collection[int]) -> None:
@@ -185,11 +179,8 @@ class _StorageUnpickler(Unpickler):
                 raise ValueError(_CLAIMS)
             if storage.nbytes() and storage.data_ptr() in addresses:
                 self._read(f"data/{key}", torch.empty(0, dtype=torch.uint8).set_(storage).numpy().data)
-        order = bytearray(sys.byteorder, "ascii")
-        if "byteorder" in self.records:
-            self._read("byteorder", memoryview(order))
-        if order != sys.byteorder.encode():
-            raise ValueError(f"written by a machine of the byte order {order.decode()}")
+        if "byteorder" in self.records:  # another order has another checksum
+            self._read("byteorder", memoryview(bytearray(sys.byteorder, "ascii")))
 
     def _read(self, name: str, buffer: memoryview) -> None:
         """Read a record into a buffer of its size."""
@@ -229,15 +220,11 @@ def _refusal_message(path: Path, message: str) -> str:
         reason = message.rpartition("WeightsUnpickler error: ")[2].strip().splitlines() or ["no reason given"]
         return f"{path}: not a PyTorch checkpoint, or a damaged one ({reason[0]})."
     name = found.group(1)
-    if name.startswith(("torch.nn", "torchvision.", "__main__.")):
-        return (
-            f"{path}: holds a whole pickled module ({name}), which would run code when loaded; expected its "
-            "weights. Where it was trained, save them: torch.save(model.state_dict(), NEW_PATH)"
-        )
+    is_module = name.startswith(("torch.nn", "torchvision.", "__main__."))
     return (
-        f"{path}: holds the object {name}, which could run code when loaded, so it was refused; "
-        "expected tensors, numbers, strings and arrays of numbers. Where it was trained, save the weights "
-        "alone: torch.save(model.state_dict(), NEW_PATH)"
+        f"{path}: holds {'a whole pickled module' if is_module else 'an object'} ({name}), which could run "
+        "code when loaded, so it was refused; expected tensors, numbers, strings and arrays of numbers. Where "
+        "it was trained, save the weights alone: torch.save(model.state_dict(), NEW_PATH)"
     )
 
 

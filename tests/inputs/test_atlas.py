@@ -130,7 +130,7 @@ def test_nan_in_an_atlas_is_no_region(tmp_path):
     np.testing.assert_array_equal(read_atlas(tmp_path / "b.nii.gz", None).labels, labels)
 
 
-@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.mgz", "a.img"])
+@pytest.mark.parametrize("name", ["a.nii.gz", "a.mgz", "a.img"])
 def test_an_atlas_whose_affine_nibabel_would_make_up_is_refused(tmp_path, name):
     labels = np.ones((5, 6, 7), np.int16)
     kind = {"mgz": nib.MGHImage, "img": nib.AnalyzeImage}.get(name[-3:], nib.Nifti1Image)

@@ -190,24 +190,6 @@ def test_a_file_that_changes_while_it_is_loaded_is_refused(tmp_path, network, mo
         load_checkpoint(path)
 
 
-def test_a_file_that_is_replaced_while_it_is_loaded_is_the_one_that_was_opened(
-    tmp_path, network, inputs, monkeypatch
-):
-    path, find = tmp_path / "model.pth", weights_file._find_network
-    save_checkpoint(path, network)
-    sha256, expected = hashlib.sha256(path.read_bytes()).hexdigest(), logits(network, inputs)
-
-    def find_slowly(state, path):
-        saved_again(tmp_path / "new.pth")
-        (tmp_path / "new.pth").replace(path)
-        return find(state, path)
-
-    monkeypatch.setattr(weights_file, "_find_network", find_slowly)
-    loaded = load_checkpoint(path)
-    assert loaded.sha256 == sha256
-    torch.testing.assert_close(logits(loaded.network, inputs), expected, rtol=1e-4, atol=1e-5)
-
-
 def test_a_damaged_tensor_is_found(tmp_path, network):
     path = tmp_path / "model.pth"
     save_checkpoint(path, network)
@@ -271,7 +253,7 @@ BAD_FILES = {
     "attack": ({"model_state_dict": Attack()}, "could run code"),
     "module": (
         torch.nn.Sequential(torch.nn.Linear(2, 2)),
-        r"Where it was trained, save them: torch.save\(model.state_dict",
+        r"whole pickled module.*torch.save\(model.state_dict",
     ),
 }
 
@@ -288,12 +270,6 @@ def test_a_file_without_a_checkpoint_is_refused(tmp_path, monkeypatch, name):
         load_checkpoint(Path("model.pth"))
     assert "weights_only=False" not in str(caught.value)
     assert not Path("attacked").exists()
-
-
-def test_a_folder_is_named(tmp_path):
-    (tmp_path / "saved_model.pb").touch()
-    with pytest.raises(UserError, match="is a folder, a TensorFlow SavedModel"):
-        load_checkpoint(tmp_path)
 
 
 def set_tensor(name, value):
