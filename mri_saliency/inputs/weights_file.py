@@ -220,11 +220,11 @@ def _refusal_message(path: Path, message: str) -> str:
         reason = message.rpartition("WeightsUnpickler error: ")[2].strip().splitlines() or ["no reason given"]
         return f"{path}: not a PyTorch checkpoint, or a damaged one ({reason[0]})."
     name = found.group(1)
-    is_module = name.startswith(("torch.nn", "torchvision.", "__main__."))
+    kind = "whole pickled module" if name.startswith(("torch.nn", "torchvision.", "__main__.")) else "object"
     return (
-        f"{path}: holds {'a whole pickled module' if is_module else 'an object'} ({name}), which could run "
-        "code when loaded, so it was refused; expected tensors, numbers, strings and arrays of numbers. Where "
-        "it was trained, save the weights alone: torch.save(model.state_dict(), NEW_PATH)"
+        f"{path}: holds the {kind} {name}, which could run code when loaded, so it was refused; expected "
+        "tensors, numbers, strings and arrays of numbers. Where it was trained, save the weights alone: "
+        "torch.save(model.state_dict(), NEW_PATH)"
     )
 
 

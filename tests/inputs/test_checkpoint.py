@@ -245,7 +245,10 @@ BAD_FILES = {
     "SavedModel": (b"\x08\x01\x12\xd0\x0f\n", "TensorFlow SavedModel"),
     "LFS": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
     "page": (b"<!DOCTYPE html><html>", "web page"),
-    "object array": ({"model_state_dict": {}, "x": np.array([None])}, "numpy.object_, which could run code"),
+    "object array": (
+        {"model_state_dict": {}, "x": np.array([None])},
+        "object numpy.object_, which could run code",
+    ),
     "plain pickle": (pickle.dumps([1, 2]), "cannot be read|not a PyTorch checkpoint"),
     "other dict": ({"weights": 3}, "found the keys 'weights'"),
     "list": ([1, 2], "found a list"),

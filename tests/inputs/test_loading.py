@@ -121,39 +121,27 @@ def test_scans_are_the_same_by_voxels_and_grid(tmp_path):
     assert len(set(others)) == 4
 
 
-def made_of(kind):
-    generator, voxels = np.random.default_rng(0), brain()
-    if kind == "empty":
-        voxels = np.zeros(REAL_SHAPE, np.float32)
-        voxels[50:52, 62:64, 50:52] = 1
-    elif kind == "one voxel":
-        voxels[9, 9, 9] = 1e10
-    elif kind == "uniform noise":
-        voxels = generator.random(REAL_SHAPE, np.float32)
-    elif kind == "normal noise":
-        voxels = generator.standard_normal(REAL_SHAPE, np.float32)
-    elif kind == "inverted":
-        voxels = 1 - voxels
-    elif kind == "plane":
-        voxels = np.zeros(REAL_SHAPE, np.float32)
-        voxels[:, 64] = 1
+def with_ones(*where):
+    voxels = np.zeros(REAL_SHAPE, np.float32)
+    voxels[where] = 1
     return voxels
 
 
-@pytest.mark.parametrize(
-    ("kind", "warning"),
-    [
-        ("empty", "nearly empty"),
-        ("plane", "nearly empty"),
-        ("one voxel", "single voxels lie"),
-        ("uniform noise", "not its darkest part"),
-        ("normal noise", "not its darkest part"),
-        ("inverted", "not its darkest part"),
-    ],
-)
-def test_implausible_intensities_are_named(tmp_path, kind, warning):
-    assert warning in load_volume(save_scan(tmp_path / "a.nii", made_of(kind)), 9, 60).warning
-    assert load_volume(save_scan(tmp_path / "b.nii", 300 * brain() - 5), 9, 60).warning is None
+GENERATOR = np.random.default_rng(0)
+IMPLAUSIBLE = {
+    "ten voxels": (lambda: with_ones(slice(50, 52), 62, slice(50, 55)), "nearly empty"),
+    "plane": (lambda: with_ones(slice(None), 64), "nearly empty"),
+    "one voxel": (lambda: brain() + 1e10 * with_ones(9, 9, 9), "single voxels lie"),
+    "noise": (lambda: GENERATOR.random(REAL_SHAPE), "not its darkest part"),
+    "normal noise": (lambda: GENERATOR.standard_normal(REAL_SHAPE), "not its darkest part"),
+    "inverted": (lambda: 1 - brain(), "not its darkest part"),
+}
+
+
+@pytest.mark.parametrize("kind", IMPLAUSIBLE)
+def test_implausible_intensities_are_named(tmp_path, kind):
+    make, warning = IMPLAUSIBLE[kind]
+    assert warning in load_volume(save_scan(tmp_path / "a.npy", make()), 9, 60).warning
 
 
 def test_synthetic_volumes_that_are_not_normalised_are_named(tmp_path):
@@ -161,6 +149,7 @@ def test_synthetic_volumes_that_are_not_normalised_are_named(tmp_path):
     for scaled, warning in ((voxels, "mean"), (255 * voxels, "spread"), (scored(voxels), None)):
         found = load_volume(save_scan(tmp_path / "1_1.pkl", scaled.astype(np.float32)), 9).warning
         assert warning in found if warning else found is None
+    assert load_volume(save_scan(tmp_path / "b.nii", 300 * brain() - 5), 9, 60).warning is None
 
 
 def test_voxels_too_large_to_compute_with_are_refused(tmp_path):
