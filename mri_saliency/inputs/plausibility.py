@@ -9,7 +9,7 @@ import numpy as np
 _BACKGROUND = 0.3, 0.97  # shares of the voxels within a tenth of the range from air
 _MOST_AIR = 0.2  # of the range, above its lower end
 _MOST_OUTLYING = 10.0  # times the range
-_SYNTHETIC_MEAN, _SYNTHETIC_STD = 0.5, (0.5, 2.0)
+_SYNTHETIC_MEAN, _SYNTHETIC_STD = 0.5, (0.5, 2.0)  # at most; from, to
 
 
 def implausible_intensities(voxels: np.ndarray, extremes: tuple[float, float], synthetic: bool) -> str | None:
@@ -25,15 +25,18 @@ def implausible_intensities(voxels: np.ndarray, extremes: tuple[float, float], s
     air = float(np.median(np.concatenate([face[::4, ::4].ravel() for face in faces])))
     within = max(high - low, 1e-6 * max(abs(low), abs(high)))
     background = float((np.abs(sample - air) <= 0.1 * within).mean())
-    largest, mean, std = max(extremes[1] - high, low - extremes[0]), sample.mean(), sample.std()
+    largest = max(extremes[1] - high, low - extremes[0])
+    # without numbers of the scan: equal warnings are printed once
     if background > _BACKGROUND[1]:
-        return f"nearly empty: {background:.1%} of its voxels are background"
+        return f"nearly empty: over {_BACKGROUND[1]:.0%} of its voxels are background"
     if largest > _MOST_OUTLYING * within:
-        return f"single voxels lie {largest / within:.3g} times the range of 99.8 % of them outside it"
+        return f"single voxels lie over {_MOST_OUTLYING:g} times the others' range outside that"
     if air - low > _MOST_AIR * within:
         return "its background is not its darkest part: inverted, noise, or no grey-matter image"
     if background < _BACKGROUND[0]:
-        return f"only {background:.0%} of its voxels are background: noise, or no grey-matter image"
-    if synthetic and (abs(mean) > _SYNTHETIC_MEAN or not _SYNTHETIC_STD[0] <= std <= _SYNTHETIC_STD[1]):
-        return f"a synthetic volume with mean {mean:.3g} and spread {std:.3g}, not normalised to 0 and 1"
+        return f"under {_BACKGROUND[0]:.0%} of its voxels are background: noise, or no grey-matter image"
+    if synthetic and not (
+        abs(sample.mean()) < _SYNTHETIC_MEAN and _SYNTHETIC_STD[0] < sample.std() < _SYNTHETIC_STD[1]
+    ):
+        return "a synthetic volume that is not normalised to mean 0 and standard deviation 1"
     return None

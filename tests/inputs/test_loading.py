@@ -146,7 +146,11 @@ def test_implausible_intensities_are_named(tmp_path, kind):
 
 def test_synthetic_volumes_that_are_not_normalised_are_named(tmp_path):
     voxels = brain(SYNTHETIC_SHAPE)
-    for scaled, warning in ((voxels, "mean"), (255 * voxels, "spread"), (scored(voxels), None)):
+    for scaled, warning in (
+        (voxels, "not normalised"),
+        (255 * voxels, "not normalised"),
+        (scored(voxels), None),
+    ):
         found = load_volume(save_scan(tmp_path / "1_1.pkl", scaled.astype(np.float32)), 9).warning
         assert warning in found if warning else found is None
     assert load_volume(save_scan(tmp_path / "b.nii", 300 * brain() - 5), 9, 60).warning is None
