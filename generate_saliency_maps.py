@@ -85,7 +85,7 @@ def combine(options: Options, command_line: str) -> int:
 
 def report_again(options: Options) -> int:
     """Describe the maps that are in the folder, without making any; return the exit code."""
-    folder = tool.OutputFolder(options.output_dir)
+    folder = tool.OutputFolder(options.output_dir, options.class_names)
     records = folder.last_records()
     with Workers(options.workers) as workers:
         describe(folder, records, tool.read_description_of(records, options), workers)
@@ -96,7 +96,7 @@ def report_again(options: Options) -> int:
 def describe(folder: OutputFolder, records: list[MapRecord], how: Description, workers: Workers) -> None:
     """Find what the maps in a folder show together, and write the report."""
     findings = tool.describe_cohort(folder, records, how, workers)
-    tool.write_report(folder, findings, embed=how.embed)
+    tool.write_report(findings, embed=how.embed)
 
 
 if __name__ == "__main__":

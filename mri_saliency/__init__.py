@@ -36,7 +36,7 @@ _SCRIPT = {
     "print_next_steps": "run.summary",
     "read_description_of": "run.description",
     "write_report": "report.report",
-    "write_unfinished": "report.live",
+    "write_unfinished": "report.report",
 }
 
 __all__ = list(_LIBRARY)

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import pandas as pd
 
-from mri_saliency.cohort.common_space import find_common_space, other_grid_sentences
-from mri_saliency.cohort.comparable import (
-    comparable,
-    draw_summary,
-    left_out_sentences,
-    mixed_direction_notes,
-)
+from mri_saliency.cohort.common_space import find_common_space
+from mri_saliency.cohort.comparable import comparable, draw_summary
 from mri_saliency.cohort.method_agreement import compare_methods
-from mri_saliency.combine.repeatability import judge_repeatability
-from mri_saliency.errors import warn
+from mri_saliency.errors import UserError, warn
 from mri_saliency.groups.comparison import ComparisonSettings, GroupComparison, compare_groups
 from mri_saliency.groups.means import write_means
 from mri_saliency.groups.method_maps import MethodMaps, find_method_maps
+from mri_saliency.inputs.grid import mixed_directions
 from mri_saliency.output.dictionary import TABLES, write_dictionary
-from mri_saliency.output.files import write_or_remove_table
+from mri_saliency.output.files import read_table, write_or_remove_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
 from mri_saliency.regions.comparison import compare_regions
 from mri_saliency.regions.densities import measure_regions, missing_null_notes
 from mri_saliency.regions.lateralisation import lateralise
-from mri_saliency.report.alarms import find_alarms, judge_sanity_checks
+from mri_saliency.report.alarms import find_alarms, judge_maps
 from mri_saliency.report.findings import Findings
 from mri_saliency.report.viewer import write_atlas
 from mri_saliency.run.description import Description
@@ -35,42 +30,51 @@ from mri_saliency.statistics.normal_ranges import normal_range_notes
 def describe_cohort(
     folder: OutputFolder, records: list[MapRecord], how: Description, workers: Workers
 ) -> Findings:
-    """Find what the maps in the folder show together; write its tables, dictionaries and figures."""
-    available, (records, notes) = records, comparable(records)
-    exclusions = left_out_sentences(available, records)
-    notes += mixed_direction_notes(records)
-    space, space_notes = find_common_space(folder, records, workers, how.class_names)
-    exclusions += other_grid_sentences(space, records)
-    agreement, agreement_notes = compare_methods(folder, records, space, workers)
-    write_atlas(folder, how.atlas, space.grid)
-    summary = workers.submit(draw_summary, folder, records, agreement, how.class_names)
+    """Find what the maps in the folder show together; write its tables, dictionaries and figures.
+
+    Raises
+    ------
+    UserError
+        run.json is gone or damaged, or the atlas does not lie where a scan does.
+    """
+    run, failures = folder.last_run(), read_table(folder.failures)
+    if run is None:
+        raise UserError(f"{folder.run_record}: is gone or damaged. Repeat the run; its maps are kept.")
+    records, limitations = comparable(records)
+    space, more = find_common_space(folder, records, workers)
+    limitations += more
+    direction, _ = mixed_directions({record.subject_id: record.grid for record in records})
+    agreement, notes = compare_methods(folder, records, space, workers)
+    notes += [direction] if direction else []
+    summary = workers.submit(draw_summary, folder, records, agreement)
+
     covariates = None if how.covariates is None else _by_scan(how.covariates, records)
     settings = ComparisonSettings(how.smooth_mm, covariates, how.atlas)
-    groups = _describe_groups(
-        folder, find_method_maps(folder, records, space, how.key_slices), settings, workers
-    )
-    regions = lateralisation = region_test = None
+    maps = find_method_maps(folder, records, space, how.key_slices)
+    groups = _describe_groups(folder, maps, settings, workers)
+
+    write_atlas(folder, how.atlas, space.grid)
+    regions = region_test = lateralisation = pd.DataFrame()
     if how.atlas is not None:
-        regions = measure_regions(folder, records, how.atlas, workers, how.class_names)
-        lateralisation, side_notes = lateralise(folder, regions, how.atlas, how.class_names)
+        regions = measure_regions(folder, records, how.atlas, workers)
+        lateralisation, more_notes = lateralise(folder, regions, how.atlas)
         region_test = compare_regions(regions, how.atlas.paired_names(), covariates)
         write_or_remove_table(folder.region_test, region_test)
-        notes += missing_null_notes(regions) + normal_range_notes(regions, how.class_names) + side_notes
+        notes += missing_null_notes(regions) + normal_range_notes(regions, folder.class_names) + more_notes
     elif folder.regions.exists():
         notes.append(f"{folder.regions} and what follows from it is from an earlier run; --atlas updates it.")
-    summary.result()
-    verdicts = judge_sanity_checks(folder, records)
-    for method, verdict in judge_repeatability(folder).items():
-        verdicts[method] = verdicts.get(method, {}) | verdict
+
+    verdicts = judge_maps(folder, records)
     alarms = find_alarms(records, verdicts)
-    notes += space_notes + agreement_notes
-    for message in (*notes, *groups.notes, *alarms):
-        warn(message)
+    for message in (*limitations, *groups.limitations, *notes, *alarms):
+        warn(str(message))
     for table in TABLES:
         write_dictionary(folder, table)
+    summary.result()
     return Findings(
-        records, agreement, groups, regions, verdicts, alarms, notes, how.class_names,
-        lateralisation=lateralisation, region_test=region_test, comparison=settings, exclusions=exclusions,
+        folder, run, records, [] if failures is None else failures.to_dict("records"),
+        agreement=agreement, groups=groups, comparison=settings, regions=regions, region_test=region_test,
+        lateralisation=lateralisation, verdicts=verdicts, alarms=alarms, notes=notes, limitations=limitations,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from mri_saliency.methods import (
     BASELINES,
 )
 from mri_saliency.parser import CSV_PATH, DEMO_COMMAND, MODEL_PATH, PARAMETERS_PATH, get_parser
+from mri_saliency.wording import ClassNames
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Options:
     path_column: str
     diagnosis_column: str
     labels: tuple[tuple[str, str], ...]
-    class_names: tuple[str, str]
+    class_names: ClassNames
     output_dir: Path
     max_samples: int
     first_slice: int
@@ -79,7 +80,7 @@ def read_options(description: str, args: list[str] | None = None) -> Options:
     for name in ("methods", "key_slices", "labels", "covariates"):
         values[name] = tuple(dict.fromkeys(values.get(name, ())))
     values["combine"] = tuple(values.get("combine", ()))  # a run may be given twice
-    values["class_names"] = tuple(values["class_names"])
+    values["class_names"] = ClassNames(*values["class_names"])
     options = Options(**values)
     _check_numbers(options)
     if options.atlas_names is not None and options.atlas is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 DEMO_PREFIX = "sub-DEMO"  # of simulated scans
 
@@ -46,9 +47,28 @@ def with_minus(number: str) -> str:
     return number.replace("-", "\N{MINUS SIGN}")
 
 
-def sentence(text: str) -> str:
-    """Return a text that begins with a capital letter and ends with a full stop."""
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+@dataclass(frozen=True)
+class Limitation:
+    """What an analysis leaves out or cannot do; worded once, for the console, the report and a paper.
+
+    Attributes
+    ----------
+    detail : str
+        What helps the user, and is not for a paper: names of scans, an option.
+    """
+
+    sentence: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        """Return the sentence with its detail."""
+        return f"{self.sentence.removesuffix('.')} ({self.detail})." if self.detail else self.sentence
+
+
+def left_out(n: int, noun: str, which: str, of: str = "", hints: Sequence[str] = ()) -> Limitation:
+    """Return "2 scans WHICH were left out of OF.", with the first hints, such as names, as its detail."""
+    verb = "was" if n == 1 else "were"
+    return Limitation(f"{counted(n, noun)} {which} {verb} left out{of and f' of {of}'}.", first_of(hints))
 
 
 Column = dict[str, object]  # as BIDS's data dictionaries describe one
@@ -62,8 +82,7 @@ def column(
     return {key: value for key, value in parts.items() if value}
 
 
-@dataclass(frozen=True)
-class ClassNames:
+class ClassNames(NamedTuple):
     """The words for labels 0 and 1 in figures and the report."""
 
     hc: str = "HC"

@@ -20,7 +20,7 @@ from pathlib import Path
 
 if __name__ == "__main__":
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a core for each process
-    sys.path.insert(0, str(Path(__file__).parent.parent))
+    sys.path[0] = str(Path(__file__).parent.parent)  # this file's folder has names of the standard library
 
 import numpy as np
 import pandas as pd

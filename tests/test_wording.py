@@ -2,14 +2,13 @@
 
 import pytest
 
-from mri_saliency.wording import column, counted, demo_mark, first_of, listed, percent, sentence, span
+from mri_saliency.wording import column, counted, demo_mark, first_of, left_out, listed, percent, span
 
 
 def test_lists_and_counts():
     assert listed(["a"]) == "a" and listed(iter("ab")) == "a and b" and listed("abc") == "a, b and c"
     assert (counted(1, "scan"), counted(0, "scan"), counted(2, "scan")) == ("1 scan", "0 scans", "2 scans")
     assert span([7, 5, 6]) == "5 to 7" and span([5, 5]) == "5"
-    assert sentence("nothing was compared: x.") == "Nothing was compared: x."
 
 
 @pytest.mark.parametrize(
@@ -40,3 +39,10 @@ def test_only_simulated_scans_are_marked():
     assert demo_mark(["sub-DEMO01", "sub-DEMO02"]) == "DEMO, simulated scans; "
     for ids in ([], ["sub-A"], ["sub-DEMO01", "sub-A"]):
         assert demo_mark(ids) == ""
+
+
+def test_names_of_what_is_left_out_are_for_the_user_alone():
+    one = left_out(1, "scan", "on another grid", "the means", ["sub-A"])
+    assert one.sentence == "1 scan on another grid was left out of the means."
+    assert str(one) == "1 scan on another grid was left out of the means (sub-A)."
+    assert str(left_out(2, "map", "of zeros")) == "2 maps of zeros were left out."

@@ -16,37 +16,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Settings:
-    """What determines a map besides the network, the scan and the method.
+    """What determines a map besides the network, the scan and the method."""
 
-    Attributes
-    ----------
-    batch_size : int
-        The most volumes in one pass of the network. Changes a map by rounding only.
-    n_steps : int or "auto"
-        Points on the path of Integrated Gradients (Gauss-Legendre); "auto": for each path as many
-        (Clenshaw-Curtis) as `map_error` asks for.
-    n_samples : int
-        Random draws of Gradient SHAP and of the noise tunnels.
-    noise_std : float
-        Standard deviation of those draws, in units of the network's input.
-    seed : int
-        With the scan's stable id and the method, the seed of its draws.
-    map_error : float
-        The error that a path's points should reach, relative to the map.
-    n_references : int
-        Draws of Expected Gradients: a reference and a place on the path from it.
-    references : References or None
-        The HC scans of Expected Gradients, which needs them.
-    """
-
-    batch_size: int
+    batch_size: int  # the most volumes in one pass of the network; changes a map by rounding only
+    # Points on the path of Integrated Gradients (Gauss-Legendre); "auto": as many (Clenshaw-Curtis) as each
+    # path's error, relative to the map, needs to fall to `map_error`.
     n_steps: int | Literal["auto"] = AUTO
-    n_samples: int = 10
-    noise_std: float = 0.1
-    seed: int = 0
+    n_samples: int = 10  # random draws of Gradient SHAP and of the noise tunnels
+    noise_std: float = 0.1  # of those draws, in units of the network's input
+    seed: int = 0  # of draws, with the scan's stable id and the method
     map_error: float = MAP_ERROR
-    n_references: int = 50
-    references: References | None = None
+    n_references: int = 50  # draws of Expected Gradients: a reference and a place on the path from it
+    references: References | None = None  # the HC scans of Expected Gradients, which needs them
 
     def to_json(self) -> dict[str, object]:
         """Return the values as recipes and run.json have them; of the references, what identifies them."""
@@ -62,19 +43,20 @@ class Batch:
     baselines: Tensor  # float32, as `inputs`, or (1, ...) for all
     scan_ids: list[str]  # SHA-256 of the files; they seed draws, and say which references are left out
     targets: list[int]  # the explained class of each scan
-    keys: list[int] = field(default_factory=list)  # of the scans in the two below, from 0
+    # under which the two below have the scans, from 0, and their baselines, below 0
+    keys: list[int] = field(default_factory=list)
+    baseline_keys: list[int] = field(default_factory=list)
     outputs: dict[int, Tensor] = field(default_factory=dict)  # (n_logits,)
     # of the target's log-odds, behind the first layer: key and target -> (channels, 64, 64)
     gradients: dict[tuple[int, int], Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Give each scan its number as key, in a new batch."""
-        self.keys = self.keys or list(range(len(self.inputs)))
-
-    @property
-    def baseline_keys(self) -> list[int]:
-        """The keys of each scan's baseline: below 0."""
-        return [-1 if len(self.baselines) == 1 else -1 - key for key in self.keys]
+        """Set the keys of scans and baselines in a new batch."""
+        n = len(self.inputs)
+        self.keys = self.keys or list(range(n))
+        self.baseline_keys = self.baseline_keys or [
+            -1 if len(self.baselines) == 1 else -1 - scan for scan in range(n)
+        ]
 
     def part(self, scans: Sequence[int]) -> Batch:
         """Return some of the scans; what passes find out about them is known to the whole batch too."""
@@ -88,6 +70,7 @@ class Batch:
             scan_ids=[self.scan_ids[scan] for scan in scans],
             targets=[self.targets[scan] for scan in scans],
             keys=[self.keys[scan] for scan in scans],
+            baseline_keys=[self.baseline_keys[scan] for scan in scans],
         )
 
 

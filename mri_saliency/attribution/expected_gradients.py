@@ -43,11 +43,19 @@ def expected_gradients(passes: Passes) -> BatchMaps:
     changes = at_scans[scans] - of_targets(start_outputs[drawn], passes.targets(scans))
     # the sum over voxels of a draw's contribution, without going back to them: the first layer is linear
     missed = ((ends - starts[drawn]) * gradients).sum(dim=(1, 2, 3), dtype=torch.float64) - changes
+
+    def contribution(scan: Tensor, index: int, gradient: Tensor) -> Tensor:
+        reference = torch.from_numpy(references.inputs[index]).to(scan.device)
+        return (scan - reference) * passes.network.first.back(gradient[None], scan[None])[0]
+
     maps, voxel_errors = torch.empty_like(batch.inputs), torch.empty_like(batch.inputs)
     standard_errors = torch.empty_like(at_scans)
     for scan, (of_scan, _) in enumerate(draws):
         part = slice(scan * n, (scan + 1) * n)
-        contributions = _contributions(passes, references, scan, _by_reference(of_scan, gradients[part]))
+        contributions = (
+            (weight, contribution(batch.inputs[scan], index, gradient))
+            for index, weight, gradient in _by_reference(of_scan, gradients[part])
+        )
         maps[scan], voxel_errors[scan] = _mean_and_standard_error(contributions)
         of_missed = ((weight, mean) for _, weight, mean in _by_reference(of_scan, missed[part]))
         standard_errors[scan] = _mean_and_standard_error(of_missed)[1]
@@ -73,16 +81,6 @@ def _by_reference(drawn: np.ndarray, values: Tensor) -> Iterator[tuple[int, floa
     for index in np.unique(drawn):
         places = np.flatnonzero(drawn == index)
         yield index, len(places) / len(drawn), values[places].mean(0)
-
-
-def _contributions(
-    passes: Passes, references: References, scan: int, gradients: Iterator[tuple[int, float, Tensor]]
-) -> Iterator[tuple[float, Tensor]]:
-    """Yield each drawn reference's weight and its contribution to a scan's map, (128, 128, n_slices)."""
-    values = passes.batch.inputs[scan]
-    for index, weight, gradient in gradients:
-        reference = torch.from_numpy(references.inputs[index]).to(values.device)
-        yield weight, (values - reference) * passes.network.first.back(gradient[None], values[None])[0]
 
 
 def _mean_and_standard_error(shares: Iterator[tuple[float, Tensor]]) -> tuple[Tensor, Tensor]:

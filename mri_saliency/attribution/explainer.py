@@ -25,12 +25,7 @@ from mri_saliency.inputs.file_identity import sha256_of_array
 from mri_saliency.inputs.grid import INPUT_SIZE
 from mri_saliency.inputs.loading import Volume
 from mri_saliency.methods import AUTO, BATCH_SIZES, find_method
-from mri_saliency.runtime.device_errors import (
-    first_line,
-    has_no_kernel,
-    is_out_of_memory,
-    no_kernel_message,
-)
+from mri_saliency.runtime import device_errors
 
 if TYPE_CHECKING:
     from torchvision.models import EfficientNet
@@ -243,7 +238,7 @@ class Explainer:
                 if not smaller:
                     raise UserError(
                         f"{work}: the device has too little memory for one volume at a time "
-                        f"({first_line(error)}). "
+                        f"({device_errors.first_line(error)}). "
                         "Free some, start with a smaller --batch_size, or use another --device."
                     ) from error
             warnings.warn(f"out of memory; going on with --batch_size {smaller}", stacklevel=2)
@@ -253,9 +248,10 @@ class Explainer:
 
     def _lacks_memory(self, work: str, error: RuntimeError) -> bool:
         """Return whether the device's memory was too small; raise UserError where PyTorch has no kernel."""
-        if has_no_kernel(error, self._device):
-            raise UserError(f"{work}: {no_kernel_message(error, self._device)}") from error
-        return is_out_of_memory(error, self._device)
+        if device_errors.has_no_kernel(error, self._device):
+            message = device_errors.no_kernel_message(error, self._device)
+            raise UserError(f"{work}: {message}") from error
+        return device_errors.is_out_of_memory(error, self._device)
 
     @property
     def _device(self) -> torch.device:

@@ -7,40 +7,20 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Attribution:
-    """The map of one scan.
+    """The map of one scan."""
 
-    Attributes
-    ----------
-    values : ndarray
-        float32 (n_slices, 128, 128), signed unless the method is unsigned.
-    total : float
-        The sum of `values`, in float64.
-    expected_total : float or None
-        The change of the target's log-odds that the sum should equal; None for methods without completeness.
-    logits : ndarray
-        float32 (n_logits,): the network's outputs for the scan, as they are.
-    target : int
-        Index of the explained class.
-    seconds : float
-        Wall time of the network for this map: that of the call over the number of its maps.
-    passes : int
-        Forward-backward passes of the network for this map; one that methods share counts for the first.
-    map_error : float or None
-        Its estimated error, summed over voxels, over its summed magnitude; None where it is not known.
-    standard_error : float or None
-        Of `total` less `expected_total`, for methods that draw.
-    voxel_errors : ndarray or None
-        float32, as `values`: each value's standard error, from the method's draws; NaN where these tell
-        nothing of it. None for methods that do not estimate it.
-    """
-
-    values: np.ndarray
-    total: float
-    expected_total: float | None
-    logits: np.ndarray
-    target: int
-    seconds: float
-    passes: int = 0
-    map_error: float | None = None
-    standard_error: float | None = None
+    values: np.ndarray  # float32 (n_slices, 128, 128), signed unless the method is unsigned
+    total: float  # the sum of `values`, in float64
+    expected_total: (
+        float | None
+    )  # the change of the target's log-odds that it should equal, for complete methods
+    logits: np.ndarray  # float32 (n_logits,): the network's outputs for the scan, as they are
+    target: int  # the explained class
+    seconds: float  # wall time of the network: that of the call over the number of its maps
+    passes: int = 0  # forward-backward; one that methods share counts for the first
+    map_error: float | None = (
+        None  # estimated, summed over voxels, over the summed magnitude; None: not known
+    )
+    standard_error: float | None = None  # of `total` less `expected_total`, for methods that draw
+    # of each value, float32, from the method's draws; NaN where they tell nothing of it; None: not estimated
     voxel_errors: np.ndarray | None = None

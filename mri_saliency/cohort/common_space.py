@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,10 +16,9 @@ from mri_saliency.output.files import read_array, write_array
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
 from mri_saliency.runtime.workers import Workers
-from mri_saliency.wording import DEFAULT_CLASS_NAMES, ClassNames, counted
+from mri_saliency.wording import Limitation, left_out
 
 BACKGROUND_SCANS = 20  # at most; their mean is drawn under group maps
-_NAMED_SCANS = 5  # in the note about scans on another grid
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,16 +39,14 @@ class CommonSpace:
     mirrored: dict[str, bool]
     mean_scan: np.ndarray
     brain: np.ndarray | None
-    class_names: ClassNames = DEFAULT_CLASS_NAMES
 
 
 def find_common_space(
     folder: OutputFolder,
     records: list[MapRecord],
     workers: Workers,
-    class_names: ClassNames = DEFAULT_CLASS_NAMES,
-) -> tuple[CommonSpace, list[str]]:
-    """Return the grid that most scans share, with the mean of some scans on it, and notes for the user.
+) -> tuple[CommonSpace, list[Limitation]]:
+    """Return the grid that most scans share, with the mean of some scans on it, and what is left out.
 
     The mean is written to the folder. It is read from there when the scans are no longer available.
     """
@@ -62,13 +59,11 @@ def find_common_space(
         orientation = orientation_to(record.grid, common)
         if orientation is not None:
             mirrored[subject_id] = orientation == "mirrored"
-    notes = []
+    limitations = []
     elsewhere = [subject_id for subject_id in first if subject_id not in mirrored]
     if elsewhere:
-        named = ", ".join(elsewhere[:_NAMED_SCANS]) + (" …" if len(elsewhere) > _NAMED_SCANS else "")
-        notes.append(
-            f"{len(elsewhere)} scans lie on another grid than most; group maps leave them out: {named}."
-        )
+        which, of = "on another grid than most", "the group maps and their comparison"
+        limitations.append(left_out(len(elsewhere), "scan", which, of, elsewhere))
     shape = (common.n_slices, INPUT_SIZE, INPUT_SIZE)
     mean_scan = _mean_input(first, mirrored, workers)
     if mean_scan is not None:
@@ -76,25 +71,18 @@ def find_common_space(
     else:
         mean_scan = read_array(folder.mean_scan, shape)
     if mean_scan is None:
-        notes.append(
-            f"no scan can be read any more: group maps have no anatomy under them, and {class_names.tle} is "
-            f"not tested against {class_names.hc}, for which the brain must be known."
+        names = folder.class_names
+        limitations.append(
+            Limitation(
+                f"Maps of {names.tle} and {names.hc} were not compared, because no scan could be "
+                "read again to find the brain.",
+                "nor have group maps anatomy under them",
+            )
         )
-        return CommonSpace(common, mirrored, unpad(np.zeros(shape, np.float32)), None, class_names), notes
+        empty = unpad(np.zeros(shape, np.float32))
+        return CommonSpace(common, mirrored, empty, None), limitations
     brain = unpad(brain_mask(mean_scan))
-    return CommonSpace(common, mirrored, unpad(mean_scan), brain, class_names), notes
-
-
-def other_grid_sentences(space: CommonSpace, records: Sequence[MapRecord]) -> list[str]:
-    """Return which scans cannot be averaged with the others, in sentences for a paper."""
-    n = len({record.subject_id for record in records} - space.mirrored.keys())
-    if not n:
-        return []
-    verb = "was" if n == 1 else "were"
-    return [
-        f"{counted(n, 'scan')} on another grid than most {verb} left out of the group maps and their "
-        "comparison."
-    ]
+    return CommonSpace(common, mirrored, unpad(mean_scan), brain), limitations
 
 
 def _mean_input(

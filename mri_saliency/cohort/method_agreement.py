@@ -133,19 +133,13 @@ def _compare_scans(
 
 @dataclass(frozen=True, eq=False)
 class _OpenScan:
-    """A scan's maps.
+    """A scan's maps and null maps, and which to compare: every two methods', each method's with its null map.
 
-    Attributes
-    ----------
-    maps : dict
-        Method, or a name that the null maps of methods with the same reference share -> (n_slices, 112, 112).
-    pairs : list of tuple
-        Those to compare: every two methods', and each method's with its null map.
-    brain : ndarray or None
-        bool; the mean scan's if the scan cannot be read, None if neither is known.
+    Methods with the same reference share a null map. The brain is that of the mean scan if the scan cannot be
+    read, None if neither is known.
     """
 
-    maps: dict[str, np.ndarray]
+    maps: dict[str, np.ndarray]  # each (n_slices, 112, 112)
     pairs: list[tuple[str, str]]
     brain: np.ndarray | None
     is_readable: bool

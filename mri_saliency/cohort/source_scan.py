@@ -6,7 +6,6 @@ add. All functions can run in a worker; calls about one scan in a row read its f
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -105,7 +104,8 @@ def _read_baseline(
         paths = _baseline_paths(folder, name)
         return _load_file(paths, identity, record.grid.n_slices, record.recipe.first_slice)
     files = (folder.hc_mean, folder.hc_mean_scans)
-    healthy = _load_healthy_mean(*files, record.grid.n_slices, _modified_ns(files))
+    modified_ns = tuple(path.stat().st_mtime_ns for path in files if path.exists())
+    healthy = _load_healthy_mean(*files, record.grid.n_slices, modified_ns)
     if healthy is None or healthy.identity != identity:
         return None
     source = record.source
@@ -126,10 +126,6 @@ def _load_healthy_mean(mean: Path, scans: Path, n_slices: int, _: tuple[int, ...
         return HealthyMean.from_json(content, values)
     except ValueError:
         return None
-
-
-def _modified_ns(paths: Iterable[Path]) -> tuple[int, ...]:
-    return tuple(path.stat().st_mtime_ns for path in paths if path.exists())
 
 
 def _baseline_paths(folder: OutputFolder, name: str) -> tuple[Path, ...]:

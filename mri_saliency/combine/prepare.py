@@ -74,17 +74,14 @@ class CombinedRun:
 def prepare_combination(options: Options, command_line: str) -> CombinedRun:
     """Read and check everything that a combination needs; nothing is written yet.
 
-    Raises
-    ------
-    UserError
-        As `read_runs`, `read_description_of` and `plan_combination`.
+    Raises UserError as `read_runs`, `read_description_of` and `plan_combination`.
     """
-    started, folder = datetime.now().astimezone(), OutputFolder(options.output_dir)
+    started, folder = datetime.now().astimezone(), OutputFolder(options.output_dir, options.class_names)
     folder.check_format(overwrite=options.overwrite)
     runs = read_runs(options.combine, folder)
     description = read_description_of([record for run in runs for record in run.maps.values()], options)
     how = (options.key_slices, options.nifti, runs[0].checkpoint["n_logits"], options.smooth_mm)
-    files = MapFiles(folder, *how, description.class_names)
+    files = MapFiles(folder, *how)
     combination = plan_combination(runs, files, overwrite=options.overwrite)
     record = RunRecord(folder, started, request_json(combination, options.to_json(), command_line))
     return CombinedRun(combination, combination.plan, description, record, Ranks())

@@ -30,22 +30,12 @@ from mri_saliency.runtime.workers import Workers
 
 @dataclass(frozen=True)
 class _ScanMaps:
-    """A scan's maps by one method.
-
-    Attributes
-    ----------
-    subject_id : str
-        The mean's.
-    members : dict
-        Run -> its map.
-    partners : dict
-        Run -> its map of another subject's scan, with which chance is measured.
-    """
+    """A scan's maps by one method, by run; the scan is named as its mean is."""
 
     subject_id: str
     method: str
     members: dict[str, Member]
-    partners: dict[str, Member]
+    partners: dict[str, Member]  # maps of another subject's scan, with which chance is measured
 
 
 def compare_runs(

@@ -95,12 +95,12 @@ def shared_methods(runs: Sequence[FinishedRun]) -> list[str]:
 
 def _read_run(root: Path, name: str) -> FinishedRun:
     folder = OutputFolder(root)
-    records, notes = comparable(folder.last_records())
+    records, limitations = comparable(folder.last_records())
     content = folder.last_run() or {}
     if content["status"] != "done":
-        notes.append(f"the run is not finished (status {content['status']}); its finished maps count.")
-    for note in notes:
-        warn(f"{name}: {note}")
+        warn(f"{name}: the run is not finished (status {content['status']}); its finished maps count.")
+    for limitation in limitations:
+        warn(f"{name}: {limitation}")
     return FinishedRun(
         name, folder, content, {(record.source.sha256, record.method): record for record in records}
     )

@@ -13,11 +13,7 @@ from mri_saliency.groups.analysis_space import AnalysisSpace
 from mri_saliency.groups.clusters import find_clusters
 from mri_saliency.groups.figures import contrast_figure
 from mri_saliency.groups.method_maps import MethodMaps
-from mri_saliency.groups.sentences import (
-    SPREAD_LIMIT,
-    missing_contrasts_note,
-    spread_note,
-)
+from mri_saliency.groups.sentences import missing_contrasts, unequal_spread
 from mri_saliency.inputs.atlas import Atlas
 from mri_saliency.maps.colours import colour_scale
 from mri_saliency.maps.image import neg_log10_p, ratio, t_score
@@ -31,7 +27,9 @@ from mri_saliency.statistics.contrasts import (
     find_subjects,
 )
 from mri_saliency.statistics.sign_flips import SIGNIFICANT, Tested
-from mri_saliency.wording import counted, sentence
+from mri_saliency.wording import Limitation, left_out
+
+_COMPARISON = "the group comparison"  # what leaves something out
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,22 +60,15 @@ class GroupComparison:
     contrasts: list[ComparedContrast] = field(default_factory=list)
     clusters: list[dict] = field(default_factory=list)  # rows of group_clusters.csv
     figures: dict[str, dict[str, Path]] = field(default_factory=dict)  # method -> {title: path}
-    notes: list[str] = field(default_factory=list)  # what was not tested, and why, in sentences
-    limits: list[str] = field(default_factory=list)  # the same, and what was left out, for a paper
-
-    def leave_out(self, note: str, limit: str) -> None:
-        """Add what is not compared, and why: for the user, and for a paper."""
-        self.notes.append(note)
-        self.limits.append(limit)
+    limitations: list[Limitation] = field(default_factory=list)
 
     def add(self, other: GroupComparison) -> None:
-        """Add what another comparison showed; a note that is there already is not repeated."""
+        """Add what another comparison showed; a limitation that is there already is not repeated."""
         self.contrasts += other.contrasts
         self.clusters += other.clusters
         for method, figures in other.figures.items():
             self.figures.setdefault(method, {}).update(figures)
-        self.notes += [note for note in other.notes if note not in self.notes]
-        self.limits += [limit for limit in other.limits if limit not in self.limits]
+        self.limitations += [limit for limit in other.limitations if limit not in self.limitations]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,21 +86,17 @@ def compare_groups(maps: MethodMaps, settings: ComparisonSettings) -> GroupCompa
     """Compare the magnitudes of a method's maps between the groups, and write what was found."""
     found = GroupComparison()
     if maps.space.brain is None:
-        return found  # the common space has its note
+        return found  # the common space says so
     if not maps.has_one_target:
-        found.leave_out(
-            f"{maps.method.name}: groups were not compared, because its maps explain different classes; "
-            "--target chooses one.",
-            f"Groups were not compared by {maps.method.title}, whose maps explained different classes.",
-        )
+        text = f"Groups were not compared by {maps.method.title}, whose maps explained different classes."
+        found.limitations.append(Limitation(text, "--target chooses one"))
         return found
     space = AnalysisSpace(maps.space.grid, maps.space.brain, settings.smooth_mm)
     rows = _magnitudes(maps, space, settings.covariates, found)
     scans = [scan for scan in maps.scans if scan.subject_id in rows]
     subjects = _find_subjects(scans, settings.covariates, found)
     contrasts = choose_contrasts(subjects)
-    if reason := missing_contrasts_note(subjects, contrasts):
-        found.leave_out(reason, sentence(reason))
+    found.limitations += missing_contrasts(subjects, contrasts)
     if not contrasts:
         return found
 
@@ -124,10 +111,10 @@ def compare_groups(maps: MethodMaps, settings: ComparisonSettings) -> GroupCompa
         )
         values[True] = subjects.align(values[False][:, points[True][space.inside]], mirrored)
     tested, refused = contrast_test(contrasts, subjects, values)
-    for name, error in refused.items():
-        found.leave_out(f"{name} was not tested: {error}.", f"The contrast {name} was not tested: {error}.")
-    if unequal := spread_note(f"{maps.method.name}, magnitude", subjects, tested):
-        found.leave_out(unequal, SPREAD_LIMIT)
+    found.limitations += [
+        Limitation(f"The contrast {name} was not tested: {error}.") for name, error in refused.items()
+    ]
+    found.limitations += unequal_spread(subjects, tested)
     for contrast, answer in tested:
         places = points[contrast.aligned]
         voxels = (
@@ -150,17 +137,11 @@ def _magnitudes(
         with suppress(ZeroDivisionError):
             rows[scan.subject_id] = space.magnitudes(maps.open_map(scan))
     noun = f"{maps.method.title} map"
-    if n := len(maps.scans) - len(scans):
-        found.leave_out(
-            f"{n} scans are not in the table of covariates any more; group tests leave them out.",
-            f"The group comparison left out {counted(n, noun)} of scans without covariates.",
-        )
-    if n := len(scans) - len(rows):
-        found.leave_out(
-            f"{maps.method.name}: {n} maps are zero in half of the brain or more; "
-            "group tests leave them out.",
-            f"The group comparison left out {counted(n, noun)} with zeros in half of the brain.",
-        )
+    for n, which in (
+        (len(maps.scans) - len(scans), "of scans without covariates"),
+        (len(scans) - len(rows), "with zeros in half of the brain"),
+    ):
+        found.limitations += [left_out(n, noun, which, _COMPARISON)] if n else []
     return rows
 
 
@@ -173,13 +154,9 @@ def _find_subjects(
         numbers = covariates.loc[[scan.subject_id for scan in scans]].to_numpy(np.float64)
     names = [scan.subject or scan.subject_id for scan in scans]
     subjects = find_subjects(names, [scan.diagnosis for scan in scans], numbers)
-    if disputed := subjects.disputed:
-        n = counted(len(disputed), "subject")
-        found.leave_out(
-            f"{len(disputed)} subjects have scans of more than one diagnosis; group tests leave them out: "
-            f"{', '.join(disputed[:5])}{' …' if len(disputed) > 5 else ''}.",
-            f"The group comparison left out {n} with scans of more than one diagnosis.",
-        )
+    if subjects.disputed:
+        which, n = "with scans of more than one diagnosis", len(subjects.disputed)
+        found.limitations.append(left_out(n, "subject", which, _COMPARISON, subjects.disputed))
     return subjects
 
 
@@ -187,7 +164,7 @@ def _write(
     maps: MethodMaps, subjects: Subjects, tested: _TestedVoxels, atlas: Atlas | None
 ) -> GroupComparison:
     """Write a contrast's images and figure; return its part of what was found."""
-    contrast, method, names = tested.contrast, maps.method.name, maps.space.class_names
+    contrast, method, names = tested.contrast, maps.method.name, maps.folder.class_names
     summary = ComparedContrast(
         method=method,
         contrast=contrast.name,
@@ -220,7 +197,7 @@ def _write_images(maps: MethodMaps, summary: ComparedContrast, tested: _TestedVo
 
 def _draw(maps: MethodMaps, title: str, summary: ComparedContrast, tested: _TestedVoxels) -> np.ndarray:
     """Draw a contrast: uint8 (height, width, 4), RGBA."""
-    share, names = summary.significant_share, maps.space.class_names
+    share, names = summary.significant_share, maps.folder.class_names
     where = f"in {share:.2%} of the brain" if share else "nowhere"
     view = maps.view(
         f"{title}: {summary.n_patients} and {summary.n_controls} subjects",

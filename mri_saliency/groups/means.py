@@ -49,7 +49,7 @@ def write_means(maps: MethodMaps, smooth_mm: float) -> dict[str, Path]:
     smooth_scale, smooth_magnitude_scale = _common_scales(smooth.values(), space.brain, is_smooth=True)
     signed = estimate(unit, scale, signed=maps.method.signed)
     magnitude = estimate(unit, magnitude_scale, signed=False)
-    titles = group_titles(space.class_names)
+    titles = group_titles(maps.folder.class_names)
     drawing = Drawing(scale, smooth_scale, smooth_mm, telling_slice=maps.key_slices[0])
     figures = {}
     for name, mean in means.items():

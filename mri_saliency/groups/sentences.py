@@ -7,45 +7,38 @@ from collections.abc import Sequence
 from mri_saliency.groups.analysis_space import BLOCK
 from mri_saliency.statistics.contrasts import CONTRASTS, MIN_SUBJECTS, Contrast, Subjects
 from mri_saliency.statistics.sign_flips import N_FLIPS, SIGNIFICANT, Tested
-from mri_saliency.wording import ClassNames, listed, span
+from mri_saliency.wording import ClassNames, Limitation, listed, span
 
 _ENOUGH, _ALIKE = 8, 1.3  # subjects in a group, ratio of groups' spreads: from here on, up to here, 5 % hold
-SPREAD_LIMIT = (
+_UNEQUAL_SPREAD = Limitation(
     f"In at least one comparison a group had fewer than {_ENOUGH} subjects and the groups' maps varied "
-    "unequally; there the family-wise error rate can reach 9% instead of 5%."
+    "unequally; there the family-wise error rate can reach 9% instead of 5%.",
+    "a p near 0.05 is weak evidence",
 )
 
 
-def missing_contrasts_note(subjects: Subjects, contrasts: Sequence[Contrast]) -> str | None:
-    """Return why none or not all contrasts can be tested; None if all can."""
+def missing_contrasts(subjects: Subjects, contrasts: Sequence[Contrast]) -> list[Limitation]:
+    """Return why none or not all contrasts can be tested."""
     n = {diagnosis: subjects.count(diagnosis) for diagnosis in ("HC", "left", "right", "TLE")}
-    needed = (
-        f"a group test needs {MIN_SUBJECTS} subjects in each group; found {n['HC']} controls, and patients "
-        f"with a focus on the left {n['left']}, right {n['right']}, unknown "
-        f"{n['TLE'] - n['left'] - n['right']}"
-    )
-    if not contrasts:
-        return f"no groups were compared: {needed}."
     few = [side for side in ("left", "right") if 0 < n[side] < MIN_SUBJECTS]
-    if not few:
-        return None
-    return f"patients with a focus on the {' or '.join(few)} were not compared by themselves: {needed}."
+    if contrasts and not few:
+        return []
+    what = f"Patients with a focus on the {' or '.join(few)} were not compared by themselves"
+    if not contrasts:
+        what = "No groups were compared"
+    needed = f"a group test needs {MIN_SUBJECTS} subjects in each group"
+    found = f"{n['HC']} controls, and patients with a focus on the left {n['left']}, right {n['right']}"
+    return [Limitation(f"{what}: {needed}; found {found}, unknown {n['TLE'] - n['left'] - n['right']}.")]
 
 
-def spread_note(what: str, subjects: Subjects, tested: Sequence[tuple[Contrast, Tested]]) -> str | None:
-    """Return a warning where the error rate was found to be kept less well: few subjects, unequal spread."""
-    unequal = {}  # contrast -> ratio of its groups' spreads
-    for contrast, answer in tested:
-        ratio = answer.spreads.max() / answer.spreads.min()
-        if min(map(subjects.count, contrast.weights)) < _ENOUGH and ratio > _ALIKE:
-            unequal[contrast.name] = ratio
-    if not unequal:
-        return None
-    return (
-        f"{what}, {', '.join(unequal)}: a group has fewer than {_ENOUGH} subjects, and the groups' maps vary "
-        f"unequally (by a factor of up to {max(unequal.values()):.1f}). There the test errs in up to 9 % of "
-        "cohorts instead of 5 %, so a p near 0.05 is weak evidence."
+def unequal_spread(subjects: Subjects, tested: Sequence[tuple[Contrast, Tested]]) -> list[Limitation]:
+    """Return what limits a test where the error rate was found to be kept less well."""
+    is_found = any(
+        min(map(subjects.count, contrast.weights)) < _ENOUGH
+        and answer.spreads.max() > _ALIKE * answer.spreads.min()
+        for contrast, answer in tested
     )
+    return [_UNEQUAL_SPREAD] if is_found else []
 
 
 def comparison_sentences(smooth_mm: float) -> list[str]:

@@ -13,15 +13,19 @@ from mri_saliency.errors import OutputError, UserError
 from mri_saliency.inputs.preprocessing import unpad
 from mri_saliency.output.files import output_errors, read_json, remove_parts, write_json
 from mri_saliency.output.record import MapRecord
+from mri_saliency.wording import DEFAULT_CLASS_NAMES, ClassNames
 
 FORMAT = 4  # of a run's folder: raised by a change after which a folder of before cannot be read
 
 
 class OutputFolder:
-    """Names of everything a run writes, and the finished maps among it; `root` is ``--output_dir``."""
+    """Names of everything a run writes, and the finished maps among it; `root` is ``--output_dir``.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    `class_names` are the words for the classes in what is written.
+    """
+
+    def __init__(self, root: Path, class_names: ClassNames = DEFAULT_CLASS_NAMES) -> None:
+        self.root, self.class_names = root, class_names
         self.statistics = root / "attribution_statistics.csv"
         self.summary = root / "attribution_summary.png"
         self.failures = root / "failures.csv"

@@ -25,26 +25,15 @@ if TYPE_CHECKING:
 class Recipe:
     """Everything that determines a map beside its scan and its method's code.
 
-    Attributes
-    ----------
-    maths : int
-        `mri_saliency.attribution.explainer.MATHS` of the program that made it.
-    checkpoint : str
-        SHA-256 of the network's file.
-    first_slice : int
-        ``--first_slice``.
-    target : int or None
-        The explained class; None: each scan's predicted class.
-    settings : dict
-        The method's settings, by option; for methods that draw, also the hardware (``drawn_on``); for
-        networks of several logits, what is explained of the class (``explains``); for a mean of several
-        runs' maps, those runs' networks and recipes (``combined``).
+    `settings` are the method's, by option; for methods that draw, also the hardware (``drawn_on``); for
+    networks of several logits, what is explained of the class (``explains``); for a mean of several runs'
+    maps, those runs' networks and recipes (``combined``).
     """
 
-    maths: int
-    checkpoint: str
+    maths: int  # `mri_saliency.attribution.explainer.MATHS` of the program that made it
+    checkpoint: str  # SHA-256 of the network's file
     first_slice: int
-    target: int | None
+    target: int | None  # the explained class; None: each scan's predicted class
     settings: dict[str, object] = field(default_factory=dict)
 
     @property
@@ -80,34 +69,18 @@ class Recipe:
 
 @dataclass(frozen=True)
 class MeasuredMap:
-    """A map that was made and measured, but not drawn yet.
-
-    Attributes
-    ----------
-    source : FileIdentity
-        The scan's file.
-    brain_voxels : int
-        Voxels of the network's input inside the brain.
-    statistics : MapStatistics
-        Its row of attribution_statistics.csv.
-    slice_profile : tuple of float
-        Each slice's share of the summed magnitude.
-    program : str
-        The version that made it, with a hash of the source.
-    combined : tuple of str
-        Of a mean of several runs' maps: those whose map it holds, as in the recipe's ``combined``.
-    """
+    """A map that was made and measured, but not drawn yet."""
 
     subject_id: str
     method: str
-    source: FileIdentity
+    source: FileIdentity  # the scan's file
     grid: Grid
-    brain_voxels: int
+    brain_voxels: int  # of the network's input
     recipe: Recipe
-    statistics: MapStatistics
-    slice_profile: tuple[float, ...]
-    program: str
-    combined: tuple[str, ...] = ()
+    statistics: MapStatistics  # its row of attribution_statistics.csv
+    slice_profile: tuple[float, ...]  # each slice's share of the summed magnitude
+    program: str  # the version that made it, with a hash of the source
+    combined: tuple[str, ...] = ()  # of a mean: the runs whose map it holds, as in the recipe's ``combined``
 
     @classmethod
     def of(
@@ -140,19 +113,11 @@ class MeasuredMap:
 
 @dataclass(frozen=True, kw_only=True)
 class MapRecord(MeasuredMap):
-    """A finished map; its sidecar file holds this as JSON.
+    """A finished map; its sidecar file holds this as JSON."""
 
-    Attributes
-    ----------
-    key_slices : tuple of int
-        The slices that were drawn.
-    files : dict
-        File name -> size in bytes, of every file of the map but the sidecar.
-    """
-
-    key_slices: tuple[int, ...]
+    key_slices: tuple[int, ...]  # those that were drawn
     drawing: Drawing
-    files: dict[str, int]
+    files: dict[str, int]  # name -> size in bytes, of every file of the map but the sidecar
 
     def to_json(self) -> dict[str, Any]:
         """Return the sidecar's content."""

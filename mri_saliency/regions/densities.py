@@ -19,7 +19,7 @@ from mri_saliency.output.record import MapRecord
 from mri_saliency.regions.figures import region_figure
 from mri_saliency.runtime.workers import Workers
 from mri_saliency.statistics.normal_ranges import add_normal_ranges
-from mri_saliency.wording import DEFAULT_CLASS_NAMES, ClassNames, counted
+from mri_saliency.wording import counted
 
 OUTSIDE = "outside the brain"
 _NUMBERS = ("mass", "share", "density", "asymmetry", "density_null", "grey_matter_asymmetry")
@@ -32,7 +32,6 @@ def measure_regions(
     records: list[MapRecord],
     atlas: Atlas,
     workers: Workers,
-    class_names: ClassNames = DEFAULT_CLASS_NAMES,
 ) -> pd.DataFrame:
     """Divide every map among an atlas's regions; write the table and its figure.
 
@@ -56,7 +55,7 @@ def measure_regions(
         return table
     table = add_normal_ranges(table.astype(dict.fromkeys(_NUMBERS, float)))
     write_table(folder.regions, table[list(TABLES["region_statistics"])])
-    write_figure(folder.region_figure, region_figure(table, densest(table), class_names))
+    write_figure(folder.region_figure, region_figure(table, densest(table), folder.class_names))
     return table
 
 

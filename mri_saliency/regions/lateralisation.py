@@ -16,7 +16,7 @@ from mri_saliency.statistics.intervals import (
     pair_wins,
     wilson_interval,
 )
-from mri_saliency.wording import DEFAULT_CLASS_NAMES, ClassNames, counted
+from mri_saliency.wording import ClassNames, counted
 
 LEAST_SUBJECTS = 5  # with TLE of each side
 LEAST_CONTROLS = 5  # HC subjects, whose median is the threshold; with fewer it is 0
@@ -29,7 +29,6 @@ def lateralise(
     folder: OutputFolder,
     regions: pd.DataFrame,
     atlas: Atlas,
-    class_names: ClassNames = DEFAULT_CLASS_NAMES,
 ) -> tuple[pd.DataFrame, list[str]]:
     """Write `lateralisation_table` and its figure; without rows, there are no files.
 
@@ -40,10 +39,10 @@ def lateralise(
     table = lateralisation_table(regions, pairs)
     write_or_remove_table(folder.lateralisation, table)
     if len(table):
-        write_figure(folder.lateralisation_figure, lateralisation_figure(table, class_names))
+        write_figure(folder.lateralisation_figure, lateralisation_figure(table, folder.class_names))
     else:
         folder.lateralisation_figure.unlink(missing_ok=True)
-    return table, _notes(regions, pairs, table, class_names.tle)
+    return table, _notes(regions, pairs, table, folder.class_names.tle)
 
 
 def lateralisation_table(regions: pd.DataFrame, pairs: list[tuple[str, str]]) -> pd.DataFrame:

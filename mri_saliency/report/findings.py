@@ -1,56 +1,103 @@
-"""What the cohort's maps show together."""
+"""All that the report shows."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import pandas as pd
 
 from mri_saliency.checks.verdicts import Verdict
+from mri_saliency.cohort.groups import class_words, diagnosis_words
 from mri_saliency.groups.comparison import ComparisonSettings, GroupComparison
+from mri_saliency.maps.statistics import MapStatistics
+from mri_saliency.methods import METHODS
+from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
-from mri_saliency.wording import DEFAULT_CLASS_NAMES, ClassNames
+from mri_saliency.run.outcome import RunState
+from mri_saliency.statistics.contrasts import CONTRASTS
+from mri_saliency.wording import Limitation, demo_mark
 
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """What the cohort's maps show together.
+    """What a run's maps show together; a table, list or mapping is empty where nothing was measured.
 
     Attributes
     ----------
-    records : list of MapRecord
-        The maps that are described.
-    agreement : DataFrame
-        From `mri_saliency.cohort.method_agreement.compare_methods`.
-    groups : GroupComparison
-    regions : DataFrame or None
-        From `mri_saliency.regions.densities.measure_regions`; None without an atlas.
-    verdicts : dict
-        From `mri_saliency.report.alarms.judge_sanity_checks`.
+    run : mapping
+        The content of run.json.
+    records : sequence of MapRecord
+        The maps that are described, in the order of `mri_saliency.output.record.in_order`.
+    failures : sequence of mapping
+        The rows of failures.csv.
+    state : RunState or None
+        How far the run is; None once its maps are described.
+    agreement, regions, region_test, lateralisation : DataFrame
+        From `compare_methods`, `measure_regions`, `compare_regions` and `lateralise`.
+    comparison : ComparisonSettings or None
+        How groups were compared; None before they were.
+    verdicts : mapping
+        Method -> {check: its verdict}.
     alarms : list of str
         From `mri_saliency.report.alarms.find_alarms`.
     notes : list of str
-        Which maps and scans are left out, and why, in sentences.
-    class_names : ClassNames
-    lateralisation : DataFrame or None
-        From `mri_saliency.regions.lateralisation.lateralise`; None without an atlas.
-    region_test : DataFrame or None
-        From `mri_saliency.regions.comparison.compare_regions`; None without an atlas.
-    comparison : ComparisonSettings or None
-        How groups were compared; None: not known.
-    exclusions : list of str
-        Which maps and scans are left out, in sentences for a paper.
+        What is missing, and why, for the user alone.
+    limitations : list of Limitation
+        What is left out, for the user and for a paper; those of the groups' comparison are in `groups`.
     """
 
-    records: list[MapRecord]
-    agreement: pd.DataFrame
-    groups: GroupComparison
-    regions: pd.DataFrame | None
-    verdicts: dict[str, dict[str, Verdict]]
-    alarms: list[str]
-    notes: list[str] = field(default_factory=list)
-    class_names: ClassNames = DEFAULT_CLASS_NAMES
-    lateralisation: pd.DataFrame | None = None
-    region_test: pd.DataFrame | None = None
+    folder: OutputFolder
+    run: Mapping
+    records: Sequence[MapRecord]
+    failures: Sequence[Mapping[str, str]] = ()
+    state: RunState | None = None
+    agreement: pd.DataFrame = field(default_factory=pd.DataFrame)
+    groups: GroupComparison = field(default_factory=GroupComparison)
     comparison: ComparisonSettings | None = None
-    exclusions: list[str] = field(default_factory=list)
+    regions: pd.DataFrame = field(default_factory=pd.DataFrame)
+    region_test: pd.DataFrame = field(default_factory=pd.DataFrame)
+    lateralisation: pd.DataFrame = field(default_factory=pd.DataFrame)
+    verdicts: Mapping[str, Mapping[str, Verdict]] = field(default_factory=dict)
+    alarms: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    limitations: list[Limitation] = field(default_factory=list)
+
+    @cached_property
+    def methods(self) -> dict[str, str]:
+        """The methods of the maps, in the registry's order -> their names in words."""
+        used = {record.method for record in self.records}
+        return {name: name.replace("_", " ") for name in METHODS if name in used}
+
+    @cached_property
+    def scans(self) -> list[MapStatistics]:
+        """The row of each scan's first map, for what it says of the scan."""
+        first: dict[str, MapStatistics] = {}
+        for record in self.records:
+            first.setdefault(record.subject_id, record.statistics)
+        return list(first.values())
+
+    @property
+    def input_warnings(self) -> dict[str, str]:
+        """The scans with an input warning -> the warning."""
+        return {row.subject_id: row.input_warning for row in self.scans if row.input_warning}
+
+    @property
+    def demo(self) -> str:
+        """What titles of a demo begin with."""
+        return demo_mark(row.subject_id for row in self.scans)
+
+    @property
+    def words(self) -> dict[str, str]:
+        """What the classes are called."""
+        return class_words(self.folder.class_names)
+
+    @cached_property
+    def diagnoses(self) -> dict[str, str]:
+        """What the scans' diagnoses are called."""
+        return diagnosis_words({row.diagnosis for row in self.scans}, self.folder.class_names)
+
+    def contrast_title(self, name: str) -> str:
+        """Return what a contrast of `CONTRASTS` is called."""
+        return CONTRASTS[name].title.format(hc=self.folder.class_names.hc, tle=self.folder.class_names.tle)

@@ -1,15 +1,12 @@
-"""All that was done -> a text on the methods to paste into a paper, and the works that it cites.
+"""All that was done -> a text on the methods to paste into a paper; [@key] cites a work.
 
-The sentences are beside the code that does what they state; here they are chosen by what was found in the
-folder, and put in order. What an earlier version did not record is left out.
+The sentences are beside the code that does what they state; here they are chosen by what was found, and put
+in order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from mri_saliency.attribution.baselines import baseline_sentence
 from mri_saliency.attribution.clenshaw_curtis import steps_sentence
@@ -25,13 +22,13 @@ from mri_saliency.groups.sentences import (
 from mri_saliency.maps.statistics import error_sentences
 from mri_saliency.methods import METHODS
 from mri_saliency.output.files import read_json, read_table
-from mri_saliency.output.folder import OutputFolder
-from mri_saliency.output.record import MapRecord, in_order
+from mri_saliency.output.record import Recipe
 from mri_saliency.regions.comparison import REGION_TEST_SENTENCE
 from mri_saliency.regions.densities import region_sentences
 from mri_saliency.regions.lateralisation import lateralisation_sentences
-from mri_saliency.report.alarms import warning_sentences
-from mri_saliency.report.bibliography import cited_keys, read_library, with_authors
+from mri_saliency.report.alarms import unusual_maps
+from mri_saliency.report.findings import Findings
+from mri_saliency.report.networks import runs_section
 from mri_saliency.report.scan_sentences import (
     failure_sentences,
     network_sentences,
@@ -42,168 +39,124 @@ from mri_saliency.run.run_record import description_sentences, making_runs, soft
 from mri_saliency.statistics.normal_ranges import normal_range_sentences
 from mri_saliency.wording import listed
 
-if TYPE_CHECKING:
-    from mri_saliency.report.findings import Findings
-    from mri_saliency.report.networks import RunsSection
+_TITLES = {name: method.title for name, method in METHODS.items()}
 
 
-@dataclass(frozen=True)
-class MethodsText:
-    """What was done, for a paper.
-
-    Attributes
-    ----------
-    paragraphs : list of str
-        With authors and years.
-    bibliography : str
-        The BibTeX entries of the works that are cited, and of no others.
-    """
-
-    paragraphs: list[str]
-    bibliography: str
-
-
-def describe_methods(
-    folder: OutputFolder,
-    run: Mapping,
-    findings: Findings,
-    failures: Sequence[Mapping[str, str]],
-    runs: RunsSection | None = None,
-) -> MethodsText:
-    """Return the text on the methods of what is in a folder.
-
-    Parameters
-    ----------
-    folder : OutputFolder
-    run : mapping
-        The content of run.json; keys may be missing.
-    findings : Findings
-    failures : sequence of mapping
-        The rows of failures.csv.
-    runs : RunsSection or None
-        As the report's.
-    """
-    records = in_order(findings.records)
-    first = {record.subject_id: record for record in records}
+def methods_text(findings: Findings) -> list[str]:
+    """Return the paragraphs of the text on the methods."""
     parts = (
         [
-            *network_sentences(run, records, findings.class_names.tle),
-            *volume_sentences(list(first.values())),
-            *scan_sentences(run, records, findings.class_names),
-            *failure_sentences(failures),
-            *findings.exclusions,
+            *network_sentences(findings),
+            *volume_sentences(findings),
+            *scan_sentences(findings),
+            *failure_sentences(findings.failures),
+            *(limitation.sentence for limitation in findings.limitations),
         ],
-        [*_attribution_sentences(folder, records), *warning_sentences(records)],
-        [] if runs is None else _run_sentences(findings, runs),
-        [*agreement_sentences(findings.agreement), *_check_sentences(folder, findings)],
-        [*_group_sentences(findings, len(first))],
-        _software_sentences(run, len(records)),
+        [*_attribution_sentences(findings), *unusual_maps(findings.records)],
+        _run_sentences(findings),
+        [*agreement_sentences(findings.agreement), *_check_sentences(findings)],
+        [*_group_sentences(findings)],
+        _software_sentences(findings),
     )
-    library = read_library()
-    keys = [key for key in cited_keys(chain(*parts)) if key in library]
-    return MethodsText(
-        paragraphs=[with_authors(" ".join(sentences), library) for sentences in parts if sentences],
-        bibliography="\n\n".join(library[key].text for key in sorted(keys)) + "\n",
-    )
+    return [" ".join(sentences) for sentences in parts if sentences]
 
 
-def _software_sentences(run: Mapping, n_maps: int) -> list[str]:
-    """Return with what the maps were made and, of a combination, brought together."""
-    runs = making_runs(run, n_maps)
-    if "combined" not in run:
-        return [*software_sentences(runs), *description_sentences(runs)]
-    joined = software_sentences(runs, with_network=False)
-    return [*software_sentences(run["combined"]), *joined, *description_sentences(runs)]
-
-
-def _attribution_sentences(folder: OutputFolder, records: Sequence[MapRecord]) -> Iterator[str]:
+def _attribution_sentences(findings: Findings) -> Iterator[str]:
     """Yield what each method did, with which settings, and what errors its maps reached."""
-    recipes = {record.method: record.recipe for record in records}
-    titles = {name: METHODS[name].title for name in METHODS if name in recipes}
-    n_scans = len({record.subject_id for record in records})
+    recipes = {record.method: record.recipe for record in findings.records}
+    titles = {name: _TITLES[name] for name in findings.methods}
     for name in titles:
         yield METHODS[name].account
-        n = sum(record.method == name for record in records)
-        if n < n_scans:
-            yield f"Maps of {titles[name]} were available for {n} of the {n_scans} scans."
-    baselines: dict[str, list[str]] = {}
+        n = sum(record.method == name for record in findings.records)
+        if n < len(findings.scans):
+            yield f"Maps of {titles[name]} were available for {n} of the {len(findings.scans)} scans."
+    yield from _baseline_sentences(findings, recipes)
     steps: dict[tuple, list[str]] = {}
-    for name, title in titles.items():
-        settings = recipes[name].settings
-        if "baseline" in settings:
-            baselines.setdefault(settings["baseline"], []).append(title)
-        if "n_steps" in settings:
-            steps.setdefault((settings["n_steps"], settings.get("map_error")), []).append(title)
-    healthy = read_json(folder.hc_mean_scans) or {}
-    for identity, users in baselines.items():
-        n_healthy = len(healthy["scans"]) if healthy.get("identity") == identity else None
-        yield baseline_sentence(str(identity).rsplit(" ", 1)[0], users, n_healthy)
+    for name, recipe in recipes.items():
+        if "n_steps" in recipe.settings:
+            key = recipe.settings["n_steps"], recipe.settings.get("map_error")
+            steps.setdefault(key, []).append(titles[name])
     for (n_steps, map_error), users in steps.items():
         yield steps_sentence(users, n_steps, map_error)
-    for name in titles:
-        yield from _draw_sentences(name, recipes[name].settings)
-    seeds = {recipes[name].settings.get("seed") for name in titles if METHODS[name].stochastic} - {None}
-    if seeds:
-        numbers = listed(str(seed) for seed in sorted(seeds))
-        yield f"Random draws were seeded by the number {numbers} and the content of each scan's file."
-    yield from error_sentences(titles, [record.statistics for record in records])
+    drawn = {
+        name: recipes[name].settings
+        for name in titles
+        if METHODS[name].stochastic and "combined" not in recipes[name].settings
+    }
+    for name, settings in drawn.items():
+        n_available = str(settings.get("references")).split(" ")[0]  # "10 HC scans" and a hash
+        yield METHODS[name].draws.format(**settings, n_available=n_available)
+    if drawn:
+        seeds = listed(sorted({str(settings["seed"]) for settings in drawn.values()}))
+        yield f"Random draws were seeded by the number {seeds} and the content of each scan's file."
+    yield from error_sentences(titles, [record.statistics for record in findings.records])
 
 
-def _draw_sentences(name: str, settings: Mapping[str, object]) -> list[str]:
-    """Return how often a method drew; nothing if it did not, or if that is not known."""
-    known = dict(settings)
-    if "references" in settings:
-        known["n_available"] = str(settings["references"]).split(" ")[0]  # "10 HC scans" and a hash
-    try:
-        return [METHODS[name].draws.format(**known)] if METHODS[name].draws else []
-    except KeyError:
-        return []
+def _baseline_sentences(findings: Findings, recipes: dict[str, Recipe]) -> Iterator[str]:
+    """Yield what the methods compared the scans with."""
+    users: dict[tuple[str, object], list[str]] = {}
+    for method, recipe in recipes.items():
+        if recipe.baseline_name is not None:
+            key = recipe.baseline_name, recipe.settings["baseline"]
+            users.setdefault(key, []).append(_TITLES[method])
+    healthy = read_json(findings.folder.hc_mean_scans) or {}
+    for (name, identity), titles in users.items():
+        n_healthy = len(healthy["scans"]) if healthy.get("identity") == identity else None
+        yield baseline_sentence(name, titles, n_healthy)
 
 
-def _run_sentences(findings: Findings, runs: RunsSection) -> list[str]:
+def _run_sentences(findings: Findings) -> list[str]:
     """Return how runs were compared; nothing where no two explained a scan."""
-    if not runs.entries:
+    runs = runs_section(findings)
+    if runs is None or not runs.entries:
         return []
-    titles = {name: method.title for name, method in METHODS.items()}
     with_regions = any(entry.icc for entry in runs.entries)
-    return repeatability_sentences(findings.verdicts, titles, with_regions=with_regions)
+    return repeatability_sentences(findings.verdicts, _TITLES, with_regions=with_regions)
 
 
-def _check_sentences(folder: OutputFolder, findings: Findings) -> list[str]:
+def _check_sentences(findings: Findings) -> list[str]:
     """Return which checks on the network were made, and which failed."""
-    table = read_table(folder.checks) if findings.verdicts else None
+    table = read_table(findings.folder.checks)
     n_scans = None
-    if table is not None and "check" in table:
-        n_scans = table.loc[table["check"] == "weights", "subject_id"].nunique() or None
+    if table is not None:
+        n_scans = table.loc[table["check"] == "weights", "subject_id"].nunique()
     return check_sentences(findings.verdicts, n_scans)
 
 
-def _group_sentences(findings: Findings, n_scans: int) -> Iterator[str]:
+def _group_sentences(findings: Findings) -> Iterator[str]:
     """Yield how groups and regions were compared, what limits that, and how sides were told apart."""
-    settings, names, contrasts = findings.comparison, findings.class_names, findings.groups.contrasts
+    settings, names, contrasts = findings.comparison, findings.folder.class_names, findings.groups.contrasts
     if settings is None:
         return
     atlas_name = None if settings.atlas is None else settings.atlas.path.name
-    if findings.regions is not None:
-        yield from region_sentences(findings.regions, atlas_name, n_scans)
+    if atlas_name is not None:
+        yield from region_sentences(findings.regions, atlas_name, len(findings.scans))
         yield from normal_range_sentences(findings.regions, names)
     if contrasts:
         yield from comparison_sentences(settings.smooth_mm)
-    with_regions = findings.region_test is not None and len(findings.region_test) > 0
-    if with_regions:
+    tested = [*contrasts, *findings.region_test.itertuples()]
+    if len(findings.region_test):
         yield REGION_TEST_SENTENCE
-    if contrasts or with_regions:
-        tested = [*contrasts, *(findings.region_test.itertuples() if with_regions else ())]
+    if tested:
         counts = [(row.contrast, row.n_patients, row.n_controls) for row in tested]
         yield from contrast_sentences(counts, names)
         family = "points of the brain" if contrasts else "regions"
-        if contrasts and with_regions:
+        if contrasts and len(findings.region_test):
             family += ", or regions,"
         columns = () if settings.covariates is None else settings.covariates.columns
         covariates = list(dict.fromkeys(str(column).split("=")[0] for column in columns))
         yield from sign_flip_sentences(family, covariates)
     if findings.groups.clusters:
         yield cluster_sentence(atlas_name)
-    yield from findings.groups.limits
-    if findings.lateralisation is not None:
-        yield from lateralisation_sentences(findings.lateralisation, names)
+    yield from (limitation.sentence for limitation in findings.groups.limitations)
+    yield from lateralisation_sentences(findings.lateralisation, names)
+
+
+def _software_sentences(findings: Findings) -> list[str]:
+    """Return with what the maps were made and, of a combination, brought together."""
+    run = findings.run
+    runs = making_runs(run, len(findings.records))
+    if "combined" not in run:
+        return [*software_sentences(runs), *description_sentences(runs)]
+    joined = software_sentences(runs, with_network=False)
+    return [*software_sentences(run["combined"]), *joined, *description_sentences(runs)]

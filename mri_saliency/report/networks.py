@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -11,7 +11,7 @@ from mri_saliency.checks.verdicts import Verdict
 from mri_saliency.combine.repeatability import OF_NULL, REPEATABLE, SIGNS
 from mri_saliency.maps.comparison import CHANCE, MEASURES
 from mri_saliency.output.files import read_table
-from mri_saliency.output.folder import OutputFolder
+from mri_saliency.report.findings import Findings
 
 _OPTIONS = ("csv_path", "baseline", "target", "first_slice", "max_samples")  # that differ between runs
 _SHA256_SHOWN = 12  # digits
@@ -23,7 +23,6 @@ class RunEntry:
 
     Attributes
     ----------
-    method : str
     n_scans : int
     means : dict
         Measure -> its mean over scans and pairs of runs, "chance" and "null".
@@ -46,7 +45,6 @@ class RunsSection:
 
     Attributes
     ----------
-    names : list of str
     differences : dict
         What differs between the runs -> each run's.
     entries : list of RunEntry
@@ -55,35 +53,22 @@ class RunsSection:
 
     names: list[str]
     differences: dict[str, list[str]]
-    entries: list[RunEntry] = field(default_factory=list)
+    entries: list[RunEntry]
 
 
-def runs_section(
-    folder: OutputFolder, run: Mapping, verdicts: Mapping[str, Mapping[str, Verdict]]
-) -> RunsSection | None:
-    """Return what the report shows of combined runs; None for a folder of one run.
-
-    Parameters
-    ----------
-    folder : OutputFolder
-    run : mapping
-        The content of run.json.
-    verdicts : mapping
-        As the report's.
-    """
-    runs = run.get("combined")
+def runs_section(findings: Findings) -> RunsSection | None:
+    """Return what the report shows of combined runs; None for a folder of one run."""
+    runs, folder = findings.run.get("combined"), findings.folder
     if not runs:
         return None
-    names = [part["run"] for part in runs]
     agreement, regions = read_table(folder.run_agreement), read_table(folder.run_region_agreement)
     entries = []
-    if agreement is not None:
-        for method, rows in agreement.groupby("method", sort=False):
-            verdict = verdicts.get(method, {}).get(REPEATABLE)
-            icc = None if regions is None else _icc(regions[regions["method"] == method])
-            means = {measure: _means(rows, measure) for measure in (*MEASURES, SIGNS)}
-            entries.append(RunEntry(method, rows["subject_id"].nunique(), means, icc, verdict))
-    return RunsSection(names, recipe_differences(runs), entries)
+    for method, rows in () if agreement is None else agreement.groupby("method", sort=False):
+        verdict = findings.verdicts.get(method, {}).get(REPEATABLE)
+        icc = None if regions is None else _icc(regions[regions["method"] == method])
+        means = {measure: _means(rows, measure) for measure in (*MEASURES, SIGNS)}
+        entries.append(RunEntry(method, rows["subject_id"].nunique(), means, icc, verdict))
+    return RunsSection([part["run"] for part in runs], recipe_differences(runs), entries)
 
 
 def recipe_differences(runs: Sequence[Mapping]) -> dict[str, list[str]]:
@@ -95,14 +80,13 @@ def recipe_differences(runs: Sequence[Mapping]) -> dict[str, list[str]]:
 
 
 def _description(run: Mapping) -> dict[str, str]:
-    checkpoint = run["checkpoint"]
     content = {
-        "checkpoint": checkpoint.get("path"),
-        "checkpoint's sha256": checkpoint["sha256"][:_SHA256_SHOWN],
-        "network": checkpoint.get("network"),
-        **{f"--{name}": (run.get("options") or {}).get(name) for name in _OPTIONS},
-        **{f"--{name}": value for name, value in (run.get("settings") or {}).items()},
-        "version": (run.get("tool") or {}).get("version"),
+        "checkpoint": run["checkpoint"]["path"],
+        "checkpoint's sha256": run["checkpoint"]["sha256"][:_SHA256_SHOWN],
+        "network": run["checkpoint"]["network"],
+        **{f"--{name}": run["options"][name] for name in _OPTIONS},
+        **{f"--{name}": value for name, value in run["settings"].items()},
+        "version": run["tool"]["version"],
     }
     return {key: "–" if value is None else str(value) for key, value in content.items()}
 

@@ -1,33 +1,40 @@
-"""Templates and their content -> a page of HTML."""
+"""Findings -> a page of HTML; the templates show them, and call the functions that derive more from them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from mri_saliency.maps.comparison import mean_agreement
 from mri_saliency.maps.drawing import DIAGNOSIS_COLOURS
-from mri_saliency.wording import counted
+from mri_saliency.report.bibliography import with_authors
+from mri_saliency.report.findings import Findings
+from mri_saliency.report.groups import region_contrasts, shown_clusters
+from mri_saliency.report.methods_text import methods_text
+from mri_saliency.report.networks import runs_section
+from mri_saliency.report.numbers import classifiers, region_summaries, side_entries
+from mri_saliency.report.scans import input_tables, scan_entries
+from mri_saliency.report.viewer import viewer_of
+from mri_saliency.wording import counted, with_minus
 
-_MINUS = "\N{MINUS SIGN}"
 
-
-def render_page(template: str, link: Callable[[Path], str], **content: object) -> str:
-    """Return the page of a template in ``templates/``.
+def render_page(findings: Findings, link: Callable[[Path], str], *, embedded: bool) -> str:
+    """Return the report.
 
     Parameters
     ----------
-    template : str
+    findings : Findings
     link : callable
         Converts a path to a URL.
-    **content
-        What the template names.
+    embedded : bool
+        Whether a URL holds the file itself.
     """
-    return _environment().get_template(template).render(link=link, **content)
+    return _environment().get_template("report.html").render(findings=findings, link=link, embedded=embedded)
 
 
 @lru_cache(1)
@@ -39,21 +46,27 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["diagnosis_colours"] = DIAGNOSIS_COLOURS
     environment.filters |= {
         "number": _number,
         "significant": _significant,
         "percent": _percent,
         "counted": counted,
         "moment": _moment,
+        "with_authors": with_authors,
+        "pairs": lambda mapping: ", ".join(f"{key} {value}" for key, value in mapping.items()),
     }
+    functions = (
+        classifiers, input_tables, mean_agreement, methods_text, region_contrasts, region_summaries,
+        runs_section, scan_entries, shown_clusters, side_entries, viewer_of,
+    )  # fmt: skip
+    environment.globals |= {function.__name__: function for function in functions}
+    environment.globals["diagnosis_colours"] = DIAGNOSIS_COLOURS
+    environment.globals["now"] = lambda: datetime.now().astimezone().isoformat()
     return environment
 
 
 def _number(value: float | None, digits: int = 2) -> str:
-    if value is None or not np.isfinite(value):
-        return "–"
-    return f"{value:.{digits}f}".replace("-", _MINUS)
+    return "–" if value is None or not np.isfinite(value) else with_minus(f"{value:.{digits}f}")
 
 
 def _percent(value: float | None, digits: int = 0) -> str:
@@ -66,12 +79,6 @@ def _significant(value: float, digits: int = 2) -> str:
 
 
 def _moment(iso: str) -> str:
-    """Return a moment of run.json as people write it, such as "26 November 2026, 00:17 UTC+0"."""
+    """Return a moment of run.json as people write it, such as "26 November 2026, 00:17 UTC+01:00"."""
     moment = datetime.fromisoformat(iso)
-    text = f"{moment.day} {moment:%B %Y, %H:%M}"
-    offset = moment.utcoffset()
-    if offset is None:
-        return text
-    hours, minutes = divmod(abs(offset) // timedelta(minutes=1), 60)
-    sign = _MINUS if offset < timedelta(0) else "+"
-    return f"{text} UTC{sign}{hours}" + (f":{minutes:02}" if minutes else "")
+    return with_minus(f"{moment.day} {moment:%B %Y, %H:%M} {moment.tzinfo}")

@@ -11,59 +11,56 @@ from mri_saliency.combine.combination import combination_sentences
 from mri_saliency.inputs.preprocessing import preparation_sentences
 from mri_saliency.inputs.volume_file import is_synthetic
 from mri_saliency.methods import explained_sentence
-from mri_saliency.output.record import MapRecord
-from mri_saliency.report.numbers import input_warnings
-from mri_saliency.wording import ClassNames, counted, demo_mark, listed
+from mri_saliency.report.findings import Findings
+from mri_saliency.wording import counted, listed
 
 _NAMED_REASONS = 3  # why maps failed, or scans have a warning
 
 
-def network_sentences(run: Mapping, records: Sequence[MapRecord], tle: str) -> Iterator[str]:
+def network_sentences(findings: Findings) -> Iterator[str]:
     """Yield what was explained: the networks, and which of their outputs."""
-    networks = [part.get("checkpoint") or {} for part in run.get("combined") or (run,)]
-    names = list(dict.fromkeys(network["network"] for network in networks if network.get("network")))
-    n_networks = len({network.get("sha256", index) for index, network in enumerate(networks)})
+    runs = findings.run.get("combined", [findings.run])
+    names = listed(dict.fromkeys(run["checkpoint"]["network"] for run in runs))
+    n_networks = len({run["checkpoint"]["sha256"] for run in runs})
     trained = "trained classifiers" if n_networks > 1 else "a trained classifier"
-    architecture = f" of the architecture {listed(names)} [@tan2021]" if names else ""
-    yield f"Attribution maps were made of {trained}{architecture}."
-    yield explained_sentence(networks[0]["n_logits"], records[0].recipe.target, tle)
-    if run.get("combined"):
-        members = [record.statistics.n_networks for record in records]
-        yield from combination_sentences(run["combined"], members)
+    yield f"Attribution maps were made of {trained} of the architecture {names} [@tan2021]."
+    n_logits, target = findings.run["checkpoint"]["n_logits"], findings.records[0].recipe.target
+    yield explained_sentence(n_logits, target, findings.folder.class_names.tle)
+    if "combined" in findings.run:
+        yield from combination_sentences(runs, [record.statistics.n_networks for record in findings.records])
 
 
-def volume_sentences(records: Sequence[MapRecord]) -> list[str]:
-    """Return how volumes became inputs; `records` has one of each scan."""
-    firsts = {record.grid.first_slice for record in records}
-    n_synthetic = sum(is_synthetic(Path(record.source.path)) for record in records)
+def volume_sentences(findings: Findings) -> list[str]:
+    """Return how volumes became inputs."""
+    scans = {record.subject_id: record for record in findings.records}.values()
+    firsts = {scan.grid.first_slice for scan in scans}
+    n_synthetic = sum(is_synthetic(Path(scan.source.path)) for scan in scans)
     first_slice = firsts.pop() if len(firsts) == 1 else None
-    return preparation_sentences(records[0].grid.n_slices, first_slice, n_synthetic, len(records))
+    return preparation_sentences(findings.records[0].grid.n_slices, first_slice, n_synthetic, len(scans))
 
 
-def scan_sentences(run: Mapping, records: Sequence[MapRecord], names: ClassNames) -> Iterator[str]:
+def scan_sentences(findings: Findings) -> Iterator[str]:
     """Yield how many scans there are, which rows of the table are not among them, and input warnings."""
-    rows = list({record.subject_id: record.statistics for record in records}.values())
-    counts = Counter(row.diagnosis for row in rows)
-    words = diagnosis_words(counts, names) | {
-        side: f"{names.tle} with a focus on the {side}" for side in ("left", "right") if side in counts
+    run, scans, tle = findings.run, findings.scans, findings.folder.class_names.tle
+    counts = Counter(scan.diagnosis for scan in scans)
+    words = diagnosis_words(counts, findings.folder.class_names) | {
+        side: f"{tle} with a focus on the {side}" for side in ("left", "right") if side in counts
     }
-    of_subjects = ""
-    if all(row.subject for row in rows):
-        of_subjects = f" of {counted(len({row.subject for row in rows}), 'subject')}"
-    groups = listed(f"{counts[diagnosis]} {words[diagnosis]}" for diagnosis in words)
-    kind = "simulated scan" if demo_mark(row.subject_id for row in rows) else "scan"
-    yield f"The analysis included {counted(len(rows), kind)}{of_subjects}: {groups}."
-    limit = (run.get("options") or {}).get("max_samples")
-    if limit and "combined" not in run and len(rows) <= limit == _n_explained(run, len(rows)):
+    groups = listed(f"{counts[diagnosis]} {word}" for diagnosis, word in words.items())
+    kind = "simulated scan" if findings.demo else "scan"
+    subjects = counted(len({scan.subject for scan in scans}), "subject")
+    yield f"The analysis included {counted(len(scans), kind)} of {subjects}: {groups}."
+    limit = run["options"]["max_samples"]
+    if limit and "combined" not in run and len(scans) <= limit == _n_explained(run):
         yield f"At most the first {limit} scans of the cohort's table were analysed."
-    if run.get("status") == "interrupted":
+    if run["status"] == "interrupted":
         yield "The run was interrupted; what it had finished was analysed."
-    skipped = Counter(row.get("reason") for row in run.get("skipped_rows") or ())
+    skipped = Counter(row["reason"] for row in run.get("skipped_rows", ()))
     if skipped:
         reasons = "; ".join(f"{reason} (n = {n})" for reason, n in skipped.most_common())
         verb = "row of the table was" if skipped.total() == 1 else "rows of the table were"
         yield f"Beforehand, {skipped.total()} {verb} left out: {reasons}."
-    warnings = Counter(input_warnings([record.statistics for record in records]).values())
+    warnings = Counter(findings.input_warnings.values())
     if warnings:
         yield (
             f"The input of {counted(warnings.total(), 'scan')} raised a warning; maps were made "
@@ -71,10 +68,9 @@ def scan_sentences(run: Mapping, records: Sequence[MapRecord], names: ClassNames
         )
 
 
-def _n_explained(run: Mapping, n_scans: int) -> float:
-    """Return how many scans the last run was to explain; `n_scans` if it did not count its maps."""
-    counts, methods = run.get("counts"), run["options"].get("methods")
-    return sum(counts.values()) / len(methods) if counts and methods else n_scans
+def _n_explained(run: Mapping) -> float | None:
+    """Return how many scans the last run was to explain; None if it did not count its maps."""
+    return sum(run["counts"].values()) / len(run["options"]["methods"]) if "counts" in run else None
 
 
 def failure_sentences(failures: Sequence[Mapping[str, str]]) -> list[str]:

@@ -1,20 +1,20 @@
-"""Records -> the rows of the report's table of scans, and of its list of failures."""
+"""Findings -> the rows of the report's table of scans, and of what did not go in as it should."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
-
-import pandas as pd
 
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.maps.drawing import OPACITY_POWER
-from mri_saliency.output.folder import OutputFolder
+from mri_saliency.maps.statistics import MapStatistics
 from mri_saliency.output.record import MapRecord
 from mri_saliency.regions.densities import OUTSIDE
-from mri_saliency.report.numbers import common_scale, input_warnings
+from mri_saliency.report.findings import Findings
+from mri_saliency.report.numbers import common_scale
+from mri_saliency.wording import counted, with_minus
 
 _SHOWN_REGIONS = 5  # of a map
 
@@ -25,154 +25,57 @@ class MapEntry:
 
     Attributes
     ----------
-    method : str
-    stem : Path
-        What all names of the map's files begin with.
-    endings : int
-        Which of the table's lists of file endings is the map's.
-    figure : Path
-        The summary figure.
-    thumbnail : Path or None
-        None for a map of an earlier version.
     place : str
-        The thumbnail's slice in words; empty without one.
-    has_sides : bool
-        Whether the scan's left and right are known.
-    strength : float or None
-        The thumbnail's colour scale over that of the method's maps; None without a thumbnail.
-    opacity : float
-        Of the thumbnail's overlay on the common scale; 1 for a map that is stronger.
-    verdict : str
-        Of completeness; empty for a method that promises no sum.
-    error, map_error, brain_share, brain_share_null : float or None
-        As in `mri_saliency.maps.statistics.MapStatistics`; `error` is that of completeness.
+        The thumbnail's slice in words.
+    strength : float
+        The thumbnail's colour scale over the one that the method's maps share.
     regions : sequence of dict
         Its rows of `telling_regions`.
     """
 
-    method: str
-    stem: Path
-    endings: int
-    figure: Path
-    thumbnail: Path | None
+    record: MapRecord
     place: str
-    has_sides: bool
-    strength: float | None
-    opacity: float
-    verdict: str
-    error: float | None
-    map_error: float | None
-    brain_share: float | None
-    brain_share_null: float | None
+    strength: float
     regions: Sequence[dict]
+
+    @property
+    def opacity(self) -> float:
+        """The opacity of the thumbnail's overlay on the common scale; 1 for a map that is stronger."""
+        return min(1.0, self.strength**OPACITY_POWER)
 
 
 @dataclass(frozen=True)
 class ScanEntry:
-    """A row of the report's table of scans."""
+    """A scan's maps in the report's table; `row` is that of the first, for what it says of the scan."""
 
-    subject_id: str
-    diagnosis: str
-    probability: float  # of TLE
-    predicted: str  # "HC" or "TLE"
-    confidence: float
-    correct: bool
-    warning: str  # about its input; empty if there is none
+    row: MapStatistics
     maps: list[MapEntry]
 
-
-@dataclass(frozen=True)
-class ScanTable:
-    """The report's table of scans.
-
-    Attributes
-    ----------
-    scans : list of ScanEntry
-        Wrong predictions first, then the least confident.
-    endings : list of tuple
-        The lists of file endings that occur, such as ``("attributions.npy", "summary.png")``.
-    """
-
-    scans: list[ScanEntry]
-    endings: list[tuple[str, ...]]
-
     @property
-    def has_thumbnails(self) -> bool:
-        """Whether a map has a thumbnail."""
-        return any(entry.thumbnail for scan in self.scans for entry in scan.maps)
-
-    @property
-    def has_regions(self) -> bool:
-        """Whether regions of a map are listed."""
-        return any(entry.regions for scan in self.scans for entry in scan.maps)
+    def is_right(self) -> bool:
+        """Whether the scan's class was predicted."""
+        return self.row.predicts_tle == self.row.is_tle
 
 
-def scan_table(
-    records: Sequence[MapRecord], folder: OutputFolder, regions: pd.DataFrame | None = None
-) -> ScanTable:
-    """Return the table; `regions` has the rows of region_statistics.csv with the column ``diagnosis``."""
-    scales, telling = _common_scales(records), {} if regions is None else telling_regions(regions)
-    warnings = input_warnings([record.statistics for record in records])
-    endings: dict[tuple[str, ...], int] = {}
+def scan_entries(findings: Findings) -> list[ScanEntry]:
+    """Return the table of scans: wrong predictions first, then the least confident."""
+    scales, telling = _common_scales(findings.records), telling_regions(findings)
     place_of = lru_cache(_place)  # scans of one grid share it
-    by_scan: dict[str, list[MapRecord]] = {}
-    for record in records:
-        by_scan.setdefault(record.subject_id, []).append(record)
-
-    def map_entry(record: MapRecord) -> MapEntry:
-        name, row = (record.method, record.subject_id), record.statistics
-        array, thumbnail = folder.array(*name), folder.thumbnail(*name)
-        prefix = array.name.removesuffix("attributions.npy")
-        names = (*record.files, folder.sidecar(*name).name)
-        ends = tuple(file.removeprefix(prefix) for file in names if file.startswith(prefix))
-        strength = None
-        if record.drawing and thumbnail.name in record.files:
-            common = scales[record.method]
-            strength = record.drawing.overlay_scale / common if common else 0.0
-        return MapEntry(
-            method=record.method,
-            stem=array.with_name(prefix),
-            endings=endings.setdefault(ends, len(endings)),
-            figure=folder.summary_figure(*name),
-            thumbnail=None if strength is None else thumbnail,
-            place="" if strength is None else place_of(record.grid, record.drawing.telling_slice),
-            has_sides=record.grid.affine is not None,
-            strength=strength,
-            opacity=1.0 if strength is None else min(1.0, strength**OPACITY_POWER),
-            verdict=row.completeness_verdict or "",
-            error=row.completeness_error,
-            map_error=row.map_error,
-            brain_share=row.brain_share,
-            brain_share_null=row.brain_share_null,
+    scans: dict[str, ScanEntry] = {}
+    for record in findings.records:
+        common = scales[record.method]
+        entry = MapEntry(
+            record,
+            place=place_of(record.grid, record.drawing.telling_slice),
+            strength=record.drawing.overlay_scale / common if common else 0.0,
             regions=telling.get((record.subject_id, record.method), ()),
         )
-
-    entries = []
-    for subject_id, maps in by_scan.items():
-        scan = maps[0].statistics
-        entries.append(
-            ScanEntry(
-                subject_id=subject_id,
-                diagnosis=scan.diagnosis,
-                probability=scan.prediction,
-                predicted="TLE" if scan.predicts_tle else "HC",
-                confidence=scan.confidence,
-                correct=scan.predicts_tle == scan.is_tle,
-                warning=warnings.get(subject_id, ""),
-                maps=[map_entry(record) for record in maps],
-            )
-        )
-    entries.sort(key=lambda entry: (entry.correct, entry.confidence))
-    return ScanTable(entries, list(endings))
+        scans.setdefault(record.subject_id, ScanEntry(record.statistics, [])).maps.append(entry)
+    return sorted(scans.values(), key=lambda scan: (scan.is_right, scan.row.confidence))
 
 
-def telling_regions(regions: pd.DataFrame) -> dict[tuple[str, str], list[dict]]:
+def telling_regions(findings: Findings) -> dict[tuple[str, str], list[dict]]:
     """Return the regions of each map to look at first.
-
-    Parameters
-    ----------
-    regions : DataFrame
-        Rows of region_statistics.csv.
 
     Returns
     -------
@@ -180,10 +83,12 @@ def telling_regions(regions: pd.DataFrame) -> dict[tuple[str, str], list[dict]]:
         (subject, method) -> rows with `region`, `density`, `density_z`, `density_p`, those furthest from the
         normal range first; where there is none, the densest.
     """
+    if findings.regions.empty:
+        return {}
+    regions = findings.regions[findings.regions["region"] != OUTSIDE]
     numbers = dict.fromkeys(("density", "density_z", "density_p"), float)
-    of_brain = regions[regions["region"] != OUTSIDE].astype(numbers)
-    ordered = of_brain.sort_values(["density_p", "density"], ascending=[True, False])  # NaN comes last
-    first = ordered.groupby(["subject_id", "method"], sort=False).head(_SHOWN_REGIONS)
+    ordered = regions.astype(numbers).sort_values(["density_p", "density"], ascending=[True, False])
+    first = ordered.groupby(["subject_id", "method"], sort=False).head(_SHOWN_REGIONS)  # NaN came last
     found: dict[tuple[str, str], list[dict]] = {}
     for row in first[["subject_id", "method", "region", *numbers]].to_dict("records"):
         found.setdefault((row.pop("subject_id"), row.pop("method")), []).append(row)
@@ -191,32 +96,31 @@ def telling_regions(regions: pd.DataFrame) -> dict[tuple[str, str], list[dict]]:
 
 
 def _common_scales(records: Sequence[MapRecord]) -> dict[str, float]:
-    """Return the common scale of each method's thumbnails; methods without any have none."""
+    """Return the common scale of each method's thumbnails."""
     own: dict[str, list[float]] = {}
     for record in records:
-        if record.drawing:
-            own.setdefault(record.method, []).append(record.drawing.overlay_scale)
+        own.setdefault(record.method, []).append(record.drawing.overlay_scale)
     return {method: float(common_scale(scales)) for method, scales in own.items()}
 
 
 def _place(grid: Grid, index: int) -> str:
     """Return where a slice of the network's input lies, such as "y = −21 mm"."""
     y_mm = grid.slice_y_mm(index)
-    return f"slice {index}" if y_mm is None else f"y = {y_mm:.0f} mm".replace("-", "\N{MINUS SIGN}")
+    return f"slice {index}" if y_mm is None else with_minus(f"y = {y_mm:.0f} mm")
 
 
-@dataclass(frozen=True)
-class FailureEntry:
-    """A row of the report's table of failures: a scan's maps that failed for one reason."""
-
-    subject_id: str
-    methods: list[str]
-    reason: str
-
-
-def failure_entries(failures: Sequence[Mapping[str, str]]) -> list[FailureEntry]:
-    """Return an entry for each scan and reason; `failures` are the rows of failures.csv."""
-    methods: dict[tuple[str, str], list[str]] = {}
-    for row in failures:
+def input_tables(findings: Findings) -> dict[str, tuple[tuple[str, ...], list[tuple]]]:
+    """Return the title of a table -> its columns and rows: input warnings, skipped rows, failures."""
+    warnings = Counter(findings.input_warnings.values()).most_common()
+    skipped = [(row["file"], row["value"], row["reason"]) for row in findings.run.get("skipped_rows", ())]
+    methods: dict[tuple[str, str], list[str]] = {}  # (scan, reason) -> of the maps that failed
+    for row in findings.failures:
         methods.setdefault((row["subject_id"], row["reason"]), []).append(row["method"])
-    return [FailureEntry(subject_id, names, reason) for (subject_id, reason), names in methods.items()]
+    failed = [(subject_id, ", ".join(names), reason) for (subject_id, reason), names in methods.items()]
+    n_skipped, n_failed = counted(len(skipped), "row"), counted(len(findings.failures), "map")
+    tables: dict[str, tuple[tuple[str, ...], list[tuple]]] = {
+        "The input warnings": (("warning", "scans"), warnings),
+        f"{n_skipped} of the table skipped": (("file", "value", "reason"), skipped),
+        f"{n_failed} failed (failures.csv)": (("scan", "methods", "reason"), failed),
+    }
+    return {title: table for title, table in tables.items() if table[1]}

@@ -12,31 +12,17 @@ from mri_saliency.inputs.covariates import read_covariates
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.options import Options, check_key_slices
 from mri_saliency.output.record import MapRecord
-from mri_saliency.wording import ClassNames
 
 
 @dataclass(frozen=True, eq=False)
 class Description:
-    """How a cohort's maps are described.
+    """How a cohort's maps are described."""
 
-    Attributes
-    ----------
-    key_slices : tuple of int
-        The slices of group figures.
-    smooth_mm : float
-        Smoothing before groups are compared: full width at half maximum.
-    covariates : DataFrame or None
-        From `mri_saliency.inputs.covariates.read_covariates`.
-    embed : bool
-        Whether the report holds its pictures, instead of links to them.
-    """
-
-    key_slices: tuple[int, ...]
-    class_names: ClassNames
+    key_slices: tuple[int, ...]  # of group figures
     atlas: Atlas | None
-    smooth_mm: float
-    covariates: pd.DataFrame | None = None
-    embed: bool = False
+    smooth_mm: float  # before groups are compared: full width at half maximum
+    covariates: pd.DataFrame | None = None  # from `read_covariates`
+    embed: bool = False  # whether the report holds its pictures, instead of links to them
 
 
 def read_description(options: Options, grids: Iterable[Grid]) -> Description:
@@ -52,7 +38,6 @@ def read_description(options: Options, grids: Iterable[Grid]) -> Description:
         covariates = read_covariates(options.csv_path, options.path_column, options.covariates)
     return Description(
         options.key_slices,
-        ClassNames(*options.class_names),
         read_atlas_for(options.atlas, options.atlas_names, grids),
         options.smooth_mm,
         covariates,

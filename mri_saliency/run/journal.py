@@ -59,16 +59,7 @@ class Journal:
     As a context it begins a run in its folder, and ends it, however the end comes: the tables have what is
     written, and run.json says how the run ended. A UserError inside ends the run and goes no further.
 
-    Parameters
-    ----------
-    work : Work
-    workers : Workers
-    write_page : callable
-        Writes the page of an unfinished run: ``write_page(folder, records, state)``.
-
-    Attributes
-    ----------
-    outcome : Outcome
+    `write_page(folder, records, state)` writes the page of an unfinished run.
     """
 
     def __init__(

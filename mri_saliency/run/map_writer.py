@@ -62,22 +62,13 @@ def write_map(
 ) -> dict[str, float]:
     """Write a map's figures, array, images and, last, its record; return processor seconds by kind of work.
 
-    Parameters
-    ----------
-    context : ScanContext
-    record : MeasuredMap
-        A `MapRecord` is a finished map's, whose array is kept; anything else a new map's, which replaces a
-        previous one.
-    values : ndarray
-        float32 (n_slices, 128, 128).
-    files : MapFiles
-    images : mapping, optional
-        Path -> an image of the scan's grid besides the map's own, if images are written.
+    A `MapRecord` is a finished map's, whose array is kept; any other record a new map's, which replaces a
+    previous one. `images` are written besides the map's own: path -> an image of the scan's grid.
     """
     began_s, kept = time.process_time(), record.files if isinstance(record, MapRecord) else {}
     folder, name = files.folder, (record.method, record.subject_id)
     unpadded, brain = (np.ascontiguousarray(unpad(array)) for array in (values, context.brain))
-    view = scan_view(context, record.statistics, files.key_slices, files.n_logits, files.class_names)
+    view = scan_view(context, record.statistics, files.key_slices, files.n_logits, files.folder.class_names)
     shown = map_view(view, unpadded, brain, files.smooth_mm)
     drawing = shown.drawing
     pictures = {

@@ -26,23 +26,13 @@ class Failure:
 
 @dataclass
 class Outcome:
-    """What became of a run's maps; with torchrun, of this rank's until the others' are added.
+    """What became of a run's maps; with torchrun, of this rank's until the others' are added."""
 
-    Attributes
-    ----------
-    n_kept, n_written : int
-        Maps that an earlier run finished; maps that this one wrote.
-    input_warnings : Counter
-        How many scans that were read in this run have each warning.
-    work_s : dict
-        Seconds by kind of work: the workers' processor time, the network's wall-clock time.
-    """
-
-    n_kept: int = 0
+    n_kept: int = 0  # maps that an earlier run finished
     n_written: int = 0
     failures: list[Failure] = field(default_factory=list)
-    input_warnings: Counter[str] = field(default_factory=Counter)
-    work_s: dict[str, float] = field(default_factory=dict)
+    input_warnings: Counter[str] = field(default_factory=Counter)  # of the scans that this run read
+    work_s: dict[str, float] = field(default_factory=dict)  # workers: processor time; network: clock time
 
     @property
     def n_done(self) -> int:
@@ -84,21 +74,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class RunState:
-    """How far a run is, for its page.
+    """How far a run is, for its page."""
 
-    Attributes
-    ----------
-    status : str
-        "running", "checking", "describing" or "interrupted", as in run.json.
-    n_planned, n_done : int
-        All maps of the run, and those of which nothing more will come.
-    n_ranks : int
-        The processes that share the maps, while each knows of its own alone; then 1.
-    failures : tuple of Failure
-    """
-
-    status: str
+    status: str  # as in run.json: "running", "checking", "describing" or "interrupted"
     n_planned: int
-    n_done: int
-    n_ranks: int = 1
+    n_done: int  # maps of which nothing more will come
+    n_ranks: int = 1  # more while each process knows of its own maps alone
     failures: tuple[Failure, ...] = ()

@@ -17,7 +17,6 @@ from mri_saliency.maps.drawing import DEFAULT_SMOOTH_MM
 from mri_saliency.methods import METHODS
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord, Recipe
-from mri_saliency.wording import ClassNames
 
 _PICTURE_BYTES = 150_000  # of a figure, roughly
 _VIEWER_BYTES = 700_000  # at most, on CAT12's grid
@@ -26,29 +25,13 @@ _SCAN_VOXELS = 113 * 137 * 113  # of a CAT12 image
 
 @dataclass(frozen=True)
 class MapFiles:
-    """Which files are written of each map, and where.
-
-    Attributes
-    ----------
-    folder : OutputFolder
-    key_slices : tuple of int
-        Slices that are drawn.
-    nifti : bool
-        Whether an image in the scan's space is written.
-    n_logits : int
-        Outputs of the network, which decide how a figure words the prediction.
-    smooth_mm : float
-        Smoothing of the overlays (full width at half maximum); 0: none.
-    class_names : ClassNames
-        The words for the two classes in figures.
-    """
+    """Which files are written of each map, and where."""
 
     folder: OutputFolder
-    key_slices: tuple[int, ...]
-    nifti: bool
-    n_logits: int
-    smooth_mm: float = DEFAULT_SMOOTH_MM
-    class_names: ClassNames = ClassNames()
+    key_slices: tuple[int, ...]  # which are drawn
+    nifti: bool  # whether an image in the scan's space is written
+    n_logits: int  # of the network, which decide how a figure words the prediction
+    smooth_mm: float = DEFAULT_SMOOTH_MM  # of the overlays: full width at half maximum; 0: none
 
     def are_drawn(self, record: MapRecord) -> bool:
         """Return whether a finished map has all these files."""
@@ -89,24 +72,12 @@ class Action(Enum):
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run does about each map.
+    """What a run does about each map."""
 
-    Attributes
-    ----------
-    actions : mapping
-        (subject_id, method) -> what is done about the map.
-    recipes : mapping
-        Method -> how its maps are made.
-    files : MapFiles
-        What is written of each.
-    kept : tuple of MapRecord
-        The finished maps that are kept.
-    """
-
-    actions: Mapping[tuple[str, str], Action]
-    recipes: Mapping[str, Recipe]
+    actions: Mapping[tuple[str, str], Action]  # (subject_id, method) -> what is done about the map
+    recipes: Mapping[str, Recipe]  # method -> how its maps are made
     files: MapFiles
-    kept: tuple[MapRecord, ...] = ()
+    kept: tuple[MapRecord, ...] = ()  # the finished maps with nothing to be done
 
     def count(self, action: Action) -> int:
         """Return the number of maps with this action."""
@@ -166,17 +137,9 @@ def keep_names(scans: Iterable[Scan], records: Iterable[MapRecord]) -> list[Scan
 def make_recipes(
     methods: Iterable[str], common: Recipe, settings: Mapping[str, object], hardware: str
 ) -> dict[str, Recipe]:
-    """Return each method's recipe.
+    """Return each method's recipe: what all share, and of `settings` those that the method depends on.
 
-    Parameters
-    ----------
-    methods : iterable of str
-    common : Recipe
-        What all methods share; its settings go into each recipe.
-    settings : mapping
-        Values of all options that a method may depend on, but those that others make void.
-    hardware : str
-        A CPU and each model of GPU draw different noise.
+    A CPU and each model of GPU draw different noise, so the recipe of a method that draws names the hardware.
     """
     recipes = {}
     for name in methods:

@@ -104,7 +104,8 @@ def prepare(options: Options, command_line: str, workers: Workers) -> Run:
     UserError
         A file cannot be read, options do not fit, or the folder holds what may not be replaced.
     """
-    started, ranks, folder = datetime.now().astimezone(), Ranks(), OutputFolder(options.output_dir)
+    started, ranks = datetime.now().astimezone(), Ranks()
+    folder = OutputFolder(options.output_dir, options.class_names)
     folder.check_format(overwrite=options.overwrite)
     columns = TableColumns(options.path_column, options.diagnosis_column, options.subject_column)
     table = read_scan_table(options.csv_path, columns, DEFAULT_LABELS | dict(options.labels))
@@ -121,7 +122,7 @@ def prepare(options: Options, command_line: str, workers: Workers) -> Run:
         request = request.with_references(load)
     network = move_to_device(request.checkpoint.network, request.device)
     how = (options.key_slices, options.nifti, request.checkpoint.n_logits, options.smooth_mm)
-    files = MapFiles(folder, *how, request.description.class_names)
+    files = MapFiles(folder, *how)
     recipes = request.recipes(options.methods, baseline)
     plan = make_plan(request.scans, recipes, files, overwrite=options.overwrite)
     record = RunRecord(folder, started, request.to_json(options, command_line))

@@ -33,25 +33,15 @@ _TRIED_SCANS = 10  # of which the first readable one shows whether the atlas fit
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """What goes into a run.
-
-    Attributes
-    ----------
-    target : int or None
-        The class to explain; None: each scan's predicted class.
-    scans : list of Scan
-        The table's scans that are explained.
-    window : dict
-        ``n_slices`` and ``first_slice``: the coronal slices that the network sees.
-    """
+    """What goes into a run."""
 
     device: torch.device
     checkpoint: Checkpoint
-    target: int | None
+    target: int | None  # the class to explain; None: each scan's predicted class
     settings: Settings
     table: ScanTable
-    scans: list[Scan]
-    window: dict[str, int]
+    scans: list[Scan]  # of the table, those that are explained
+    window: dict[str, int]  # ``n_slices`` and ``first_slice``: the coronal slices that the network sees
     description: Description
 
     @property

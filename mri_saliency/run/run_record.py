@@ -36,20 +36,11 @@ _OF_NETWORKS = ("torch", "torchvision", "captum")  # not used where no network r
 
 @dataclass(frozen=True)
 class RunRecord:
-    """run.json: what is needed to state how the maps were made, and to make them again.
-
-    Attributes
-    ----------
-    folder : OutputFolder
-    started : datetime
-    request : dict
-        The part that does not change during the run, in the order of run.json: command line, options,
-        settings, checkpoint, training parameters, device.
-    """
+    """run.json: what is needed to state how the maps were made, and to make them again."""
 
     folder: OutputFolder
     started: datetime
-    request: dict
+    request: dict  # what does not change during the run: command line, options, settings, checkpoint, device
     id: str = field(default_factory=lambda: uuid4().hex)  # two runs can start in one second
 
     @property
@@ -104,15 +95,7 @@ def making_runs(run: Mapping, n_maps: int) -> list[Mapping]:
 
 
 def software_sentences(runs: Sequence[Mapping], *, with_network: bool = True) -> list[str]:
-    """Return with what maps were made, in sentences for a paper.
-
-    Parameters
-    ----------
-    runs : sequence of mapping
-        The content of run.json of the runs that made them, the last one first; what they lack is left out.
-    with_network : bool
-        Whether a network was run.
-    """
+    """Return with what maps were made, in sentences for a paper, from run.json of the runs that made them."""
     tools = _different(map(_program_of, runs))
     pythons = _different(run.get("versions", {}).get("python") for run in runs)
     used = [f"{TOOL} {' and '.join(tools)}"] if tools else []

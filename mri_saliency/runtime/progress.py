@@ -13,16 +13,7 @@ REPORT_EVERY_S = 20.0  # between lines where stderr is no terminal
 class Progress:
     """One bar with the time left, for all ranks together; plain lines where stderr is no terminal.
 
-    Parameters
-    ----------
-    total : int
-        How many units there are.
-    n_before : int
-        How many of them an earlier run finished.
-    ranks : Ranks
-        The processes that share the work; the main one prints.
-    unit : str
-        What is counted.
+    Of `total` units, an earlier run finished `n_before`. The main rank prints.
     """
 
     def __init__(self, total: int, n_before: int, ranks: Ranks, unit: str = "map") -> None:

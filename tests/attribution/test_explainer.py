@@ -47,16 +47,23 @@ def test_maps_do_not_depend_on_batch_size_order_or_company(prepared, inputs, met
             assert attribution.map_error == (same.map_error and pytest.approx(same.map_error, rel=1e-3))
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_a_part_of_a_batch_has_its_maps(prepared, inputs, method):
-    explainer = explainer_of(prepared)
-    batch = batch_of(explainer, inputs, baseline=0.5 * inputs.flip(0))
-    reference = stacked(explainer.attribute(method, batch))
-    part = batch.part([2, 0])
-    assert part.scan_ids == ["c", "a"]
-    assert_same_maps(stacked(explainer.attribute(method, part)), reference[[2, 0]])
-    bare = batch_of(explainer, inputs, baseline=0.5 * inputs.flip(0))  # nothing is known of its scans
-    assert_same_maps(stacked(explainer.attribute(method, bare.part([1]))), reference[[1]])
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize(
+    ("method", "n_steps"), [*((name, 4) for name in METHODS), *((name, "auto") for name in INTEGRATING)]
+)
+def test_parts_of_a_batch_have_its_maps(prepared, inputs, method, n_steps, shared):
+    """What passes find out about one part is not taken for another's."""
+    explainer, baseline = explainer_of(prepared, n_steps=n_steps), 0.5 * inputs.flip(0)[: 1 if shared else 3]
+    reference = explainer.attribute(method, batch_of(explainer, inputs, baseline=baseline))
+    batch = batch_of(explainer, inputs, baseline=baseline)
+    for scans in ([1], [2], [2, 0], [0, 1, 2]):
+        part = batch.part(scans)
+        assert part.scan_ids == ["abc"[scan] for scan in scans]
+        found, expected = explainer.attribute(method, part), [reference[scan] for scan in scans]
+        assert_same_maps(stacked(found), stacked(expected))
+        for attribution, same in zip(found, expected, strict=True):
+            total = same.expected_total
+            assert attribution.expected_total == (total and pytest.approx(total, rel=1e-4, abs=1e-5))
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -88,7 +88,7 @@ def test_each_scan_is_compared_with_the_network_it_was_dealt(table, prepared, ch
 
 def test_a_map_of_zeros_has_no_correlation_and_no_share(prepared, checked, monkeypatch):
     """As a network that lost its gradient makes them."""
-    zeros = lambda network, batch, settings: BatchMaps(torch.zeros_like(batch.inputs))  # noqa: E731
+    zeros = lambda passes: BatchMaps(torch.zeros_like(passes.batch.inputs))  # noqa: E731
     monkeypatch.setitem(METHOD_FUNCTIONS, "deep_lift", zeros)
     two = checked.select(slice(2))
     table = check_maps(Explainer(prepared, SETTINGS), two, ["deep_lift"], lambda: None)

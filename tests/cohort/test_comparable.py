@@ -10,7 +10,7 @@ from mri_saliency.cohort.common_space import find_common_space
 from mri_saliency.cohort.comparable import comparable, draw_summary
 from mri_saliency.cohort.method_agreement import compare_methods
 from mri_saliency.output.record import in_order
-from mri_saliency.wording import ClassNames
+from mri_saliency.wording import Limitation
 
 from ..made_cohort import COHORT_METHODS, made_record
 
@@ -20,19 +20,19 @@ def test_maps_of_another_recipe_are_left_out(cohort):
     odd = next(record for record in cohort.records if record.method == "saliency")
     records = [record for record in cohort.records if record is not odd]
     odd = replace(odd, recipe=replace(odd.recipe, first_slice=11))
-    kept, notes = comparable([odd, *records])
+    kept, [other] = comparable([odd, *records])
     assert kept == in_order(records)
-    assert len(notes) == 1 and "saliency: 1 of 7 maps" in notes[0] and "fingerprint" in notes[0]
+    assert other.sentence == "1 saliency map made with other settings than most was left out."
 
 
 def of_file(content, *args, recipe=None, **statistics):
-    """A record of a scan with this content."""
+    """A record of a scan whose file has this content."""
     record = made_record(*args, **statistics)
     changes = {} if recipe is None else {"recipe": recipe}
     return replace(record, source=replace(record.source, content_sha256=content * 64), **changes)
 
 
-def test_scans_with_the_same_voxels_are_counted_once():
+def test_scans_with_the_same_file_are_counted_once():
     first = [of_file("a", "sub-B", method, sample_idx=0) for method in ("saliency", "deep_lift")]
     methods = ("saliency", "deep_lift", "smooth_grad")
     copy = [of_file("a", "sub-A", method, sample_idx=1) for method in methods]
@@ -40,15 +40,16 @@ def test_scans_with_the_same_voxels_are_counted_once():
     kept, notes = comparable([other, *copy, *first])
     # a method that has the copy's map alone keeps it
     assert kept == in_order([*first, copy[2], other])
-    assert notes == ["1 scans have the same voxels as another and are not counted again: sub-A (as sub-B)."]
+    assert notes == [
+        Limitation("1 scan with the same voxels as another scan was left out.", "sub-A as sub-B")
+    ]
 
 
 def test_of_equal_files_of_one_place_the_first_name_stays_and_a_few_are_named():
     records = [of_file("a", f"sub-{name}") for name in "GFEDCBAH"]
     [kept], [note] = comparable(records)
     assert kept.subject_id == "sub-A"
-    assert note.startswith("7 scans") and "sub-B (as sub-A), sub-C (as sub-A)" in note
-    assert note.endswith("sub-F (as sub-A) and 2 more.")
+    assert note.sentence.startswith("7 scans") and note.detail.startswith("sub-B as sub-A, sub-C as sub-A")
 
 
 def test_the_copy_of_a_scan_whose_map_is_of_another_recipe_stays():
@@ -64,6 +65,6 @@ def test_the_summary_figure_is_drawn(cohort, no_workers, methods):
     records = [record for record in cohort.records if record.method in methods]
     space, _ = find_common_space(cohort.folder, records, no_workers)
     agreement, _ = compare_methods(cohort.folder, records, space, no_workers)
-    draw_summary(cohort.folder, records, agreement, ClassNames("CN", "AD"))
+    draw_summary(cohort.folder, records, agreement)
     picture = np.asarray(Image.open(cohort.folder.summary))
     assert picture.shape[1] == 1500 and picture.std() > 10

@@ -142,9 +142,3 @@ def test_workers_find_the_same(cohort, compare):
         space, _ = find_common_space(cohort.folder, cohort.records, workers)
         there, _ = compare_methods(cohort.folder, in_order(cohort.records), space, workers)
     pd.testing.assert_frame_equal(here, there)
-
-
-def test_a_single_method_agrees_with_its_null_alone(cohort, compare):
-    of_one_method = [record for record in cohort.records if record.method == "saliency"]
-    table, _ = compare(cohort.folder, of_one_method)
-    assert len(table) == 7 and set(table["method_b"]) == {"null_map"}

@@ -114,35 +114,40 @@ def test_sessions_count_as_one_subject(tmp_path):
     maps = made_maps(tmp_path)
     scans = [replace(scan, subject=f"{scan.diagnosis}{index % 4}") for index, scan in enumerate(maps.scans)]
     found = compare_groups(replace(maps, scans=scans), PLAIN)
-    assert not found.contrasts and "found 4 controls" in found.notes[0]
-    assert found.limits[0].startswith("No groups were compared: a group test needs 5 subjects")
+    [few] = found.limitations
+    assert not found.contrasts and "found 4 controls" in few.sentence
+    assert few.sentence.startswith("No groups were compared: a group test needs 5 subjects")
     scans[0] = replace(scans[0], subject="left1")
     disputed = compare_groups(replace(maps, scans=scans), PLAIN)
-    assert "The group comparison left out 1 subject with scans of more than one diagnosis." in disputed.limits
+    assert str(disputed.limitations[0]) == (
+        "1 subject with scans of more than one diagnosis was left out of the group comparison (left1)."
+    )
 
 
 def test_what_cannot_be_tested_has_a_reason(tmp_path):
     maps = made_maps(tmp_path)
     toward = [replace(scan, target=scan.true_label) for scan in maps.scans]
     mixed = compare_groups(replace(maps, scans=toward), PLAIN)
-    assert not mixed.contrasts and "explain different classes" in mixed.notes[0] and len(mixed.limits) == 1
+    [several] = mixed.limitations
+    assert not mixed.contrasts and "explained different classes" in several.sentence
+    assert "--target" in several.detail and "--target" not in several.sentence
     nowhere = compare_groups(replace(maps, space=replace(maps.space, brain=None)), PLAIN)
-    assert not nowhere.contrasts and not nowhere.notes and not nowhere.limits
+    assert not nowhere.contrasts and not nowhere.limitations
     zero = maps.folder.array(METHOD, "s0")
     np.save(zero, np.zeros_like(np.load(zero)))
     without = compare_groups(maps, PLAIN)
-    assert without.contrasts[0].n_controls == 7 and "1 maps are zero in half of the brain" in without.notes[0]
-    assert any("map with zeros in half of the brain" in limit for limit in without.limits)
+    assert without.contrasts[0].n_controls == 7
+    assert "map with zeros in half of the brain was left out" in without.limitations[0].sentence
 
 
 def test_covariates_are_looked_up_by_scan(tmp_path):
     maps = made_maps(tmp_path)
     age = pd.DataFrame({"age": np.arange(18.0) % 5}, index=[f"s{i}" for i in range(1, 19)])
     found = compare_groups(maps, replace(PLAIN, covariates=age))
-    assert found.contrasts[0].n_controls == 7 and "1 scans are not in the table" in found.notes[0]
-    assert any("map of scans without covariates" in limit for limit in found.limits)
+    assert found.contrasts[0].n_controls == 7
+    assert "map of scans without covariates was left out" in found.limitations[0].sentence
     together = age.assign(site=[0.0] * 7 + [1.0] * 11)
     refused = compare_groups(maps, replace(PLAIN, covariates=together))
     assert not refused.contrasts
-    assert "left_minus_HC was not tested: the covariates and the diagnosis go together" in refused.notes[1]
-    assert any("contrast left_minus_HC was not tested" in limit for limit in refused.limits)
+    reason = "contrast left_minus_HC was not tested: the covariates and the diagnosis go together"
+    assert any(reason in limitation.sentence for limitation in refused.limitations)

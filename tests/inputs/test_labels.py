@@ -15,7 +15,6 @@ from mri_saliency.inputs.labels import DEFAULT_LABELS, GROUPS, check_groups, sug
         (["TLE", "L-TLE", "Healthy control"], "--labels TLE=TLE L-TLE=left 'Healthy control=HC'"),
         (["HC "], "--labels 'HC =HC'"),
         (["other", "", "0", "1", "-"], None),
-        ([], None),
     ],
 )
 def test_suggestions(values, option):

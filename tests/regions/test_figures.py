@@ -45,7 +45,7 @@ def test_regions_stand_in_the_given_order_with_their_nulls_beside_them():
     np.testing.assert_allclose(nulls, np.c_[np.full(6, 0.7), heights])
 
 
-def test_patients_without_a_side_have_a_box_in_the_classes_words():
+def test_patients_without_a_side_are_drawn():
     rows = [("HC", 1.0), ("HC", 2.0), ("TLE", 3.0), ("TLE", 4.0)]
     table = pd.DataFrame(rows, columns=["diagnosis", "density"])
     table = table.assign(subject_id="a", method="saliency", region="A", density_null=np.nan)
@@ -53,11 +53,6 @@ def test_patients_without_a_side_have_a_box_in_the_classes_words():
     assert words_of(figure) == ["CN", "AD"]  # and no null
     points = np.concatenate([points.get_offsets()[:, 0] for points in figure.axes[0].collections])
     assert {3.0, 4.0} <= set(points)
-    sides = pd.concat([table, table.assign(diagnosis=["left", "left", "right", "right"])])
-    figure = region_figure(sides, {"saliency": ["A"]}, NAMES)
-    assert words_of(figure) == ["CN", "left", "right", "AD, side unknown"]
-    colours = [tuple(points.get_facecolor()[0]) for points in figure.axes[0].collections[-4:]]
-    assert len(set(colours)) == 4
 
 
 def test_the_densest_pairs_stand_by_their_area():

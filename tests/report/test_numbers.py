@@ -1,34 +1,16 @@
 """The report's numbers: the classifier, the scans in their order, the regions' means."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from mri_saliency.output.folder import OutputFolder
-from mri_saliency.report.numbers import (
-    classification,
-    common_scale,
-    region_means,
-    shares_outside,
-    side_entries,
-)
-from mri_saliency.report.scans import scan_table
+from mri_saliency.report.numbers import classification, common_scale, region_summaries, side_entries
 
 from ..made_cohort import made_record, report_records
 
-FOLDER = OutputFolder(Path("maps"))
-
-THREE_CLASSES = np.log([0.4, 0.3, 0.3])  # HC is the most probable class, yet TLE's together reach 0.6
-
-
-def statistics(n):
-    return [record.statistics for record in report_records(n)]
-
 
 def test_classification_against_counts_and_pairs():
-    rows = statistics(40)
+    rows = [record.statistics for record in report_records(40) if record.method == "saliency"]
     found = classification(rows)
     assert found.confusion == {"HC": {"HC": 19, "TLE": 1}, "TLE": {"HC": 0, "TLE": 20}}
     assert (found.accuracy, found.sensitivity, found.specificity) == (39 / 40, 1.0, 19 / 20)
@@ -54,37 +36,30 @@ def test_ties_are_one_point_of_the_curve():
 
 
 def test_with_three_logits_the_most_probable_class_decides():
-    records = [
-        made_record("sub-A", logits=THREE_CLASSES),
-        made_record("sub-B", logits=THREE_CLASSES, true_label=1, diagnosis="left"),
-        made_record("sub-C", logits=np.log([0.3, 0.3, 0.4]), true_label=1, diagnosis="right"),
-    ]
-    assert records[0].statistics.prediction == pytest.approx(0.6)
-    found = classification([record.statistics for record in records])
+    """HC is the most probable class of the first two, yet TLE's two together reach 0.6."""
+    shares = (0, (0.4, 0.3, 0.3)), (1, (0.4, 0.3, 0.3)), (1, (0.3, 0.3, 0.4))
+    rows = [made_record(logits=np.log(share), true_label=label).statistics for label, share in shares]
+    assert rows[0].prediction == pytest.approx(0.6)
+    found = classification(rows)
     assert found.confusion == {"HC": {"HC": 1, "TLE": 0}, "TLE": {"HC": 1, "TLE": 1}}
     assert found.accuracy == pytest.approx(2 / 3)
     assert found.auc == pytest.approx(0.75)  # by the probabilities 0.6; 0.6, 0.7
-    entries = {entry.subject_id: entry for entry in scan_table(records, FOLDER).scans}
-    assert [(entries[s].predicted, entries[s].correct) for s in ("sub-A", "sub-B", "sub-C")] == [
-        ("HC", True), ("HC", False), ("TLE", True),
-    ]  # fmt: skip
 
 
-def test_region_means_by_diagnosis():
+def test_regions_are_averaged_by_diagnosis():
     rows = [
         ("saliency", "A", "HC", 1.0, None, 0.5), ("saliency", "A", "HC", 3.0, 0.5, 0.7),
         ("saliency", "A", "left", 4.0, None, None), ("saliency", "B", "HC", None, None, None),
         ("deep_lift", "A", "HC", 9.0, 0.1, 0.2),
     ]  # fmt: skip
     columns = ["method", "region", "diagnosis", "density", "asymmetry", "density_null"]
-    table = pd.DataFrame(rows, columns=columns)
-    found = region_means(table, {"saliency": ["A"]})
-    assert list(found) == ["saliency"]
-    [row] = found["saliency"]
+    table = pd.DataFrame(rows, columns=columns).assign(subject_id="1", density_p=np.nan, asymmetry_p=np.nan)
+    found = region_summaries(table)
+    assert list(found) == ["saliency", "deep_lift"] and found["saliency"].n_regions == 0
+    row = found["saliency"].rows[0]
     assert row["region"] == "A" and row["density"] == {"HC": 2.0, "left": 4.0}
     assert row["asymmetry"]["HC"] == 0.5 and np.isnan(row["asymmetry"]["left"])
     assert row["density_null"]["HC"] == pytest.approx(0.6) and np.isnan(row["density_null"]["left"])
-    assert region_means(None, {}) == {}
 
 
 def test_shares_outside_the_normal_range_by_diagnosis():
@@ -92,23 +67,22 @@ def test_shares_outside_the_normal_range_by_diagnosis():
     p = {"a": (0.5, 0.5), "b": (0.5, 0.01), "c": (0.01, 0.049)}  # of regions A and B
     table = pd.DataFrame(
         {
-            **{"method": method, "region": region, "subject_id": name, "diagnosis": diagnosis},
-            "density_p": p[name][place] if method == "saliency" else None,
-            "asymmetry_p": p[name][0] if method == "saliency" and region == "A" else None,
+            **{"method": "saliency", "region": region, "subject_id": name, "diagnosis": diagnosis},
+            **{"density": 1.0 + place, "density_null": 1.0, "asymmetry": 0.1},
+            "density_p": p[name][place],
+            "asymmetry_p": p[name][0] if region == "A" else None,
         }
-        for method in ("saliency", "deep_lift")
         for name, diagnosis in scans
         for place, region in enumerate("AB")
     )
-    found = shares_outside(table, {"saliency": ["B", "A"], "deep_lift": ["A"]})
-    assert list(found) == ["saliency"]
-    normal = found["saliency"]
-    assert [row["region"] for row in normal.regions] == ["B", "A"]
-    assert [row["density"] for row in normal.regions] == [{"HC": 0.5, "left": 1.0}, {"HC": 0.0, "left": 1.0}]
-    assert normal.regions[1]["asymmetry"] == {"HC": 0.0, "left": 1.0}
-    assert all(np.isnan(share) for share in normal.regions[0]["asymmetry"].values())
+    normal = region_summaries(table)["saliency"]
+    assert [row["region"] for row in normal.rows] == ["B", "A"]  # the densest first
+    outside = [row["density_outside"] for row in normal.rows]
+    assert outside == [{"HC": 0.5, "left": 1.0}, {"HC": 0.0, "left": 1.0}]
+    assert normal.rows[1]["asymmetry_outside"] == {"HC": 0.0, "left": 1.0}
+    assert all(np.isnan(share) for share in normal.rows[0]["asymmetry_outside"].values())
     assert normal.n_outside == {"HC": 0.5, "left": 2.0} and normal.n_regions == 2
-    assert shares_outside(None, {}) == {}
+    assert normal.n_by_chance == pytest.approx(0.1)
 
 
 def side_row(pair, low, high, **changes):
@@ -126,19 +100,25 @@ def test_the_densest_pair_stands_for_a_method_and_all_pairs_are_counted():
     ]
     table = pd.DataFrame(rows)
     first, by_grey_matter, second = side_entries(table)
-    assert (first.method, first.pair, first.row["auc_low"]) == ("saliency", "insula", 0.4)
-    assert (first.n_pairs, first.n_above, first.n_below) == (3, 1, 1)
-    assert first.verdict == "attribution tells more than grey matter there"
-    assert second.verdict == "not shown to differ from grey matter there" and second.n_above == 1
-    assert (by_grey_matter.pair, by_grey_matter.row["grey_matter_auc"]) == ("hippocampus", 0.8)
-    choices = [(entry.method, entry.choice) for entry in (first, by_grey_matter, second)]
+    assert (first["method"], first["pair"], first["auc_low"]) == ("saliency", "insula", 0.4)
+    assert (first["n_pairs"], first["n_above"], first["n_below"]) == (3, 1, 1)
+    assert (by_grey_matter["pair"], by_grey_matter["grey_matter_auc"]) == ("hippocampus", 0.8)
+    choices = [(entry["method"], entry["choice"]) for entry in (first, by_grey_matter, second)]
     assert choices == [("saliency", "densest"), ("saliency", "best by grey matter"), ("deep_lift", "densest")]
-    less = pd.DataFrame([side_row("insula", 0.4, 0.6, auc_difference_high=-0.1, auc_difference_low=-0.5)])
-    assert side_entries(less)[0].verdict == "attribution tells less than grey matter there"
-    unknown = dict.fromkeys(("grey_matter_auc", "auc_difference", "auc_difference_low"), np.nan)
-    table = pd.DataFrame([side_row("insula", 0.4, 0.6, **unknown)])
-    [entry] = side_entries(table)
-    assert entry.verdict == "grey matter is not known" and entry.choice == "densest"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "verdict"),
+    [
+        ({}, "attribution tells more than grey matter there"),
+        ({"auc_difference_low": -0.1}, "not shown to differ from grey matter there"),
+        ({"auc_difference_low": -0.5, "auc_difference_high": -0.1}, "tells less than grey matter there"),
+        (dict.fromkeys(("grey_matter_auc", "auc_difference"), np.nan), "grey matter is not known"),
+    ],
+)
+def test_attribution_is_compared_with_grey_matter(numbers, verdict):
+    [entry] = side_entries(pd.DataFrame([side_row("insula", 0.4, 0.6, **numbers)]))
+    assert entry["verdict"].endswith(verdict) and entry["choice"] == "densest"
 
 
 def test_a_common_scale_leaves_out_the_strongest_tenth():

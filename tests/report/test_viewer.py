@@ -1,37 +1,26 @@
 """The viewer shows what the NIfTI files hold, where they hold it, in a browser that reads files from disk."""
 
 import re
-import time
 from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
-import pandas as pd
 import pytest
-from jinja2 import Environment, PackageLoader
 from scipy.ndimage import gaussian_filter
 
-from mri_saliency.groups.comparison import GroupComparison
 from mri_saliency.inputs.loading import load_volume
 from mri_saliency.inputs.preprocessing import brain_mask, grey_levels, intensity_window, unpad
 from mri_saliency.maps.drawing import Drawing
 from mri_saliency.maps.image import map_to_nifti
 from mri_saliency.maps.viewer_data import Anatomy, map_script
-from mri_saliency.output.files import write_json, write_text
+from mri_saliency.output.files import write_picture, write_text
 from mri_saliency.report import viewer as report_viewer
-from mri_saliency.report.findings import Findings
-from mri_saliency.report.report import write_report
-from mri_saliency.report.viewer import common_limits, make_viewer, write_atlas
-from mri_saliency.wording import ClassNames
+from mri_saliency.report.viewer import common_limits, viewer_of, write_atlas
 
 from ..made_cohort import GRID, made_record
-from .test_report import RUN
+from .pages import findings_of, save_page, wait_until
 
-MADE = made_record()
-NAMES = ClassNames("HC", "TLE")
 DRAWING = Drawing(scale=3.0, overlay_scale=0.6, smooth_mm=6.0, telling_slice=4)
-PAGE = """<!doctype html><meta charset="utf-8">
-<style>{% include "report.css" %}{% include "viewer.css" %}</style>{% include "viewer.html" %}"""
 
 
 @pytest.fixture
@@ -47,37 +36,31 @@ def viewed(cohort):
         anatomy = Anatomy(grey_levels(slices, intensity_window(slices)), brain)
         script = map_script("/".join(name), np.asarray(image.dataobj), record.grid, anatomy, DRAWING)
         write_text(folder.viewer(*name), script)
-        files = record.files | {folder.viewer(*name).name: 1}
-        records.append(replace(record, files=files, drawing=DRAWING))
+        for path in (folder.summary_figure(*name), folder.thumbnail(*name)):
+            write_picture(path, np.zeros((4, 8, 4), np.uint8))
+        records.append(replace(record, drawing=DRAWING))
     script = map_script("group_maps/saliency/HC", np.asarray(image.dataobj), GRID, anatomy, DRAWING)
     folder.open_groups("saliency")
     write_text(folder.group_map("saliency", "HC_mean_viewer.js"), script)
     return replace(cohort, records=records)
 
 
-def save_page(root, viewer):
-    environment = Environment(loader=PackageLoader("mri_saliency.cohort", "templates"), autoescape=True)
-    page = environment.from_string(PAGE).render(report={"viewer": viewer})
-    (root / "page.html").write_text(page, encoding="utf-8")
-    return (root / "page.html").as_uri()
-
-
 def open_viewer(browser, viewed, key, atlas=None):
     write_atlas(viewed.folder, atlas, GRID)
-    viewer = make_viewer(viewed.folder, viewed.records, NAMES, embed=False)
+    save_page(viewed.folder.root, viewed.records)
     browser.get("about:blank")
-    browser.get(f"{save_page(viewed.folder.root, viewer)}#view={key}")
+    browser.get(f"{viewed.folder.report.as_uri()}#view={key}")
     return wait_for(browser, "value")
 
 
 def wait_for(browser, name, pane=0, differs_from=None):
     """Wait until a pane shows a reading, and not the previous ones; returns all of them."""
-    for _ in range(100):
+
+    def found():
         readings = read(browser, pane)
-        if name in readings and readings != differs_from:
-            return readings
-        time.sleep(0.05)
-    raise AssertionError(f"no {name}: {readings}, {browser.get_log('browser')}")
+        return name in readings and readings != differs_from and readings
+
+    return wait_until(browser, found)
 
 
 def read(browser, pane=0):
@@ -87,9 +70,8 @@ def read(browser, pane=0):
 
 
 def numbers(text):
-    return [
-        float(number) for number in re.findall(r"-?[\d.]+(?:e-?\d+)?", text.replace("\N{MINUS SIGN}", "-"))
-    ]
+    text = text.replace("\N{MINUS SIGN}", "-")
+    return [float(number) for number in re.findall(r"-?[\d.]+(?:e-?\d+)?", text)]
 
 
 def change(browser, name, value):
@@ -108,10 +90,8 @@ def click(browser, plane, across, up):
     from selenium.webdriver.common.action_chains import ActionChains
 
     target, before = canvas(browser, plane), read(browser)
-    x, y = (
-        round((share - 0.5) * target.size[edge]) for share, edge in ((across, "width"), (1 - up, "height"))
-    )
-    ActionChains(browser).move_to_element_with_offset(target, x, y).click().perform()
+    x, y = (across - 0.5) * target.size["width"], (0.5 - up) * target.size["height"]
+    ActionChains(browser).move_to_element_with_offset(target, round(x), round(y)).click().perform()
     return wait_for(browser, "value", differs_from=before)
 
 
@@ -168,10 +148,8 @@ def test_it_opens_at_the_strongest_value_drawn_where_the_crosshair_is(browser, v
     values = np.zeros(image.shape, np.float32)
     values[30, 14, 70] = 5.0  # on the left, in a slice that the network saw
     anatomy = Anatomy(np.zeros((9, 112, 112), np.uint8), np.ones((9, 112, 112), bool))
-    write_text(
-        folder.viewer("saliency", "sub-A"),
-        map_script("saliency/sub-A", values, record.grid, anatomy, DRAWING),
-    )
+    script = map_script("saliency/sub-A", values, record.grid, anatomy, DRAWING)
+    write_text(folder.viewer("saliency", "sub-A"), script)
     readings = open_viewer(browser, viewed, "saliency/sub-A")
     assert readings["voxel"] == "30, 14, 70" and readings["value"].startswith("5 ")
     weights = gaussian_filter(values, 6 / np.sqrt(8 * np.log(2)) / 1.5, mode="constant", truncate=6)
@@ -215,13 +193,7 @@ def test_two_maps_are_linked_by_mm_and_keys_move_both(browser, viewed):
     second = wait_for(browser, "value", pane=1, differs_from=same)
     mm = numbers(first["x, y, z (mm)"])
     assert numbers(second["x, y, z (mm)"]) == mm and first["voxel"] != second["voxel"]
-    keys = (
-        (Keys.ARROW_RIGHT, 0, 1),
-        (Keys.ARROW_DOWN, 2, -1),
-        (Keys.PAGE_UP, 1, 1),
-        (Keys.ARROW_LEFT, 0, -1),
-    )
-    for key, axis, by in keys:
+    for key, axis, by in ((Keys.ARROW_RIGHT, 0, 1), (Keys.ARROW_DOWN, 2, -1), (Keys.PAGE_UP, 1, 1)):
         before = read(browser, 1)
         canvas(browser, "coronal", pane=1).send_keys(key)
         mm[axis] += by * 1.5
@@ -239,59 +211,43 @@ def test_two_maps_are_linked_by_mm_and_keys_move_both(browser, viewed):
 
 
 def test_a_page_that_contains_its_maps_needs_no_file(browser, viewed, tmp_path):
-    alone = tmp_path / "alone"
-    alone.mkdir()
-    viewer = make_viewer(viewed.folder, viewed.records, NAMES, embed=True)
-    assert len(viewer.scripts) == len(viewed.records) + 1
-    browser.get(f"{save_page(alone, viewer)}#view=group_maps/saliency/HC")
+    alone = tmp_path / "alone.html"
+    page = save_page(viewed.folder.root, viewed.records, embed=True)
+    assert len(viewer_of(findings_of(viewed.folder.root, viewed.records), embedded=True).scripts) == 15
+    alone.write_text(page.source)
+    browser.get(f"{alone.as_uri()}#view=group_maps/saliency/HC")
     assert "value" in wait_for(browser, "value")
     assert browser.find_element("css selector", "[name=name]").text.startswith("mean of HC")
     browser.get("about:blank")
-    viewer = make_viewer(viewed.folder, viewed.records, NAMES, embed=False)
-    browser.get(f"{save_page(alone, viewer)}#view=saliency/sub-B")
-    for _ in range(100):
-        message = browser.find_element("css selector", ".message").text
-        if message:
-            break
-        time.sleep(0.05)
-    assert message == "saliency/sub-B/sub-B_saliency_viewer.js is not in this page's folder."
+    alone.write_text(save_page(viewed.folder.root, viewed.records).source)
+    browser.get(f"{alone.as_uri()}#view=saliency/sub-B")
+    message = browser.find_element("css selector", ".message")
+    wait_until(browser, lambda: "sub-B_saliency_viewer.js is not in this page's folder" in message.text)
     assert not browser.find_element("css selector", ".pane .readout").is_displayed()  # not of another map
     browser.get_log("browser")  # that a file is missing
 
 
-def test_a_page_without_the_scans_maps_offers_its_groups_alone(browser, viewed, tmp_path, monkeypatch):
+def test_a_page_without_the_scans_maps_offers_its_groups_alone(browser, viewed, monkeypatch):
     monkeypatch.setattr(report_viewer, "_EMBEDDED_SCANS", 1)
-    viewer = make_viewer(viewed.folder, viewed.records, NAMES, embed=True)
+    viewer = viewer_of(findings_of(viewed.folder.root, viewed.records), embedded=True)
     assert len(viewer.scripts) == 1 and list(viewer.index["methods"]) == ["saliency"]
-    browser.get(f"{save_page(tmp_path, viewer)}#view")
+    save_page(viewed.folder.root, viewed.records, embed=True)
+    browser.get(f"{viewed.folder.report.as_uri()}#view")
     assert "value" in wait_for(browser, "value")
     assert browser.find_element("css selector", "[name=name]").text == "mean of HC"
     for key, is_there in (("saliency/sub-B", False), ("group_maps/saliency/HC", True)):
         assert browser.execute_script("return hasView(arguments[0])", key) == is_there
 
 
-def test_only_maps_with_a_file_are_offered(viewed, cohort):
-    assert make_viewer(cohort.folder, cohort.records, NAMES, embed=False) is None
-    index = make_viewer(viewed.folder, viewed.records[1:], NAMES, embed=False).index
+def test_groups_are_offered_where_they_have_a_file(viewed):
+    index = viewer_of(findings_of(viewed.folder.root, viewed.records), embedded=False).index
     assert index["methods"]["saliency"]["groups"] == {"HC": "HC"} and index["atlas"] is None
-    assert "group_maps" not in str(index["methods"]["input_x_gradient"])
-    assert len(index["diagnoses"]) in (6, 7) and index["diagnoses"]["sub-B"] == "left"
+    assert index["methods"]["input_x_gradient"]["groups"] == {}
+    assert index["diagnoses"]["sub-B"] == "left" and len(index["diagnoses"]) == 7
 
 
 def test_the_common_scale_is_the_90th_percentile_in_the_images_unit():
-    records = [
-        replace(make, drawing=Drawing(float(scale), scale / 10, 6.0, 4))
-        for make, scale in zip([MADE] * 11, range(11), strict=True)
-    ]
+    drawings = [Drawing(float(scale), scale / 10, 6.0, 4) for scale in range(11)]
+    records = [replace(made_record(), drawing=drawing) for drawing in drawings]
     mass = 112**2 / 113**2
     assert common_limits(records) == pytest.approx((9 * mass, 0.9 * mass))
-
-
-def test_the_report_holds_the_viewer_where_there_are_files(viewed, cohort):
-    write_json(viewed.folder.run_record, RUN)
-    empty = {"agreement": pd.DataFrame(), "groups": GroupComparison(), "regions": None}
-    write_report(viewed.folder, Findings(viewed.records, **empty, verdicts={}, alarms=[]), embed=False)
-    page = viewed.folder.report.read_text(encoding="utf-8")
-    assert 'id="map-viewer"' in page and "#map-viewer {" in page and '"saliency": {' in page
-    write_report(viewed.folder, Findings(cohort.records, **empty, verdicts={}, alarms=[]), embed=False)
-    assert 'id="map-viewer"' not in viewed.folder.report.read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import generate_saliency_maps as script
-from mri_saliency.cohort import source_scan as nulls
+from mri_saliency.cohort import source_scan
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.maps.image import to_nifti, to_scan_grid
@@ -74,7 +74,7 @@ def test_the_difference_is_tested_and_p_is_one_where_nothing_was(cohort):
     assert 0 < log_p.max() <= np.log10(512) + 1e-6  # all flips of ten
     assert not log_p[:, :10].any() and log_p[0, 0, 0] == 0
     page = (cohort.output / "report.html").read_text()
-    assert "patients with a focus on the left or right were not compared by themselves" in page
+    assert "Patients with a focus on the left or right were not compared by themselves" in page
     assert "<td>TLE minus HC</td>" in page
     table = pd.read_csv(cohort.output / "attribution_statistics.csv")
     tle = table[(table["true_label"] == 1) & (table["subject_id"] != "sub-G")]
@@ -137,9 +137,8 @@ def test_report_only_describes_again_without_the_network(cohort, tmp_path, monke
     for path in ("report.html", "attribution_summary.png", "method_agreement.csv", "group_maps"):
         shutil.rmtree(copy / path) if path == "group_maps" else (copy / path).unlink()
     monkeypatch.chdir(tmp_path)
-    for module in ("common_space", "nulls"):
-        monkeypatch.setattr(f"mri_saliency.cohort.{module}.load_volume", scan_is_gone)
-    nulls._load_input.cache_clear()
+    monkeypatch.setattr("mri_saliency.cohort.source_scan.load_volume", scan_is_gone)
+    source_scan._load_source.cache_clear()
     options = ["--output_dir", copy, "--report_only", "--workers", 0, "--key_slices", 5]
     covariates = ("--csv_path", str(cohort.table), "--covariates", "age")
     assert script.main([*map(str, options), "--report_embed", *covariates]) == 0
@@ -155,7 +154,7 @@ def test_report_only_describes_again_without_the_network(cohort, tmp_path, monke
     assert script.main([*map(str, options[:3]), "--key_slices", "9"]) == 2
     (copy / "mean_scan.npy").unlink()
     assert script.main([*map(str, options)]) == 0
-    assert "TLE is not tested" in capsys.readouterr().err and not tested.exists()
+    assert "TLE and HC were not compared" in capsys.readouterr().err and not tested.exists()
     shutil.rmtree(copy / "saliency")
     shutil.rmtree(copy / "input_x_gradient")
     assert script.main([*map(str, options)]) == 2

@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import pickle
 import shutil
 import signal
 import subprocess
@@ -12,7 +11,6 @@ import time
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -20,10 +18,8 @@ import generate_saliency_maps as script
 from mri_saliency.attribution.explainer import Explainer
 from mri_saliency.errors import UserError
 from mri_saliency.output.folder import OutputFolder
-from mri_saliency.run import map_writer
 
-from ..conftest import DIAGNOSIS_COLUMN, brain, save_scan
-from .outputs import QUICK, assert_same_output, file_names, run
+from .outputs import QUICK, assert_same_output, run
 
 TINY_SCRIPT = Path(__file__).with_name("tiny_script.py")
 ONE_METHOD = ("--methods", "saliency", *QUICK)
@@ -238,122 +234,3 @@ def test_a_small_disk_is_warned_of(maps_only, run_folder, monkeypatch, capsys):
     monkeypatch.setattr(OutputFolder, "free_bytes", lambda _: 1_000_000)
     assert run(run_folder) == 0
     assert "the new maps need about 0.1 GB, and 0.0 GB are free" in capsys.readouterr().err
-
-
-# --- scans ---
-
-
-def spoil(path, fault):
-    content = path.read_bytes()
-    path.unlink()
-    if fault == "a folder":
-        path.mkdir()
-    elif fault == "truncated":
-        path.write_bytes(content[: len(content) // 2])
-    elif fault == "empty":
-        path.write_bytes(b"")
-    elif fault == "another shape":
-        save_scan(path, brain((60, 15, 60)))
-    elif fault == "not a number":
-        save_scan(path, np.full((113, 137, 113), np.nan, np.float32))
-    elif fault == "another kind of file":
-        path.write_bytes(pickle.dumps({"image": 1}))
-
-
-@pytest.mark.parametrize(
-    ("fault", "reason"),
-    [
-        ("missing", "no such file"),
-        ("a folder", "is a folder"),
-        ("truncated", "cannot be read"),
-        ("empty", "cannot be read"),
-        ("another shape", "coronal slices"),
-        ("not a number", "NaN"),
-        ("another kind of file", "cannot be read"),
-    ],
-)
-def test_a_bad_scan_costs_only_itself(maps_only, run_folder, fault, reason, capsys):
-    spoil(run_folder.scans[1], fault)
-    assert script.main(run_folder.options(*ONE_METHOD, "--no_nifti")) == 1
-    failures = pd.read_csv(run_folder.output / "failures.csv")
-    assert failures["subject_id"].tolist() == ["sub-B"] and reason in failures["reason"][0]
-    table = pd.read_csv(run_folder.output / "attribution_statistics.csv")
-    assert table["subject_id"].tolist() == ["sub-A", "12"]
-    assert not list((run_folder.output / "saliency").rglob("*.nii.gz"))
-    assert "failed: sub-B" in capsys.readouterr().err
-
-
-def test_a_defect_in_drawing_costs_one_map_and_keeps_its_traceback(
-    maps_only, run_folder, monkeypatch, capsys
-):
-    summary_figure = map_writer.summary_figure
-
-    def defect(shown):
-        if shown.view.title.startswith("sub-B"):
-            raise ZeroDivisionError("a defect")
-        return summary_figure(shown)
-
-    monkeypatch.setattr(map_writer, "summary_figure", defect)
-    assert run(run_folder) == 1
-    assert len(pd.read_csv(run_folder.output / "failures.csv")) == 2
-    assert "Traceback" in capsys.readouterr().err
-
-
-def test_ten_failures_alike_stop_the_run(run_folder, capsys):
-    rows = [{"file": f"/absent/sub-{i:02}.nii", DIAGNOSIS_COLUMN: "HC"} for i in range(30)]
-    pd.DataFrame(rows).to_csv(run_folder.table, index=False)
-    assert run(run_folder) == 1
-    error = capsys.readouterr().err
-    assert "stopped: the first 10 scans all failed for the same reason" in error
-    assert error.count("failed: sub-") == 10
-
-
-def test_unusual_grids_are_pointed_out(maps_only, run_folder, capsys):
-    save_scan(run_folder.scans[0], brain(seed=1), np.diag([1.6, 1.5, 1.5, 1.0]))
-    assert script.main(run_folder.options(*ONE_METHOD, "--no_nifti")) == 0
-    error = capsys.readouterr().err
-    assert error.count("voxels of 1.6 x 1.5 x 1.5 mm, not 1.5 mm") == 1
-    assert error.count("The network may see something else than in training") == 1
-    table = pd.read_csv(run_folder.output / "attribution_statistics.csv").set_index("subject_id")
-    assert table.loc["sub-A", "input_warning"] == "voxels of 1.6 x 1.5 x 1.5 mm, not 1.5 mm"
-    assert table["input_warning"].isna().tolist() == [False, True, True]
-    record = json.loads((run_folder.output / "run.json").read_text())
-    assert record["input_warnings"] == {"voxels of 1.6 x 1.5 x 1.5 mm, not 1.5 mm": 1}
-    assert record["skipped_rows"][0]["value"] == "other"
-
-
-# --- hostile input ---
-
-
-class Attack:
-    def __init__(self, marker):
-        self.marker = marker
-
-    def __reduce__(self):
-        return os.system, (f"touch {self.marker}",)
-
-
-def test_hostile_files_and_names_reach_nothing_outside_the_folder(maps_only, run_folder):
-    root = run_folder.output.parent
-    marker = root / "attacked"
-    hostile = root / "hostile"
-    names = ["=cmd|'!A0'_a.npy", "x" * 240 + ".npy", "..\\..\\b.npy", "new\nline_c.npy", "..npy", "-e_f.npy"]
-    rows = []
-    for index, name in enumerate(names):
-        path = save_scan(hostile / str(index) / name, brain(seed=index))
-        rows.append({"file": str(path), DIAGNOSIS_COLUMN: "left"})
-    attack = hostile / "attack.pkl"
-    attack.write_bytes(pickle.dumps({"image": Attack(marker), "label": 1}))
-    up = "../" * 30
-    rows += [{"file": name, DIAGNOSIS_COLUMN: "HC"} for name in (str(attack), f"{up}etc/passwd", "/dev/zero")]
-    pd.DataFrame(rows).to_csv(run_folder.table, index=False)
-    outside = file_names(root)
-    assert script.main(run_folder.options(*ONE_METHOD, "--no_nifti")) == 1
-    made = file_names(root) - outside
-    assert made and all(name.startswith("maps/") for name in made)
-    assert not marker.exists()
-    table = pd.read_csv(run_folder.output / "attribution_statistics.csv")
-    assert len(table) == len(names)
-    assert table["subject_id"].str.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}").all()
-    failures = pd.read_csv(run_folder.output / "failures.csv")
-    assert len(failures) == 3 and failures["reason"].str.contains("could run code|unknown kind|no such").all()

@@ -1,13 +1,8 @@
 """The script, run as a user runs it."""
 
-import copy
 import json
-import subprocess
-import sys
-from dataclasses import replace
 from pathlib import Path
 
-import captum.attr
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -16,24 +11,18 @@ import torch
 from PIL import Image
 
 import generate_saliency_maps as script
-import run_saliency_generation as runner
 from mri_saliency.attribution.explainer import Explainer
-from mri_saliency.inputs.checkpoint import prepare_for_attribution
 from mri_saliency.inputs.loading import load_volume
-from mri_saliency.inputs.preprocessing import air_input, brain_mask
 from mri_saliency.methods import METHODS
 
 from ..conftest import (
     AFFINE,
-    DIAGNOSIS_COLUMN,
     FLIPPED,
     N_SLICES,
-    brain,
     lively_network,
     make_run,
-    save_scan,
 )
-from .outputs import SEED_COLUMNS, are_close, array_path, file_names
+from .outputs import SEED_COLUMNS, array_path, file_names
 
 QUICK = ("--n_steps", "4", "--n_samples", "2", "--key_slices", "2", "5")
 SUBJECTS = ("sub-A", "sub-B", "12")
@@ -113,88 +102,6 @@ def test_all_scans_failing_is_reported_not_raised(run_folder):
         scan.unlink()
     assert script.main(run_folder.options("--methods", "saliency", *QUICK)) == 1
     assert len(pd.read_csv(run_folder.output / "failures.csv")) == 3
-
-
-def baseline_totals(network, run, baseline_of):
-    """Logit at each scan less the logit at its baseline, computed plainly."""
-    totals = {}
-    for subject, path in zip(SUBJECTS, run.scans, strict=True):
-        network_input = load_volume(path, N_SLICES).network_input
-        pair = torch.from_numpy(np.stack([network_input, baseline_of(network_input)]))
-        with torch.no_grad():
-            at_scan, at_baseline = network(pair)[:, 0].tolist()
-        totals[subject] = at_scan - at_baseline
-    return totals
-
-
-@pytest.mark.parametrize("baseline", ["zero", "background", "hc_mean", "file"])
-def test_baselines(maps_only, run_folder, network, baseline):
-    table = pd.read_csv(run_folder.table)
-    table.loc[1, DIAGNOSIS_COLUMN] = "HC"  # two of the three scans
-    table.to_csv(run_folder.table, index=False)
-    healthy = [load_volume(path, N_SLICES).network_input for path in run_folder.scans[:2]]
-    chosen = {
-        "zero": np.zeros_like,
-        "background": air_input,
-        # without the scan itself
-        "hc_mean": lambda scan: np.mean([x for x in healthy if not np.array_equal(x, scan)], axis=0),
-        "file": lambda _: healthy[0],
-    }
-    argument = run_folder.scans[0] if baseline == "file" else baseline
-    options = run_folder.options("--methods", "deep_lift", *QUICK, "--baseline", argument)
-    assert script.main([*options, "--max_samples", "0"]) == 0
-    table = pd.read_csv(run_folder.output / "attribution_statistics.csv").set_index("subject_id")
-    for subject, total in baseline_totals(network, run_folder, chosen[baseline]).items():
-        assert table.loc[subject, "completeness_expected"] == pytest.approx(total, rel=1e-3, abs=1e-4)
-        assert table.loc[subject, "completeness_verdict"] == "ok"
-    for subject, path in zip(SUBJECTS, run_folder.scans, strict=True):
-        scan = load_volume(path, N_SLICES).network_input
-        null = np.abs(scan - chosen[baseline](scan))
-        share = null[brain_mask(scan)].sum() / null.sum() if null.any() else np.nan
-        assert table.loc[subject, "brain_share_null"] == pytest.approx(share, rel=1e-4, nan_ok=True)
-    assert (table["baseline"] == Path(argument).name).all()
-    for ending in ("npy", "json"):
-        assert (run_folder.output / f"baseline_hc_mean.{ending}").exists() == (baseline == "hc_mean")
-
-
-def test_healthy_scans_are_compared_with_other_subjects_in_any_company(maps_only, run_folder, network):
-    """Integrated Gradients from hc_mean, with two sessions of a subject, against Captum's."""
-    second = save_scan(run_folder.scans[0].with_name("mwp1sub-C_ses-01_T1w.nii"), brain(seed=4))
-    rows = [f"scans/{name},{diagnosis},{subject}" for name, diagnosis, subject in (
-        ("TLE/12_1.pkl", "right", "12"),
-        ("mwp1sub-A_ses-01_T1w.nii", "HC", "one person"),
-        ("mwp1sub-B_ses-01_T1w.nii.gz", "HC", "sub-B"),
-        (second.name, "HC", "one person"),
-    )]  # fmt: skip
-    header = f"file,{DIAGNOSIS_COLUMN},sbj_nme"
-    options = ["--methods", "integrated_gradients", "--baseline", "hc_mean", *QUICK, "--no_nifti"]
-    a, b, tle = (load_volume(path, N_SLICES).network_input for path in run_folder.scans)
-    c = load_volume(second, N_SLICES).network_input
-    prepared = prepare_for_attribution(copy.deepcopy(network))
-    expected = {
-        subject: captum.attr.IntegratedGradients(prepared).attribute(
-            torch.from_numpy(scan)[None], torch.from_numpy(baseline)[None], n_steps=4
-        )[0].numpy()
-        for subject, scan, baseline in (
-            ("sub-A", a, b), ("sub-B", b, (a + c) / 2), ("sub-C", c, b), ("12", tle, (a + b + c) / 3),
-        )
-    }  # fmt: skip
-    for order, batch_size in ((1, 25), (-1, 3)):
-        run_folder.table.write_text("\n".join([header, *rows[::order], ""]))
-        run = replace(run_folder, output=run_folder.output.with_name(f"maps_{batch_size}"))
-        assert script.main(run.options(*options, "--batch_size", batch_size)) == 0
-        for subject, values in expected.items():
-            assert are_close(np.load(array_path(run, "integrated_gradients", subject)), values), subject
-    # one healthy person is not enough, and nothing is written then
-    run_folder.table.write_text("\n".join([header, rows[0], rows[1], rows[3], ""]))
-    assert script.main(run_folder.options(*options)) == 2 and not run_folder.output.exists()
-
-
-def test_a_scan_that_is_its_own_baseline_has_an_empty_map(maps_only, run_folder):
-    options = run_folder.options("--methods", "deep_lift", *QUICK, "--baseline", run_folder.scans[0])
-    assert script.main([*options, "--max_samples", "1"]) == 0
-    row = pd.read_csv(run_folder.output / "attribution_statistics.csv").iloc[0]
-    assert row["abs_mean"] == 0 and row["completeness_verdict"] == "ok" and pd.isna(row["peak_slice"])
 
 
 def test_max_samples_keeps_the_tables_order_and_ids(maps_only, run_folder):
@@ -316,39 +223,6 @@ def test_a_number_of_steps_keeps_the_recipe_without_a_map_error(maps_only, run_f
     assert fixed["statistics"]["map_error"] is None and fixed["statistics"]["passes"] == 4
 
 
-BAD_REQUESTS = {
-    "no default run": ([], "--demo"),
-    "no model": (["--model_path", "absent.pth"], "absent.pth: no such file"),
-    "no table": (["--csv_path", "absent.csv"], "absent.csv: no such file"),
-    "no parameters": (["--parameters_path", "absent.json"], "--parameters_path"),
-    "no such column": (["--path_column", "volume"], "no column 'volume'"),
-    "slice beyond": (["--key_slices", "9"], "slices 0 to 8"),
-    "no such device": (["--device", "cuda:77"], "there are cpu"),
-    "no such target": (["--target", "1"], "1 logit"),
-    "output is a file": (["--output_dir", __file__], "cannot be written"),
-    "no such atlas": (["--atlas", "absent.nii"], "absent.nii: no such file"),
-    "names that name nothing": (
-        ["--atlas", "atlas.nii.gz", "--atlas_names", "val.csv"],
-        "a column of labels",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", BAD_REQUESTS)
-def test_wrong_requests_end_with_2_and_leave_the_folder_alone(run_folder, monkeypatch, capsys, name):
-    monkeypatch.chdir(run_folder.output.parent)
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    labels = np.zeros((60, 60, 60), np.int16)
-    labels[30:] = 1
-    nib.Nifti1Image(labels, AFFINE).to_filename("atlas.nii.gz")
-    extra, message = BAD_REQUESTS[name]
-    options = run_folder.options(*extra) if extra else []
-    assert script.main(options) == 2
-    error = capsys.readouterr().err
-    assert message in error and "Traceback" not in error
-    assert not run_folder.output.exists() or not file_names(run_folder.output)
-
-
 def test_scans_are_explained_in_small_groups(run_folder, monkeypatch, maps_only):
     batch, sizes = Explainer.batch, []
 
@@ -367,45 +241,6 @@ def test_without_cuda_the_cpu_serves_with_a_warning(maps_only, run_folder, monke
     options = [option for option in run_folder.options() if option not in ("--device", "cpu")]
     assert script.main([*options, "--max_samples", "1", "--methods", "saliency", *QUICK]) == 0
     assert "no CUDA device" in capsys.readouterr().err
-
-
-def test_help_needs_nothing_heavy(tmp_path):
-    code = (
-        "import sys, generate_saliency_maps\n"
-        "try: generate_saliency_maps.main(['--help'])\n"
-        "except SystemExit: pass\n"
-        "assert not {'torch', 'pandas', 'matplotlib', 'numpy'} & set(sys.modules), 'heavy import'"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=SCRIPT.parent)
-    assert done.returncode == 0, done.stderr
-    for word in (*METHODS, "examples:", "cuda:0", "30, 40, 50, 60, 70, 80, 90", "(default: zero)"):
-        assert word in done.stdout
-    elsewhere = subprocess.run([sys.executable, SCRIPT, "--version"], capture_output=True, cwd=tmp_path)
-    assert elsewhere.returncode == 0
-
-
-def test_the_runner_passes_options_on(monkeypatch):
-    calls = []
-    monkeypatch.setattr(script, "main", lambda args: calls.append(args) or 0)
-    assert runner.main(["--device", "cpu", "--methods", "saliency"]) == 0
-    assert calls == [["--max_samples", "20", "--device", "cpu", "--methods", "saliency"]]
-
-
-def test_a_mistyped_option_ends_the_demo_before_it_trains(tmp_path, monkeypatch):
-    monkeypatch.setattr("mri_saliency.demo.demo.run", lambda *_: pytest.fail("the demo began"))
-    with pytest.raises(SystemExit) as ended:
-        runner.main(["--demo", str(tmp_path), "--methods", "saliency,deep_lift"])
-    assert ended.value.code == 2
-
-
-def test_a_missing_table_is_named_before_pytorch_loads():
-    code = (
-        "import sys, generate_saliency_maps as script\n"
-        "assert script.main(['--model_path', script.__file__, '--csv_path', 'absent.csv']) == 2\n"
-        "assert not {'torch', 'pandas'} & set(sys.modules), 'heavy import'"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=SCRIPT.parent)
-    assert done.returncode == 0 and "absent.csv: no such file" in done.stderr, done.stderr
 
 
 def test_other_peoples_tables_labels_and_words(run_folder):

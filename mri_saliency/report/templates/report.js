@@ -1,10 +1,18 @@
+// --- sections ---
+
+for (const {id, textContent} of document.querySelectorAll("h2[id]")) {
+  const anchor = document.createElement("a");
+  anchor.href = `#${id}`;
+  anchor.textContent = textContent;
+  document.querySelector("nav").append(anchor);
+}
+
+// --- filters of the table of scans ---
+
 const controls = document.getElementById("controls");
 const table = document.getElementById("subjects");
 const body = table.tBodies[0];
 const rows = [...body.rows];
-const endings = JSON.parse(document.getElementById("endings")?.textContent ?? "[]");
-
-// --- filters ---
 
 function isShown(map, wanted) {
   const {method, verdict, share} = map.dataset;
@@ -76,44 +84,20 @@ for (const kind of ["input", "change"]) controls.addEventListener(kind, filter);
 controls.addEventListener("submit", event => event.preventDefault());
 filter();
 
-// --- the files of a scan ---
-
-function link(map, ending) {
-  const anchor = document.createElement("a");
-  anchor.href = map.dataset.stem + encodeURIComponent(ending);
-  anchor.textContent = ending;
-  return anchor;
-}
-
-body.addEventListener("toggle", ({target}) => {
-  if (!target.open || target.querySelector(".files")) return;
-  for (const map of target.parentElement.querySelectorAll(".map[data-stem]")) {
-    const line = document.createElement("p");
-    line.className = "files";
-    line.append(`${map.dataset.method}: `);
-    for (const ending of endings[map.dataset.endings]) line.append(link(map, ending), " ");
-    target.append(line);
-  }
-}, true);  // it does not bubble
-
 // --- a map's figure ---
 
 const dialog = document.getElementById("figure");
 let current = null;
-
-function name(map) {
-  return {subject: map.closest("tr").dataset.id, method: map.dataset.method};
-}
+const subjectOf = map => map.closest("tr").dataset.id;
 
 function show(map) {
   current = map;
-  const {subject, method} = name(map);
-  const {figure, stem, strength} = map.dataset;
-  dialog.querySelector("img").src = figure ?? `${stem}summary.png`;
+  const {method, figure, strength} = map.dataset;
+  dialog.querySelector("img").src = figure;
   dialog.querySelector("img").alt = map.querySelector("img").alt;
-  dialog.querySelector("span").textContent = `${subject}, ${method}`
+  dialog.querySelector("span").textContent = `${subjectOf(map)}, ${method}`
     + (strength ? `. The figure is on its own scale, which is ${strength} of the cohort's.` : "");
-  dialog.querySelector("[data-view]").hidden = !window.hasView?.(`${method}/${subject}`);
+  dialog.querySelector("[data-view]").hidden = !window.hasView?.(`${method}/${subjectOf(map)}`);
   if (!dialog.open) dialog.showModal();
 }
 
@@ -131,29 +115,25 @@ dialog.addEventListener("click", event => {
   const {step: by, view, close} = event.target.dataset;
   if (by) step(Number(by));
   if (event.target === dialog || close !== undefined || view !== undefined) dialog.close();
-  if (view !== undefined) openViewer(`${current.dataset.method}/${name(current).subject}`);
+  if (view !== undefined) openViewer(`${current.dataset.method}/${subjectOf(current)}`);
 });
 dialog.addEventListener("close", () => current?.querySelector(".open").focus());
 dialog.addEventListener("keydown", event => {
   if (event.key === "ArrowLeft") step(-1);
   if (event.key === "ArrowRight") step(1);
 });
-document.addEventListener("keydown", event => {
-  const isFree = !document.querySelector("dialog[open]")
-    && !/^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName);
-  if (event.key === "/" && isFree) {
-    event.preventDefault();
-    controls.elements.search.focus();
-  }
+
+// --- the text for a paper ---
+
+document.querySelector("[data-copy]")?.addEventListener("click", ({target}) => {
+  getSelection().selectAllChildren(document.querySelector(target.dataset.copy));
+  const isDone = document.execCommand("copy");
+  document.getElementById("copied").textContent = isDone ? "copied" : "selected: copy it with Ctrl-C";
 });
 
-// --- print: all that is collapsed ---
+// --- while a run goes on, its page is loaded again, unless someone looks into it ---
 
-let opened = [];
-addEventListener("beforeprint", () => {
-  opened = [...document.querySelectorAll("details:not([open])")];
-  for (const details of opened) details.open = true;
-});
-addEventListener("afterprint", () => {
-  for (const details of opened) details.open = false;
-});
+const isIdle = () => !document.querySelector("dialog[open]") && sorted.key === "correct"
+  && [...new FormData(controls).values()].every(value => !value);
+const {reloadS} = document.body.dataset;
+if (reloadS) setInterval(() => isIdle() && location.reload(), 1000 * reloadS);

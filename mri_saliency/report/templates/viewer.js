@@ -81,8 +81,7 @@ const isSmooth = map => Boolean(settings.smoothed.value && map.smooth_mm);
 const shown = map => isSmooth(map) ? smoothed(map) : map.raw;
 
 function limitOf(map) {  // the end of the colours, and words on it
-  const kind = isSmooth(map) ? 1 : 0, own = map.limits[kind];
-  const common = index.methods[map.method].limits?.[kind];
+  const kind = isSmooth(map) ? 1 : 0, own = map.limits[kind], common = index.methods[map.method].limits[kind];
   if (common && settings.scale.value === "common") return [common, "one scale for all scans of this method"];
   const share = common ? `, ${number(own / common, 2)} of the one for all scans` : "";
   return [own, `scale as in its figure${share}`];
