@@ -36,9 +36,8 @@ def read_table(csv_path: Path, wanted: Collection[str]) -> pd.DataFrame:
         is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         text = io.StringIO(content.decode("utf-16" if is_utf16 else "utf-8-sig"), newline=None).read()
         named = re.match(r'"?sep=(.)"?\n', text)
-        text = text[named.end() :] if named else text
-        separator = named[1] if named else _find_separator(text, wanted)
-        rows = split_rows(text, separator, csv_path, n_before=1 if named else 0)
+        text = text[named.end() - 1 :] if named else text  # keeps the line's end, for the numbers of lines
+        rows = _split_rows(text, named[1] if named else _find_separator(text, wanted), csv_path)
         if not rows:
             raise ValueError("it is empty")
     except OSError as error:
@@ -64,11 +63,10 @@ def check_columns(table: pd.DataFrame, options: Mapping[str, str], csv_path: Pat
             raise UserError(f"{csv_path}: no column {column!r}; found {found}. Name it with {option}.")
 
 
-def split_rows(text: str, separator: str, path: Path, n_before: int = 0) -> list[list[str]]:
-    """Return the cells of all lines but empty ones; empty cells beyond the first line's do not count.
+def _split_rows(text: str, separator: str, path: Path) -> list[list[str]]:
+    """Return the cells of all rows but empty ones; empty cells beyond the header's do not count.
 
-    Raises UserError for a row of more or fewer cells than the first, and for quotes that swallow rows, with
-    the number of the line; `n_before` lines precede the text.
+    Raises UserError, with the line, for a row of more or fewer cells, and for quotes that swallow rows.
     """
     reader = csv.reader(io.StringIO(text), delimiter=separator, strict=True)
     rows: list[list[str]] = []
@@ -81,18 +79,17 @@ def split_rows(text: str, separator: str, path: Path, n_before: int = 0) -> list
             if not rows:
                 n_cells = max((i for i, cell in enumerate(row, 1) if cell), default=len(row))
             swallowed = any("\n" in cell and cell.count(separator) >= n_cells - 1 for cell in row)
-            where = f"line {first + n_before}"
             if swallowed and n_cells > 1:
-                raise csv.Error(f"what opens in {where} closes in line {line + n_before}")
+                raise csv.Error(f"what opens in line {first} closes in line {line}")
             if len(row) < n_cells or any(row[n_cells:]):
                 raise UserError(
-                    f"{path}: {where} has {len(row)} cells, and the first line {n_cells}; expected as many. "
+                    f"{path}: line {first} has {len(row)} cells, and the header {n_cells}; expected as many. "
                     f"Correct the line, or put cells that contain {separator!r} in quotes."
                 )
             rows.append(row[:n_cells])
     except csv.Error as error:
         raise UserError(
-            f"{path}: behind line {line + n_before}, a quote does not close where its cell ends ({error}). "
+            f"{path}: behind line {line}, a quote does not close where its cell ends ({error}). "
             "Remove it, or write it twice within a quoted cell."
         ) from error
     return rows

@@ -56,45 +56,35 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], str]:
         networks, or is written while it is read.
     """
     check_is_file(path, "a checkpoint. Name it with --model_path")
-    try:
-        with path.open("rb") as file, _unchanged(file, path), _explained(path):
-            start = file.read(512)
-            if start.startswith(b"PK"):
-                return _read_archive(file, path)
-            if start.startswith(b"\x80"):  # of before PyTorch 1.6, or of another program
-                sha256 = _sha256(file)
-                file.seek(0)
-                content = torch.load(file, map_location="cpu", weights_only=True)
-                return _find_network(_find_state_dict(content, path), path), sha256
-    except OSError as error:
-        raise UserError(f"{path}: cannot read the checkpoint ({error.strerror or error}).") from error
+    with _opened(path) as file:
+        start = file.read(512)
+        if start.startswith(b"PK"):
+            return _read_archive(file, path)
+        if start.startswith(b"\x80"):  # of before PyTorch 1.6, or of another program
+            sha256 = _sha256(file)
+            file.seek(0)
+            content = torch.load(file, map_location="cpu", weights_only=True)
+            return _find_network(_find_state_dict(content, path), path), sha256
     found = [kind for pattern, kind in _OTHER_KINDS.items() if re.match(pattern, start, re.DOTALL)]
-    raise UserError(
-        f"{path}: {', but '.join(['not a PyTorch file', *found[:1]])}; expected what torch.save writes."
-    )
+    found = ["not a PyTorch file", *found[:1]]
+    raise UserError(f"{path}: {', but '.join(found)}; expected what torch.save writes.")
 
 
 @contextmanager
-def _unchanged(file: BinaryIO, path: Path) -> Iterator[None]:
-    """Raise UserError if an open file changes meanwhile, in place of any other error."""
-    before = os.fstat(file.fileno())
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a checkpoint; raise UserError for whatever reading it raises, and if it changes meanwhile."""
     try:
-        yield
-    finally:
-        now = os.fstat(file.fileno())
-        if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-            raise UserError(
-                f"{path}: changed while it was read; a training may be saving it. Start again once it is "
-                "complete, or with a copy of it."
-            )
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Admit NumPy's objects in a pickle, and raise UserError for whatever reading it raises."""
-    try:
-        with torch.serialization.safe_globals(_numpy_globals()):
-            yield
+        with path.open("rb") as file, torch.serialization.safe_globals(_numpy_globals()):
+            before = os.fstat(file.fileno())
+            try:
+                yield file
+            finally:
+                now = os.fstat(file.fileno())
+                if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+                    raise UserError(
+                        f"{path}: changed while it was read; a training may be saving it. Start again with "
+                        "a copy of it."
+                    )
     except UserError:
         raise
     except pickle.UnpicklingError as error:
@@ -104,7 +94,7 @@ def _explained(path: Path) -> Iterator[None]:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
             f"{path}: cannot be read as a PyTorch checkpoint ({reason}). "
-            "It may be truncated or damaged; copy it again."
+            "If it is truncated or damaged, copy it again."
         ) from error
 
 
@@ -127,12 +117,6 @@ def _read_archive(file: BinaryIO, path: Path) -> tuple[dict[str, Tensor], str]:
 
 def _records(file: BinaryIO, path: Path) -> dict[str, zipfile.ZipInfo]:
     """Return the records of a file of torch.save, by their names without the folder that holds all."""
-    n_bytes = os.fstat(file.fileno()).st_size
-    if not zipfile.is_zipfile(file):
-        raise UserError(
-            f"{path}: the checkpoint is truncated (a PyTorch archive without its end, {n_bytes} bytes). "
-            "Copy it again."
-        )
     with zipfile.ZipFile(file) as archive:
         names = archive.namelist()
         records = {info.filename.partition("/")[2]: info for info in archive.infolist()}
@@ -147,7 +131,7 @@ def _records(file: BinaryIO, path: Path) -> dict[str, zipfile.ZipInfo]:
             "checkpoint is among that, unpack it first, and name it with --model_path."
         )
     is_stored = all(info.compress_type == zipfile.ZIP_STORED for info in records.values())
-    if not is_stored or sum(info.file_size for info in records.values()) > n_bytes:
+    if not is_stored or sum(info.file_size for info in records.values()) > os.fstat(file.fileno()).st_size:
         raise UserError(
             f"{path}: torch.save's archive was packed again. Unpack it, and pack it without compression."
         )

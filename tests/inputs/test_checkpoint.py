@@ -197,7 +197,7 @@ def test_a_damaged_tensor_is_found(tmp_path, network):
     weights = network.classifier[1].weight.detach().numpy().tobytes()
     content[content.index(weights) + 40] ^= 1
     path.write_bytes(content)
-    with pytest.raises(UserError, match="damaged; copy it again"):
+    with pytest.raises(UserError, match="damaged, copy it again"):
         load_checkpoint(path)
 
 

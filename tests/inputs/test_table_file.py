@@ -48,8 +48,8 @@ def read(tmp_path, text, encoding="utf-8"):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,age,diagnosis\na,1,HC\nb,30,5,HC\n", "line 3 has 4 cells, and the first line 3"),
-        ("file,age,diagnosis\n\na,1,HC\nb,30\n", "line 4 has 2 cells, and the first line 3"),
+        ("file,age,diagnosis\na,1,HC\nb,30,5,HC\n", "line 3 has 4 cells, and the header 3"),
+        ("file,age,diagnosis\n\na,1,HC\nb,30\n", "line 4 has 2 cells, and the header 3"),
         ("sep=;\nfile;diagnosis\na;HC;x\n", "line 3 has 3 cells"),
         (
             'file,diagnosis,note\na,HC,"see\nb,HC,ok\nc,HC,"see\nd,HC,ok\n',
@@ -58,7 +58,7 @@ def read(tmp_path, text, encoding="utf-8"):
         ('file,diagnosis,note\na,HC,"see\nb,HC,ok"\nc,HC,x\n', "line 2 closes in line 3"),
         ('file,note,diagnosis\na,"see,HC\nb,see",HC\n', "line 2 closes in line 3"),
         ('file,diagnosis,note\na,HC,"see\n', "does not close where its cell ends"),
-        ("file,diagnosis,file\na,HC,b\n", "has the column 'file' twice"),
+        ("file,diagnosis,note,note,file\na,HC,x,y,b\n", "has the column 'file' twice"),
     ],
 )
 def test_nothing_of_a_row_vanishes(tmp_path, text, message):
@@ -84,3 +84,7 @@ def test_tables_as_spreadsheets_write_them(tmp_path, text, encoding):
 def test_a_cell_may_have_lines_and_quotes(tmp_path):
     table = read(tmp_path, 'file,diagnosis,note\na,HC,"two\nlines, 5"" tall"\nb,HC,6" tall\n')
     assert table["note"].tolist() == ['two\nlines, 5" tall', '6" tall']
+
+
+def test_columns_that_are_not_wanted_may_repeat(tmp_path):
+    assert read(tmp_path, "file,x,diagnosis,x\na,,HC,2\n")["file"].tolist() == ["a"]
