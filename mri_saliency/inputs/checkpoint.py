@@ -68,15 +68,16 @@ def load_checkpoint(path: Path | str, parameters_path: Path | None = None) -> Ch
     state, sha256 = read_weights(path)
     variant, network = _match_architecture(state, path)
     _check_tensors(state, network.state_dict(), variant, path)
-    n_slices = state[STEM].shape[1]
+    n_slices, n_logits = state[STEM].shape[1], state[_HEAD].shape[0]
     _check_channels(n_slices, path)
-    weights = {name: tensor.float() for name, tensor in state.items()}
-    network.load_state_dict(weights, strict=False, assign=True)
+    network.load_state_dict(
+        {name: state.pop(name).float() for name in list(state)}, strict=False, assign=True
+    )
     return Checkpoint(
         network=prepare_for_attribution(network),
         variant=variant,
         n_slices=n_slices,
-        n_logits=state[_HEAD].shape[0],
+        n_logits=n_logits,
         parameters=parameters,
         path=path,
         sha256=sha256,

@@ -89,7 +89,7 @@ def _split_rows(text: str, separator: str, path: Path) -> list[list[str]]:
             rows.append(row[:n_cells])
     except csv.Error as error:
         raise UserError(
-            f"{path}: behind line {line}, a quote does not close where its cell ends ({error}). "
+            f"{path}: from line {line + 1} on, a quote does not close where its cell ends ({error}). "
             "Remove it, or write it twice within a quoted cell."
         ) from error
     return rows

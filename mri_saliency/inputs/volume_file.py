@@ -70,7 +70,7 @@ def readable(path: Path) -> Iterator[None]:
     except Exception as error:
         raise UserError(
             f"{path}: cannot be read; it is empty, truncated, damaged or not what its name says "
-            f"({type(error).__name__}: {error})."
+            f"({type(error).__name__}: {error}). Copy it again."
         ) from error
 
 
@@ -206,7 +206,7 @@ def _volume_shape(
     """Return a volume's shape without axes of length 1 behind the third; raise UserError if it is none."""
     if dtype.kind not in "fiub":
         found = {"c": "complex numbers", "V": "colours or other compounds"}.get(dtype.kind, f"dtype {dtype}")
-        raise UserError(f"{path}: expected a volume of real numbers, found {found}.")
+        raise UserError(f"{path}: expected a volume of real numbers, found {found}. Save one number a voxel.")
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
     if len(shape) != 3:
