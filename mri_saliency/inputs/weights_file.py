@@ -22,6 +22,7 @@ from torch._weights_only_unpickler import Unpickler  # public ones read every te
 
 from mri_saliency.errors import UserError, warn
 from mri_saliency.inputs.file_identity import check_is_file
+from mri_saliency.inputs.pickle_file import PickledObject
 from mri_saliency.wording import first_of
 
 _STATE_DICT_KEYS = ("model_state_dict", "state_dict")
@@ -177,25 +178,14 @@ class _StorageUnpickler(Unpickler):
             raise ValueError(f"the bytes of {name} are not those that were saved")
 
 
-class _NumPyObject:
-    """Stand in for NumPy's arrays, scalars and types among a checkpoint's metrics, which nobody needs."""
-
-    def __init__(self, *arguments: object) -> None:
-        if arguments and arguments[0] in ("O", "O4", "O8"):
-            raise pickle.UnpicklingError("GLOBAL numpy.object_")
-
-    def __setstate__(self, _: object) -> None:
-        pass
-
-
 def _numpy_globals() -> list:
-    """Return the globals of pickled NumPy arrays, scalars and types, in NumPy 1's spelling and NumPy 2's."""
+    """Return the globals of NumPy's arrays, scalars and types, as NumPy 1 and 2 spell them, for metrics."""
     functions = ("multiarray._reconstruct", "multiarray.scalar", "numeric._frombuffer")
     names = {f"numpy.{core}.{name}" for core in ("core", "_core") for name in functions}
     kinds = set(np.sctypeDict.values())
     names |= {"numpy.ndarray", "numpy.dtype"} | {f"numpy.{kind.__name__}" for kind in kinds}
     names |= {f"numpy.dtypes.{type(np.dtype(kind)).__name__}" for kind in kinds}
-    return [(_NumPyObject, name) for name in names]
+    return [(PickledObject, name) for name in names]
 
 
 def _refusal_message(path: Path, message: str) -> str:
