@@ -74,12 +74,7 @@ class Atlas:
     def on_network_grid(self, grid: Grid) -> np.ndarray:
         """Return the label of each voxel of a map without pad: int32 (n_slices, 112, 112); 0 outside.
 
-        Raises
-        ------
-        UserError
-            Hardly any of the atlas lies where the network looks.
-        ValueError
-            The grid has no affine.
+        Raises UserError if hardly any of the atlas lies where the network looks.
         """
         affine = grid.input_affine
         if affine is None:
@@ -100,11 +95,8 @@ def read_atlas(path: Path, names_path: Path | None) -> Atlas:
 
     A label without a name is called ``label N``; names of labels that are not in the image are ignored.
 
-    Raises
-    ------
-    UserError
-        A file cannot be read, is not 3-D or not of whole numbers, has no usable affine, or regions
-        named left lie on the right.
+    Raises UserError for a file that cannot be read, is not 3-D or not of whole numbers, or has no usable
+    affine, and where regions named left lie on the right.
     """
     voxels, affine = _read_labels(path)
     labels_in_image = [int(label) for label in np.unique(voxels) if label]

@@ -55,13 +55,8 @@ class Checkpoint:
 def load_checkpoint(path: Path | str, parameters_path: Path | None = None) -> Checkpoint:
     """Load a trained EfficientNetV2; its architecture is derived from the shapes of the weights.
 
-    The file is read as `read_weights` does: once, so that it can change afterwards.
-
-    Raises
-    ------
-    UserError
-        The file is missing, truncated, not PyTorch's, a pickled module, not an EfficientNetV2,
-        takes pictures of 1 or 3 channels, or has missing, misshapen or non-finite tensors.
+    Raises UserError as `read_weights`, and for a network that is no EfficientNetV2, takes pictures of 1 or 3
+    channels, or has missing, misshapen or non-finite tensors.
     """
     path = Path(path)
     parameters = read_parameters(parameters_path) if parameters_path else {}

@@ -54,11 +54,7 @@ def load_volume(path: Path | str, n_slices: int, first_slice: int = FIRST_SLICE)
     coronal slices `first_slice` onward (of a real scan), bilinear to 112 x 112, zero-padded to
     128 x 128. A real scan's NaN voxels outside the brain count as 0, with a warning.
 
-    Raises
-    ------
-    UserError
-        The file cannot be read, is not one 3-D volume of finite and varying numbers, its axes
-        are not (left-right, posterior-anterior, inferior-superior), or it has too few slices.
+    Raises UserError as `read_volume`, and for a volume that is constant or has too few slices.
     """
     path = Path(path)
     voxels, affine, space_code = read_volume(path, nan_allowed=not is_synthetic(path))

@@ -16,19 +16,15 @@ from mri_saliency.errors import UserError
 from mri_saliency.inputs.file_identity import check_is_file
 from mri_saliency.wording import first_of
 
-_SEPARATORS = ",;\t"
+SEPARATORS = ",;\t"
 
 
 def read_table(csv_path: Path, wanted: Collection[str]) -> pd.DataFrame:
     """Read a table with a header row, in UTF-8 or UTF-16, separated by commas, semicolons or tabs.
 
     The separator is the one that gives most of the `wanted` columns, or that Excel's first line (``sep=;``)
-    names. Returned are all columns, of str; empty cells are NaN.
-
-    Raises
-    ------
-    UserError
-        The file is no table, has a wanted column twice, or a row whose cells are not those of the header.
+    names. Returned are all columns, of str; empty cells are NaN. Raises UserError for a file that is no table
+    or has a wanted column twice, and as `split_rows`.
     """
     check_is_file(csv_path, "the cohort's table. Name it with --csv_path")
     try:
@@ -37,7 +33,7 @@ def read_table(csv_path: Path, wanted: Collection[str]) -> pd.DataFrame:
         text = io.StringIO(content.decode("utf-16" if is_utf16 else "utf-8-sig"), newline=None).read()
         named = re.match(r'"?sep=(.)"?\n', text)
         text = text[named.end() - 1 :] if named else text  # keeps the line's end, for the numbers of lines
-        rows = _split_rows(text, named[1] if named else _find_separator(text, wanted), csv_path)
+        rows = split_rows(text, named[1] if named else _find_separator(text, wanted), csv_path)
         if not rows:
             raise ValueError("it is empty")
     except OSError as error:
@@ -63,7 +59,7 @@ def check_columns(table: pd.DataFrame, options: Mapping[str, str], csv_path: Pat
             raise UserError(f"{csv_path}: no column {column!r}; found {found}. Name it with {option}.")
 
 
-def _split_rows(text: str, separator: str, path: Path) -> list[list[str]]:
+def split_rows(text: str, separator: str, path: Path) -> list[list[str]]:
     """Return the cells of all rows but empty ones; empty cells beyond the header's do not count.
 
     Raises UserError, with the line, for a row of more or fewer cells, and for quotes that swallow rows.
@@ -103,4 +99,4 @@ def _find_separator(text: str, wanted: Collection[str]) -> str:
         header = next((row for row in rows if row), [])
         return len(set(wanted).intersection(header)), len(header)
 
-    return max(_SEPARATORS, key=columns_found)
+    return max(SEPARATORS, key=columns_found)

@@ -35,18 +35,9 @@ def read_volume(path: Path, *, nan_allowed: bool = False) -> tuple[np.ndarray, n
     ``.pkl``: a dict whose ``image`` is an array, unpickled without running code. With `nan_allowed`, NaN
     voxels are returned as they are, for `zero_missing` to judge; otherwise they are an error.
 
-    Returns
-    -------
-    voxels : ndarray
-        float64 (x, y, z).
-    affine, space_code
-        As in `Grid`, float64 (4, 4).
-
-    Raises
-    ------
-    UserError
-        The file cannot be read, is not one 3-D volume of finite numbers, is larger than 320³
-        voxels, or its axes are not (left-right, posterior-anterior, inferior-superior).
+    Return the voxels, float64 (x, y, z), and the affine, float64 (4, 4), and the space's code as in `Grid`.
+    Raises UserError for a file that cannot be read, is not one 3-D volume of finite numbers, is larger than
+    320³ voxels, or whose axes are not (left-right, posterior-anterior, inferior-superior).
     """
     with readable(path):
         voxels, affine, space_code = _read_any(path)

@@ -50,11 +50,8 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], str]:
     with ``weights_only``, admitting NumPy's arrays and scalars, so it cannot run code. The hash is of the
     bytes that were loaded; of an archive (PyTorch 1.6 and later), only the network's tensors take memory.
 
-    Raises
-    ------
-    UserError
-        The file is missing, damaged, not PyTorch's, a pickled module, has no state dict, has several
-        networks, or is written while it is read.
+    Raises UserError for a file that is missing, damaged, not PyTorch's, written meanwhile, a pickled module,
+    or has no state dict or several networks.
     """
     check_is_file(path, "a checkpoint. Name it with --model_path")
     with _opened(path) as file:
