@@ -57,7 +57,7 @@ def draw_summary(
     statistics = statistics_table(records)
     statistics["class"] = np.where(statistics["true_label"] == 0, "HC", "TLE")
     methods = [method for method in METHODS if method in set(statistics["method"])]
-    means = mean_agreement(agreement, methods, "rank_correlation")
+    means = mean_agreement(agreement, methods)
     strength_with_confidence = {}
     for method in methods:
         rows = statistics[statistics["method"] == method]

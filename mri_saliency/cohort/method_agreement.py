@@ -15,7 +15,7 @@ import pandas as pd
 from mri_saliency.cohort.common_space import CommonSpace
 from mri_saliency.cohort.source_scan import baseline_identity, read_null_map, read_source
 from mri_saliency.inputs.grid import Grid
-from mri_saliency.maps.comparison import CHANCE, MEASURES, NULL, TOP_SHARE, agreement
+from mri_saliency.maps.comparison import AGREEMENT, CHANCE, NULL, agreement
 from mri_saliency.methods import METHODS
 from mri_saliency.output.files import write_or_remove_table
 from mri_saliency.output.folder import OutputFolder
@@ -34,7 +34,7 @@ def compare_methods(
     Returns
     -------
     table : DataFrame
-        method_agreement.csv: `MEASURES` in the scan's brain, and by chance, of this scan's ``method_a`` and
+        method_agreement.csv: `agreement` in the scan's brain, and by chance, of this scan's ``method_a`` and
         another subject's ``method_b``. Empty, and without a file, if there is no pair.
     notes : list of str
         About scans that cannot be read any more.
@@ -85,8 +85,7 @@ def agreement_sentences(table: pd.DataFrame) -> list[str]:
         )
     return [
         f"Within the brain, {listed(compared)} were compared by Spearman's correlation of magnitudes, over "
-        f"every third voxel along each axis, and by the overlap of the {TOP_SHARE:.0%} of voxels with the "
-        f"largest magnitudes, with the maps of two different subjects as chance level{null}."
+        f"every third voxel along each axis, with the maps of two different subjects as chance level{null}."
     ]
 
 
@@ -167,16 +166,12 @@ def _compare(scan: _OpenScan, partner: _OpenScan | None = None) -> Iterator[dict
     if scan.brain is None:
         return
     values = agreement(scan.maps, scan.maps, scan.pairs, scan.brain)
-    by_chance: dict[tuple[str, str], dict[str, float]] = {}
+    by_chance: dict[tuple[str, str], float] = {}
     if partner is not None and partner.brain is not None:
         possible = [(a, b) for a, b in scan.pairs if b in partner.maps]
         measured = agreement(scan.maps, partner.maps, possible, scan.brain & partner.brain)
         by_chance = dict(zip(possible, measured, strict=True))
-    for (a, b), row in zip(scan.pairs, values, strict=True):
-        chance = by_chance.get((a, b), {})
-        yield {
-            "method_a": a,
-            "method_b": b if b in METHODS else NULL,
-            **row,
-            **{measure + CHANCE: chance.get(measure, np.nan) for measure in MEASURES},
-        }
+    for (a, b), value in zip(scan.pairs, values, strict=True):
+        chance = by_chance.get((a, b), np.nan)
+        names = {"method_a": a, "method_b": b if b in METHODS else NULL}
+        yield names | {AGREEMENT: value, AGREEMENT + CHANCE: chance}

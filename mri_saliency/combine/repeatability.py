@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mri_saliency.checks.verdicts import Verdict
-from mri_saliency.maps.comparison import CHANCE, MEASURES
+from mri_saliency.maps.comparison import AGREEMENT, CHANCE
 from mri_saliency.output.files import read_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.statistics.intervals import FEWEST, mean_interval
@@ -60,10 +60,10 @@ def region_agreement(regions: pd.DataFrame) -> pd.DataFrame:
 def judge_repeatability(folder: OutputFolder) -> dict[str, dict[str, Verdict]]:
     """Judge whether networks that were trained alike agree: method -> {`REPEATABLE`: its verdict}.
 
-    As in the other checks, the maps of one scan by two networks must be more alike, in both `MEASURES`, than
-    the maps of two subjects by one network, and than a network's map and what knows nothing of the network;
-    those of signed methods must have the same sign in more than half of the brain. More: the whole 95 %
-    interval of the mean difference over scans is above 0. Only runs of different networks count.
+    As in the other checks, the maps of one scan by two networks must be more alike in rank than the maps of
+    two subjects by one network, and than a network's map and what knows nothing of the network; those of
+    signed methods must have the same sign in more than half of the brain. More: the whole 95 % interval of
+    the mean difference over scans is above 0. Only runs of different networks count.
     """
     table = read_table(folder.run_agreement)
     runs = (folder.last_run() or {}).get("combined", ())
@@ -88,8 +88,8 @@ def repeatability_sentences(
             "their density [@shrout1979]"
         )
     sentences = [
-        "Two runs' maps of a scan were compared by their rank correlation, by the overlap of their largest "
-        f"values and by the share of the brain with the same sign [@eitel2019; @arun2021]{regions}."
+        "Two runs' maps of a scan were compared by their rank correlation and by the share of the brain with "
+        f"the same sign [@eitel2019; @arun2021]{regions}."
     ]
     judged = {titles[name]: verdicts.get(REPEATABLE) for name, verdicts in found.items()}
     for passed, words in (
@@ -104,17 +104,16 @@ def repeatability_sentences(
 
 
 def _verdict(rows: pd.DataFrame) -> Verdict:
-    numbers = [f"{measure}{end}" for measure in MEASURES for end in ("", CHANCE, OF_NULL)]
+    numbers = [f"{AGREEMENT}{end}" for end in ("", CHANCE, OF_NULL)]
     by_scan = rows.groupby("subject_id")[[*numbers, SIGNS]].mean()
     means = by_scan.mean()
     ahead = {}  # what networks must agree more than, in words -> the interval of the lead
-    for measure in MEASURES:
-        for end, other in _LESS_ALIKE.items():
-            differences = (by_scan[measure] - by_scan[f"{measure}{end}"]).dropna()
-            if len(differences) or end == CHANCE:
-                words = f"{measure.replace('_', ' ')} {means[measure]:.2f} with another network's map of the "
-                words += f"scan, {means[f'{measure}{end}']:.2f} with {other}"
-                ahead[words] = mean_interval(differences)
+    for end, other in _LESS_ALIKE.items():
+        differences = (by_scan[AGREEMENT] - by_scan[f"{AGREEMENT}{end}"]).dropna()
+        if len(differences) or end == CHANCE:
+            words = f"rank correlation {means[AGREEMENT]:.2f} with another network's map of the scan, "
+            words += f"{means[f'{AGREEMENT}{end}']:.2f} with {other}"
+            ahead[words] = mean_interval(differences)
     signs = by_scan[SIGNS].dropna()
     if len(signs):
         ahead[f"the same sign in {means[SIGNS]:.1%} of the brain"] = mean_interval(signs - 0.5)

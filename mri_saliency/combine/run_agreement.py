@@ -20,7 +20,7 @@ from mri_saliency.errors import warn
 from mri_saliency.inputs.atlas import Atlas
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.inputs.preprocessing import unpad
-from mri_saliency.maps.comparison import CHANCE, MEASURES, agreement
+from mri_saliency.maps.comparison import AGREEMENT, CHANCE, agreement
 from mri_saliency.methods import METHODS
 from mri_saliency.output.files import write_or_remove_table
 from mri_saliency.output.folder import OutputFolder
@@ -119,19 +119,19 @@ def _agreement_rows(maps: _ScanMaps, brain: np.ndarray) -> list[dict]:
             "method": maps.method,
             "run_a": a,
             "run_b": b,
-            **row,
+            AGREEMENT: value,
             SIGNS: sign_agreement(values[a], values[b], brain) if is_signed else math.nan,
-            **{f"{measure}{CHANCE}": _mean_of(by_chance, a, b, measure) for measure in (*MEASURES, SIGNS)},
-            **{f"{measure}{OF_NULL}": _mean_of(with_null, a, b, measure) for measure in MEASURES},
+            **{f"{measure}{CHANCE}": _mean_of(by_chance, a, b, measure) for measure in (AGREEMENT, SIGNS)},
+            f"{AGREEMENT}{OF_NULL}": _mean_of(with_null, a, b, AGREEMENT),
         }
-        for (a, b), row in zip(pairs, agreement(values, values, pairs, brain), strict=True)
+        for (a, b), value in zip(pairs, agreement(values, values, pairs, brain), strict=True)
     ]
 
 
 def _compare(a: np.ndarray, b: np.ndarray, brain: np.ndarray, *, is_signed: bool) -> dict[str, float]:
-    """Return the `MEASURES` of two maps, and their agreement in sign; NaN for maps without signs."""
-    [row] = agreement({"a": a}, {"b": b}, [("a", "b")], brain)
-    return row | {SIGNS: sign_agreement(a, b, brain) if is_signed else math.nan}
+    """Return the `agreement` of two maps, and that in sign; NaN for maps without signs."""
+    [value] = agreement({"a": a}, {"b": b}, [("a", "b")], brain)
+    return {AGREEMENT: value, SIGNS: sign_agreement(a, b, brain) if is_signed else math.nan}
 
 
 def sign_agreement(a: np.ndarray, b: np.ndarray, brain: np.ndarray) -> float:

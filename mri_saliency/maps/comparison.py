@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-TOP_SHARE = 0.01  # of the brain's voxels, whose overlap between two maps is reported
 # In the place of a method: the map |scan - reference|, which knows nothing of the network. Not "null", which
 # pandas and others read as an empty cell.
 NULL = "null_map"
 _SAMPLED = (slice(None, None, 3),) * 3  # ranking 20,000 voxels of a brain is right to 0.01, and quick
-MEASURES = ("rank_correlation", "top_overlap")
-CHANCE = "_chance"  # ends a measure's name: the same of the maps of two different subjects
+AGREEMENT = "rank_correlation"  # the column of `agreement`
+CHANCE = "_chance"  # ends a column's name: the same of the maps of two different subjects
 
 
 def agreement(
@@ -22,52 +21,36 @@ def agreement(
     others: Mapping[str, np.ndarray],
     pairs: Sequence[tuple[str, str]],
     brain: np.ndarray,
-) -> list[dict[str, float]]:
+) -> list[float]:
     """Compare maps (n_slices, height, width) inside the brain, bool of their shape, pair by pair.
 
     The first map of a pair is one of `maps`, the second one of `others`, which may be the same.
 
     Returns
     -------
-    list of dict
-        For each pair ``rank_correlation``, Spearman's of the magnitudes over every third voxel on each
-        axis; and ``top_overlap``, the share of the `TOP_SHARE` of voxels with the largest magnitude that
-        the two have in common. NaN if a map is constant in the brain.
+    list of float
+        Each pair's Spearman's correlation of the magnitudes over every third voxel on each axis; NaN if a map
+        is constant in the brain.
     """
     firsts = {name: _ranked(maps[name], brain) for name in {a for a, _ in pairs}}
     shared = firsts if maps is others else {}
-    seconds = {name: shared.get(name) or _ranked(others[name], brain) for name in {b for _, b in pairs}}
-    rows = []
-    for a, b in pairs:
-        first, second = firsts[a], seconds[b]
-        if first is None or second is None:
-            rows.append(dict.fromkeys(MEASURES, float("nan")))
-        else:
-            overlap = (first[1] & second[1]).sum() / first[1].sum()
-            rows.append({"rank_correlation": float(first[0] @ second[0]), "top_overlap": float(overlap)})
-    return rows
+    seconds = {
+        name: shared[name] if name in shared else _ranked(others[name], brain)
+        for name in {b for _, b in pairs}
+    }
+    return [float(firsts[a] @ seconds[b]) if firsts[a].size else float("nan") for a, b in pairs]
 
 
-def _ranked(values: np.ndarray, brain: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the order of a map's magnitudes in the brain; None where they are all equal.
-
-    The ranks of a sample, float64 (n_sample,), of mean 0 and length 1; and the `TOP_SHARE` of voxels with the
-    largest magnitude, bool (n_brain,).
-    """
-    magnitudes = np.abs(values[brain])
-    sample = np.abs(values[_SAMPLED][brain[_SAMPLED]])
-    if not sample.size or sample.min() == sample.max():
-        return None
-    ranks = centred_ranks(sample)
-    n_top = max(1, int(TOP_SHARE * magnitudes.size))
-    top = np.zeros(magnitudes.shape, bool)
-    top[np.argpartition(magnitudes, -n_top)[-n_top:]] = True
-    return ranks / np.linalg.norm(ranks), top
+def _ranked(values: np.ndarray, brain: np.ndarray) -> np.ndarray:
+    """Return a sample of a map's magnitudes in the brain, as ranks of mean 0 and length 1, or NaN."""
+    ranks = centred_ranks(np.abs(values[_SAMPLED][brain[_SAMPLED]]))
+    length = np.linalg.norm(ranks)
+    return ranks / length if length else np.full(ranks.shape, np.nan)
 
 
 @dataclass(frozen=True, eq=False)
 class MeanAgreement:
-    """A measure of `agreement` averaged over scans, and the same of the maps of different subjects.
+    """`agreement` averaged over scans, and the same of the maps of different subjects.
 
     Methods and, last, `NULL` if there are such rows, by methods; 1 on the diagonal, NaN where no row is.
     """
@@ -76,10 +59,10 @@ class MeanAgreement:
     chance: pd.DataFrame
 
 
-def mean_agreement(rows: pd.DataFrame, methods: Sequence[str], measure: str) -> MeanAgreement:
-    """Average a measure of method_agreement.csv over scans."""
+def mean_agreement(rows: pd.DataFrame, methods: Sequence[str]) -> MeanAgreement:
+    """Average method_agreement.csv over scans."""
     matrices = []
-    for column in (measure, measure + CHANCE):
+    for column in (AGREEMENT, AGREEMENT + CHANCE):
         matrix = pd.DataFrame(np.where(np.eye(len(methods)), 1.0, np.nan), index=methods, columns=methods)
         means = rows.groupby(["method_a", "method_b"])[column].mean() if len(rows) else {}
         for (a, b), mean in means.items():

@@ -15,17 +15,11 @@ if TYPE_CHECKING:
 
 
 def _normal_range(measure: str) -> dict[str, Column]:
-    return {
-        f"{measure}_z": column(
-            "distance from the HC subjects' mean in their standard deviations (of the density: its "
-            "logarithm); HC without the own scans; empty below 15 HC subjects",
-            name=f"z of the {measure}",
-        ),
-        f"{measure}_p": column(
-            "two-sided p of it (Crawford and Howell 1998), of one region: not corrected for their number",
-            name=f"p of the {measure}",
-        ),
-    }
+    meaning = (
+        "distance from the HC subjects' mean in their standard deviations (of the density: its logarithm); "
+        "HC without the own scans; empty below 15 HC subjects"
+    )
+    return {f"{measure}_z": column(meaning, name=f"z of the {measure}")}
 
 
 def _with_interval(name: str, meaning: str) -> dict[str, Column]:
@@ -42,12 +36,6 @@ def _telling_sides(prefix: str, what: str, focus: str) -> dict[str, Column]:
         f"{prefix}n_left": column(f"subjects with an asymmetry of {what}", name="left TLE"),
         f"{prefix}n_right": column(f"subjects with an asymmetry of {what}", name="right TLE"),
         **_with_interval(f"{prefix}auc", area),
-        f"{prefix}threshold": column(
-            f"the HC subjects' median asymmetry of {what}; 0 with fewer than 5 of them"
-        ),
-        **_with_interval(
-            f"{prefix}accuracy", f"share of subjects whose side {what} names, by that threshold"
-        ),
     }
 
 
@@ -100,9 +88,7 @@ _TABLES: dict[str, Mapping[str, Column | str]] = {  # a text: the column's meani
             levels=METHOD_LEVELS | {"null_map": "|scan - baseline|, or |scan| if method_a has no baseline"},
         ),
         "rank_correlation": "Spearman's, of magnitudes inside the brain",
-        "top_overlap": "of the top 1% of the brain's voxels",
         "rank_correlation_chance": column(_CHANCE, name="rank correlation by chance"),
-        "top_overlap_chance": column(_CHANCE, name="overlap by chance"),
     },
     "map_checks": {
         "fingerprint": "of the checked settings",
@@ -173,13 +159,10 @@ _TABLES: dict[str, Mapping[str, Column | str]] = {  # a text: the column's meani
         "run_a": "a run's folder",
         "run_b": "another's",
         "rank_correlation": "Spearman's of the two runs' maps: of magnitudes inside the brain",
-        "top_overlap": "of the top 1% of the brain's voxels of both",
         "sign_agreement": "share of the brain's voxels with one sign in both; empty without signs",
         "rank_correlation_chance": column(_RUNS_CHANCE, name="rank correlation by chance"),
-        "top_overlap_chance": column(_RUNS_CHANCE, name="overlap by chance"),
         "sign_agreement_chance": column(_RUNS_CHANCE, name="agreement in sign by chance"),
         "rank_correlation_null": column(_WITH_NULL, name="rank correlation with the null map"),
-        "top_overlap_null": column(_WITH_NULL, name="overlap with the null map"),
     },
     "run_regions": {
         "subject_id": _SCAN,

@@ -10,16 +10,10 @@ from mri_saliency.output.dictionary import TABLES
 from mri_saliency.output.files import write_figure, write_or_remove_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.regions.figures import lateralisation_figure
-from mri_saliency.statistics.intervals import (
-    auc_difference_interval,
-    auc_interval,
-    pair_wins,
-    wilson_interval,
-)
+from mri_saliency.statistics.intervals import auc_difference_interval, auc_interval, pair_wins
 from mri_saliency.wording import ClassNames, counted
 
 LEAST_SUBJECTS = 5  # with TLE of each side
-LEAST_CONTROLS = 5  # HC subjects, whose median is the threshold; with fewer it is 0
 # column prefix -> asymmetry, and its sign on the side of the focus, fixed before any data: attribution rises
 # there, grey matter is lost
 _SCORES = {"": ("asymmetry", 1), "grey_matter_": ("grey_matter_asymmetry", -1)}
@@ -84,9 +78,8 @@ def lateralisation_sentences(table: pd.DataFrame, names: ClassNames) -> list[str
     sentences = [
         f"How well the asymmetry of {counted(n_pairs, 'pair')} of regions told left from right {names.tle} "
         f"({n_left} and {n_right} subjects) was measured by the area under the ROC curve, with a 95% "
-        f"interval [@newcombe2006], and by the accuracy at the median of {names.hc} (at 0 below "
-        f"{LEAST_CONTROLS} subjects), with a 95% score interval [@wilson1927]. More attribution was expected "
-        "on the side of the focus. The intervals were not corrected for the number of pairs."
+        "interval [@newcombe2006]. More attribution was expected on the side of the focus. The intervals "
+        "were not corrected for the number of pairs."
     ]
     if table["auc_difference"].notna().any():
         sentences.append(
@@ -105,40 +98,15 @@ def _compare_sides(subjects: pd.DataFrame) -> dict | None:
     row: dict = {}
     for prefix, (asymmetry, sign) in _SCORES.items():
         defined = subjects.dropna(subset=[asymmetry])
-        numbers = _tell_sides(defined["diagnosis"], sign * defined[asymmetry])
-        if "threshold" in numbers:
-            numbers["threshold"] *= sign
-        row |= {prefix + name: number for name, number in numbers.items()}
+        wins = _wins(defined["diagnosis"], sign * defined[asymmetry])
+        row |= dict(zip((f"{prefix}n_left", f"{prefix}n_right"), wins.shape, strict=True))
+        if min(wins.shape) >= LEAST_SUBJECTS:
+            row |= _with_interval(f"{prefix}auc", float(wins.mean()), auc_interval(wins))
     both = subjects.dropna()
-    wins = [_wins(both["diagnosis"], sign * both[asymmetry]) for asymmetry, sign in _SCORES.values()]
-    if min(wins[0].shape) >= LEAST_SUBJECTS:
-        difference = float(wins[0].mean() - wins[1].mean())
-        row |= _with_interval("auc_difference", difference, auc_difference_interval(*wins))
+    a, b = (_wins(both["diagnosis"], sign * both[asymmetry]) for asymmetry, sign in _SCORES.values())
+    if min(a.shape) >= LEAST_SUBJECTS:
+        row |= _with_interval("auc_difference", float(a.mean() - b.mean()), auc_difference_interval(a, b))
     return row if "auc" in row else None
-
-
-def _tell_sides(diagnosis: pd.Series, score: pd.Series) -> dict:
-    """Return how well a score, higher in left TLE, tells the sides; of too few subjects, their number alone.
-
-    A score at the threshold names no side, which counts as an error.
-    """
-    wins = _wins(diagnosis, score)
-    n_left, n_right = wins.shape
-    row = {"n_left": n_left, "n_right": n_right}
-    if min(wins.shape) < LEAST_SUBJECTS:
-        return row
-    controls = score[diagnosis == "HC"]
-    threshold = float(controls.median()) if len(controls) >= LEAST_CONTROLS else 0.0
-    n_named = int(
-        (score[diagnosis == "left"] > threshold).sum() + (score[diagnosis == "right"] < threshold).sum()
-    )
-    n = n_left + n_right
-    return {
-        **row,
-        **_with_interval("auc", float(wins.mean()), auc_interval(wins)),
-        "threshold": threshold,
-        **_with_interval("accuracy", n_named / n, wilson_interval(n_named, n)),
-    }
 
 
 def _wins(diagnosis: pd.Series, score: pd.Series) -> np.ndarray:
@@ -154,13 +122,15 @@ def _notes(regions: pd.DataFrame, pairs: list[tuple[str, str]], table: pd.DataFr
     """Return what is missing in the comparison of sides, and why."""
     if not len(regions):
         return []
-    n = regions.groupby("diagnosis")["subject"].nunique().reindex(["left", "right"], fill_value=0)
+    known = regions.dropna(subset=["asymmetry"]).groupby(["region", "diagnosis"])["subject"].nunique()
+    n = known.groupby("diagnosis").max().reindex(["left", "right"], fill_value=0)
     if not pairs:
         return ["no region of the atlas has a left and a right side in its name, so sides are not compared."]
     if not len(table):
         return [
             f"left and right {tle} are not compared by regions: it needs {LEAST_SUBJECTS} subjects of each "
-            f"side, and there are {n['left']} and {n['right']}."
+            f"side whose maps have both regions of a pair, and there are at most {n['left']} and "
+            f"{n['right']}."
         ]
     with_side = regions[regions["diagnosis"].isin(["left", "right"])].dropna(subset=["asymmetry"])
     known = with_side.groupby("subject_id")["grey_matter_asymmetry"].count() > 0

@@ -36,7 +36,6 @@ from mri_saliency.report.scan_sentences import (
     volume_sentences,
 )
 from mri_saliency.run.run_record import description_sentences, making_runs, software_sentences
-from mri_saliency.statistics.normal_ranges import normal_range_sentences
 from mri_saliency.wording import listed
 
 _TITLES = {name: method.title for name, method in METHODS.items()}
@@ -131,7 +130,6 @@ def _group_sentences(findings: Findings) -> Iterator[str]:
     atlas_name = None if settings.atlas is None else settings.atlas.path.name
     if atlas_name is not None:
         yield from region_sentences(findings.regions, atlas_name, len(findings.scans))
-        yield from normal_range_sentences(findings.regions, names)
     if contrasts:
         yield from comparison_sentences(settings.smooth_mm)
     tested = [*contrasts, *findings.region_test.itertuples()]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from mri_saliency.checks.verdicts import Verdict
 from mri_saliency.combine.repeatability import OF_NULL, REPEATABLE, SIGNS
-from mri_saliency.maps.comparison import CHANCE, MEASURES
+from mri_saliency.maps.comparison import AGREEMENT, CHANCE
 from mri_saliency.output.files import read_table
 from mri_saliency.report.findings import Findings
 
@@ -66,7 +66,7 @@ def runs_section(findings: Findings) -> RunsSection | None:
     for method, rows in () if agreement is None else agreement.groupby("method", sort=False):
         verdict = findings.verdicts.get(method, {}).get(REPEATABLE)
         icc = None if regions is None else _icc(regions[regions["method"] == method])
-        means = {measure: _means(rows, measure) for measure in (*MEASURES, SIGNS)}
+        means = {measure: _means(rows, measure) for measure in (AGREEMENT, SIGNS)}
         entries.append(RunEntry(method, rows["subject_id"].nunique(), means, icc, verdict))
     return RunsSection([part["run"] for part in runs], recipe_differences(runs), entries)
 

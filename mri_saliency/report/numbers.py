@@ -11,10 +11,9 @@ import pandas as pd
 from mri_saliency.inputs.atlas import without_side
 from mri_saliency.maps.comparison import roc_auc
 from mri_saliency.maps.statistics import MapStatistics
-from mri_saliency.regions.densities import OUTSIDE, densest
+from mri_saliency.regions.densities import densest
 from mri_saliency.report.findings import Findings
 from mri_saliency.statistics.intervals import COVERAGE
-from mri_saliency.statistics.normal_ranges import MEASURES, OUTSIDE_P
 
 _COMMON_PERCENTILE = 90
 
@@ -98,52 +97,21 @@ def common_scale(own: Sequence[float] | np.ndarray) -> np.ndarray:
     return np.where(common > 0, common, np.max(own, axis=0))  # of few maps that are not all zero
 
 
-@dataclass(frozen=True)
-class RegionSummary:
-    """One method's densest regions, and how often regions are outside the normal range.
+def region_summaries(regions: pd.DataFrame) -> dict[str, list[dict]]:
+    """Return method -> its densest regions, from the rows of region_statistics.csv and ``diagnosis``.
 
-    Attributes
-    ----------
-    rows : list of dict
-        ``region``; ``density``, ``density_null`` and ``asymmetry``, each a dict diagnosis -> mean;
-        ``density_outside`` and ``asymmetry_outside``, each a dict diagnosis -> share of the scans.
-    n_outside : dict
-        Diagnosis -> the mean number of regions of a scan whose density is outside.
-    n_regions : float
-        The mean number of regions of a scan that have a normal range.
+    Of each, ``region``; and ``density``, ``density_null`` and ``asymmetry``, each a dict diagnosis -> mean.
     """
-
-    rows: list[dict]
-    n_outside: dict[str, float]
-    n_regions: float
-
-    @property
-    def n_by_chance(self) -> float:
-        """Regions of a healthy scan that are expected outside."""
-        return OUTSIDE_P * self.n_regions
-
-
-def region_summaries(regions: pd.DataFrame) -> dict[str, RegionSummary]:
-    """Return method -> its summary; `regions` has the rows of region_statistics.csv and ``diagnosis``."""
-    p = regions[[f"{measure}_p" for measure in MEASURES]].astype(float)
-    is_outside = (p < OUTSIDE_P).where(p.notna()).astype(float)  # NaN without a normal range
-    regions = regions.assign(**{f"{measure}_outside": is_outside[f"{measure}_p"] for measure in MEASURES})
-    numbers = ["density", "density_null", "asymmetry", "density_outside", "asymmetry_outside"]
+    numbers = ["density", "density_null", "asymmetry"]
     regions = regions.astype(dict.fromkeys(numbers, float))
     summaries = {}
     for method, names in densest(regions).items():
         rows = regions[regions["method"] == method]
         means = rows.groupby(["region", "diagnosis"])[numbers].mean().unstack()
-        of_brain = rows[rows["region"] != OUTSIDE]
-        by_scan = of_brain.groupby(["diagnosis", "subject_id"])["density_outside"].agg(["sum", "count"])
-        summaries[method] = RegionSummary(
-            [
-                {"region": name} | {number: means.loc[name, number].to_dict() for number in numbers}
-                for name in names
-            ],
-            by_scan["sum"].groupby("diagnosis").mean().to_dict(),
-            float(by_scan["count"].mean()),
-        )
+        summaries[method] = [
+            {"region": name} | {number: means.loc[name, number].to_dict() for number in numbers}
+            for name in names
+        ]
     return summaries
 
 

@@ -80,14 +80,15 @@ def telling_regions(findings: Findings) -> dict[tuple[str, str], list[dict]]:
     Returns
     -------
     dict
-        (subject, method) -> rows with `region`, `density`, `density_z`, `density_p`, those furthest from the
-        normal range first; where there is none, the densest.
+        (subject, method) -> rows with `region`, `density` and `density_z`, those furthest from the controls'
+        mean first; where there is none, the densest.
     """
     if findings.regions.empty:
         return {}
     regions = findings.regions[findings.regions["region"] != OUTSIDE]
-    numbers = dict.fromkeys(("density", "density_z", "density_p"), float)
-    ordered = regions.astype(numbers).sort_values(["density_p", "density"], ascending=[True, False])
+    numbers = dict.fromkeys(("density", "density_z"), float)
+    regions = regions.astype(numbers).assign(distance=lambda table: table["density_z"].abs())
+    ordered = regions.sort_values(["distance", "density"], ascending=False)
     first = ordered.groupby(["subject_id", "method"], sort=False).head(_SHOWN_REGIONS)  # NaN came last
     found: dict[tuple[str, str], list[dict]] = {}
     for row in first[["subject_id", "method", "region", *numbers]].to_dict("records"):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtr
 
-from mri_saliency.wording import DEFAULT_CLASS_NAMES, ClassNames, listed
+from mri_saliency.wording import DEFAULT_CLASS_NAMES, ClassNames
 
 LEAST_CONTROLS = 15  # HC subjects; fewer say too little of what is normal
-OUTSIDE_P = 0.05  # a value whose p is smaller is outside the normal range
 MEASURES = ("density", "asymmetry")
 
 
@@ -25,8 +23,8 @@ def add_normal_ranges(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The table with the columns `density_z`, `density_p` (of the density's logarithm), `asymmetry_z`,
-        `asymmetry_p`, as `compare_with_controls` returns them.
+        The table with the columns `density_z` (of the density's logarithm) and `asymmetry_z`, as
+        `compare_with_controls` returns them.
     """
     scans = table.drop_duplicates("subject_id").set_index("subject_id")
     rows = scans.index.get_indexer(table["subject_id"])
@@ -37,8 +35,8 @@ def add_normal_ranges(table: pd.DataFrame) -> pd.DataFrame:
         values[rows, columns] = table[measure]
         if measure == "density":
             values = np.log(values, out=np.full_like(values, np.nan), where=values > 0)
-        z, p = compare_with_controls(values, subjects, is_control)
-        table = table.assign(**{f"{measure}_z": z[rows, columns], f"{measure}_p": p[rows, columns]})
+        z = compare_with_controls(values, subjects, is_control)
+        table = table.assign(**{f"{measure}_z": z[rows, columns]})
     return table
 
 
@@ -49,29 +47,12 @@ def normal_range_notes(table: pd.DataFrame, class_names: ClassNames = DEFAULT_CL
         return []
     return [
         f"regions have no normal range: it needs {LEAST_CONTROLS} {class_names.hc} subjects, and there are "
-        f"{n_controls}; density_z, density_p, asymmetry_z and asymmetry_p are empty."
+        f"{n_controls}; density_z and asymmetry_z are empty."
     ]
 
 
-def normal_range_sentences(table: pd.DataFrame, names: ClassNames) -> list[str]:
-    """Return how scans were compared with controls, in sentences for a paper; none if they were not."""
-    words = {"density": "the logarithm of their density", "asymmetry": "their asymmetry"}
-    compared = [words[measure] for measure in MEASURES if len(table) and table[f"{measure}_p"].notna().any()]
-    if not compared:
-        return []
-    n = table.loc[table["diagnosis"] == "HC", "subject"].nunique()
-    return [
-        f"Each scan's regions were compared, by {listed(compared)}, with those of {n} {names.hc} subjects by "
-        f"a modified t test for small samples [@crawford1998], the scans of {names.hc} with those of the "
-        f"other {names.hc} subjects; a value with p < {OUTSIDE_P} was outside the normal range, without a "
-        "correction for the number of regions."
-    ]
-
-
-def compare_with_controls(
-    values: np.ndarray, subjects: np.ndarray, is_control: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Compare scans with the controls' normal range by Crawford and Howell's modified t.
+def compare_with_controls(values: np.ndarray, subjects: np.ndarray, is_control: np.ndarray) -> np.ndarray:
+    """Compare scans with the controls' normal range.
 
     A control subject's sessions are averaged, so that each counts once; a scan is never compared with
     its own subject.
@@ -85,17 +66,10 @@ def compare_with_controls(
 
     Returns
     -------
-    z : ndarray
+    ndarray
         float64 (n_scans, n_regions): the distance to the controls' mean in their sample standard deviations.
-    p : ndarray
-        The same shape: two-sided, of ``t = z / sqrt((n + 1) / n)`` with n - 1 degrees of freedom; of one
-        region alone, not corrected for their number. Both NaN where the value is undefined, fewer than
-        `LEAST_CONTROLS` control subjects have one, or these are all equal.
-
-    Notes
-    -----
-    Crawford & Howell 1998, Comparing an individual's test score against norms derived from small samples,
-    The Clinical Neuropsychologist.
+        NaN where the value is undefined, fewer than `LEAST_CONTROLS` control subjects have one, or these are
+        all equal.
     """
     averaged = pd.DataFrame(values[is_control]).groupby(subjects[is_control]).mean()
     controls, means = averaged.index.to_numpy(), averaged.to_numpy()
@@ -103,17 +77,16 @@ def compare_with_controls(
     parts = [(~np.isin(subjects, controls), np.ones(len(controls), bool))]
     parts += [(subjects == name, controls != name) for name in controls]
     enough = np.isfinite(means).sum(axis=0) >= LEAST_CONTROLS
-    z, p = np.full(values.shape, np.nan), np.full(values.shape, np.nan)
+    z = np.full(values.shape, np.nan)
     for scans, others in parts:
-        mean, spread, n = _mean_and_spread(means[others])
+        mean, spread = _mean_and_spread(means[others])
         with np.errstate(divide="ignore", invalid="ignore"):
             z[scans] = np.where(enough & (spread > 0), (values[scans] - mean) / spread, np.nan)
-            p[scans] = 2 * stdtr(n - 1, -np.abs(z[scans]) / np.sqrt((n + 1) / n))
-    return z, p
+    return z
 
 
-def _mean_and_spread(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return mean and sample standard deviation over the rows, of what is not NaN, and its number.
+def _mean_and_spread(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and sample standard deviation over the rows, of what is not NaN.
 
     A quarter of the time of pandas, which counts where each subject is compared with the others.
     """
@@ -125,4 +98,4 @@ def _mean_and_spread(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
         spread = np.sqrt((deviations**2).sum(axis=0) / (n - 1))
     first = np.where(defined, values, np.inf).min(axis=0, initial=np.inf)
     is_equal = (np.where(defined, values, first) == first).all(axis=0)  # whose mean may round
-    return mean, np.where(is_equal, 0.0, spread), n
+    return mean, np.where(is_equal, 0.0, spread)

@@ -54,11 +54,7 @@ def folder_of(tmp_path, *, n=12, effect=0.0, null=0.0, signs=np.nan, networks=("
     rows = [
         {"subject_id": f"s{i}", "method": "saliency", "run_a": "one", "run_b": "two"}
         | {"sign_agreement": signs + 0.01 * generator.standard_normal()}
-        | {
-            f"{measure}{end}": mean + 0.1 * generator.standard_normal()
-            for measure in ("rank_correlation", "top_overlap")
-            for end, mean in means.items()
-        }
+        | {f"rank_correlation{end}": mean + 0.1 * generator.standard_normal() for end, mean in means.items()}
         for i in range(n)
     ]
     tmp_path.mkdir(exist_ok=True)
@@ -81,7 +77,7 @@ def verdict(*args, **keywords):
         ({"effect": 0.2, "signs": 0.6}, "yes", "rank correlation 0.6"),
         ({"effect": 0.2, "null": 0.2}, "NO", "the null map"),
         ({"effect": -0.2}, "NO", "another subject"),
-        ({"effect": 0.2, "signs": 0.4}, "NO", "the same sign in 40."),
+        ({"effect": 0.2, "signs": 0.4}, "NO", "the same sign in 39."),
         ({"effect": 0.2, "n": FEWEST - 1}, "not judged", "too few scans"),
     ],
 )

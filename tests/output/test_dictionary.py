@@ -12,13 +12,12 @@ import pytest
 import generate_saliency_maps as script
 from mri_saliency.combine.repeatability import region_agreement
 from mri_saliency.groups.clusters import find_clusters
-from mri_saliency.maps.comparison import NULL, TOP_SHARE
+from mri_saliency.maps.comparison import NULL
 from mri_saliency.methods import METHODS
 from mri_saliency.output.dictionary import TABLES, write_dictionary
 from mri_saliency.output.files import write_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.regions.comparison import compare_regions
-from mri_saliency.regions.lateralisation import LEAST_CONTROLS as LEAST_FOR_THRESHOLD
 from mri_saliency.regions.lateralisation import lateralisation_table
 from mri_saliency.statistics.normal_ranges import LEAST_CONTROLS
 
@@ -84,10 +83,8 @@ def test_numbers_in_descriptions_are_the_programs():
 
     ok = TABLES["attribution_statistics"]["completeness_verdict"]["Levels"]["ok"]
     assert ok == "up to 5% of it, for methods that draw up to 3 standard errors; or 0.0001 logits"
-    assert f"{TOP_SHARE:.0%}" in meaning("method_agreement", "top_overlap")
     assert NULL in TABLES["method_agreement"]["method_b"]["Levels"]
     assert f"below {LEAST_CONTROLS} HC" in meaning("region_statistics", "density_z")
-    assert f"fewer than {LEAST_FOR_THRESHOLD} of them" in meaning("lateralisation", "threshold")
 
 
 def test_dictionaries_are_in_bids_form_and_go_with_their_tables(tmp_path):

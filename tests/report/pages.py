@@ -106,7 +106,7 @@ def region_table():
     rows = [
         {"subject_id": "sub-001", "subject": "1", "method": method, "region": region, "diagnosis": "left"}
         | {"mass": 1.0, "share": 0.5, "density": density, "asymmetry": -0.25, "density_null": 1.75}
-        | dict.fromkeys(("density_z", "density_p", "asymmetry_z", "asymmetry_p"), np.nan)
+        | dict.fromkeys(("density_z", "asymmetry_z"), np.nan)
         for method in REPORT_METHODS
         for region, density in (("Hippocampus <L>", 2.5), ("outside the brain", 0.1))
     ]

@@ -159,7 +159,7 @@ def test_groups_regions_sides_and_checks(tmp_path, all_found):
         text_of(tmp_path, records_of("saliency"), **all_found),
         *("the log-odds of epilepsy", "2 controls, 1 epilepsy with a focus on the left"),
         *("every two methods and every map with its null map", "the 4 regions of the atlas mni.nii.gz"),
-        *("those of 16 controls subjects by a modified t test", "Gaussian of 6 mm full width"),
+        "Gaussian of 6 mm full width",
         "“epilepsy, focus on the left, minus controls” (6 and 15 to 16 subjects)",
         *("mirrored at x = 0 mm", "the covariates age and site", "all points of the brain, or regions, and"),
         *("Significant voxels of one sign", "A group was small.", "from right epilepsy (6 and 6 subjects)"),

@@ -39,7 +39,6 @@ def test_means_and_coefficients(tmp_path):
         {
             **{"subject_id": ["01", "01", "02"], "method": "saliency", "run_a": "one", "run_b": "two"},
             "rank_correlation": [0.2, 0.4, 0.9],
-            "top_overlap": 0.5,
             "sign_agreement": np.nan,
             "rank_correlation_chance": [0.1, np.nan, 0.3],
             "rank_correlation_null": np.nan,
@@ -52,4 +51,4 @@ def test_means_and_coefficients(tmp_path):
     page = save_page(tmp_path, report_records(2), run=run, verdicts=verdicts)
     assert ["checkpoint", "one/best_model.pth", "two/best_model.pth"] in page.rows
     icc = "0.60 (0.10 to 0.90)"
-    assert ["saliency", "2", "0.50 (0.20, –)", "0.50 (–, –)", "– (–)", icc, "NO"] in page.rows
+    assert ["saliency", "2", "0.50 (0.20, –)", "– (–)", icc, "NO"] in page.rows

@@ -53,36 +53,13 @@ def test_regions_are_averaged_by_diagnosis():
         ("deep_lift", "A", "HC", 9.0, 0.1, 0.2),
     ]  # fmt: skip
     columns = ["method", "region", "diagnosis", "density", "asymmetry", "density_null"]
-    table = pd.DataFrame(rows, columns=columns).assign(subject_id="1", density_p=np.nan, asymmetry_p=np.nan)
+    table = pd.DataFrame(rows, columns=columns)
     found = region_summaries(table)
-    assert list(found) == ["saliency", "deep_lift"] and found["saliency"].n_regions == 0
-    row = found["saliency"].rows[0]
+    assert list(found) == ["saliency", "deep_lift"]
+    row = found["saliency"][0]
     assert row["region"] == "A" and row["density"] == {"HC": 2.0, "left": 4.0}
     assert row["asymmetry"]["HC"] == 0.5 and np.isnan(row["asymmetry"]["left"])
     assert row["density_null"]["HC"] == pytest.approx(0.6) and np.isnan(row["density_null"]["left"])
-
-
-def test_shares_outside_the_normal_range_by_diagnosis():
-    scans = [("a", "HC"), ("b", "HC"), ("c", "left")]
-    p = {"a": (0.5, 0.5), "b": (0.5, 0.01), "c": (0.01, 0.049)}  # of regions A and B
-    table = pd.DataFrame(
-        {
-            **{"method": "saliency", "region": region, "subject_id": name, "diagnosis": diagnosis},
-            **{"density": 1.0 + place, "density_null": 1.0, "asymmetry": 0.1},
-            "density_p": p[name][place],
-            "asymmetry_p": p[name][0] if region == "A" else None,
-        }
-        for name, diagnosis in scans
-        for place, region in enumerate("AB")
-    )
-    normal = region_summaries(table)["saliency"]
-    assert [row["region"] for row in normal.rows] == ["B", "A"]  # the densest first
-    outside = [row["density_outside"] for row in normal.rows]
-    assert outside == [{"HC": 0.5, "left": 1.0}, {"HC": 0.0, "left": 1.0}]
-    assert normal.rows[1]["asymmetry_outside"] == {"HC": 0.0, "left": 1.0}
-    assert all(np.isnan(share) for share in normal.rows[0]["asymmetry_outside"].values())
-    assert normal.n_outside == {"HC": 0.5, "left": 2.0} and normal.n_regions == 2
-    assert normal.n_by_chance == pytest.approx(0.1)
 
 
 def side_row(pair, low, high, **changes):

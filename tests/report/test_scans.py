@@ -42,18 +42,16 @@ def test_pictures_are_drawn_on_their_methods_common_scale():
 def test_the_regions_to_look_at_are_the_least_normal_or_the_densest():
     regions = ("A", "B", "C", "D", "E", "F", "outside the brain")
     table = pd.DataFrame(
-        {"subject_id": "sub-A", "method": method, "region": region, "density": density, "density_z": 1.0}
-        | {"density_p": p if method == "saliency" else None}
+        {"subject_id": "sub-A", "method": method, "region": region, "density": density}
+        | {"density_z": z if method == "saliency" else None}
         for method in ("saliency", "deep_lift")
-        for region, density, p in zip(
-            regions, (1, 2, 3, 4, 5, 6, 9), (0.5, 0.01, 0.2, np.nan, 0.3, 0.4, 0.001), strict=True
+        for region, density, z in zip(
+            regions, (1, 2, 3, 4, 5, 6, 9), (0.5, -4, 2, np.nan, 1.5, -1, 9), strict=True
         )
     )
     found = telling_regions(findings_of(Path("maps"), [], regions=table))
     assert [row["region"] for row in found["sub-A", "saliency"]] == list("BCEFA")
     assert [row["region"] for row in found["sub-A", "deep_lift"]] == list("FEDCB")
-    assert found["sub-A", "saliency"][0] == {
-        "region": "B", "density": 2.0, "density_z": 1.0, "density_p": 0.01,
-    }  # fmt: skip
+    assert found["sub-A", "saliency"][0] == {"region": "B", "density": 2.0, "density_z": -4.0}
     [scan] = scans_of([made_record()], regions=table)
     assert [row["region"] for row in scan.maps[0].regions] == list("BCEFA")

@@ -119,7 +119,7 @@ def test_a_run_combined_with_itself_agrees(runs, tmp_path, capsys):
     table = pd.read_csv(folder.statistics)
     assert (table.loc[table["method"] == "integrated_gradients", "sign_agreement"] == 1).all()
     rows = pd.read_csv(folder.run_agreement)
-    np.testing.assert_allclose(rows[["rank_correlation", "top_overlap"]], np.ones((6, 2)))
+    np.testing.assert_allclose(rows["rank_correlation"], 1)
     assert rows["sign_agreement"].dropna().tolist() == [1, 1, 1]
     regions = pd.read_csv(folder.run_regions)
     per_run = [rows["density"].to_numpy() for _, rows in regions.groupby("run")]
