@@ -28,8 +28,8 @@ def read_covariates(csv_path: Path, path_column: str, names: Sequence[str]) -> p
     missing (``NA``, ``unknown``). Of repeated rows, the first. The first of a column's words has no column:
     it is where all others are 0. Decimal commas count if the whole column has no other form of number.
 
-    Raises UserError for a table without one of the columns, and for a column of more than 20 words, of words
-    that differ in case alone, or of numbers but for a few cells.
+    Raises UserError for a table without one of the columns, and for a column of more than 20 words, or of
+    numbers but for a few cells.
     """
     table = read_table(csv_path, (path_column, *names))
     check_columns(table, {path_column: "--path_column"} | dict.fromkeys(names, "--covariates"), csv_path)
@@ -86,11 +86,6 @@ def _as_numbers(column: pd.Series, csv_path: Path) -> pd.DataFrame:
         raise UserError(
             f"{where} has {len(words)} different words, such as {words[0]!r} and {words[1]!r}, each of which "
             f"would be a group; expected numbers, or {_MAX_WORDS} words at most."
-        )
-    spellings = [word for word in words if [other.casefold() for other in words].count(word.casefold()) > 1]
-    if spellings:
-        raise UserError(
-            f"{where} has words that differ in case alone: {first_of(spellings)}. Write them alike."
         )
     indicators = {
         f"{column.name}={word}": (cells == word).astype(float).where(cells.notna()) for word in words[1:]
