@@ -70,7 +70,7 @@ def made_record(
         **{"target": 0, "sample_idx": 0, "seconds": 0.1},
     }
     row = MapStatistics(**content | statistics)
-    source = FileIdentity(f"/scans/{subject_id}.nii", 1, 1, "0" * 64)
+    source = FileIdentity(f"/scans/{subject_id}.nii", 1, 1, "0" * 64, "0" * 64)
     files = {f"{subject_id}_{method}_{ending}": 1 for ending in files}
     profile = (1 / N_SLICES,) * N_SLICES
     measured = MeasuredMap(subject_id, method, source, GRID, 1000, recipe, row, profile, "0.3.0+0123456789ab")

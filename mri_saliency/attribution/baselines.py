@@ -29,6 +29,7 @@ class AveragedScan:
     path: str
     subject: str
     sha256: str
+    content_sha256: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +62,9 @@ class HealthyMean:
     def left_out(self, compared: AveragedScan) -> list[AveragedScan]:
         """Return the averaged scans of the same subject or the same content as the compared one."""
         return [
-            scan for scan in self.scans if scan.subject == compared.subject or scan.sha256 == compared.sha256
+            scan
+            for scan in self.scans
+            if scan.subject == compared.subject or scan.content_sha256 == compared.content_sha256
         ]
 
     def without(self, compared: AveragedScan, network_input: np.ndarray) -> np.ndarray:
@@ -74,7 +77,8 @@ class HealthyMean:
         left_out = self.left_out(compared)
         rest = self.total.copy()
         for scan in left_out:
-            rest -= network_input if scan.sha256 == compared.sha256 else self._load(scan)
+            is_same = scan.content_sha256 == compared.content_sha256
+            rest -= network_input if is_same else self._load(scan)
         return (rest / (len(self.scans) - len(left_out))).astype(np.float32)
 
     def _load(self, scan: AveragedScan) -> np.ndarray:
@@ -217,5 +221,5 @@ def _average(groups: Iterable[list[LoadedScan | UnreadableScan]], first_slice: i
 
 
 def _identified(scan: LoadedScan) -> AveragedScan:
-    context = scan.context
-    return AveragedScan(str(context.scan.path), context.scan.subject, context.source.sha256)
+    person, source = scan.context.scan, scan.context.source
+    return AveragedScan(str(person.path), person.subject, source.sha256, source.content_sha256)

@@ -12,9 +12,10 @@ import numpy as np
 
 from mri_saliency.attribution.baselines import check_healthy
 from mri_saliency.errors import warn
-from mri_saliency.inputs.file_identity import sha256_of_file
+from mri_saliency.inputs.file_identity import FileIdentity
 from mri_saliency.inputs.loading import UnreadableScan
 from mri_saliency.inputs.scan_table import Scan
+from mri_saliency.inputs.volume_file import content_sha256, read_volume
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,33 +53,42 @@ def load_references(
 
     Which ones is drawn by the run's seed and the files' contents, so that it depends neither on the table's
     order nor on where the files are. Each subject has one scan among them before any has two. Files of the
-    same content count once.
+    same voxels count once.
 
     `scans` are all of the table; `in_groups` is `load_in_groups` but for its first argument, and its ``load``
     can be replaced. Raises UserError as `check_healthy`.
     """
     subjects = {scan.subject for scan in scans if scan.label == 0}
     candidates = [scan for scan in scans if scan.subject in subjects]
-    hashes = _hashes(candidates, in_groups)
-    healthy = [scan for scan in candidates if scan.label == 0 and scan in hashes]
-    ordered = _by_lot({hashes[scan]: scan for scan in reversed(healthy)}, seed)
+    sources = _sources(candidates, in_groups)
+    healthy = [scan for scan in candidates if scan.label == 0 and scan in sources]
+    # of copies the one with the smallest SHA-256, so that the table's order does not matter
+    healthy = sorted(reversed(healthy), key=lambda scan: sources[scan].sha256, reverse=True)
+    distinct = {sources[scan].content_sha256: scan for scan in healthy}
+    ordered = _by_lot({sources[scan].sha256: scan for scan in distinct.values()}, seed)
     print(f"loading {min(n_references, len(ordered))} of {len(ordered)} HC scans as references", flush=True)
-    references = _load(ordered, hashes, in_groups, n_references)
-    alone = [scan for scan, scan_id in hashes.items() if not references.available(scan_id)]
+    references = _load(ordered, sources, in_groups, n_references)
+    alone = [scan for scan, source in sources.items() if not references.available(source.sha256)]
     check_healthy("--methods expected_gradients", len(references.inputs), alone)
     return references
 
 
-def hash_scan(scan: Scan) -> str:
-    """Return the SHA-256 of a scan's file; a worker's job."""
-    return sha256_of_file(scan.path)
+def identify_scan(scan: Scan) -> FileIdentity:
+    """Return the identity of a scan's file; a worker's job."""
+    voxels, affine, _ = read_volume(scan.path, nan_allowed=True)
+    return FileIdentity.of(scan.path, content_sha256(voxels, affine))
 
 
-def _hashes(scans: Sequence[Scan], in_groups: Callable[..., Iterator[list]]) -> dict[Scan, str]:
-    """Return the SHA-256 of each scan's file, without those that cannot be read."""
-    found = (scan_id for group in in_groups(scans, load=hash_scan) for scan_id in group)
-    pairs = zip(scans, found, strict=True)
-    return {scan: scan_id for scan, scan_id in pairs if not isinstance(scan_id, UnreadableScan)}
+def _sources(scans: Sequence[Scan], in_groups: Callable[..., Iterator[list]]) -> dict[Scan, FileIdentity]:
+    """Return the identity of each scan's file, without those that cannot be read."""
+    found = (source for group in in_groups(scans, load=identify_scan) for source in group)
+    sources = {}
+    for scan, source in zip(scans, found, strict=True):
+        if not isinstance(source, UnreadableScan):
+            sources[scan] = source
+        elif scan.label == 0:
+            warn(f"left out of the references: {source.reason}")
+    return sources
 
 
 def _by_lot(scans: Mapping[str, Scan], seed: int) -> list[Scan]:
@@ -94,23 +104,29 @@ def _by_lot(scans: Mapping[str, Scan], seed: int) -> list[Scan]:
 
 
 def _load(
-    scans: Sequence[Scan], hashes: Mapping[Scan, str], in_groups: Callable[..., Iterator[list]], n: int
+    scans: Sequence[Scan],
+    sources: Mapping[Scan, FileIdentity],
+    in_groups: Callable[..., Iterator[list]],
+    n: int,
 ) -> References:
     """Load the first `n` readable scans."""
     by_subject: dict[str, set[str]] = {}
-    for scan, scan_id in hashes.items():
-        by_subject.setdefault(scan.subject, set()).add(scan_id)
+    by_content: dict[str, set[str]] = {}
+    for scan, source in sources.items():
+        by_subject.setdefault(scan.subject, set()).add(source.content_sha256)
+        by_content.setdefault(source.content_sha256, set()).add(source.sha256)
     inputs, scan_ids, relatives, paths = [], [], [], []
     for loaded in (loaded for group in in_groups(scans) for loaded in group):
         if isinstance(loaded, UnreadableScan):
             warn(f"left out of the references: {loaded.reason}")
             continue
-        scan_id = loaded.context.source.sha256
+        source = loaded.context.source
         # a copy under another subject's name makes both subjects relatives
-        families = (family for family in by_subject.values() if scan_id in family)
+        families = (family for family in by_subject.values() if source.content_sha256 in family)
+        contents = {source.content_sha256}.union(*families)
         inputs.append(np.ascontiguousarray(loaded.network_input.transpose(1, 2, 0)))
-        scan_ids.append(scan_id)
-        relatives.append(frozenset({scan_id}).union(*families))
+        scan_ids.append(source.sha256)
+        relatives.append(frozenset({source.sha256}).union(*(by_content.get(c, ()) for c in contents)))
         paths.append(str(loaded.context.scan.path))
         if len(inputs) == n:
             break

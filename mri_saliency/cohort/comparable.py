@@ -21,7 +21,7 @@ def comparable(records: Sequence[MapRecord]) -> tuple[list[MapRecord], list[Limi
 
     They are, for each method, the maps of its most frequent recipe: a folder that is filled in several runs
     can hold maps made with different settings, which measure different things, so no mean is taken over them.
-    And of scans whose files are equal, byte by byte, they are the maps of the first.
+    And of scans with the same voxels and grid, be it in files of two formats, they are the maps of the first.
     """
     by_recipe: dict[str, dict[str, list[MapRecord]]] = {}  # method -> digest of the recipe -> records
     for record in records:
@@ -35,15 +35,15 @@ def comparable(records: Sequence[MapRecord]) -> tuple[list[MapRecord], list[Limi
             noun = f"{METHODS[method].title} map"
             which, hint = "made with other settings than most", "see fingerprint in their sidecars"
             limitations.append(left_out(n_others, noun, which, hints=[hint]))
-    first: dict[tuple[str, str], MapRecord] = {}  # by method and content of the scan's file
-    copies: dict[str, str] = {}  # subject -> the one with the same file
+    first: dict[tuple[str, str], MapRecord] = {}  # by method and content of the scan
+    copies: dict[str, str] = {}  # subject -> the one with the same voxels
     for record in in_order(kept):
-        original = first.setdefault((record.method, record.source.sha256), record)
+        original = first.setdefault((record.method, record.source.content_sha256), record)
         if original is not record:
             copies[record.subject_id] = original.subject_id
     if copies:
         names = [f"{copy} as {original}" for copy, original in copies.items()]
-        which = "with the content of another scan's file"
+        which = "with the same voxels as another scan"
         limitations.append(left_out(len(copies), "scan", which, hints=names))
     return list(first.values()), limitations
 

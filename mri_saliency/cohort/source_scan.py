@@ -100,7 +100,8 @@ def _read_baseline(
     healthy = _load_healthy_mean(*files, record.grid.n_slices, modified_ns)
     if healthy is None or healthy.identity != identity:
         return None
-    scan = AveragedScan(record.source.path, record.statistics.subject, record.source.sha256)
+    source = record.source
+    scan = AveragedScan(source.path, record.statistics.subject, source.sha256, source.content_sha256)
     try:
         return healthy.without(scan, network_input)
     except UserError:  # another session of the subject

@@ -13,11 +13,13 @@ from nibabel.affines import apply_affine
 
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.atlas_names import read_names
+from mri_saliency.inputs.file_identity import check_is_file
 from mri_saliency.inputs.grid import RESIZED, Grid
-from mri_saliency.inputs.volume_file import check_affine, open_image
+from mri_saliency.inputs.volume_file import read_image, readable
 from mri_saliency.wording import first_of
 
-_MAX_LABEL = 100_000
+_MAX_LABEL = 100_000  # tables have a place for each label up to the largest
+_MAX_VOXELS = 512**3
 _MIN_OVERLAP = 0.1  # of the atlas's labelled volume, inside the network's field of view
 # A side in a region's name: a whole word ("Left Hippocampus", "Hippocampus_L", "lh-insula") or
 # the small first letter of CAT12's abbreviations ("lHip").
@@ -72,12 +74,7 @@ class Atlas:
     def on_network_grid(self, grid: Grid) -> np.ndarray:
         """Return the label of each voxel of a map without pad: int32 (n_slices, 112, 112); 0 outside.
 
-        Raises
-        ------
-        UserError
-            Hardly any of the atlas lies where the network looks.
-        ValueError
-            The grid has no affine.
+        Raises UserError if hardly any of the atlas lies where the network looks.
         """
         affine = grid.input_affine
         if affine is None:
@@ -98,8 +95,8 @@ def read_atlas(path: Path, names_path: Path | None) -> Atlas:
 
     A label without a name is called ``label N``; names of labels that are not in the image are ignored.
 
-    Raises UserError: a file cannot be read, is not 3-D or not of whole numbers, has no usable affine, or
-    regions named left lie on the right.
+    Raises UserError for a file that cannot be read, is not 3-D or not of whole numbers, or has no usable
+    affine, and where regions named left lie on the right.
     """
     voxels, affine = _read_labels(path)
     labels_in_image = [int(label) for label in np.unique(voxels) if label]
@@ -151,23 +148,24 @@ def _other_side(name: str) -> str:
 
 
 def _read_labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read an image's voxels, int32 (x, y, z), and affine."""
-    try:
-        image = open_image(path)
-        voxels, affine = np.asanyarray(image.dataobj), np.asarray(image.affine, np.float64)
-    except Exception as error:  # a damaged file can raise nearly anything
-        raise UserError(f"{path}: cannot be read as a label image ({error}).") from error
-    if voxels.ndim == 4 and voxels.shape[3] == 1:
-        voxels = voxels[..., 0]
-    if voxels.ndim != 3:
+    """Read an image's voxels, int32 (x, y, z), and affine; NaN, as masking tools write it, is no region."""
+    check_is_file(path, "a label image. Name it with --atlas")
+    with readable(path):
+        voxels, affine, _ = read_image(path, _MAX_VOXELS)
+    if affine is None:
         raise UserError(
-            f"{path}: expected a 3-D label image, found shape {voxels.shape}. "
-            "Convert an atlas of probabilities to labels first."
+            f"{path}: has no affine (such as sform and qform codes of 0), so its voxels have no place in mm. "
+            "Use the atlas's original file, or copy the affine of the image that it was drawn on."
         )
-    labels = np.nan_to_num(np.rint(voxels), nan=-1.0, posinf=-1.0, neginf=-1.0).astype(np.int64)
-    if labels.min() < 0 or labels.max() > _MAX_LABEL or np.abs(voxels - labels).max() > 1e-3:
-        raise UserError(f"{path}: expected whole numbers from 0 to {_MAX_LABEL}, a label a voxel.")
-    check_affine(affine, path)
+    labels = np.rint(np.nan_to_num(voxels, nan=0.0, posinf=np.inf, neginf=-np.inf))
+    with np.errstate(invalid="ignore"):
+        odd = (labels < 0) | (labels > _MAX_LABEL) | (np.abs(voxels - labels) > 1e-3)  # False for NaN
+    if odd.any():
+        raise UserError(
+            f"{path}: expected whole numbers from 0 to {_MAX_LABEL}, a label a voxel; found "
+            f"{voxels[odd].flat[0]:g}. Resample labels by the nearest neighbour, save them as integers, and "
+            "give larger ones smaller numbers."
+        )
     return labels.astype(np.int32), affine
 
 

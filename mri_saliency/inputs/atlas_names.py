@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from mri_saliency.errors import UserError
+from mri_saliency.inputs.table_file import SEPARATORS, split_rows
 
 _LABEL_COLUMNS = ("index", "roiid", "label", "id", "value")  # BIDS and nilearn; CAT12; others
 _NAME_COLUMNS = ("name", "roiname", "region", "label")
-_SEPARATORS = "\t;,"
 
 
 def read_names(path: Path) -> dict[int, str]:
@@ -18,15 +17,14 @@ def read_names(path: Path) -> dict[int, str]:
     The table is CSV or TSV (comma, semicolon or tab) with a column of labels (``index``, CAT12's
     ``ROIid``) and one of names (``name``, CAT12's ``ROIname``), or two columns without header.
 
-    Raises UserError: the file cannot be read, lacks one of the columns, or has a row without label or name.
+    Raises UserError for a file that cannot be read, lacks a column, or has a row that does not fit.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as a table of names ({error}).") from error
-    lines = [line for line in text.splitlines() if line.strip()]
-    separator = max(_SEPARATORS, key=lines[0].count) if lines else ","
-    rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator)]
+    separator = max(SEPARATORS, key=text.lstrip().partition("\n")[0].count)
+    rows = [[cell.strip() for cell in row] for row in split_rows(text, separator, path)]
     if rows and rows[0][0].isdigit():
         label_column, name_column = 0, 1
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,15 +16,20 @@ from mri_saliency.inputs.table_file import check_columns, read_table
 from mri_saliency.wording import first_of
 
 _MAX_WORDS = 20  # different ones in a column
+_MOSTLY = 0.75  # share of a column's cells that are numbers, from which all must be
+_MISSING = "na n/a #n/a #na <na> nan -nan null nil unknown unk missing ? - -- . ..".split()
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+(,\d+)?")
 
 
 def read_covariates(csv_path: Path, path_column: str, names: Sequence[str]) -> pd.DataFrame:
     """Read covariates: a column of numbers as it is, a column of words as a column of 0 and 1 for each word.
 
-    float64, indexed by the scans' paths as in `Scan.path`; NaN where a cell is empty. Of repeated rows, the
-    first. The first of a column's words has no column: it is where all others are 0.
+    float64, indexed by the scans' paths as in `Scan.path`; NaN where a cell is empty or says that it is
+    missing (``NA``, ``unknown``). Of repeated rows, the first. The first of a column's words has no column:
+    it is where all others are 0. Decimal commas count if the whole column has no other form of number.
 
-    Raises UserError: the table cannot be read, lacks a column, or has a column of more than 20 words.
+    Raises UserError for a table without one of the columns, and for a column of more than 20 words, or of
+    numbers but for a few cells.
     """
     table = read_table(csv_path, (path_column, *names))
     check_columns(table, {path_column: "--path_column"} | dict.fromkeys(names, "--covariates"), csv_path)
@@ -43,26 +49,45 @@ def check_covariates(covariates: pd.DataFrame, scans: Sequence[Scan], csv_path: 
             f"{Path(path).name} ({', '.join(row.index[row.isna()])})" for path, row in incomplete.iterrows()
         ]
         raise UserError(
-            f"{csv_path}: --covariates: {len(incomplete)} of {len(scans)} scans have an empty cell: "
-            f"{first_of(named)}. Fill the cells, leave the rows out of the table, or name fewer covariates."
+            f"{csv_path}: --covariates: {len(incomplete)} of {len(scans)} scans have an empty cell, or one "
+            f"that says so (NA): {first_of(named)}. Fill the cells, leave the rows out of the table, or name "
+            "fewer covariates."
         )
 
 
 def _as_numbers(column: pd.Series, csv_path: Path) -> pd.DataFrame:
     """Return a column as numbers, float64; a column of words as indicators of all words but the first."""
-    numbers = pd.to_numeric(column, errors="coerce")
-    if (numbers.notna() == column.notna()).all():
+    where = f"{csv_path}: --covariates: {column.name!r}"
+    cells = column.fillna("").str.strip()
+    cells = cells.mask(cells.str.casefold().isin(_MISSING) | (cells == ""))
+    present = cells.dropna()
+    if present.str.contains(",").any() and present.str.fullmatch(_DECIMAL_COMMA).all():
+        commas = present[present.str.contains(",")]
+        if commas.str.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}").all():
+            raise UserError(
+                f"{where} has commas that stand for decimals or for thousands, such as {commas.iloc[0]!r}. "
+                "Write the numbers with points, or without separators."
+            )
+        cells = cells.str.replace(",", ".")
+    numbers = pd.to_numeric(cells, errors="coerce")
+    odd = cells[cells.notna() & numbers.isna()]
+    if not len(odd):
         if np.isinf(numbers).any():
-            raise UserError(f"{csv_path}: --covariates: {column.name!r} has an infinite value.")
+            raise UserError(f"{where} has an infinite value.")
         return numbers.astype(float).to_frame()
-    words = sorted(column.dropna().str.strip().unique())
+    if len(odd) <= (1 - _MOSTLY) * len(present):
+        named = [f"{cell!r} ({Path(str(path)).name})" for path, cell in odd.items()]
+        raise UserError(
+            f"{where} has numbers in {len(present) - len(odd)} cells, and {len(odd)} that are none: "
+            f"{first_of(named)}. Correct them, with a point before decimals, or leave them empty."
+        )
+    words = sorted(present.unique())
     if len(words) > _MAX_WORDS:
         raise UserError(
-            f"{csv_path}: --covariates: {column.name!r} has {len(words)} different words, such as "
-            f"{words[0]!r} and {words[1]!r}; expected numbers, or {_MAX_WORDS} words at most."
+            f"{where} has {len(words)} different words, such as {words[0]!r} and {words[1]!r}, each of which "
+            f"would be a group; expected numbers, or {_MAX_WORDS} words at most."
         )
-    cells = column.str.strip()
     indicators = {
-        f"{column.name}={word}": (cells == word).astype(float).where(column.notna()) for word in words[1:]
+        f"{column.name}={word}": (cells == word).astype(float).where(cells.notna()) for word in words[1:]
     }
     return pd.DataFrame(indicators, index=column.index)

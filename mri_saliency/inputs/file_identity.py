@@ -22,12 +22,13 @@ class FileIdentity:
     bytes: int
     modified_ns: int  # since 1970
     sha256: str  # 64 hexadecimal digits
+    content_sha256: str  # of the scan's voxels and grid: copies in other formats share it
 
     @classmethod
-    def of(cls, path: Path) -> FileIdentity:
+    def of(cls, path: Path, content_sha256: str) -> FileIdentity:
         """Read a file's identity; raises OSError if it cannot be read."""
         status = path.stat()
-        return cls(str(path), status.st_size, status.st_mtime_ns, sha256_of_file(path))
+        return cls(str(path), status.st_size, status.st_mtime_ns, sha256_of_file(path), content_sha256)
 
     def matches(self, path: Path) -> bool:
         """Return whether a file is still this one.

@@ -16,6 +16,7 @@ import numpy as np
 from mri_saliency.errors import UserError, failure_message
 from mri_saliency.inputs.file_identity import FileIdentity
 from mri_saliency.inputs.grid import FIRST_SLICE, Grid, difference_from_training_grid
+from mri_saliency.inputs.plausibility import implausible_intensities
 from mri_saliency.inputs.preprocessing import (
     brain_mask,
     grey_levels,
@@ -25,11 +26,12 @@ from mri_saliency.inputs.preprocessing import (
     z_scored,
 )
 from mri_saliency.inputs.scan_table import Scan
-from mri_saliency.inputs.volume_file import is_synthetic, read_volume, zero_missing
+from mri_saliency.inputs.volume_file import content_sha256, is_synthetic, read_volume, zero_missing
 
 if TYPE_CHECKING:
     from mri_saliency.runtime.workers import Workers
 
+_LARGEST = 1e30  # intensity; float32 ends at 3e38
 _SYNTHETIC_CROP = 1  # first slices of a real scan that synthetic volumes lack
 
 
@@ -39,6 +41,7 @@ class Volume:
 
     network_input: np.ndarray  # float32 (n_slices, 128, 128): coronal slice, x, z in the scan's voxel order
     grid: Grid
+    content_sha256: str  # as in `FileIdentity`
     zero: float = 0.0  # what the file's intensity 0 is in the input
     warning: str | None = None  # what was unusual about the voxels
 
@@ -51,8 +54,7 @@ def load_volume(path: Path | str, n_slices: int, first_slice: int = FIRST_SLICE)
     coronal slices `first_slice` onward (of a real scan), bilinear to 112 x 112, zero-padded to
     128 x 128. A real scan's NaN voxels outside the brain count as 0, with a warning.
 
-    Raises UserError: the file cannot be read, is not one 3-D volume of finite and varying numbers, its axes
-    are not (left-right, posterior-anterior, inferior-superior), or it has too few slices.
+    Raises UserError as `read_volume`, and for a volume that is constant or has too few slices.
     """
     path = Path(path)
     voxels, affine, space_code = read_volume(path, nan_allowed=not is_synthetic(path))
@@ -63,16 +65,24 @@ def load_volume(path: Path | str, n_slices: int, first_slice: int = FIRST_SLICE)
             f"{path}: has {voxels.shape[1]} coronal slices (shape {voxels.shape}); the network takes "
             f"{n_slices}, from slice {first_slice} to {first_slice + n_slices - 1}."
         )
+    content = content_sha256(voxels, affine)
     voxels, warning = zero_missing(voxels, path)
-    if voxels.min() == voxels.max():
-        raise UserError(f"{path}: every voxel is {voxels.flat[0]:g}; a constant volume has no brain in it.")
+    low, high = voxels.min(), voxels.max()
+    if low == high:
+        raise UserError(f"{path}: every voxel is {low:g}; a constant volume has no brain in it.")
+    if max(-low, high) > _LARGEST:
+        raise UserError(
+            f"{path}: its voxels are {low:g} to {high:g}, too large to compute with; it is damaged."
+        )
+    odd = implausible_intensities(voxels, (low, high), is_synthetic(path))
     zero = 0.0
     if not is_synthetic(path):
         zero = -float(voxels.mean() / voxels.std())
         voxels = z_scored(voxels)
     rows = None if affine is None else tuple(map(tuple, affine.tolist()))
     grid = Grid(voxels.shape, rows, space_code, first_slice, n_slices)
-    return Volume(to_network_input(voxels, n_slices, first_slice), grid, zero, warning)
+    warning = "; ".join(filter(None, (warning, odd))) or None
+    return Volume(to_network_input(voxels, n_slices, first_slice), grid, content, zero, warning)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +125,7 @@ def load_scan(scan: Scan, *, n_slices: int, first_slice: int) -> LoadedScan:
     warnings = (difference_from_training_grid(volume.grid), volume.warning)
     context = ScanContext(
         scan=scan,
-        source=FileIdentity.of(scan.path),
+        source=FileIdentity.of(scan.path, volume.content_sha256),
         grid=volume.grid,
         brain=brain_mask(volume.network_input),
         greys=grey_levels(slices, window),

@@ -63,8 +63,8 @@ def read_scan_table(
     Rows whose diagnosis is none of the labels are left out, as in training; so are rows without
     a path, and repeated rows. Relative paths are relative to the table's folder.
 
-    Raises UserError: the table cannot be read, lacks a column, has two diagnoses for one file, or has no
-    scan; or a label stands for another group.
+    Raises UserError as `read_table`, for a table that lacks a column, has two diagnoses for one file or no
+    scan, and for a label that stands for another group.
     """
     check_groups(labels)
     wanted = (columns.path, columns.diagnosis, columns.subject or SUBJECT_COLUMN)

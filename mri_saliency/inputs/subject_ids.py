@@ -35,7 +35,7 @@ def candidate_ids(path: Path) -> Iterator[str]:
     """Yield ids of increasing length; the last ends in a hash of the whole path and so is unique."""
     stem = re.sub(r"\.(nii\.gz|nii|mgz|npy|pkl)$", "", path.name, flags=re.IGNORECASE)
     stem = stem.removeprefix(_CAT12_PREFIX)
-    yield _safe_name(stem.split("_")[0], path)
+    yield _safe_name(stem.lstrip("_").split("_")[0], path)
     yield _safe_name(stem, path)
     name = stem
     for folder in path.parents:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import io
 import math
-import pickle
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 import nibabel as nib
 import numpy as np
+from nibabel.filebasedimages import FileBasedImage
 from nibabel.spatialimages import SpatialImage
 
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.file_identity import check_is_file
+from mri_saliency.inputs.pickle_file import unpickle_image
 from mri_saliency.inputs.preprocessing import missing_inside_brain
-from mri_saliency.wording import first_of
 
 IMAGE_SUFFIXES = (".nii", ".nii.gz", ".mgz")
 ARRAY_SUFFIX, SYNTHETIC_SUFFIX = ".npy", ".pkl"
 _MAX_VOXELS = 320**3  # a file that claims more is refused before memory is allocated
+_MAX_OTHER_BYTES = 2**24  # before and behind the voxels
+_HEADER_BYTES = 540  # of NIfTI-2, the longest
+_MGH_SUFFIX = ".mgh"  # of atlases alone
 
 
 def read_volume(path: Path, *, nan_allowed: bool = False) -> tuple[np.ndarray, np.ndarray | None, int]:
@@ -29,21 +35,24 @@ def read_volume(path: Path, *, nan_allowed: bool = False) -> tuple[np.ndarray, n
     ``.pkl``: a dict whose ``image`` is an array, unpickled without running code. With `nan_allowed`, NaN
     voxels are returned as they are, for `zero_missing` to judge; otherwise they are an error.
 
-    Returns
-    -------
-    voxels : ndarray
-        float64 (x, y, z).
-    affine, space_code
-        As in `Grid`, float64 (4, 4).
-
-    Raises
-    ------
-    UserError
-        The file cannot be read, is not one 3-D volume of finite numbers, is larger than 320³
-        voxels, or its axes are not (left-right, posterior-anterior, inferior-superior).
+    Return the voxels, float64 (x, y, z), and the affine, float64 (4, 4), and the space's code as in `Grid`.
+    Raises UserError for a file that cannot be read, is not one 3-D volume of finite numbers, is larger than
+    320³ voxels, or whose axes are not (left-right, posterior-anterior, inferior-superior).
     """
-    try:
+    with readable(path):
         voxels, affine, space_code = _read_any(path)
+        voxels = voxels.reshape(_volume_shape(voxels.shape, voxels.dtype, path)).astype(np.float64)
+    bad = np.isinf(voxels) if nan_allowed else ~np.isfinite(voxels)
+    if bad.any():
+        raise UserError(f"{path}: {bad.sum()} voxels are NaN or infinite, the first at {_first_index(bad)}.")
+    return voxels, affine, space_code
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Raise UserError for whatever reading an image raises."""
+    try:
+        yield
     except UserError:
         raise
     except PermissionError as error:
@@ -51,16 +60,9 @@ def read_volume(path: Path, *, nan_allowed: bool = False) -> tuple[np.ndarray, n
     # a damaged or hostile file can raise nearly anything from the library that reads it
     except Exception as error:
         raise UserError(
-            f"{path}: cannot be read; it is empty, truncated or not what its name says "
-            f"({type(error).__name__}: {error})."
+            f"{path}: cannot be read; it is empty, truncated, damaged or not what its name says "
+            f"({type(error).__name__}: {error}). Copy it again."
         ) from error
-    if voxels.dtype.kind not in "fiub":
-        raise UserError(f"{path}: expected a volume of real numbers, found dtype {voxels.dtype}.")
-    voxels = voxels.reshape(_volume_shape(voxels.shape, path)).astype(np.float64)
-    bad = np.isinf(voxels) if nan_allowed else ~np.isfinite(voxels)
-    if bad.any():
-        raise UserError(f"{path}: {bad.sum()} voxels are NaN or infinite, the first at {_first_index(bad)}.")
-    return voxels, affine, space_code
 
 
 def zero_missing(voxels: np.ndarray, path: Path) -> tuple[np.ndarray, str | None]:
@@ -83,6 +85,16 @@ def zero_missing(voxels: np.ndarray, path: Path) -> tuple[np.ndarray, str | None
     return voxels, "its NaN voxels, all outside the brain, count as 0"
 
 
+def content_sha256(voxels: np.ndarray, affine: np.ndarray | None) -> str:
+    """Return a hash of a scan's voxels and grid, which copies in other files share: 64 hexadecimal digits."""
+    in_order = np.ascontiguousarray if affine is None else np.asfortranarray  # as files have them
+    with np.errstate(over="ignore"):
+        digest = hashlib.sha256(in_order(voxels, np.float32).ravel("K").data)
+    rows = None if affine is None else (affine.round(3) + 0).tolist()
+    digest.update(repr((voxels.shape, rows)).encode())
+    return digest.hexdigest()
+
+
 def is_synthetic(path: Path) -> bool:
     """Return whether a volume's file is a generative model's, by its suffix."""
     return path.name.lower().endswith(SYNTHETIC_SUFFIX)
@@ -91,76 +103,112 @@ def is_synthetic(path: Path) -> bool:
 def _read_any(path: Path) -> tuple[np.ndarray, np.ndarray | None, int]:
     check_is_file(path, "a scan")
     if path.name.lower().endswith(IMAGE_SUFFIXES):
-        return _read_image(path)
+        voxels, affine, space_code = read_image(path)
+        if affine is not None:
+            _check_axes(affine, path)
+        return voxels, affine, space_code
     if path.name.lower().endswith(ARRAY_SUFFIX):
         return _read_array(path), None, 0
     if is_synthetic(path):
-        return _read_synthetic(path), None, 0
+        if (n_bytes := path.stat().st_size) > 8 * _MAX_VOXELS + _MAX_OTHER_BYTES:
+            raise UserError(f"{path}: has {n_bytes} bytes; expected {_MAX_VOXELS} voxels at most.")
+        return unpickle_image(path), None, 0
     known = ", ".join((*IMAGE_SUFFIXES, ARRAY_SUFFIX, SYNTHETIC_SUFFIX))
     raise UserError(f"{path}: unknown kind of file; expected one of {known}.")
 
 
-def open_image(path: Path) -> SpatialImage:
-    """Open an image of voxels, in any format that nibabel reads; whatever it raises for others."""
-    image = nib.load(path)
-    if not isinstance(image, SpatialImage):
-        raise ValueError(f"a {type(image).__name__}, which has no voxels")
-    return image
+def read_image(path: Path, max_voxels: int = _MAX_VOXELS) -> tuple[np.ndarray, np.ndarray | None, int]:
+    """Read an image of real numbers in any format that nibabel reads; raises whatever that raises.
+
+    Returned as by `read_volume`, in the file's dtype. The affine is None where nibabel would make one up.
+    """
+    with path.open("rb") as file:
+        is_single = path.name.lower().endswith((*IMAGE_SUFFIXES, _MGH_SUFFIX))
+        image = _open_single(file, path, max_voxels) if is_single else nib.load(path)
+        if not isinstance(image, SpatialImage):
+            raise ValueError(f"a {type(image).__name__}, which has no voxels")
+        shape = _volume_shape(image.shape, image.get_data_dtype(), path, max_voxels)
+        return np.asanyarray(image.dataobj).reshape(shape), *_place(image, path)
 
 
-def _read_image(path: Path) -> tuple[np.ndarray, np.ndarray | None, int]:
-    image = open_image(path)
-    _volume_shape(image.shape, path)  # of the header, before the voxels are read
-    voxels, space_code = image.dataobj, 0
-    if isinstance(image, nib.Nifti1Pair):
-        space_code = int(image.header["sform_code"]) or int(image.header["qform_code"])
-        if not space_code:  # the file has no affine; nibabel's is a guess, with x running to the left
-            return np.asanyarray(voxels), None, space_code
-    affine = np.asarray(image.affine, np.float64)
-    _check_axes(affine, path)
-    return np.asanyarray(voxels), affine, space_code
+def _open_single(file: io.BufferedReader, path: Path, max_voxels: int) -> FileBasedImage:
+    """Open a NIfTI or MGH file, packed or not; a packed one is read to its end, where its checksum is."""
+    is_gzipped = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    unpacked = gzip.GzipFile(fileobj=file) if is_gzipped else file
+    start = unpacked.read(_HEADER_BYTES)
+    unpacked.seek(0)
+    kind: type[nib.MGHImage | nib.Nifti1Image] = nib.Nifti1Image
+    if path.name.lower().endswith((".mgz", _MGH_SUFFIX)):
+        kind = nib.MGHImage
+        if not any(start[28:30]):  # goodRASFlag
+            raise UserError(f"{path}: has no affine (goodRASFlag is 0), so its voxels have no place in mm.")
+    elif 540 in (int.from_bytes(start[:4], "little"), int.from_bytes(start[:4], "big")):
+        kind = nib.Nifti2Image
+    header = kind.header_class(start[: 348 if kind is nib.Nifti1Image else _HEADER_BYTES], check=False)
+    shape = _volume_shape(header.get_data_shape(), header.get_data_dtype(), path, max_voxels)
+    if isinstance(header, nib.Nifti1Header):
+        if header["magic"].item() != header.single_magic:
+            raise ValueError("it has no NIfTI header")
+        offset, least = float(header["vox_offset"]), header.single_vox_offset
+        if not least <= offset <= _MAX_OTHER_BYTES:
+            raise ValueError(f"vox_offset is {offset:g}; expected {least} to {_MAX_OTHER_BYTES}")
+    if is_gzipped:
+        n_voxel_bytes = math.prod(shape) * header.get_data_dtype().itemsize
+        content = unpacked.read(int(header.get_data_offset()) + n_voxel_bytes)
+        for _ in range(_MAX_OTHER_BYTES // 2**20):
+            if not unpacked.read(2**20):
+                break
+        else:
+            raise ValueError(f"more than {_MAX_OTHER_BYTES} bytes behind its voxels")
+    stream = io.BytesIO(content) if is_gzipped else file
+    return kind.from_file_map(kind.make_file_map({"image": stream}), mmap=False)
+
+
+def _place(image: SpatialImage, path: Path) -> tuple[np.ndarray | None, int]:
+    """Return the affine that an image's file has, and the code of its space; None and 0 without."""
+    header = image.header
+    forms: list[tuple[int, Callable[[], np.ndarray]]] = [(0, lambda: image.affine)]
+    if isinstance(header, nib.Nifti1Header):
+        forms = [(int(header["sform_code"]), header.get_sform), (int(header["qform_code"]), header.get_qform)]
+        forms = [(code, read) for code, read in forms if code > 0]
+    elif isinstance(header, nib.Spm99AnalyzeHeader) and not header["origin"][:3].any():
+        forms = []
+    for code, read in forms:
+        affine = np.asarray(read(), np.float64)
+        if np.isfinite(affine).all() and np.linalg.det(affine[:3, :3]) != 0:
+            return affine, code
+    if forms:
+        raise UserError(f"{path}: its affine is singular or not finite, so voxels have no place in mm.")
+    return None, 0
 
 
 def _read_array(path: Path) -> np.ndarray:
     array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a claimed shape takes no memory
     if not isinstance(array, np.ndarray):
         raise UserError(f"{path}: expected a NumPy array (.npy), found an archive of arrays (.npz).")
-    _volume_shape(array.shape, path)
+    _volume_shape(array.shape, array.dtype, path)
     return np.asarray(array)
 
 
-def _read_synthetic(path: Path) -> np.ndarray:
-    """Unpickle ``{'image': array, 'label': 0 or 1}`` and return the image."""
-    content = _ArrayUnpickler(path).load()
-    if not isinstance(content, dict):
-        found = f"a {type(content).__name__}"
-    elif isinstance(content.get("image"), np.ndarray):
-        return content["image"]
-    else:
-        found = f"a dict with the keys {first_of([repr(key)[:40] for key in content], 6) or '(none)'}"
-    raise UserError(f"{path}: expected a dict whose 'image' is an array, found {found}.")
-
-
-def _volume_shape(shape: tuple[int, ...], path: Path) -> tuple[int, int, int]:
-    """Return a volume's shape without axes of length 1 behind the third; raise UserError if not 3-D."""
+def _volume_shape(
+    shape: tuple[int, ...], dtype: np.dtype, path: Path, max_voxels: int = _MAX_VOXELS
+) -> tuple[int, int, int]:
+    """Return a volume's shape without axes of length 1 behind the third; raise UserError if it is none."""
+    if dtype.kind not in "fiub":
+        found = {"c": "complex numbers", "V": "colours or other compounds"}.get(dtype.kind, f"dtype {dtype}")
+        raise UserError(f"{path}: expected a volume of real numbers, found {found}. Save one number a voxel.")
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
     if len(shape) != 3:
         raise UserError(f"{path}: expected a 3-D volume, found {len(shape)}-D (shape {tuple(shape)}).")
-    if not 0 < math.prod(shape) <= _MAX_VOXELS:
-        raise UserError(f"{path}: claims the shape {tuple(shape)}; expected 1 to {_MAX_VOXELS} voxels.")
+    if min(shape) <= 0 or math.prod(map(int, shape)) > max_voxels:
+        raise UserError(f"{path}: claims the shape {tuple(shape)}; expected 1 to {max_voxels} voxels.")
     return shape
-
-
-def check_affine(affine: np.ndarray, path: Path) -> None:
-    """Raise UserError for an affine that cannot be inverted."""
-    if not np.isfinite(affine).all() or np.linalg.det(affine[:3, :3]) == 0:
-        raise UserError(f"{path}: its affine is singular or not finite, so voxels have no place in mm.")
 
 
 def _check_axes(affine: np.ndarray, path: Path) -> None:
     """Raise UserError for an affine under which the second axis does not run through the coronal slices."""
-    check_affine(affine, path)
     main_axes = np.abs(affine[:3, :3]).argmax(axis=0)
     if tuple(main_axes) != (0, 1, 2):
         codes = "".join(code or "?" for code in nib.aff2axcodes(affine))
@@ -173,51 +221,3 @@ def _check_axes(affine: np.ndarray, path: Path) -> None:
 
 def _first_index(flagged: np.ndarray) -> tuple[int, ...]:
     return tuple(int(index) for index in np.argwhere(flagged)[0])
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """An unpickler that can build NumPy arrays and scalars and nothing else."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(io.BytesIO(path.read_bytes()))
-        self.path = path
-
-    def find_class(self, module: str, name: str) -> object:
-        for package in ("numpy.core", "numpy._core"):  # NumPy 1's spelling and NumPy 2's
-            module = module.replace(f"{package}.", "numpy core: ")
-        try:
-            return _ADMITTED[module, name]
-        except KeyError:
-            raise UserError(
-                f"{self.path}: the pickle asks for {module}.{name}, which could run code, so it was refused; "
-                "expected {'image': array, 'label': 0 or 1}."
-            ) from None
-
-
-def _empty_array(kind: type, shape: tuple, code: bytes) -> np.ndarray:
-    """Replace NumPy's ``_reconstruct``, which would allocate whatever shape a file claims."""
-    if kind is not np.ndarray or shape != (0,):
-        raise ValueError("an array that claims memory before its data")
-    return np.ndarray.__new__(np.ndarray, (0,), "b")
-
-
-def _latin1(text: str, encoding: str) -> bytes:
-    """Replace ``_codecs.encode``, by which pickle protocols below 3 spell bytes."""
-    if encoding != "latin1":
-        raise ValueError(f"the encoding {encoding!r}")
-    return text.encode("latin1")
-
-
-def _array_from_buffer(buffer: bytes, dtype: np.dtype, shape: tuple, order: Literal["C", "F"]) -> np.ndarray:
-    """Replace NumPy's ``_frombuffer`` (pickle protocol 5)."""
-    return np.frombuffer(buffer, dtype=dtype).reshape(shape, order=order)
-
-
-_ADMITTED = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("numpy core: multiarray", "_reconstruct"): _empty_array,
-    ("numpy core: multiarray", "scalar"): np.float64(0).__reduce__()[0],
-    ("numpy core: numeric", "_frombuffer"): _array_from_buffer,
-    ("_codecs", "encode"): _latin1,
-}

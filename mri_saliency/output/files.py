@@ -182,11 +182,14 @@ def read_text(path: Path) -> str | None:
 
 
 def write_json(path: Path, content: dict, *, durably: bool = False) -> None:
-    """Write a JSON file."""
+    """Write a JSON file; NaN and infinity, which JSON does not have, as null."""
+    try:
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        finite = json.loads(json.dumps(content), parse_constant=lambda _: None)
+        text = json.dumps(finite, indent=2, ensure_ascii=False)
     with whole_file(path, durably) as file:
-        # a byte of a path that is not UTF-8 becomes an escape of JSON, from which it is read back
-        text = json.dumps(content, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace")
-        file.write(text + b"\n")
+        file.write(text.encode("utf-8", "backslashreplace") + b"\n")  # JSON's own escape of a lone surrogate
 
 
 def read_json(path: Path) -> dict | None:

@@ -1,5 +1,6 @@
 """Which HC scans are references, and who is compared with which."""
 
+import gzip
 import shutil
 from dataclasses import replace
 from functools import partial
@@ -115,6 +116,22 @@ def test_the_identity_tells_scans_and_subjects_apart(scans, references):
     assert len({references.identity, fewer.identity, other_subject.identity}) == 3
     renamed = references_of([replace(scan, subject=scan.subject * 2) for scan in scans])
     assert renamed.identity == references.identity
+
+
+def test_a_scan_as_nii_and_as_nii_gz_is_one(scans, references, tmp_path):
+    twins = []
+    for index, scan in enumerate(scans[:5]):
+        path = tmp_path / f"{scan.path.name}.gz"
+        path.write_bytes(gzip.compress(scan.path.read_bytes()))
+        twins.append(replace(scan, path=path, subject=f"twin {index}"))
+    found = references_of([*twins, *scans])
+    assert len(found.inputs) == 5
+    for scan, twin in zip(scans[:5], twins, strict=True):
+        left = [
+            {scan_id for index, scan_id in enumerate(found.scan_ids) if index not in found.available(of)}
+            for of in (sha256_of_file(scan.path), sha256_of_file(twin.path))
+        ]
+        assert left[0] == left[1] and left[0]
 
 
 def test_one_subject_is_too_few(scans):

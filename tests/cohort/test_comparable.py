@@ -29,7 +29,7 @@ def of_file(content, *args, recipe=None, **statistics):
     """A record of a scan whose file has this content."""
     record = made_record(*args, **statistics)
     changes = {} if recipe is None else {"recipe": recipe}
-    return replace(record, source=replace(record.source, sha256=content * 64), **changes)
+    return replace(record, source=replace(record.source, content_sha256=content * 64), **changes)
 
 
 def test_scans_with_the_same_file_are_counted_once():
@@ -41,7 +41,7 @@ def test_scans_with_the_same_file_are_counted_once():
     # a method that has the copy's map alone keeps it
     assert kept == in_order([*first, copy[2], other])
     assert notes == [
-        Limitation("1 scan with the content of another scan's file was left out.", "sub-A as sub-B")
+        Limitation("1 scan with the same voxels as another scan was left out.", "sub-A as sub-B")
     ]
 
 

@@ -60,7 +60,7 @@ def record_of(scan, baseline="zero"):
 
 
 def file_record(path):
-    return replace(made_record(), source=FileIdentity.of(path))
+    return replace(made_record(), source=FileIdentity.of(path, ""))
 
 
 def assert_close(found, expected):

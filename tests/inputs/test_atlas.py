@@ -1,5 +1,7 @@
 """Regions lie where the atlas has them, in mm; images and names that cannot serve are refused."""
 
+import gzip
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -103,9 +105,15 @@ def test_an_atlas_of_another_space_is_refused(tmp_path):
     ("voxels", "message"),
     [
         (np.random.default_rng(0).random((5, 5, 5), np.float32), "whole numbers"),
-        (np.zeros((5, 5, 5, 3), np.int16), "3-D label image"),
+        (np.zeros((5, 5, 5, 3), np.int16), "expected a 3-D volume"),
         (np.zeros((5, 5, 5), np.int16), "zeros alone"),
         (np.full((5, 5, 5), -1, np.int16), "whole numbers"),
+        (np.full((5, 5, 5), 115.97, np.float32), "found 115.97"),
+        (np.full((5, 5, 5), 100_001, np.int32), "from 0 to 100000.*found 100001"),
+        (np.full((5, 5, 5), np.inf, np.float32), "found inf"),
+        (np.full((5, 5, 5), np.nan, np.float32), "zeros alone"),
+        (np.ones((5, 5, 5), np.complex64), "complex"),
+        (np.zeros((5, 5, 5), [(colour, "u1") for colour in "RGB"]), "colours"),
     ],
 )
 def test_images_that_are_no_atlas(tmp_path, voxels, message):
@@ -114,10 +122,32 @@ def test_images_that_are_no_atlas(tmp_path, voxels, message):
         read_atlas(tmp_path / "a.nii", None)
 
 
+def test_nan_in_an_atlas_is_no_region(tmp_path):
+    image = nib.load(save_atlas(tmp_path / "a.nii"))
+    labels = np.asarray(image.dataobj)
+    masked = np.where(labels > 0, labels, np.nan).astype(np.float32)
+    nib.Nifti1Image(masked, image.affine).to_filename(tmp_path / "b.nii.gz")
+    np.testing.assert_array_equal(read_atlas(tmp_path / "b.nii.gz", None).labels, labels)
+
+
+@pytest.mark.parametrize("name", ["a.nii.gz", "a.mgz", "a.img"])
+def test_an_atlas_whose_affine_nibabel_would_make_up_is_refused(tmp_path, name):
+    labels = np.ones((5, 6, 7), np.int16)
+    kind = {"mgz": nib.MGHImage, "img": nib.AnalyzeImage}.get(name[-3:], nib.Nifti1Image)
+    image = kind(labels, np.eye(4) if name == "a.mgz" else None)
+    image.to_filename(tmp_path / name)
+    if name == "a.mgz":
+        content = bytearray(image.to_bytes())
+        content[28:30] = bytes(2)  # goodRASFlag
+        (tmp_path / name).write_bytes(gzip.compress(content))
+    with pytest.raises(UserError, match="has no affine"):
+        read_atlas(tmp_path / name, None)
+
+
 def test_an_atlas_that_is_absent_or_without_a_place(tmp_path):
     image = nib.Nifti1Image(np.ones((5, 5, 5), np.int16), None)
     image.header.set_sform(np.diag([0, 1, 1, 1.0]), 1)
     image.to_filename(tmp_path / "flat.nii")
-    for name, message in (("absent", "cannot be read as a label image"), ("flat", "no place in mm")):
+    for name, message in (("absent", "no such file.*--atlas"), ("flat", "no place in mm")):
         with pytest.raises(UserError, match=message):
             read_atlas(tmp_path / f"{name}.nii", None)

@@ -34,6 +34,7 @@ def test_layouts_of_names(tmp_path, text):
         ("label\n1\n", "expected a column of labels"),
         ("", "expected a column"),
         ("index,name\nx,A\n", "a row has no whole number"),
+        ("1,Other\n2,Area, left\n", "line 2 has 3 cells, and the header 2"),
         ("1\n2\n", "a row has no whole number for its label, or no name"),
     ],
 )

@@ -1,10 +1,12 @@
 """A checkpoint in any of its forms gives the same network; anything else a clear error."""
 
 import copy
+import gzip
 import hashlib
 import io
 import os
 import pickle
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,10 @@ import pytest
 import torch
 
 from mri_saliency.errors import UserError
-from mri_saliency.inputs import checkpoint
+from mri_saliency.inputs import checkpoint, weights_file
 from mri_saliency.inputs.checkpoint import VARIANTS, build_network, load_checkpoint
 
-from ..conftest import N_SLICES, save_checkpoint, scan_inputs
+from ..conftest import N_SLICES, lively_network, save_checkpoint, scan_inputs
 
 
 @pytest.fixture(scope="module")
@@ -133,10 +135,93 @@ def test_the_optimizer_takes_no_memory(tmp_path, network):
     assert resident_bytes() - before < 100_000_000
 
 
-def half_a_file():
+def saved(content=None):
     file = io.BytesIO()
-    torch.save({"weight": torch.zeros(999)}, file)
-    return file.getvalue()[:999]
+    torch.save({"weight": torch.zeros(999)} if content is None else content, file)
+    return file.getvalue()
+
+
+def zipped(name, content, compression=zipfile.ZIP_DEFLATED):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression) as archive:
+        archive.writestr(name, content)
+    return file.getvalue()
+
+
+def torchscript():
+    file = io.BytesIO()
+    torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)), file)
+    return file.getvalue()
+
+
+def in_place(path, content):
+    """Write into the same file, as torch.save does."""
+    with path.open("r+b") as file:
+        file.write(content)
+        file.truncate()
+
+
+def saved_again(path):
+    save_checkpoint(path, lively_network(seed=5))
+
+
+@pytest.mark.parametrize("change", [saved_again, lambda path: in_place(path, bytes(path.stat().st_size))])
+def test_a_file_that_changes_after_loading_changes_nothing(tmp_path, network, inputs, change):
+    path = tmp_path / "model.pth"
+    save_checkpoint(path, network)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    loaded = load_checkpoint(path)
+    before = logits(loaded.network, inputs)
+    change(path)
+    assert torch.equal(logits(loaded.network, inputs), before) and loaded.sha256 == sha256
+
+
+@pytest.mark.parametrize("change", [saved_again, lambda path: in_place(path, path.read_bytes()[:20_000])])
+def test_a_file_that_changes_while_it_is_loaded_is_refused(tmp_path, network, monkeypatch, change):
+    path, find = tmp_path / "model.pth", weights_file._find_network
+    save_checkpoint(path, network)
+
+    def find_slowly(state, path):
+        change(path)
+        return find(state, path)
+
+    monkeypatch.setattr(weights_file, "_find_network", find_slowly)
+    with pytest.raises(UserError, match="changed while it was read"):
+        load_checkpoint(path)
+
+
+def test_a_damaged_tensor_is_found(tmp_path, network):
+    path = tmp_path / "model.pth"
+    save_checkpoint(path, network)
+    content = bytearray(path.read_bytes())
+    weights = network.classifier[1].weight.detach().numpy().tobytes()
+    content[content.index(weights) + 40] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="damaged, copy it again"):
+        load_checkpoint(path)
+
+
+def test_tensors_that_claim_more_than_the_file_holds_are_refused(tmp_path, network):
+    state = network.state_dict()
+    state["features.0.0.weight"] = torch.zeros(1).expand(8, 10**9, 3, 3)
+    torch.save(state, tmp_path / "model.pth")
+    with pytest.raises(UserError, match="claims more than the file holds"):
+        load_checkpoint(tmp_path / "model.pth")
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_numpy_arrays_and_types_among_the_metrics_load(tmp_path, network, legacy):
+    kinds = ("?", "i1", "u2", "i4", "u8", "f2", ">f8", "c8", "S3", "U5", "M8[D]", "f4,i8")
+    metrics = {kind: np.zeros((2, 3), kind) for kind in kinds} | {"confusion": np.array([[5, 1], [2, 7]])}
+    metrics |= {
+        "type": np.float32,
+        "dtype": np.dtype("f8"),
+        "scalar": np.int8(3),
+        "roc": np.linspace(0, 1, 5),
+    }
+    content = {"model_state_dict": network.state_dict(), "metrics": metrics}
+    torch.save(content, tmp_path / "model.pth", _use_new_zipfile_serialization=not legacy)
+    assert load_checkpoint(tmp_path / "model.pth").variant == "tiny"
 
 
 class Attack:
@@ -148,13 +233,31 @@ BAD_FILES = {
     "missing": (None, "no such file"),
     "text": (b"hello", "not a PyTorch file"),
     "empty": (b"", "not a PyTorch file"),
-    "truncated": (half_a_file(), "truncated"),
+    "truncated": (saved()[:999], "truncated"),
+    "cut in the middle": (saved()[:999] + saved()[1999:], "damaged|cannot be read"),
+    "TorchScript": (torchscript(), "is TorchScript.*torch.jit.load"),
+    "zipped": (zipped("fold_1/best_model.pth", saved()), "holds fold_1/best_model.pth.*unpack it first"),
+    "packed again": (zipped("best_model/data.pkl", b"\x80\x02N."), "packed again"),
+    "gzipped": (gzip.compress(saved()), "packed file: unpack it first"),
+    "safetensors": (b"\x10\0\0\0\0\0\0\0" + b'{"__metadata__":', "safetensors"),
+    "Keras": (b"\x89HDF\r\n\x1a\n", "HDF5, as Keras"),
+    "ONNX": (b"\x08\x08\x12\x07pytorch\x1a\x052.1.0", "but ONNX"),
+    "SavedModel": (b"\x08\x01\x12\xd0\x0f\n", "TensorFlow SavedModel"),
+    "LFS": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+    "page": (b"<!DOCTYPE html><html>", "web page"),
+    "object array": (
+        {"model_state_dict": {}, "x": np.array([None])},
+        "object numpy.object_, which could run code",
+    ),
     "plain pickle": (pickle.dumps([1, 2]), "cannot be read|not a PyTorch checkpoint"),
     "other dict": ({"weights": 3}, "found the keys 'weights'"),
     "list": ([1, 2], "found a list"),
     "other network": ({"layer.weight": torch.zeros(3)}, "EfficientNetV2"),
     "attack": ({"model_state_dict": Attack()}, "could run code"),
-    "module": (torch.nn.Sequential(torch.nn.Linear(2, 2)), "re-save it"),
+    "module": (
+        torch.nn.Sequential(torch.nn.Linear(2, 2)),
+        r"whole pickled module.*torch.save\(model.state_dict",
+    ),
 }
 
 
@@ -166,8 +269,9 @@ def test_a_file_without_a_checkpoint_is_refused(tmp_path, monkeypatch, name):
         Path("model.pth").write_bytes(content)
     elif content is not None:
         torch.save(content, "model.pth")
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=message) as caught:
         load_checkpoint(Path("model.pth"))
+    assert "weights_only=False" not in str(caught.value)
     assert not Path("attacked").exists()
 
 
@@ -192,12 +296,18 @@ def test_bad_tensors_are_named(tmp_path, network, edit, message):
         load_checkpoint(tmp_path / "model.pth")
 
 
-@pytest.mark.parametrize(
-    ("text", "message"), [("{", "expected JSON"), ("[]", "object"), (None, "--parameters_path")]
-)
-def test_bad_parameters(tmp_path, text, message):
+@pytest.mark.parametrize("text", ["{", "[]", "null", "NaN", "", "\ufeff", "[" * 100_000, "\xff"])
+def test_bad_parameters_cost_a_warning(tmp_path, capsys, text):
     path = tmp_path / "parameters.json"
-    if text is not None:
-        path.write_text(text)
-    with pytest.raises(UserError, match=message):
-        checkpoint.read_parameters(path)
+    path.write_bytes(text.encode("latin1" if text == "\xff" else "utf-8"))
+    assert checkpoint.read_parameters(path) == {}
+    assert f"warning: {path}: expected a JSON object" in capsys.readouterr().err
+
+
+def test_parameters_as_python_writes_them(tmp_path, capsys):
+    path = tmp_path / "parameters.json"
+    path.write_text('\ufeff{"best": NaN, "max": -Infinity, "rate": 0.5}', encoding="utf-8")
+    assert checkpoint.read_parameters(path) == {"best": "NaN", "max": "-Infinity", "rate": 0.5}
+    assert capsys.readouterr().err == ""
+    with pytest.raises(UserError, match="--parameters_path"):
+        checkpoint.read_parameters(tmp_path / "absent.json")

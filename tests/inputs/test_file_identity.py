@@ -25,19 +25,19 @@ def test_hashes_are_those_of_sha256sum(tmp_path):
 
 def test_identity_goes_through_json(tmp_path):
     path = written(tmp_path / "a.nii", b"abc")
-    identity = FileIdentity.of(path)
+    identity = FileIdentity.of(path, "f" * 64)
     assert (identity.path, identity.bytes) == (str(path), 3)
     assert FileIdentity(**json.loads(json.dumps(asdict(identity)))) == identity
 
 
 def test_the_untouched_file_matches_without_being_read(tmp_path, monkeypatch):
-    identity = FileIdentity.of(path := written(tmp_path / "a", b"abc"))
+    identity = FileIdentity.of(path := written(tmp_path / "a", b"abc"), "")
     monkeypatch.setattr("mri_saliency.inputs.file_identity.sha256_of_file", None)
     assert identity.matches(path)
 
 
 def test_otherwise_the_content_decides_as_far_as_it_can_be_read(tmp_path):
-    identity = FileIdentity.of(path := written(tmp_path / "a", b"abc"))
+    identity = FileIdentity.of(path := written(tmp_path / "a", b"abc"), "")
     assert identity.matches(written(tmp_path / "b", b"abc"))
     for content, is_same in ((b"abc", True), (b"abd", False)):
         os.utime(written(path, content), ns=(0, 0))

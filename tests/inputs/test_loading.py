@@ -101,11 +101,66 @@ def test_a_loaded_scan_carries_what_its_files_need(tmp_path):
     loaded, volume = load_scan(scan, n_slices=9, first_slice=60), load_volume(scan.path, 9, 60)
     np.testing.assert_array_equal(loaded.network_input, volume.network_input)
     context, (low, high) = loaded.context, loaded.context.window
-    assert (context.scan, context.source, context.grid) == (scan, FileIdentity.of(scan.path), volume.grid)
+    source = FileIdentity.of(scan.path, volume.content_sha256)
+    assert (context.scan, context.source, context.grid) == (scan, source, volume.grid)
     expected = np.clip((unpad(volume.network_input).astype(float) - low) / (high - low), 0, 1) * 255
     assert context.greys.dtype == np.uint8
     np.testing.assert_allclose(context.greys, expected, atol=0.501)
     assert len(pickle.dumps(context)) < loaded.network_input.nbytes / 2  # it holds no network input
+
+
+def test_scans_are_the_same_by_voxels_and_grid(tmp_path):
+    def content(name, voxels=None, affine=AFFINE):
+        path = save_scan(tmp_path / name, brain() if voxels is None else voxels, affine)
+        return load_volume(path, 9, 60).content_sha256
+
+    changed = brain()
+    changed[0, 0, 0] = 0.01
+    assert content("a.nii") == content("b.nii.gz") == content("c.mgz")
+    others = [content("d.nii", changed), content("e.nii", affine=FLIPPED), content("f.npy"), content("a.nii")]
+    assert len(set(others)) == 4
+
+
+def with_ones(*where):
+    voxels = np.zeros(REAL_SHAPE, np.float32)
+    voxels[where] = 1
+    return voxels
+
+
+GENERATOR = np.random.default_rng(0)
+IMPLAUSIBLE = {
+    "ten voxels": (lambda: with_ones(slice(50, 52), 62, slice(50, 55)), "nearly empty"),
+    "plane": (lambda: with_ones(slice(None), 64), "nearly empty"),
+    "one voxel": (lambda: brain() + 1e10 * with_ones(9, 9, 9), "single voxels lie"),
+    "noise": (lambda: GENERATOR.random(REAL_SHAPE), "not its darkest part"),
+    "normal noise": (lambda: GENERATOR.standard_normal(REAL_SHAPE), "not its darkest part"),
+    "inverted": (lambda: 1 - brain(), "not its darkest part"),
+}
+
+
+@pytest.mark.parametrize("kind", IMPLAUSIBLE)
+def test_implausible_intensities_are_named(tmp_path, kind):
+    make, warning = IMPLAUSIBLE[kind]
+    assert warning in load_volume(save_scan(tmp_path / "a.npy", make()), 9, 60).warning
+
+
+def test_synthetic_volumes_that_are_not_normalised_are_named(tmp_path):
+    voxels = brain(SYNTHETIC_SHAPE)
+    for scaled, warning in (
+        (voxels, "not normalised"),
+        (255 * voxels, "not normalised"),
+        (scored(voxels), None),
+    ):
+        found = load_volume(save_scan(tmp_path / "1_1.pkl", scaled.astype(np.float32)), 9).warning
+        assert warning in found if warning else found is None
+    assert load_volume(save_scan(tmp_path / "b.nii", 300 * brain() - 5), 9, 60).warning is None
+
+
+def test_voxels_too_large_to_compute_with_are_refused(tmp_path):
+    voxels = brain().astype(np.float64)
+    voxels[3, 3, 3] = 1e200
+    with pytest.raises(UserError, match=r"its voxels are 0 to 1e\+200, too large"):
+        load_volume(save_scan(tmp_path / "a.npy", voxels), 9)
 
 
 def test_a_spot_on_the_left_is_drawn_on_the_left(tmp_path):

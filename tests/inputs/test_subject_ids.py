@@ -15,6 +15,7 @@ from mri_saliency.inputs.subject_ids import subject_ids
         (["/d/HC/12_1.pkl", "/d/TLE/12_1.pkl"], ["HC_12_1", "TLE_12_1"]),
         (["/p/HC/12_1.pkl", "/q/HC/12_1.pkl"], ["p_HC_12_1", "q_HC_12_1"]),
         (["SUB_1.nii", "sub_2.nii"], ["SUB_1", "sub_2"]),
+        (["mwp1_0012.nii.gz", "mwp1__ADNI_002.nii", "_7_x.pkl"], ["0012", "ADNI", "7"]),
     ],
 )
 def test_ids(paths, expected):

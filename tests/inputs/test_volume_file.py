@@ -4,6 +4,9 @@ import gzip
 import io
 import os
 import pickle
+import struct
+import tracemalloc
+import zlib
 
 import nibabel as nib
 import numpy as np
@@ -95,8 +98,27 @@ BAD_FILES = {
     "broken.pkl": (b"\x80\x04garbage", "cannot be read"),
     "system.pkl": (pickle.dumps({"image": Attack(os.system, "touch attacked")}), "could run code"),
     "own.pkl": (pickle.dumps({"image": Attack(read_volume, "x")}), "could run code"),
-    "huge.pkl": (pickle.dumps({"image": Attack(RECONSTRUCT, np.ndarray, (10**11,), b"d")}), "claims memory"),
+    "huge.pkl": (
+        pickle.dumps({"image": Attack(RECONSTRUCT, np.ndarray, (10**11,), b"d")}),
+        "cannot be read",
+    ),
+    "called.pkl": (pickle.dumps({"image": Attack(np.ndarray, (10**9,), "O")}), "cannot be read"),
+    "objects.pkl": (pickle.dumps({"image": np.array([None])}), "numpy.object_"),
+    "memo.pkl": (b"\x80\x02Nr\xff\xff\xff\x0f.", "claims memory"),
+    "memo in text.pkl": (b"Np268435455\n.", "claims memory"),
+    "bytes.pkl": (b"\x80\x05\x96" + (2**30).to_bytes(8, "little") + b".", "cannot be read"),
 }
+
+
+@pytest.mark.parametrize("name", [name for name in BAD_FILES if name.endswith(".pkl")])
+def test_a_pickle_takes_no_more_memory_than_its_file(tmp_path, name):
+    (tmp_path / name).write_bytes(BAD_FILES[name][0])
+    tracemalloc.start()
+    with pytest.raises(UserError):
+        read_volume(tmp_path / name)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5_000_000
 
 
 @pytest.mark.parametrize("name", BAD_FILES)
@@ -114,6 +136,61 @@ def test_bad_files_say_what_is_wrong(tmp_path, monkeypatch, name):
         read_volume(path)
     assert name in str(caught.value)
     assert not (tmp_path / "attacked").exists()
+
+
+def nifti_bytes(**header):
+    """A NIfTI file's bytes, with fields of the header replaced."""
+    image = nib.Nifti1Image(brain(SHAPE), AFFINE)
+    image.set_sform(AFFINE, 4)
+    image.set_qform(FLIPPED, 2)
+    content = bytearray(image.to_bytes())
+    found = image.header.__class__(bytes(content[:348]))
+    for name, value in header.items():
+        found[name] = value
+    content[:348] = found.binaryblock
+    return bytes(content)
+
+
+def test_a_gzipped_file_is_checked_to_its_end(tmp_path):
+    plain = nifti_bytes()
+    bad = bytearray(plain)
+    bad[5000] ^= 3
+    stored = gzip.compress(bytes(bad), 0)
+    of_plain = struct.pack("<I", zlib.crc32(plain))
+    for content in (stored[:-8] + of_plain + stored[-4:], stored[:-8], stored[:-1000]):
+        (tmp_path / "a.nii.gz").write_bytes(content)
+        with pytest.raises(UserError, match="a.nii.gz: cannot be read; it is empty, truncated, damaged"):
+            read_volume(tmp_path / "a.nii.gz")
+
+
+def test_compression_is_seen_in_the_content(tmp_path):
+    for name, content in (("a.nii", gzip.compress(nifti_bytes())), ("a.nii.gz", nifti_bytes())):
+        (tmp_path / name).write_bytes(content)
+        np.testing.assert_array_equal(read_volume(tmp_path / name)[0], brain(SHAPE))
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+@pytest.mark.parametrize("offset", [0, 100, -8, np.nan, 2**30])
+def test_voxels_that_would_start_elsewhere_are_refused(tmp_path, name, offset):
+    content = nifti_bytes(vox_offset=offset)
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    with pytest.raises(UserError, match="vox_offset is"):
+        read_volume(tmp_path / name)
+
+
+@pytest.mark.parametrize("zoom", [1.5, -1.5, np.nan])
+def test_of_two_forms_the_usable_one_is_taken(tmp_path, zoom):
+    path, pixdim = tmp_path / "a.nii", [-1, zoom, 1.5, 1.5, 0, 0, 0, 0]
+    path.write_bytes(nifti_bytes(pixdim=pixdim))
+    np.testing.assert_allclose(read_volume(path)[1], AFFINE)
+    path.write_bytes(nifti_bytes(pixdim=pixdim, **{f"srow_{axis}": np.zeros(4) for axis in "xyz"}))
+    if np.isfinite(zoom):
+        found, affine, code = read_volume(path)
+        np.testing.assert_allclose(affine, FLIPPED)
+        assert code == 2
+    else:
+        with pytest.raises(UserError, match="singular or not finite"):
+            read_volume(path)
 
 
 def test_wrong_axes_are_refused(tmp_path):

@@ -63,6 +63,14 @@ def test_a_folder_that_cannot_be_written_to(tmp_path):
         files.write_array(tmp_path / "file" / "a.npy", np.zeros(3))
 
 
+def test_json_has_no_nan_and_no_lone_surrogates(tmp_path):
+    content = {"a": [float("nan"), 0.1, {"b": float("-inf")}], "name": "\udcff", "c": "é"}
+    files.write_json(tmp_path / "a.json", content)
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    found = json.loads(text, parse_constant=lambda name: pytest.fail(name))
+    assert found == content | {"a": [None, 0.1, {"b": None}]}
+
+
 def test_json_that_is_damaged_or_no_object_is_none(tmp_path):
     assert files.read_json(tmp_path / "a.json") is None
     for text in ("{", "[1]", "", '{"a": ' + "[" * 100_000):

@@ -53,7 +53,7 @@ def finish(files, scan, method, recipe, **changes):
         path.write_bytes(b"content")
     write_array(folder.array(method, scan.subject_id), np.zeros(3))
     sizes = {p.name: p.stat().st_size for p in [*paths, folder.array(method, scan.subject_id)]}
-    source = FileIdentity.of(scan.path)
+    source = FileIdentity.of(scan.path, "")
     made = made_record(scan.subject_id, method, recipe=recipe)
     folder.write_record(replace(made, files=sizes, source=source, **changes))
     write_json(folder.run_record, {"format": FORMAT, "checkpoint": {"sha256": "abc"}})
