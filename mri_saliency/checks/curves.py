@@ -53,11 +53,8 @@ def evidence_scores(table: pd.DataFrame, method: str) -> pd.DataFrame:
     over the share of voxels. 1 for an order whose first voxels do all that the scan does; for a signed
     map, up to 3, because voxels against the class come last. An order that finds nothing has about 0.
 
-    Returns
-    -------
-    DataFrame
-        A row for each scan whose logit differs from its baseline's by `LEAST_CHANGE` or more (in the others
-        there is no evidence to find), a column for `MAP` and for each of `IMPOSTORS`.
+    Returns a table: A row for each scan whose logit differs from its baseline's by `LEAST_CHANGE` or more (in
+    the others there is no evidence to find), a column for `MAP` and for each of `IMPOSTORS`.
     """
     from scipy.integrate import trapezoid  # here, because most runs have no checks
 

@@ -19,11 +19,8 @@ def find_clusters(
     Voxels of one sign that share a face, an edge or a corner belong together. Arrays are
     (n_slices, height, width).
 
-    Returns
-    -------
-    list of dict
-        The columns of group_clusters.csv from ``peak_x`` on. Without an affine there is no place, volume or
-        region.
+    Returns a list of dict: the columns of group_clusters.csv from ``peak_x`` on. Without an affine there is
+    no place, volume or region.
     """
     from scipy import ndimage
 

@@ -26,11 +26,8 @@ def agreement(
 
     The first map of a pair is one of `maps`, the second one of `others`, which may be the same.
 
-    Returns
-    -------
-    list of float
-        Each pair's Spearman's correlation of the magnitudes over every third voxel on each axis; NaN if a map
-        is constant in the brain.
+    Returns a list of float: each pair's Spearman's correlation of the magnitudes over every third voxel on
+    each axis; NaN if a map is constant in the brain.
     """
     firsts = {name: _ranked(maps[name], brain) for name in {a for a, _ in pairs}}
     shared = firsts if maps is others else {}
@@ -96,13 +93,10 @@ def localisation(values: np.ndarray, region: np.ndarray, brain: np.ndarray) -> d
 
     Voxels of the region outside the brain count as brain.
 
-    Returns
-    -------
-    dict
-        ``enrichment``: the region's share of the brain's summed magnitude over its share of the
-        brain's voxels (1: no better than anywhere). ``auc``: area under the ROC curve of the
-        magnitude as a classifier of the brain's voxels, region against the rest (0.5: chance). Both
-        NaN for an empty region or a map that is zero in the brain.
+    Returns a dict: ``enrichment``: the region's share of the brain's summed magnitude over its share of the
+    brain's voxels (1: no better than anywhere). ``auc``: area under the ROC curve of the magnitude as a
+    classifier of the brain's voxels, region against the rest (0.5: chance). Both NaN for an empty region or a
+    map that is zero in the brain.
     """
     brain = brain | region
     magnitude = np.abs(values[brain]).astype(np.float64)

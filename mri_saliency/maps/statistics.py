@@ -283,13 +283,9 @@ def _completeness_sentences(
 def prediction(logits: np.ndarray) -> dict[str, Any]:
     """Convert a scan's logits, float (n_logits,), to a prediction.
 
-    Returns
-    -------
-    dict
-        ``prediction``: the probability of TLE: the sigmoid of a single logit; with several, one
-        less the softmax of class 0 (HC). ``predicted_label``: 1 if a single logit's probability is
-        above 0.5, else 0; with several, the class of the largest. ``confidence``: the predicted
-        class's probability.
+    Returns a dict: ``prediction``: the probability of TLE: the sigmoid of a single logit; with several, one
+    less the softmax of class 0 (HC). ``predicted_label``: 1 if a single logit's probability is above 0.5,
+    else 0; with several, the class of the largest. ``confidence``: the predicted class's probability.
 
     Notes
     -----

@@ -37,12 +37,9 @@ def measure_regions(
 
     Raises UserError if the atlas does not lie where a scan does.
 
-    Returns
-    -------
-    DataFrame
-        The rows of region_statistics.csv, with the columns ``subject`` (the person), ``diagnosis`` and
-        ``grey_matter_asymmetry`` (of the mean grey matter of the two sides in the scan's image); no rows for
-        scans without an affine.
+    Returns a table: the rows of region_statistics.csv, with the columns ``subject`` (the person),
+    ``diagnosis`` and ``grey_matter_asymmetry`` (of the mean grey matter of the two sides in the scan's
+    image); no rows for scans without an affine.
     """
     maps: dict[tuple[str, Grid], list[MapRecord]] = {}  # a scan's together: its file is read once for all
     for record in records:
@@ -169,14 +166,11 @@ def region_rows(values: np.ndarray, labels: np.ndarray, atlas: Atlas, brain: Bra
     `values` is a map without pad, (n_slices, 112, 112); `labels`, of the same shape, is from
     `Atlas.on_network_grid`.
 
-    Returns
-    -------
-    list of dict
-        A row for each region that the network sees, and one for the rest of the head and the air:
-        ``region``; ``mass``, summed magnitude in the map's unit; ``share`` of the whole map's; ``density``,
-        mass per voxel over that of the brain (Boehle et al. 2019, Frontiers in Aging Neuroscience);
-        ``asymmetry`` ``(L - R) / (L + R)`` of the two sides' mass per voxel, from -1 to 1. An undefined
-        value is None.
+    Returns a list of dict: A row for each region that the network sees, and one for the rest of the head and
+    the air: ``region``; ``mass``, summed magnitude in the map's unit; ``share`` of the whole map's;
+    ``density``, mass per voxel over that of the brain (Boehle et al. 2019, Frontiers in Aging Neuroscience);
+    ``asymmetry`` ``(L - R) / (L + R)`` of the two sides' mass per voxel, from -1 to 1. An undefined value is
+    None.
     """
     n_labels = max(atlas.names) + 1
     masses = np.bincount(labels.ravel(), np.abs(values).ravel().astype(np.float64), n_labels)

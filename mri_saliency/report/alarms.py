@@ -26,10 +26,8 @@ NULL_MARGIN = 0.1
 def judge_maps(folder: OutputFolder, records: Sequence[MapRecord]) -> dict[str, dict[str, Verdict]]:
     """Judge the checks in the folder, and whether combined runs agree.
 
-    Returns
-    -------
-    dict
-        Method -> {check: its verdict}; of checks on the network, only those of maps with the records' recipe.
+    Returns a dict: method -> {check: its verdict}; of checks on the network, only those of maps with the
+    records' recipe.
     """
     found = judge_repeatability(folder)
     table = read_table(folder.checks)

@@ -67,11 +67,8 @@ def scan_entries(findings: Findings) -> list[ScanEntry]:
 def telling_regions(findings: Findings) -> dict[tuple[str, str], list[dict]]:
     """Return the regions of each map to look at first.
 
-    Returns
-    -------
-    dict
-        (subject, method) -> rows with `region`, `density` and `density_z`, those furthest from the controls'
-        mean first; where there is none, the densest.
+    Returns a dict: (subject, method) -> rows with `region`, `density` and `density_z`, those furthest from
+    the controls' mean first; where there is none, the densest.
     """
     if findings.regions.empty:
         return {}
