@@ -91,20 +91,17 @@ def get_parser(description: str = "") -> argparse.ArgumentParser:
 
 
 def _add_inputs(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--model_path", type=Path, default=MODEL_PATH, help="the trained checkpoint")
-    group.add_argument(
-        "--parameters_path", type=Path, default=PARAMETERS_PATH, help="its run's parameters.json"
-    )
-    group.add_argument(
-        "--csv_path", type=Path, default=CSV_PATH, help="the cohort's table, one row for each scan"
-    )
-    group.add_argument("--path_column", default="file", help="column with the volumes' paths")
-    group.add_argument(
+    add = group.add_argument
+    add("--model_path", type=Path, default=MODEL_PATH, help="the trained checkpoint")
+    add("--parameters_path", type=Path, default=PARAMETERS_PATH, help="its run's parameters.json")
+    add("--csv_path", type=Path, default=CSV_PATH, help="the cohort's table, one row for each scan")
+    add("--path_column", default="file", help="column with the volumes' paths")
+    add(
         "--diagnosis_column",
         default="HC_vs_LTLE_vs_RTLE_string",
         help="column with the diagnoses; rows with a value that --labels does not name are skipped",
     )
-    group.add_argument(
+    add(
         "--labels",
         nargs="+",
         type=_label,
@@ -113,23 +110,21 @@ def _add_inputs(group: argparse._ArgumentGroup) -> None:
         help="what the diagnoses mean: GROUP is HC, left, right (the side of the focus), or TLE (a patient "
         "without a side), such as CN=HC AD=TLE (default: HC=HC left=left right=right)",
     )
-    group.add_argument(
+    add(
         "--class_names",
         nargs=2,
         metavar=("HC", "TLE"),
         default=["HC", "TLE"],
         help="words for the two classes in figures and the report (default: HC TLE)",
     )
-    group.add_argument(
+    add(
         "--subject_column",
         default=argparse.SUPPRESS,
         help="column that names the person of each scan (default: sbj_nme where the table has it)",
     )
-    group.add_argument("--output_dir", type=_folder, default=OUTPUT_DIR, help="folder for everything written")
-    group.add_argument(
-        "--max_samples", type=int, default=50, help="scans to explain, from the table's top; 0: all"
-    )
-    group.add_argument(
+    add("--output_dir", type=_folder, default=OUTPUT_DIR, help="folder for everything written")
+    add("--max_samples", type=int, default=50, help="scans to explain, from the table's top; 0: all")
+    add(
         "--first_slice",
         type=int,
         default=10,
@@ -138,7 +133,8 @@ def _add_inputs(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_methods(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
+    add = group.add_argument
+    add(
         "--methods",
         nargs="+",
         type=_method,
@@ -147,43 +143,37 @@ def _add_methods(group: argparse._ArgumentGroup) -> None:
         default=list(DEFAULT_METHODS),
         help="attribution methods, listed below",
     )
-    group.add_argument(
+    add(
         "--baseline",
         default="zero",
         help="what integrated_gradients, noise_tunnel_ig and deep_lift compare a scan with: zero; "
         "background, the scan's own air; hc_mean, the mean input of all the table's HC scans but the scan's "
         "own subject's; or a file, a scan or a .npy array of the input's shape",
     )
-    group.add_argument(
+    add(
         "--n_steps",
         type=_n_steps,
         default=AUTO,
         help="points on Integrated Gradients' path: auto, for each scan as many as --map_error asks for; or "
         "a number",
     )
-    group.add_argument(
+    add(
         "--map_error",
         type=float,
         default=MAP_ERROR,
         help="with --n_steps auto, points are doubled until the map changes by no more than this part of it",
     )
-    group.add_argument(
-        "--n_samples", type=int, default=10, help="draws of gradient_shap, noise_tunnel_ig, smooth_grad"
-    )
-    group.add_argument(
-        "--noise_std", type=float, default=0.1, help="standard deviation of the draws, in input units"
-    )
-    group.add_argument(
-        "--seed", type=int, default=0, help="seed of the draws, mixed with each scan's content"
-    )
-    group.add_argument(
+    add("--n_samples", type=int, default=10, help="draws of gradient_shap, noise_tunnel_ig, smooth_grad")
+    add("--noise_std", type=float, default=0.1, help="standard deviation of the draws, in input units")
+    add("--seed", type=int, default=0, help="seed of the draws, mixed with each scan's content")
+    add(
         "--n_references",
         type=int,
         default=50,
         help="draws of expected_gradients, each an HC scan of the table and a place on the path from it; no "
         "more HC scans are kept in memory",
     )
-    group.add_argument(
+    add(
         "--target",
         type=int,
         default=argparse.SUPPRESS,
@@ -192,7 +182,8 @@ def _add_methods(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_files(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
+    add = group.add_argument
+    add(
         "--key_slices",
         nargs="+",
         type=int,
@@ -200,14 +191,14 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
         default=[30, 40, 50, 60, 70, 80, 90],
         help="slices to draw, counted from 0 in the network's input",
     )
-    group.add_argument(
+    add(
         "--no_nifti",
         dest="nifti",
         action="store_false",
         default=argparse.SUPPRESS,
         help="do not write the maps' NIfTI images (default: write them)",
     )
-    group.add_argument(
+    add(
         "--overwrite",
         action="store_true",
         help="replace maps in --output_dir that were made in another way; without it the run refuses",
@@ -215,26 +206,27 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_cohort(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
+    add = group.add_argument
+    add(
         "--atlas",
         type=Path,
         default=argparse.SUPPRESS,
         help="label image in the scans' space, whose regions divide the maps (default: none)",
     )
-    group.add_argument(
+    add(
         "--atlas_names",
         type=Path,
         default=argparse.SUPPRESS,
         help="its table of labels and names, CSV or TSV (default: none)",
     )
-    group.add_argument(
+    add(
         "--smooth_mm",
         type=float,
         default=DEFAULT_SMOOTH_MM,
         help="smoothing of overlays, and of maps before groups are compared: full width at half maximum, in "
         "mm; 0: none",
     )
-    group.add_argument(
+    add(
         "--covariates",
         nargs="+",
         metavar="COLUMN",
@@ -242,7 +234,7 @@ def _add_cohort(group: argparse._ArgumentGroup) -> None:
         help="columns of the table that the comparison of groups accounts for, such as age sex site: numbers "
         "as they are, words as categories (default: none)",
     )
-    group.add_argument(
+    add(
         "--check_maps",
         type=int,
         nargs="?",
@@ -253,10 +245,8 @@ def _add_cohort(group: argparse._ArgumentGroup) -> None:
         "shuffled, voxels and, with --atlas, regions replaced, maps repeated; "
         f"{CHECKED_SCANS} scans where no number is given, 0: no checks",
     )
-    group.add_argument(
-        "--report_only", action="store_true", help="make no maps; describe those in --output_dir again"
-    )
-    group.add_argument(
+    add("--report_only", action="store_true", help="make no maps; describe those in --output_dir again")
+    add(
         "--combine",
         nargs="+",
         type=Path,
@@ -266,7 +256,7 @@ def _add_cohort(group: argparse._ArgumentGroup) -> None:
         "and how far they agree, to --output_dir; needs the scans, but no network and no table (default: "
         "none)",
     )
-    group.add_argument(
+    add(
         "--report_embed",
         action="store_true",
         help="put all pictures into report.html, to mail one file, and the maps of its viewer up to 20 scans",
@@ -274,19 +264,20 @@ def _add_cohort(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_machine(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
+    add = group.add_argument
+    add(
         "--device",
         default=argparse.SUPPRESS,
         help=f"PyTorch device (default: {DEFAULT_DEVICE}, or cpu where there is no CUDA device)",
     )
     sizes = ", ".join(f"{size} on {kind}" for kind, size in BATCH_SIZES.items())
-    group.add_argument(
+    add(
         "--batch_size",
         type=int,
         default=argparse.SUPPRESS,
         help=f"most volumes in one pass of the network; less needs less memory (default: {sizes})",
     )
-    group.add_argument(
+    add(
         "--workers",
         type=int,
         default=usable_cores(),

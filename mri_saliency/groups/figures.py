@@ -37,19 +37,8 @@ def contrast_figure(
     Opacity of t grows with its square and is full where that is significant; a line surrounds what is
     significant (Taylor et al. 2023, Highlight results, don't hide them, NeuroImage).
 
-    Parameters
-    ----------
-    effect : Layer
-        The logarithm, base 2, of the ratio of the groups' magnitudes.
-    t, significant : ndarray
-        float and bool, as `Layer.values`.
-    threshold : float
-        Magnitude of t that is significant; infinite if none can be.
-
-    Returns
-    -------
-    ndarray
-        uint8 (height, width, 4), RGBA.
+    `effect` is the logarithm, base 2, of the ratio of the groups' magnitudes; `threshold` the magnitude of t
+    that is significant, infinite if none can be. Returns uint8 (height, width, 4), RGBA.
     """
     anatomy = view.greys()
     limit = threshold if np.isfinite(threshold) else float(np.abs(t).max()) or 1.0

@@ -59,16 +59,9 @@ def highlighted(
 ) -> np.ndarray:
     """Blend a signed image over colours, faded where it is weak, and draw a line around a part of it.
 
-    Parameters
-    ----------
-    under : ndarray
-        uint8 (height, width, 4), RGBA; what is returned is twice as large, so that the line is thin.
-    relative : ndarray
-        (height, width), from -1 to 1.
-    opaque_at : float
-        The image is opaque from ``1 / opaque_at``; below, opacity falls with the square of `relative`.
-    outlined : ndarray
-        bool (height, width).
+    `under` is uint8 (height, width, 4), RGBA; what is returned is twice as large, so that the line is thin.
+    `relative` is (height, width), from -1 to 1: opaque from ``1 / opaque_at``; below, opacity falls with its
+    square.
     """
     under, relative, outlined = (image.repeat(2, 0).repeat(2, 1) for image in (under, relative, outlined))
     opacity = np.clip(np.abs(relative) * opaque_at, 0, 1)[..., None] ** 2
@@ -114,16 +107,9 @@ def measure_scale(
 ) -> ColourScale:
     """Return a whole map's colour scale: its colours saturate in few of the brain's voxels.
 
-    Parameters
-    ----------
-    values : ndarray
-    brain : ndarray, optional
-        bool, the same shape: the voxels that count; by default, or if there is none, all.
-    is_smooth : bool
-        Whether the map is smoothed: then colours saturate in one of 1,000 voxels, else in one of 10,000.
-    limit : float, optional
-        The limit, if it is that of several maps; by default that quantile of the magnitude (the maximum if
-        the quantile is zero), rounded up to two digits.
+    Of the voxels in `brain` (by default all), one of 10,000 saturates, of a smoothed map one of 1,000: the
+    limit is that quantile of the magnitude (the maximum if it is zero), rounded up to two digits; or `limit`,
+    that of several maps.
     """
     magnitude = np.abs(values if brain is None or not brain.any() else values[brain]).ravel()
     if limit is None:

@@ -19,17 +19,9 @@ def smoothed(
 ) -> np.ndarray:
     """Return a map smoothed by a Gaussian; beyond its edges it counts as 0.
 
-    Parameters
-    ----------
-    values : ndarray
-        float32 (n_slices, 112, 112): a map without pad.
-    grid : Grid
-    fwhm_mm : float
-        Full width at half maximum; 0: none.
-    slices : sequence of int, optional
-        The slices to return; by default every `step`-th.
-    step : int
-        Of each slice every `step`-th pixel is returned: float32 (n, 112 / step, 112 / step).
+    `values` is float32 (n_slices, 112, 112), a map without pad; `fwhm_mm` the full width at half maximum, 0:
+    none. Of `slices`, by default every `step`-th, every `step`-th pixel is returned: float32 (n, 112 / step,
+    112 / step).
     """
     slices = range(0, len(values), step) if slices is None else slices
     if not fwhm_mm:

@@ -194,22 +194,11 @@ def completeness(
 ) -> dict[str, Any]:
     """Compare a map's sum with the change of the logit that it should equal: ``completeness_…``'s columns.
 
-    Parameters
-    ----------
-    total : float
-        The sum over the map, in logits.
-    expected_total : float or None
-        The logit of the scan less that of the baseline. None for a method that promises no sum: then all
-        columns are None.
-    standard_error : float or None
-        Of the sum less `expected_total`, in logits, for a method that draws.
-
-    Returns
-    -------
-    dict
-        The error is None where the expected change is zero and the sum is not. The verdict is "ok" up to
-        `COMPLETENESS_TOLERANCE` of the expected change, or with a `standard_error` up to `STANDARD_ERRORS`
-        of them, or `LOGIT_ROUNDING` logits, else "check".
+    All in logits: `total` is the map's sum; `expected_total` the logit of the scan less that of the baseline,
+    None for a method that promises no sum (then all columns are None); `standard_error` that of their
+    difference, for a method that draws. The error is None where the expected change is zero and the sum is
+    not. The verdict is "ok" up to `COMPLETENESS_TOLERANCE` of the expected change, or with a `standard_error`
+    up to `STANDARD_ERRORS` of them, or `LOGIT_ROUNDING` logits, else "check".
     """
     if expected_total is None:
         return dict.fromkeys(

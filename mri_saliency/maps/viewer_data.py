@@ -38,31 +38,18 @@ class Anatomy:
 
 
 def map_script(key: str, volume: np.ndarray, grid: Grid, anatomy: Anatomy, drawing: Drawing) -> str:
-    """Return the script of one map.
+    """Return the script of one map: a call of mriMap with the map's name in the viewer and an object.
 
-    Parameters
-    ----------
-    key : str
-        The map's name in the viewer: ``METHOD/SUBJECT`` or ``group_maps/METHOD/GROUP``.
-    volume : ndarray
-        float32, the grid's shape: the map as its NIfTI file holds it.
-    grid : Grid
-    anatomy : Anatomy
-    drawing : Drawing
+    * ``shape``, ``affine``, ``inverse``: the whole volume's; the latter two are null without affine;
+    * ``signs``, ``voxel_mm``: the axes' directions in mm, and the voxels' edges;
+    * ``offset``, ``size``: the box around the brain that both arrays fill, in voxels;
+    * ``values``: int8, x fastest, deflated, -128 outside the brain. A value is
+      ``sign(q) * largest * (q / levels) ** 2``, so that weak ones are stored in finer steps;
+    * ``anatomy``: a JPEG whose pixels are the box's greys, in the order of ``values``;
+    * ``levels``, ``largest``, ``signed``, ``unit``;
+    * ``limits``: where the colours of the map and of the map smoothed by ``smooth_mm`` saturate.
 
-    Returns
-    -------
-    str
-        A call of mriMap with an object of
-
-        * ``shape``, ``affine``, ``inverse``: the whole volume's; the latter two are null without affine;
-        * ``signs``, ``voxel_mm``: the axes' directions in mm, and the voxels' edges;
-        * ``offset``, ``size``: the box around the brain that both arrays fill, in voxels;
-        * ``values``: int8, x fastest, deflated, -128 outside the brain. A value is
-          ``sign(q) * largest * (q / levels) ** 2``, so that weak ones are stored in finer steps;
-        * ``anatomy``: a JPEG whose pixels are the box's greys, in the order of ``values``;
-        * ``levels``, ``largest``, ``signed``, ``unit``;
-        * ``limits``: where the colours of the map and of the map smoothed by ``smooth_mm`` saturate.
+    `volume` is float32 in the grid's shape, as the map's NIfTI file holds it.
     """
     contiguous = np.ascontiguousarray(anatomy.brain)  # or the next line takes four times as long
     brain = nearest_pixels(contiguous, grid).transpose(1, 0, 2)  # (nx, n_slices, nz)
@@ -87,19 +74,9 @@ def map_script(key: str, volume: np.ndarray, grid: Grid, anatomy: Anatomy, drawi
 def atlas_script(labels: np.ndarray, names: Mapping[int, str], grid: Grid) -> str:
     """Return the script of an atlas, on a grid with an affine.
 
-    Parameters
-    ----------
-    labels : ndarray
-        int, the grid's shape; 0 is no region.
-    names : mapping
-        Label -> the region's name.
-    grid : Grid
-
-    Returns
-    -------
-    str
-        A call of mriMap with the key ``atlas`` and an object as that of `map_script`, but with ``labels``:
-        uint16, x fastest, deflated; a voxel lies in the region ``names[label]``.
+    A call of mriMap with the key ``atlas`` and an object as that of `map_script`, but with ``labels``:
+    uint16, x fastest, deflated; a voxel lies in the region ``names[label]``. `labels` is int in the grid's
+    shape, 0 for no region.
     """
     box = _box_around(labels > 0, margin=0)
     known, positions = np.unique(labels[box], return_inverse=True)

@@ -30,12 +30,7 @@ class Ranks:
     They communicate through torchrun's key-value store. A wait for others ends, with a UserError that names
     them, when they give no sign of life.
 
-    Attributes
-    ----------
-    rank, size : int
-        This process's number, from 0, and how many processes there are.
-    local_rank : int
-        Its number on this machine.
+    `rank` is this process's number of `size`, from 0, and `local_rank` its number on this machine.
     """
 
     def __init__(self) -> None:

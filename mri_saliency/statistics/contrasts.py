@@ -125,17 +125,8 @@ def contrast_test(
 ) -> tuple[list[tuple[Contrast, Tested]], dict[str, str]]:
     """Test contrasts as one family.
 
-    Parameters
-    ----------
-    values : mapping
-        `Contrast.aligned` -> what such contrasts compare, float32 (n_subjects, n_points).
-
-    Returns
-    -------
-    tested : list of tuple
-        The contrasts that can be tested, with their answers.
-    refused : dict
-        Name of another contrast -> why it cannot be tested.
+    `values` is `Contrast.aligned` -> what such contrasts compare, float32 (n_subjects, n_points). Returns the
+    contrasts that can be tested, with their answers; and the name of each other contrast -> why it cannot.
     """
     family, refused = [], {}
     for contrast in contrasts:
