@@ -17,7 +17,7 @@ from mri_saliency.options import Options
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
 
-_identity = cache(FileIdentity.of)
+_identity = cache(lambda path: FileIdentity.of(path, ""))  # what it holds is known once its bytes are
 
 
 def follow_scans(records: Sequence[MapRecord], paths: Iterable[Path]) -> list[MapRecord]:
@@ -42,7 +42,8 @@ def follow_scans(records: Sequence[MapRecord], paths: Iterable[Path]) -> list[Ma
         if was.path in places or not free:
             return record
         # of equal files, the one of the same name
-        return replace(record, source=max(free, key=lambda now: Path(now.path).name == Path(was.path).name))
+        source = max(free, key=lambda now: Path(now.path).name == Path(was.path).name)
+        return replace(record, source=replace(source, content_sha256=was.content_sha256))
 
     return [followed(record) for record in records]
 

@@ -20,7 +20,7 @@ def scan(path, text):
 
 
 def record_of(path, subject_id, method="saliency"):
-    return replace(made_record(subject_id, method), source=FileIdentity.of(path))
+    return replace(made_record(subject_id, method), source=FileIdentity.of(path, ""))
 
 
 def places(records):
@@ -33,7 +33,7 @@ def test_maps_follow_their_scans_to_other_names_and_places(tmp_path):
     new = [scan(tmp_path / "new" / name, text) for name, text in (("b.nii", "b"), ("x.nii", "a"), ("c", "C"))]
     found = follow_scans(records, new)
     assert places(found) == [str(path) for path in (new[1], new[0], old[2]) for _ in range(2)]
-    assert found[0].source == FileIdentity.of(new[1])
+    assert found[0].source == FileIdentity.of(new[1], "")
     assert found[4] is records[4]  # of that size, and of another content
     assert follow_scans(found, new) == found  # nothing is left to do
 
