@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import mri_saliency as tool  # its names are imported where they are first used: --help answers at once
 from mri_saliency.errors import UserError
 from mri_saliency.options import Options, read_options
-from mri_saliency.output.lock import locked
 from mri_saliency.runtime.screen import forgiving_screen
 from mri_saliency.runtime.signals import signals_as_interrupt
 from mri_saliency.runtime.workers import Workers
@@ -34,7 +33,7 @@ def main(args: list[str] | None = None) -> int:
     with forgiving_screen():
         try:
             options = read_options(__doc__, args)
-            with signals_as_interrupt(), locked(options.output_dir):  # one run at a time writes there
+            with signals_as_interrupt(), tool.locked(options.output_dir):  # one run at a time writes there
                 if options.combine:
                     return combine(options, command_line)
                 return report_again(options) if options.report_only else generate(options, command_line)

@@ -32,6 +32,7 @@ _SCRIPT = {
     "compare_runs": "combine.run_agreement",
     "describe_cohort": "describe",
     "find_scans": "run.moved_scans",
+    "locked": "output.lock",
     "prepare": "run.prepare",
     "prepare_combination": "combine.prepare",
     "print_next_steps": "run.summary",

@@ -203,7 +203,7 @@ def test_targets_choose_the_class(inputs):
 def volumes():
     """Two scans as the network takes them."""
     grid = Grid(REAL_SHAPE, AFFINE, 4, first_slice=10, n_slices=N_SLICES)
-    return [Volume(network_input, grid) for network_input in scan_inputs(1, 2).numpy()]
+    return [Volume(network_input, grid, content_sha256="") for network_input in scan_inputs(1, 2).numpy()]
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -202,7 +202,8 @@ def test_combined_runs(tmp_path):
     settings = {"baseline": "zero and hc_mean 123456789abc", "combined": ["a x", "b y"]}
     records = records_of("integrated_gradients", settings, n_networks=[2, 2, 1, 2])
     found = {"integrated_gradients": {REPEATABLE: Verdict(False, "")}}
-    pairs = pd.DataFrame({"method": ["integrated_gradients"], "subject_id": ["1"], "rank_correlation": [0.5]})
+    names = {"method": ["integrated_gradients"], "subject_id": ["1"], "run_a": ["a"], "run_b": ["b"]}
+    pairs = pd.DataFrame(names | {"rank_correlation": [0.5]})
     write_table(OutputFolder(tmp_path).run_agreement, pairs)
     text = text_of(tmp_path, records, run=run, verdicts=found)
     assert_states(
