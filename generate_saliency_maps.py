@@ -7,6 +7,7 @@ scan's own space; and over the cohort a table of statistics, a summary figure an
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ WORKER_MODULES = ("mri_saliency.inputs.loading", "mri_saliency.run.map_writer")
 def main(args: list[str] | None = None) -> int:
     """Run the script; return its exit code."""
     command_line = shlex.join([sys.argv[0], *(sys.argv[1:] if args is None else args)])
+    os.environ["MPLBACKEND"] = "agg"  # figures are files, whatever a notebook has set
     with forgiving_screen():
         try:
             options = read_options(__doc__, args)

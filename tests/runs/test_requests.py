@@ -55,6 +55,18 @@ def test_wrong_requests_end_with_2_and_leave_the_folder_alone(run_folder, monkey
     assert not run_folder.output.exists() or not file_names(run_folder.output)
 
 
+def test_a_notebooks_backend_does_not_matter():
+    code = (
+        "import os, generate_saliency_maps\n"
+        "os.environ['MPLBACKEND'] = 'module://matplotlib_inline.backend_inline'\n"
+        "try: generate_saliency_maps.main(['--version'])\n"
+        "except SystemExit: pass\n"
+        "from matplotlib import pyplot; pyplot.figure(); assert pyplot.get_backend() == 'agg'"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=SCRIPT.parent)
+    assert done.returncode == 0, done.stderr
+
+
 def test_help_needs_nothing_heavy(tmp_path):
     code = (
         "import sys, generate_saliency_maps\n"
