@@ -14,17 +14,20 @@ from mri_saliency.attribution.draws import draw_references, seed_of
 from mri_saliency.attribution.moments import relative, sums
 from mri_saliency.attribution.passes import Passes, of_targets
 from mri_saliency.attribution.references import References
+from mri_saliency.errors import UserError
 
 
 def expected_gradients(passes: Passes) -> BatchMaps:
     """Average ``(x - x') * gradient`` over HC scans x' and random points between x' and x.
 
-    Raises ValueError: the settings have no references, or all are left out for a scan.
+    Raises UserError: the settings have no references.
     """
     batch, references = passes.batch, passes.settings.references
     n, seed = passes.settings.n_references, passes.settings.seed
     if references is None:
-        raise ValueError("expected_gradients: expected Settings.references, found None")
+        raise UserError(
+            "expected_gradients: expected Settings(references=...), which load_references makes; found None."
+        )
     starts, start_outputs = _behind_first_layer(passes, references)
     draws = [
         draw_references(references.available(scan_id), n, seed_of(seed, scan_id, "expected_gradients"))

@@ -20,7 +20,7 @@ from mri_saliency.attribution.log_odds import log_odds
 from mri_saliency.attribution.moments import sums
 from mri_saliency.attribution.passes import Passes
 from mri_saliency.attribution.result import Attribution
-from mri_saliency.errors import UserError
+from mri_saliency.errors import UserError, check_counts
 from mri_saliency.inputs.file_identity import sha256_of_array
 from mri_saliency.inputs.grid import INPUT_SIZE
 from mri_saliency.inputs.loading import Volume
@@ -54,14 +54,14 @@ class Explainer:
 
     Raises
     ------
-    ValueError
-        The network's batch normalisation is not merged into its convolutions.
+    UserError
+        The network is not prepared.
     """
 
     def __init__(self, network: EfficientNet, settings: Settings | None = None) -> None:
+        self._split = SplitNetwork(network)
         self.network = network
         self.settings = settings or Settings(BATCH_SIZES.get(self._device.type, BATCH_SIZES["cpu"]))
-        self._split = SplitNetwork(network)
 
     def batch(
         self,
@@ -198,25 +198,39 @@ class Explainer:
         Raises
         ------
         UserError
-            There is no such method or class, or a volume does not have the network's slices; as `attribute`.
+            There is no such method or class, a volume does not have the network's slices, or a voxel is not
+            finite; as `attribute`.
         """
         find_method(method)
+        if not isinstance(volume, Volume):
+            raise UserError(f"expected a volume of load_volume, found {type(volume).__name__}.")
+        inputs = self._checked("volume", volume.network_input)
         if baseline is None:
             baseline = np.zeros_like(volume.network_input)
-        elif isinstance(baseline, Volume):
-            baseline = baseline.network_input
-        expected = (self.network.features[0][0].in_channels, INPUT_SIZE, INPUT_SIZE)
-        for name, array in (("volume", volume.network_input), ("baseline", baseline)):
-            if array.shape != expected:
-                raise UserError(f"expected a {name} of shape {expected}, found {array.shape}.")
-        n_logits = self.network.classifier[-1].out_features
-        if target is not None and not 0 <= target < n_logits:
-            raise UserError(f"no class {target}; the network has {n_logits} logit(s), counted from 0.")
-        inputs, baselines = (
-            np.ascontiguousarray(array, np.float32)[None] for array in (volume.network_input, baseline)
+        baselines = self._checked(
+            "baseline", baseline.network_input if isinstance(baseline, Volume) else baseline
         )
+        n_logits = self.network.classifier[-1].out_features
+        if target is not None:
+            check_counts(0, target=target)
+            if target >= n_logits:
+                raise UserError(f"no class {target}; the network has {n_logits} logit(s), counted from 0.")
         batch = self.batch(inputs, baselines, [sha256_of_array(inputs[0])], target)
         return self.attribute(method, batch)[0]
+
+    def _checked(self, name: str, values: object) -> np.ndarray:
+        """Return a network input as a batch of one; raise UserError for another shape, or a NaN."""
+        expected = (self.network.features[0][0].in_channels, INPUT_SIZE, INPUT_SIZE)
+        if not isinstance(values, np.ndarray):
+            raise UserError(f"expected a {name} of load_volume or an array, found {type(values).__name__}.")
+        if values.shape != expected or values.dtype.kind not in "fiu":
+            found = f"{values.shape} of {values.dtype}"
+            raise UserError(f"expected a {name} of numbers of shape {expected}, found {found}.")
+        with np.errstate(over="ignore"):
+            network_input = np.ascontiguousarray(values, np.float32)
+        if not np.isfinite(network_input).all():
+            raise UserError(f"expected a {name} of finite numbers, found NaN or infinite ones.")
+        return network_input[None]
 
     def _passes(self, batch: Batch) -> Passes:
         return Passes(self._split, batch, self.settings)

@@ -17,6 +17,7 @@ from torch.nn.grad import conv2d_input
 
 from mri_saliency.attribution.deep_lift import use_deep_lift_rules
 from mri_saliency.attribution.log_odds import LogOdds
+from mri_saliency.errors import UserError
 
 if TYPE_CHECKING:
     from torchvision.models import EfficientNet
@@ -26,6 +27,16 @@ class SplitNetwork:
     """A network, as `Explainer` takes it, split behind its first layer; both parts share its weights."""
 
     def __init__(self, network: EfficientNet) -> None:
+        if (
+            not isinstance(network, nn.Module)
+            or not hasattr(network, "features")
+            or network.training
+            or any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+        ):
+            raise UserError(
+                "expected the network of load_checkpoint, or an EfficientNet after prepare_for_attribution; "
+                f"found {type(network).__name__}, which is none or not prepared."
+            )
         self.first = FirstLayer(network)
         self.later = LaterLayers(network)
         # of Expected Gradients: behind the first layer, (n, channels, 64, 64), and the outputs for them
@@ -49,9 +60,7 @@ class FirstLayer:
     """The first layer, of volumes with their slices last: a convolution, linear but for its bias."""
 
     def __init__(self, network: EfficientNet) -> None:
-        self._convolution, norm, _ = network.features[0]
-        if not isinstance(norm, nn.Identity):
-            raise ValueError("expected a network whose batch normalisation is merged")
+        self._convolution = network.features[0][0]
 
     @property
     def device(self) -> torch.device:

@@ -9,7 +9,8 @@ from functools import lru_cache
 import nibabel as nib
 import numpy as np
 
-from mri_saliency.inputs.grid import RESIZED, Grid
+from mri_saliency.errors import UserError
+from mri_saliency.inputs.grid import INPUT_SIZE, RESIZED, Grid
 from mri_saliency.inputs.preprocessing import unpad
 from mri_saliency.methods import find_method
 
@@ -132,12 +133,17 @@ def map_to_nifti(values: np.ndarray, grid: Grid, method: str, scale: float | Non
     Raises
     ------
     UserError
-        There is no such method.
+        There is no such method, or the map is not of the grid's slices.
     """
     # matplotlib, which only this default needs
     from mri_saliency.maps.colours import colour_scale
 
     known = find_method(method)
+    if not isinstance(grid, Grid):
+        raise UserError(f"map_to_nifti: expected the grid of a volume, found {type(grid).__name__}.")
+    expected = (grid.n_slices, INPUT_SIZE, INPUT_SIZE)
+    if np.shape(values) != expected:
+        raise UserError(f"map_to_nifti: expected a map of shape {expected}, found {np.shape(values)}.")
     meaning = estimate(known.unit, colour_scale(values) if scale is None else scale, signed=known.signed)
     return to_nifti(unpad(values), grid, f"{known.name}, {known.unit}", meaning)
 

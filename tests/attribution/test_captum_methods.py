@@ -11,6 +11,7 @@ from torch import nn
 
 from mri_saliency.attribution.draws import draw_references, seed_of
 from mri_saliency.attribution.references import References
+from mri_saliency.errors import UserError
 from mri_saliency.inputs.checkpoint import prepare_for_attribution
 
 from ..conftest import lively_network, scan_inputs
@@ -212,5 +213,5 @@ def test_one_reference_tells_nothing_of_the_error_and_none_is_an_error(prepared,
     batch = batch_of(explainer, inputs[:1], "a")
     [found] = explainer.attribute("expected_gradients", batch)
     assert np.isfinite(found.values).all() and np.isnan(found.voxel_errors).all()
-    with pytest.raises(ValueError, match="Settings.references, found None"):
+    with pytest.raises(UserError, match=r"Settings\(references=.*found None"):
         explainer_of(prepared, references=None).attribute("expected_gradients", batch)
