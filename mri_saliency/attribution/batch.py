@@ -96,3 +96,4 @@ class BatchMaps:
     errors: list[float | None] | None = None
     standard_errors: Tensor | None = None  # float64 (n,)
     voxel_errors: Tensor | None = None  # as `values`
+    degrees_of_freedom: list[float] | None = None  # of `standard_errors`

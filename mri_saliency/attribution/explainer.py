@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from torchvision.models import EfficientNet
 
 # Raised by a change after which maps differ by more than rounding from earlier ones.
-MATHS = 1
+MATHS = 2
 
 _Result = TypeVar("_Result")
 
@@ -123,9 +123,10 @@ class Explainer:
         Raises UserError: the memory is too small for one volume at a time, or PyTorch has no kernel for the
         device.
         """
+        kept: Counter[int] = Counter()
 
         def run() -> tuple[BatchMaps, Counter[int]]:
-            passes = self._passes(batch)
+            passes = Passes(self._split, batch, self.settings, kept)
             return METHOD_FUNCTIONS[method](passes), passes.counts
 
         began = time.perf_counter()
@@ -148,6 +149,7 @@ class Explainer:
                 counts[i],
                 maps.errors[i] if maps.errors else None,
                 standard_errors[i],
+                maps.degrees_of_freedom[i] if maps.degrees_of_freedom else None,
                 voxel_errors[i],
             )
             for i in range(len(values))

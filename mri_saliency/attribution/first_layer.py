@@ -72,11 +72,15 @@ class FirstLayer:
         with torch.no_grad():
             return self._convolution(inputs.permute(0, 3, 1, 2))
 
-    def back(self, gradients: Tensor, inputs: Tensor) -> Tensor:
-        """Return gradients at `inputs`, (n, 128, 128, n_slices), from those behind the layer."""
+    def back(self, gradients: Tensor, inputs: Tensor, some: slice = slice(None)) -> Tensor:
+        """Return gradients at `inputs`, (n, 128, 128, n_slices), from those behind the layer.
+
+        `inputs` may be some slices of the network's, and says which.
+        """
         convolution, slices_first = self._convolution, inputs.permute(0, 3, 1, 2)
+        weight = convolution.weight[:, some]
         return conv2d_input(
-            slices_first.shape, convolution.weight, gradients, convolution.stride, convolution.padding
+            slices_first.shape, weight, gradients, convolution.stride, convolution.padding
         ).permute(0, 2, 3, 1)
 
 

@@ -19,12 +19,16 @@ class Passes:
     Attributes
     ----------
     counts : Counter
-        Index of a scan -> forward-backward passes made for it.
+        Index of a scan -> forward-backward passes made for it, with the `kept` ones: those whose results the
+        batch keeps, also after an attempt that ran out of memory.
     """
 
-    def __init__(self, network: SplitNetwork, batch: Batch, settings: Settings) -> None:
+    def __init__(
+        self, network: SplitNetwork, batch: Batch, settings: Settings, kept: Counter[int] | None = None
+    ) -> None:
         self.network, self.batch, self.settings = network, batch, settings
-        self.counts: Counter[int] = Counter()
+        self._kept: Counter[int] = Counter() if kept is None else kept
+        self.counts = Counter(self._kept)
 
     def predict(self, points: Tensor) -> Tensor:
         """Return the network's outputs (n, n_logits) for points behind the first layer."""
@@ -91,7 +95,9 @@ class Passes:
                     missing.setdefault(wanted[-1], (scan, volumes[scan]))
         if missing:
             points = self.network.first(torch.stack([volume for _, volume in missing.values()]))
-            gradients, outputs = self.gradients([scan for scan, _ in missing.values()], points)
+            of_scans = [scan for scan, _ in missing.values()]
+            gradients, outputs = self.gradients(of_scans, points)
+            self._kept.update(of_scans)
             batch.gradients.update(zip(missing, gradients, strict=True))
             batch.outputs.update(zip((key for key, _ in missing), outputs, strict=True))
         return [batch.gradients[pair] for pair in wanted]

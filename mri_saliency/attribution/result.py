@@ -22,5 +22,6 @@ class Attribution:
         None  # estimated, summed over voxels, over the summed magnitude; None: not known
     )
     standard_error: float | None = None  # of `total` less `expected_total`, for methods that draw
+    degrees_of_freedom: float | None = None  # of `standard_error`, as of Student's t
     # of each value, float32, from the method's draws; NaN where they tell nothing of it; None: not estimated
     voxel_errors: np.ndarray | None = None
