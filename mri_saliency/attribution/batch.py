@@ -33,10 +33,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raise UserError for a setting that makes no map."""
-        counts = {name: vars(self)[name] for name in ("batch_size", "n_steps", "n_samples", "n_references")}
-        if self.n_steps == AUTO:
-            del counts["n_steps"]
-        check_counts(1, **counts)
+        n_steps = 1 if self.n_steps == AUTO else self.n_steps
+        check_counts(1, batch_size=self.batch_size, n_steps=n_steps, n_samples=self.n_samples)
+        check_counts(1, n_references=self.n_references)
         check_counts(0, seed=self.seed)
         for name, value in (("noise_std", self.noise_std), ("map_error", self.map_error)):
             if not (isinstance(value, int | float) and 0 < value < math.inf):
@@ -95,5 +94,5 @@ class BatchMaps:
     expected_totals: Tensor | None = None  # float64 (n,)
     errors: list[float | None] | None = None
     standard_errors: Tensor | None = None  # float64 (n,)
-    voxel_errors: Tensor | None = None  # as `values`
     degrees_of_freedom: list[float] | None = None  # of `standard_errors`
+    voxel_errors: Tensor | None = None  # as `values`

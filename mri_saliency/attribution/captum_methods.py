@@ -88,14 +88,9 @@ def gradient_shap(passes: Passes) -> BatchMaps:
             expected.add(scan, change)
             missed.add(scan, product.sum(dtype=torch.float64) - change)
     # differences overlap, and strata differ in variance: about a third of the draws tell of it
-    degrees_of_freedom = [settings.n_samples / 3] * len(at_scans)
-    return BatchMaps(
-        moments.means,
-        expected.means,
-        moments.relative_errors(),
-        missed.standard_errors(),
-        degrees_of_freedom=degrees_of_freedom,
-    )
+    degrees = [settings.n_samples / 3] * len(at_scans)
+    errors = moments.relative_errors()
+    return BatchMaps(moments.means, expected.means, errors, missed.standard_errors(), degrees)
 
 
 def deep_lift(passes: Passes) -> BatchMaps:

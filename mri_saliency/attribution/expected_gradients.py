@@ -16,8 +16,6 @@ from mri_saliency.attribution.passes import Passes, of_targets, slices
 from mri_saliency.attribution.references import References
 from mri_saliency.errors import UserError
 
-MOST_DEGREE = 4  # of the trend's polynomial: as many as 20 draws can tell
-
 
 def expected_gradients(passes: Passes) -> BatchMaps:
     """Average ``(x - x') * gradient`` over HC scans x' and random points between x' and x.
@@ -27,9 +25,7 @@ def expected_gradients(passes: Passes) -> BatchMaps:
     batch, references = passes.batch, passes.settings.references
     n, seed = passes.settings.n_references, passes.settings.seed
     if references is None:
-        raise UserError(
-            "expected_gradients: expected Settings(references=...), which load_references makes; found None."
-        )
+        raise UserError("expected_gradients: expected Settings(references=...), found None.")
     starts, start_outputs = _behind_first_layer(passes, references)
     draws = [
         draw_references(references.available(scan_id), n, seed_of(seed, scan_id, "expected_gradients"))
@@ -56,13 +52,13 @@ def expected_gradients(passes: Passes) -> BatchMaps:
         standard_errors[scan] = (of_draws @ missed[part]).norm()
         for some, contributions in _contributions(passes, references, scan, of_scan, gradients[part]):
             maps[scan, ..., some] = contributions.mean(0)
-            errors = torch.tensordot(of_draws.to(contributions), contributions, dims=1)
-            voxel_errors[scan, ..., some] = errors.square_().sum(0).sqrt_()
+            contrasted = torch.tensordot(of_draws.to(contributions), contributions, dims=1)
+            voxel_errors[scan, ..., some] = contrasted.square_().sum(0).sqrt_()
     expected = changes.unflatten(0, (-1, n)).mean(1)
     if standard_errors.isnan().any():  # a single reference
         return BatchMaps(maps, expected, voxel_errors=voxel_errors)
-    map_errors = relative(sums(voxel_errors), sums(maps.abs()))
-    return BatchMaps(maps, expected, map_errors, standard_errors, voxel_errors, degrees_of_freedom)
+    errors = relative(sums(voxel_errors), sums(maps.abs()))
+    return BatchMaps(maps, expected, errors, standard_errors, degrees_of_freedom, voxel_errors)
 
 
 def _behind_first_layer(passes: Passes, references: References) -> tuple[Tensor, Tensor]:
@@ -101,7 +97,7 @@ def error_contrasts(drawn: np.ndarray) -> tuple[np.ndarray, float]:
     """
     n = len(drawn)
     of_reference = np.unique(drawn)[:, None] == drawn
-    degree = min(MOST_DEGREE, 1 + n // 5, max(0, n - 2))
+    degree = min(4, 1 + n // 5, max(0, n - 2))  # as high as so few draws can tell
     trend = np.linalg.qr(np.vander(np.linspace(-1, 1, n), degree + 1))[0]
     contrasts = of_reference / n - of_reference.mean(axis=1, keepdims=True) / n
     contrasts -= contrasts @ trend @ trend.T

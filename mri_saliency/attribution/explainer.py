@@ -43,19 +43,9 @@ class Explainer:
     class's logit less the logsumexp of the others. `logits`, `baseline_logits` and `predict` return them, so
     that a map is compared with what it explains. Classes are predicted from the network's outputs.
 
-    Parameters
-    ----------
-    network : EfficientNet
-        float32 (n, n_slices, 128, 128) -> (n, n_logits), prepared by
-        `inputs.checkpoint.prepare_for_attribution`.
-    settings : Settings, optional
-        By default passes of as many volumes as the command line's. The batch size becomes smaller where the
-        device's memory is too small for it.
-
-    Raises
-    ------
-    UserError
-        The network is not prepared.
+    The network, float32 (n, n_slices, 128, 128) -> (n, n_logits), is `load_checkpoint`'s, or one prepared by
+    `inputs.checkpoint.prepare_for_attribution`; any other raises UserError. The settings' batch size, by
+    default the command line's, becomes smaller where the device's memory is too small for it.
     """
 
     def __init__(self, network: EfficientNet, settings: Settings | None = None) -> None:
@@ -72,14 +62,9 @@ class Explainer:
     ) -> Batch:
         """Copy scans to the network's device; raises UserError if its memory is too small.
 
-        Parameters
-        ----------
-        inputs, baselines : ndarray
-            float32 (n, n_slices, 128, 128); baselines may be (1, ...) for all.
-        scan_ids : list of str
-            Stable ids that seed each scan's random draws.
-        targets : list of int, int or None
-            The class to explain, of each scan or of all; None: each scan's predicted class.
+        Arrays are float32 (n, n_slices, 128, 128); baselines may be (1, ...) for all. The stable `scan_ids`
+        seed each scan's random draws. `targets` are the classes to explain, of each scan or of all; None:
+        each scan's predicted class.
         """
 
         def on_device(array: np.ndarray) -> Tensor:
@@ -189,34 +174,24 @@ class Explainer:
         volumes, use `batch` and `attribute`, which fill the passes: with one volume, a GPU waits for the
         launches of its kernels (2,100 in a pass of L) rather than computes.
 
-        Parameters
-        ----------
-        baseline : Volume or ndarray, optional
-            What the volume is compared with: another one, or a network input, float32 (n_slices, 128, 128).
-            By default zero, the mean intensity of a scan.
-        target : int, optional
-            Index of the class to explain; by default the predicted one.
+        The volume is compared with the `baseline`, another volume or a network input, float32 (n_slices, 128,
+        128); by default zero, the mean intensity of a scan. `target` is the index of the class to explain; by
+        default the predicted one.
 
-        Raises
-        ------
-        UserError
-            There is no such method or class, a volume does not have the network's slices, or a voxel is not
-            finite; as `attribute`.
+        Raises UserError: there is no such method or class, a volume does not have the network's slices, or a
+        voxel is not finite; and as `attribute`.
         """
         find_method(method)
         if not isinstance(volume, Volume):
             raise UserError(f"expected a volume of load_volume, found {type(volume).__name__}.")
         inputs = self._checked("volume", volume.network_input)
-        if baseline is None:
-            baseline = np.zeros_like(volume.network_input)
-        baselines = self._checked(
-            "baseline", baseline.network_input if isinstance(baseline, Volume) else baseline
-        )
+        if isinstance(baseline, Volume):
+            baseline = baseline.network_input
+        baselines = np.zeros_like(inputs) if baseline is None else self._checked("baseline", baseline)
         n_logits = self.network.classifier[-1].out_features
-        if target is not None:
-            check_counts(0, target=target)
-            if target >= n_logits:
-                raise UserError(f"no class {target}; the network has {n_logits} logit(s), counted from 0.")
+        check_counts(0, target=target or 0)
+        if target is not None and target >= n_logits:
+            raise UserError(f"no class {target}; the network has {n_logits} logit(s), counted from 0.")
         batch = self.batch(inputs, baselines, [sha256_of_array(inputs[0])], target)
         return self.attribute(method, batch)[0]
 

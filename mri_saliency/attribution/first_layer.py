@@ -27,12 +27,8 @@ class SplitNetwork:
     """A network, as `Explainer` takes it, split behind its first layer; both parts share its weights."""
 
     def __init__(self, network: EfficientNet) -> None:
-        if (
-            not isinstance(network, nn.Module)
-            or not hasattr(network, "features")
-            or network.training
-            or any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
-        ):
+        in_use = hasattr(network, "features") and not network.training
+        if not in_use or any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
             raise UserError(
                 "expected the network of load_checkpoint, or an EfficientNet after prepare_for_attribution; "
                 f"found {type(network).__name__}, which is none or not prepared."
@@ -73,15 +69,10 @@ class FirstLayer:
             return self._convolution(inputs.permute(0, 3, 1, 2))
 
     def back(self, gradients: Tensor, inputs: Tensor, some: slice = slice(None)) -> Tensor:
-        """Return gradients at `inputs`, (n, 128, 128, n_slices), from those behind the layer.
-
-        `inputs` may be some slices of the network's, and says which.
-        """
-        convolution, slices_first = self._convolution, inputs.permute(0, 3, 1, 2)
-        weight = convolution.weight[:, some]
-        return conv2d_input(
-            slices_first.shape, weight, gradients, convolution.stride, convolution.padding
-        ).permute(0, 2, 3, 1)
+        """Return gradients at some slices of inputs, (n, 128, 128, n_slices), from those behind it."""
+        layer, shape = self._convolution, inputs.permute(0, 3, 1, 2).shape
+        back = conv2d_input(shape, layer.weight[:, some], gradients, layer.stride, layer.padding)
+        return back.permute(0, 2, 3, 1)
 
 
 class LaterLayers(nn.Module):

@@ -5,24 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_SQUARED_WEIGHTS = (1, 2, 6, 20)  # their sums in differences of order 0 to 3: what it adds to a variance
+_SHARES = (0, 1 / 2, 1 / 6, 1 / 20)  # a draw's variance over that of differences of order 1 to 3
 
 
 class RunningMoments:
     """The mean of each scan's draws, and how far it is from the mean of infinitely many.
 
-    Draws come scan by scan; memory does not grow with their number.
+    Draws come scan by scan, `n_draws` of each; memory does not grow with their number. `zeros`, (n, ...), has
+    the draws' shape, type and device.
 
-    Parameters
-    ----------
-    zeros : Tensor
-        (n, ...): a zero for each of n scans, of the draws' shape, type and device.
-    n_draws : int
-        The number of each scan's draws.
-    in_strata : bool
-        Whether a scan's draws are stratified, one in each of successive strata. Then the errors are those of
-        second and third differences (after von Neumann 1941), from which the trend along the strata, which
-        is no chance, is gone. Otherwise draws come in antithetic pairs: a pair's mean is one draw.
+    Draws in antithetic pairs count as one: errors are those of the pairs' means. Draws `in_strata`, one in
+    each of successive strata, follow a trend that is no chance; it is gone from their second and third
+    differences, of which the errors are (after von Neumann 1941).
     """
 
     def __init__(self, zeros: Tensor, n_draws: int, *, in_strata: bool = False) -> None:
@@ -58,11 +52,11 @@ class RunningMoments:
             differences.append(differences[-1] - difference)
         self._last = differences[:3]
         order = len(differences) - 1
-        if 0 < order < 3:  # with few draws the highest difference there is
+        if order < 3:  # with few draws the highest difference there is
             self._squares[scan].zero_()
-        for of_order in range(min(2, order), order + 1) if order else ():
+        for of_order in (2, 3) if order == 3 else (order,):
             difference = differences[of_order]
-            self._squares[scan].addcmul_(difference, difference, value=1 / _SQUARED_WEIGHTS[of_order])
+            self._squares[scan].addcmul_(difference, difference, value=_SHARES[of_order])
 
     def standard_errors(self) -> Tensor | None:
         """Return the standard errors of `means`, of their shape; None with a single draw or pair."""

@@ -19,8 +19,8 @@ class Passes:
     Attributes
     ----------
     counts : Counter
-        Index of a scan -> forward-backward passes made for it, with the `kept` ones: those whose results the
-        batch keeps, also after an attempt that ran out of memory.
+        Index of a scan -> forward-backward passes made for it. Passes whose results the batch keeps count in
+        `kept` too, with which an attempt begins after one that ran out of memory.
     """
 
     def __init__(

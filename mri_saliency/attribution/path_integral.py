@@ -96,16 +96,13 @@ class _Sums:
         A map that changed more than by the doubling before goes on too: it does not converge yet.
         """
         rules = self._sums[self._rule - 2 : self._rule + 1]  # (3, channels, 64, 64)
-        sizes = (
-            (torch.cat([rules.diff(dim=0), rules[1:]]).abs() * self._difference).flatten(1).sum(1).tolist()
-        )
+        maps = torch.cat([rules.diff(dim=0), rules[1:]]).abs() * self._difference
+        sizes = maps.flatten(1).sum(1).tolist()
         before, self.error = relative(sizes[:2], sizes[2:])
-        reached = False
-        if self.error is not None and (self.error <= ROUNDING or self.error < (before or 0)):
-            if self.error:
-                self.error = max(ROUNDING, self.error**2 / before if before else 0)
-            reached = self.error <= map_error
-        if reached or self._rule + 1 == len(POINTS):
+        converges = self.error is not None and (self.error <= ROUNDING or self.error < (before or 0))
+        if self.error and converges:
+            self.error = max(ROUNDING, self.error * min(1, self.error / (before or 1)))
+        if self._rule + 1 == len(POINTS) or (converges and (self.error or 0) <= map_error):
             return False
         self._rule += 1
         self.missing = clenshaw_curtis.new_points(POINTS[self._rule])

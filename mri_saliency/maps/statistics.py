@@ -220,9 +220,7 @@ def completeness(
     if standard_error is None:
         tolerance = COMPLETENESS_TOLERANCE * abs(expected_total)
     else:
-        tolerance = STANDARD_ERRORS * standard_error
-        if degrees_of_freedom is not None:
-            tolerance = float(stdtrit(degrees_of_freedom, ndtr(STANDARD_ERRORS))) * standard_error
+        tolerance = float(stdtrit(degrees_of_freedom or 1e9, ndtr(STANDARD_ERRORS))) * standard_error
     accepted = difference <= max(tolerance, LOGIT_ROUNDING)
     return {
         "completeness_sum": total,
