@@ -16,11 +16,8 @@ from mri_saliency.attribution.log_odds import log_odds
 class Passes:
     """A method's passes for a batch, which keeps what other methods need again.
 
-    Attributes
-    ----------
-    counts : Counter
-        Index of a scan -> forward-backward passes made for it. Passes whose results the batch keeps count in
-        `kept` too, with which an attempt begins after one that ran out of memory.
+    `counts` has the number of forward-backward passes for each scan, by its index. Those whose results the
+    batch keeps count in `kept` too, with which the next attempt begins after one that ran out of memory.
     """
 
     def __init__(

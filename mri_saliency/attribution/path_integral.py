@@ -64,16 +64,11 @@ def mean_gradients(
 class _Sums:
     """The weighted sums of a path's gradients: those of every rule at once, so that no gradient is kept.
 
-    `difference` is the path's end less its start, (channels, 64, 64).
-
-    Attributes
-    ----------
-    error : float or None
-        The map's estimated error, relative to the map, in L1. With d the change of the map by the last
-        doubling, which is the error of the rule before, and d' that by the doubling before it: d^2 / d', as
-        rules converge geometrically at least, and no less than `ROUNDING`; d where it is no less than d'.
-        Changes are taken behind the first layer, where a map is the mean gradient times `difference`. None
-        for a map that is zero with these points, but was not with fewer.
+    `difference` is the path's end less its start, (channels, 64, 64). `error` is the map's estimated error,
+    relative to the map, in L1. With d the change of the map by the last doubling, which is the error of the
+    rule before, and d' that by the doubling before it: d min(1, d / d'), as rules converge geometrically at
+    least, and no less than `ROUNDING`. Changes are taken behind the first layer, where a map is the mean
+    gradient times `difference`. None for a map that is zero with these points, but was not with fewer.
     """
 
     def __init__(self, difference: Tensor) -> None:

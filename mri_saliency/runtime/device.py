@@ -44,17 +44,9 @@ def _cpu_quota() -> float | None:
 def choose_device(name: str | torch.device | None = None, ranks: Ranks | None = None) -> torch.device:
     """Return the requested device, and prepare PyTorch for it (strict float32, memory, threads).
 
-    Parameters
-    ----------
-    name : str or torch.device, optional
-        ``cpu``, ``cuda``, ``cuda:1`` ...; by default this rank's GPU, or the CPU where there is none.
-    ranks : Ranks, optional
-        torchrun's processes, of which each takes its own GPU.
+    ``cpu``, ``cuda``, ``cuda:1`` ...; by default this rank's own GPU, or the CPU where there is none.
 
-    Raises
-    ------
-    UserError
-        No such device (the message names the available ones), or one device named for all ranks.
+    Raises UserError: no such device (the message names the available ones), or one named for all ranks.
     """
     import torch
 

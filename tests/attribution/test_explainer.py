@@ -147,6 +147,12 @@ def test_out_of_memory_halves_the_batch_and_repeats(prepared, inputs, error):
         found = stacked(explainer.attribute("gradient_shap", batch))
     assert explainer.settings.batch_size == 2
     assert_same_maps(found, reference)
+    expected = [one.passes for one in explain(prepared, inputs, "integrated_gradients", n_steps="auto")]
+    other = explainer_of(prepared, batch_size=8, n_steps="auto")
+    paths = batch_of(other, inputs)  # the paths' ends, 4 points, fit before it is halved
+    with layer.register_forward_pre_hook(too_much_for(5)), pytest.warns(match="--batch_size 4"):
+        found = other.attribute("integrated_gradients", paths)
+    assert [one.passes for one in found] == expected
     with layer.register_forward_pre_hook(too_much_for(0)), pytest.warns():
         with pytest.raises(UserError, match=rf"one volume at a time \({re.escape(str(error))}\)"):
             explainer.attribute("saliency", batch)

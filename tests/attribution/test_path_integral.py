@@ -40,16 +40,6 @@ def exact(inputs, baselines):
     return method.attribute(inputs[:2], baselines, n_steps=400, internal_batch_size=50).float()
 
 
-@pytest.mark.parametrize("map_error", [0.1, 0.001, 1e-5])
-def test_maps_are_captums_of_many_steps(prepared, inputs, baselines, exact, map_error):
-    found = explained(prepared, inputs[:2], ids="ab", baseline=baselines, map_error=map_error)
-    for attribution, expected in zip(found, exact, strict=True):
-        assert attribution.map_error <= map_error
-        error = relative_error(torch.from_numpy(attribution.values), expected)
-        assert error <= max(attribution.map_error, 1e-5)
-        assert attribution.total == pytest.approx(attribution.expected_total, rel=1e-3, abs=1e-4)
-
-
 def map_by_rule(network, baseline, scan, n_points):
     """Integrate by one rule, in a plain loop over the voxels' gradients."""
     step = clenshaw_curtis.stride(n_points)
@@ -63,8 +53,7 @@ def map_by_rule(network, baseline, scan, n_points):
 
 @pytest.mark.parametrize("map_error", [0.1, 1e-3, 1e-5])
 def test_the_error_is_extrapolated_from_two_doublings(prepared, inputs, baselines, exact, map_error):
-    inputs = inputs[:2]
-    maps = explained(prepared, inputs, ids="ab", baseline=baselines, map_error=map_error)
+    maps = explained(prepared, inputs[:2], ids="ab", baseline=baselines, map_error=map_error)
     for i, found in enumerate(maps):
         quarter, half, whole = (
             map_by_rule(prepared, baselines[i], inputs[i], (found.passes - 1) // part + 1)
@@ -75,6 +64,8 @@ def test_the_error_is_extrapolated_from_two_doublings(prepared, inputs, baseline
         if expected > 2e-5:  # the map's is taken behind the first layer
             assert 0.5 * expected < found.map_error < 2 * expected
         assert relative_error(whole, exact[i]) <= max(2 * found.map_error, 1e-5)
+        assert relative_error(whole, exact[i]) <= map_error and found.map_error <= map_error
+        assert found.total == pytest.approx(found.expected_total, rel=1e-3, abs=1e-4)
 
 
 def test_noisy_copies_are_integrated_by_the_same_rule(prepared, inputs):
@@ -139,8 +130,8 @@ def test_paths_are_raised_alone_and_calls_stay_full():
     assert all(error <= 1e-3 for path, error in enumerate(errors) if path != 1)
 
 
-@pytest.mark.parametrize("pole", [0.02, 0.1, 0.5, 3.0])
-def test_a_path_stops_where_its_error_is_reached(pole):
+@pytest.mark.parametrize(("pole", "n_points"), [(0.005, 33), (0.02, 17), (0.1, 9), (3.0, 9)])
+def test_a_path_stops_where_its_error_is_reached(pole, n_points):
     """The error of gradients 1 / (place + pole) at 50 voxels is no more than twice the stated one."""
     poles = torch.linspace(pole, 2 * pole, 50, dtype=torch.float64)[:, None, None]
     calls = []
@@ -154,10 +145,7 @@ def test_a_path_stops_where_its_error_is_reached(pole):
     means, [error] = mean_gradients(paths, gradients_at, batch_size=8, map_error=1e-3)
     exact = (1 / poles).log1p()
     assert error <= 1e-3 and relative_error(means[0], exact) <= 2 * error
-    n_fewer = (len(calls) - 1) // 2 + 1
-    places = clenshaw_curtis.places()[:: clenshaw_curtis.stride(n_fewer)]
-    fewer = np.tensordot(clenshaw_curtis.rule_weights(n_fewer), 1 / (places + poles.numpy()), (0, 2))
-    assert n_fewer == 5 or relative_error(torch.from_numpy(fewer)[..., None], exact) > 1e-4
+    assert len(calls) == n_points
 
 
 def test_a_path_that_changes_more_than_by_the_doubling_before_goes_on():
