@@ -64,11 +64,11 @@ def test_a_killed_process_is_replaced_and_its_job_repeated_once(tmp_path):
 
 @needs_sigkill
 def test_processes_killed_at_random_moments_lose_no_job():
-    """Two hundred kills: while processes start and work, between jobs, and at the end."""
-    command = [sys.executable, str(Path(__file__).with_name("kill_processes.py")), "200", "40"]
+    """Fifty kills: while processes start and work, between jobs, and at the end."""
+    command = [sys.executable, str(Path(__file__).with_name("kill_processes.py")), "50", "10"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) >= 20  # 200 where the machine is not loaded
+    assert int(done.stdout) >= 10  # 50 where the machine is not loaded
 
 
 @needs_sigkill
