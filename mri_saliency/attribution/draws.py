@@ -29,7 +29,7 @@ def draw(
     """Draw for every scan, scan by scan, `at_a_time` (at least 1) draws in a group.
 
     Each scan has its own generator, so that its draws depend neither on other scans nor on the grouping.
-    `in_pairs`: the noise of samples 1, 3, 5 ... is that of the sample before, with the opposite sign.
+    `in_pairs`: the noise of samples 1, 3, 5 ... is that of the sample before with the opposite sign.
     """
     generators = [
         torch.Generator(batch.inputs.device).manual_seed(seed_of(settings.seed, scan_id, method))

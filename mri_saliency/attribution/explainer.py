@@ -198,10 +198,8 @@ class Explainer:
     def _checked(self, name: str, values: object) -> np.ndarray:
         """Return a network input as a batch of one; raise UserError for another shape, or a NaN."""
         expected = (self.network.features[0][0].in_channels, INPUT_SIZE, INPUT_SIZE)
-        if not isinstance(values, np.ndarray):
-            raise UserError(f"expected a {name} of load_volume or an array, found {type(values).__name__}.")
-        if values.shape != expected or values.dtype.kind not in "fiu":
-            found = f"{values.shape} of {values.dtype}"
+        found = f"{np.shape(values)} of {getattr(values, 'dtype', type(values).__name__)}"
+        if not isinstance(values, np.ndarray) or values.shape != expected or values.dtype.kind not in "fiu":
             raise UserError(f"expected a {name} of numbers of shape {expected}, found {found}.")
         with np.errstate(over="ignore"):
             network_input = np.ascontiguousarray(values, np.float32)

@@ -195,11 +195,7 @@ def test_expected_gradients_equal_a_plain_loop(pair, inputs):
 
 
 def draw_on_paths(n_references, n, kind, seed):
-    """Return the references of draws, and their values less the mean over all references and places.
-
-    Values are random functions, smooth along the path. `kind` "sum": by how much draws miss the logit's
-    change, 0 in the mean over the path from each reference; "voxel": references differ in their means.
-    """
+    """Random functions of references, smooth along the path, of mean 0; each one's own too for a "sum"."""
     generator = np.random.default_rng(seed)
     common, own = generator.normal(0, 1, 3), generator.normal(0, 0.3, (n_references, 3))
     common[0], own[:, 0] = 0, own[:, 0] * (kind == "voxel")

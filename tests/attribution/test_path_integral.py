@@ -132,7 +132,7 @@ def test_paths_are_raised_alone_and_calls_stay_full():
 
 @pytest.mark.parametrize(("pole", "n_points"), [(0.005, 33), (0.02, 17), (0.1, 9), (3.0, 9)])
 def test_a_path_stops_where_its_error_is_reached(pole, n_points):
-    """The error of gradients 1 / (place + pole) at 50 voxels is no more than twice the stated one."""
+    """At 50 voxels with gradients 1 / (place + pole)."""
     poles = torch.linspace(pole, 2 * pole, 50, dtype=torch.float64)[:, None, None]
     calls = []
 
