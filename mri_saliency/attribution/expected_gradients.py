@@ -76,12 +76,12 @@ def _contributions(
 ) -> Iterator[tuple[slice, Tensor]]:
     """Yield some slices, and there each draw's contribution to a scan's map, (n, 128, 128, some slices).
 
-    They have the memory of `Settings.batch_size` volumes.
+    They have the memory of four volumes, so that a CPU's can be used again (`keep_freed_memory`).
     """
     volume = passes.batch.inputs[scan]
     n_slices = volume.shape[-1]
     used, of_draws = np.unique(drawn, return_inverse=True)
-    for some in slices(n_slices, n_slices * passes.settings.batch_size // len(drawn)):
+    for some in slices(n_slices, n_slices * min(4, passes.settings.batch_size) // len(drawn)):
         inputs = np.stack([references.inputs[index][..., some] for index in used])
         differences = (volume[..., some] - torch.from_numpy(inputs).to(volume.device))[of_draws]
         yield some, differences.mul_(passes.network.first.back(gradients, differences, some))
