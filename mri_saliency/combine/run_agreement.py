@@ -154,6 +154,7 @@ def _region_densities(maps: _ScanMaps, labels: np.ndarray, atlas: Atlas) -> list
     """Return a row for each run and region of the brain."""
     return [
         {"subject_id": maps.subject_id, "method": maps.method, "run": run}
+        | {"diagnosis": member.record.statistics.diagnosis}
         | {key: row[key] for key in ("region", "density")}
         for run, member in maps.members.items()
         for row in region_rows(unpad(member.load()), labels, atlas, BrainMass.of(member.record))

@@ -43,6 +43,7 @@ CUBE_MM = 30  # edge of the regions of the demo's atlas other than the hippocamp
 
 TRAINING_STEPS, TRAINING_BATCH, LEARNING_RATE = 20, 16, 2e-3
 DROPOUT = 0.2
+N_CHECKED = 4  # scans whose maps are checked on the network
 N_REFERENCES = 20  # draws of Expected Gradients: two places on the path from each of ten controls
 N_UNSEEN = 16  # scans the trained network is tried on
 TRAINING_SEED, COHORT_SEED, UNSEEN_SEED = 1, 2, 3
@@ -60,6 +61,7 @@ def run(folder: Path, passed_on: list[str], generate: Callable[[list[str]], int]
     output_dir = parser.parse_known_args(passed_on)[0].output_dir
     print("DEMO: simulated scans and a network trained on them; no patient's data, no finding.")
     make(folder)
+    makes_maps = not {"--report_only", "--combine"} & set(passed_on)
     code = generate(
         [
             *("--atlas", str(folder / "atlas.nii.gz"), "--atlas_names", str(folder / "atlas.csv")),
@@ -69,6 +71,7 @@ def run(folder: Path, passed_on: list[str], generate: Callable[[list[str]], int]
             *("--output_dir", str(output_dir)),
             *("--methods", *DEFAULT_METHODS, "expected_gradients", "--n_references", str(N_REFERENCES)),
             *("--baseline", "hc_mean"),
+            *(("--check_maps", str(N_CHECKED)) if makes_maps else ()),
             *passed_on,
         ]
     )

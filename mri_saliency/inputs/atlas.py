@@ -29,6 +29,7 @@ _SIDE = re.compile(
 )
 # around a side that was removed: "Area 3b ()", "ctx--insula"
 _EMPTY_BRACKETS, _DOUBLED = re.compile(r"\(\)|\[\]"), re.compile(r"([\s_-])\1+")
+HEMISPHERES = ("whole left hemisphere", "whole right hemisphere")  # beside an atlas's pairs of regions
 _OTHER_SIDE = {"left": "right", "lh": "rh", "l": "r", "right": "left", "rh": "lh", "r": "l"}
 
 
@@ -140,6 +141,12 @@ def without_side(name: str) -> str:
     """Return a region's name without its side, for a pair of regions: "Left hippocampus" -> "hippocampus"."""
     rest = _EMPTY_BRACKETS.sub("", _SIDE.sub("", name))
     return _DOUBLED.sub(r"\1", rest).strip(" ,._-") or name
+
+
+def from_focus(name: str) -> str:
+    """Return what a region is called where foci are mirrored to the left: "hippocampus, focus side"."""
+    sides = {"left": ", focus side", "right": ", other side"}
+    return without_side(name) + sides[side] if (side := side_of(name)) else name
 
 
 def _other_side(name: str) -> str:

@@ -9,8 +9,7 @@ import torch
 
 from mri_saliency.attribution.batch import Batch
 from mri_saliency.attribution.explainer import Explainer, Settings
-from mri_saliency.checks import sanity_checks
-from mri_saliency.checks.shuffled_weights import randomised
+from mri_saliency.checks import sanity_checks, shuffled_weights
 from mri_saliency.checks.verdicts import CHECKS, EVIDENCE, NOISE, SEED, WEIGHTS, verdicts
 from mri_saliency.methods import METHODS
 
@@ -30,8 +29,7 @@ def genuine(network, explainer, batch):
 
 
 def shuffled(network):
-    *_, (_, copy) = randomised(network, OTHER_SHUFFLE)
-    return copy
+    return shuffled_weights.shuffled(network, OTHER_SHUFFLE)
 
 
 def noise_of_scan(scan_id):
