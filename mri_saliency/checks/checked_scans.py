@@ -45,9 +45,8 @@ class CheckedScans:
     def select(self, part: slice) -> CheckedScans:
         """Return some of the scans."""
         whole = {"region_names"} | ({"baselines"} if len(self.baselines) == 1 else set())
-        return CheckedScans(
-            **{key: value if key in whole else value[part] for key, value in vars(self).items()}
-        )
+        fields = {key: value if key in whole else value[part] for key, value in vars(self).items()}
+        return CheckedScans(**fields)
 
 
 class ExplainedScans:

@@ -17,7 +17,7 @@ from mri_saliency.output.folder import OutputFolder
 from mri_saliency.statistics.intervals import COVERAGE, FEWEST
 from mri_saliency.wording import listed
 
-NETWORKS_AGREE = "agree between these networks"
+REPEATABLE = "agree between these networks"
 SIGNS = "sign_agreement"
 OF_NULL = "_null"  # ends a measure's name: the same of a run's map and its null map
 _LESS_ALIKE = {CHANCE: "the same network's map of another subject", OF_NULL: "the null map"}
@@ -80,7 +80,7 @@ def region_agreement(regions: pd.DataFrame) -> pd.DataFrame:
 
 
 def judge_repeatability(folder: OutputFolder) -> dict[str, dict[str, Verdict]]:
-    """Judge whether networks that were trained alike agree: method -> {`NETWORKS_AGREE`: its verdict}.
+    """Judge whether networks that were trained alike agree: method -> {`REPEATABLE`: its verdict}.
 
     As in the other checks, the maps of one scan by two networks must be more alike in rank than the maps of
     two subjects by one network, and than a network's map and what knows nothing of the network; those of
@@ -93,7 +93,7 @@ def judge_repeatability(folder: OutputFolder) -> dict[str, dict[str, Verdict]]:
         return {}
     network = {run["run"]: run["checkpoint"]["sha256"] for run in runs}
     table = table[table["run_a"].map(network) != table["run_b"].map(network)]
-    return {method: {NETWORKS_AGREE: _verdict(rows)} for method, rows in table.groupby("method", sort=False)}
+    return {method: {REPEATABLE: _verdict(rows)} for method, rows in table.groupby("method", sort=False)}
 
 
 def repeatability_sentences(
@@ -113,7 +113,7 @@ def repeatability_sentences(
         "Two runs' maps of a scan were compared by their rank correlation and by the share of the brain with "
         f"the same sign [@eitel2019; @arun2021]{regions}."
     ]
-    judged = {METHODS[name].title: verdicts.get(NETWORKS_AGREE) for name, verdicts in found.items()}
+    judged = {METHODS[name].title: verdicts.get(REPEATABLE) for name, verdicts in found.items()}
     for passed, words in (
         (True, "The maps of {} agreed between these {} networks."),
         (False, "The maps of {} did not agree between these {} networks."),

@@ -143,12 +143,6 @@ def without_side(name: str) -> str:
     return _DOUBLED.sub(r"\1", rest).strip(" ,._-") or name
 
 
-def from_focus(name: str) -> str:
-    """Return what a region is called where foci are mirrored to the left: "hippocampus, focus side"."""
-    sides = {"left": ", focus side", "right": ", other side"}
-    return without_side(name) + sides[side] if (side := side_of(name)) else name
-
-
 def _other_side(name: str) -> str:
     """Return the name of the same region on the other side; its word for the side in small letters."""
     return _SIDE.sub(lambda match: _OTHER_SIDE[match.group().casefold()], name)

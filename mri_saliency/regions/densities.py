@@ -31,10 +31,7 @@ _GRIDS_AT_A_TIME = 4  # whose labels a worker keeps
 
 
 def measure_regions(
-    folder: OutputFolder,
-    records: list[MapRecord],
-    atlas: Atlas,
-    workers: Workers,
+    folder: OutputFolder, records: list[MapRecord], atlas: Atlas, workers: Workers
 ) -> pd.DataFrame:
     """Divide every map among an atlas's regions; write the table and its figure.
 

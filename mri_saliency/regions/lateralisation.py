@@ -25,11 +25,7 @@ _SIGNS = {"asymmetry": 1, "grey_matter_asymmetry": -1, "hemisphere_asymmetry": 1
 _OF_HEMISPHERES = {name: f"hemisphere_{name}" for name in ("asymmetry", "grey_matter_asymmetry")}
 
 
-def lateralise(
-    folder: OutputFolder,
-    regions: pd.DataFrame,
-    atlas: Atlas,
-) -> tuple[pd.DataFrame, list[str]]:
+def lateralise(folder: OutputFolder, regions: pd.DataFrame, atlas: Atlas) -> tuple[pd.DataFrame, list[str]]:
     """Write `lateralisation_table` and its figure; without rows, there are no files.
 
     `regions` is from `mri_saliency.regions.densities.measure_regions`. The notes, for the user, say what is

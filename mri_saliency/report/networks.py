@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from mri_saliency.checks.verdicts import Verdict
-from mri_saliency.combine.repeatability import NETWORKS_AGREE, OF_NULL, SIGNS
+from mri_saliency.combine.repeatability import OF_NULL, REPEATABLE, SIGNS
 from mri_saliency.maps.comparison import AGREEMENT, CHANCE
 from mri_saliency.output.files import read_table
 from mri_saliency.report.findings import Findings
@@ -48,7 +48,7 @@ def runs_section(findings: Findings) -> RunsSection | None:
     agreement, regions = read_table(folder.run_agreement), read_table(folder.run_region_agreement)
     entries = []
     for method, rows in () if agreement is None else agreement.groupby("method", sort=False):
-        verdict = findings.verdicts.get(method, {}).get(NETWORKS_AGREE)
+        verdict = findings.verdicts.get(method, {}).get(REPEATABLE)
         icc = None if regions is None else _icc(regions[regions["method"] == method])
         means = {measure: _means(rows, measure) for measure in (AGREEMENT, SIGNS)}
         entries.append(RunEntry(method, rows["subject_id"].nunique(), means, icc, verdict))

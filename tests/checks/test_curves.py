@@ -26,13 +26,8 @@ def table_of(*rows):
 
 def test_curves_are_shares_of_each_scans_change_of_one_logit_at_least():
     scans = {"a": (8, 6), "b": (2, 1), "c": (0.01, 0.5)}
-    table = table_of(
-        *(
-            curves_of(*way, order=order, scan=scan)
-            for scan, way in scans.items()
-            for order in (MAP, *IMPOSTORS)
-        )
-    )
+    curves = (curves_of(*scans[scan], order=o, scan=scan) for scan in scans for o in (MAP, *IMPOSTORS))
+    table = table_of(*curves)
     scores = evidence_scores(table, "saliency")[MAP].to_dict()
     assert scores == {"a": pytest.approx((0.75 + 0.5) / 2 - (0.25 + 0.5) / 2), "b": pytest.approx(0)}
     assert evidence_scores(table[table["subject_id"] == "c"], "saliency").empty

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from mri_saliency.combine.repeatability import (
-    NETWORKS_AGREE,
+    REPEATABLE,
     intraclass_correlation,
     judge_repeatability,
     region_agreement,
@@ -90,7 +90,7 @@ def folder_of(tmp_path, *, n=12, effect=0.0, null=0.0, signs=np.nan, networks=("
 
 
 def verdict(*args, **keywords):
-    return judge_repeatability(folder_of(*args, **keywords)).get("saliency", {}).get(NETWORKS_AGREE)
+    return judge_repeatability(folder_of(*args, **keywords)).get("saliency", {}).get(REPEATABLE)
 
 
 @pytest.mark.parametrize(
