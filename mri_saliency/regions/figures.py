@@ -85,7 +85,7 @@ def lateralisation_figure(table: pd.DataFrame, class_names: ClassNames, mark: st
         stars = rows["better_than_hemisphere"].eq("yes").map({True: "* ", False: ""})
         _name_rows(axes, list(stars + rows["left_region"].map(without_side)), 0.5)
         axes.set_xlim(-0.02, 1.02)
-        axes.set_xlabel("area under the ROC curve, 95 % interval (0.5: chance; *: above the hemisphere's)")
+        axes.set_xlabel("area under the ROC curve (0.5: chance; *: above the hemisphere's)")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=10)
     return figure
 

@@ -57,7 +57,9 @@ def answers():
     brain[:, 24:104, 24:104] = 1
     weights = brain * torch.randn(brain.shape, generator=generator)
     weights[:, 40:88, 40:88] *= 3
-    inputs = (brain * (1 + 0.3 * torch.randn(N_SCANS, *brain.shape, generator=generator))).numpy()
+    inputs = brain * (1 + 0.3 * torch.randn(N_SCANS, *brain.shape, generator=generator))
+    evidence = torch.rand(N_SCANS, *brain.shape, generator=generator) < 0.3  # each scan's own, for the class
+    inputs = (inputs + 0.5 * evidence * weights.sign()).numpy()
     labels = np.zeros(inputs.shape, np.int32)
     rows, columns = np.mgrid[:4, :4]
     labels[:, :, 24:104, 24:104] = np.kron(1 + 4 * rows + columns, np.ones((20, 20), int))
