@@ -45,10 +45,7 @@ def evidence_scores(table: pd.DataFrame, method: str, *, by_magnitude: bool = Fa
 
 
 def region_scores(table: pd.DataFrame, method: str) -> pd.DataFrame:
-    """Return each scan's rank correlations over regions: a column for `MAP`, and for each null's order.
-
-    No columns without regions.
-    """
+    """Return each scan's rank correlations over regions: a column for `MAP` and for each null, if known."""
     rows = table[table["check"] == "region_ranks"]
     rows = rows[(rows["method"] == method) | (rows["order"] == DIFFERENCE)]
     return rows.pivot(index="subject_id", columns="order", values="value")

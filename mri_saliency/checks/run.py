@@ -59,11 +59,7 @@ def check_some_maps(run: Run) -> None:
 
 
 def region_labels(scan: LoadedScan, atlas: Atlas | None) -> np.ndarray:
-    """Return the region of each voxel of a scan's input, int32 (n_slices, 128, 128).
-
-    Zeros without an atlas, for a scan without affine, and, with a warning, where the atlas does not lie
-    where the scan does.
-    """
+    """Return the region of each voxel of a scan's input, int32 (n_slices, 128, 128); 0 without a place."""
     grid = scan.context.grid
     if atlas is not None and grid.affine is not None:
         try:

@@ -28,7 +28,7 @@ CHECKS = (WEIGHTS, EVIDENCE, NOISE, SEED, REGIONS)
 
 # Reasons why a check does not apply
 _NO_DRAWS, _NO_PLACE = "draws nothing", "no atlas, or no scan that has a place in it"
-_CONSTANT = "a map is constant in the brain, so it has no rank correlation"
+_UNDEFINED = "no rank correlation: a map is constant in the brain, or fewer than 3 regions"
 # What was done, for a paper
 _DONE = {
     WEIGHTS: "all weights of the network were shuffled [@adebayo2018], and the maps before and after had to "
@@ -146,11 +146,10 @@ def changes_with_weights(rows: pd.DataFrame, *, signed: bool) -> Verdict:
     """Judge by a method's rows whether its maps depend on the network's weights.
 
     They do if with all weights shuffled a map's rank correlation with the original's, in size and in
-    the mean over scans, is at most `UNCHANGED`: of values, for a signed method, and of magnitudes, for
-    which |scan - baseline| and place are partialled out, because they are factors of both maps that owe
-    nothing to the network's weights (`similarity.partial_similarity`). A fixed line, so that more scans do
-    not loosen it. Correlations of either sign count, and those of different signs do not cancel: a map
-    that is the original's reverse has not forgotten it.
+    the mean over scans, is at most `UNCHANGED`: of values, for a signed method, and of magnitudes, without
+    what both maps owe to |scan - baseline| and place (`similarity.partial_similarity`). A fixed line, so
+    that more scans do not loosen it. Correlations of different signs do not cancel: a map that is the
+    original's reverse has not forgotten it.
     """
     weights = rows[rows["check"] == "weights"]
     sizes = weights.pivot(index="subject_id", columns="measure", values="value").abs()
@@ -174,11 +173,8 @@ def finds_evidence(table: pd.DataFrame, name: str) -> Verdict:
     """
     scores = evidence_scores(table, name)
     if len(scores) < FEWEST:
-        return Verdict(
-            None,
-            f"too few scans ({len(scores)}) whose logit differs from the baseline's by {LEAST_CHANGE:g} or "
-            f"more; {FEWEST} are needed: raise --check_maps",
-        )
+        which = f"whose logit differs from the baseline's by {LEAST_CHANGE:g} or more"
+        return Verdict(None, f"too few scans ({len(scores)}) {which}: raise --check_maps")
     found = judge_leads(_named(scores), "Do not take the voxels it ranks first for what this network uses.")
     if found.passed and METHODS[name].signed:
         magnitudes = _named(evidence_scores(table, name, by_magnitude=True), ", by magnitude")
@@ -212,8 +208,6 @@ def regions_matter(table: pd.DataFrame, method: str) -> Verdict:
     scores = region_scores(table, method)
     if MAP not in scores:
         return Verdict(None, _NO_PLACE)
-    if scores.isna().any(axis=None):
-        return Verdict(None, "no rank correlation: fewer than 3 regions, or all alike")
     about = f"rank correlation over regions {scores[MAP].mean():.2f}; "
     advice = "Do not read its shares of regions as what they weigh in the decision."
     return judge_leads(_named(scores), advice, about)
@@ -226,7 +220,7 @@ def judge_leads(leads: Mapping[str, pd.Series], advice: str, about: str = "") ->
     paired by scan). `about` begins the reason; `advice` follows a failure.
     """
     if any(lead.isna().any() for lead in leads.values()):
-        return Verdict(None, _CONSTANT)
+        return Verdict(None, _UNDEFINED)
     intervals = {words: mean_interval(lead) for words, lead in leads.items()}
     known = {words: interval for words, interval in intervals.items() if interval is not None}
     if len(known) < len(leads):

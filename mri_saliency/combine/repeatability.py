@@ -82,10 +82,9 @@ def region_agreement(regions: pd.DataFrame) -> pd.DataFrame:
 def judge_repeatability(folder: OutputFolder) -> dict[str, dict[str, Verdict]]:
     """Judge whether networks that were trained alike agree: method -> {`REPEATABLE`: its verdict}.
 
-    As in the other checks, the maps of one scan by two networks must be more alike in rank than the maps of
-    two subjects by one network, and than a network's map and what knows nothing of the network; those of
-    signed methods must have the same sign in more than half of the brain. More: the whole 95 % interval of
-    the mean difference over scans is above 0. Only runs of different networks count.
+    The maps of one scan by two networks must be more alike in rank than the maps of two subjects by one
+    network, and than a network's map and its null map; those of signed methods must have the same sign in
+    more than half of the brain. More as in `judge_leads`. Only runs of different networks count.
     """
     table = read_table(folder.run_agreement)
     runs = (folder.last_run() or {}).get("combined", ())

@@ -120,14 +120,12 @@ def _rows_of_scan(
         baseline = baseline_identity(record)
         if baseline not in nulls:
             nulls[baseline] = by_region(read_null_map(folder, record), "density")
+        values = folder.load_map(record.method, record.subject_id)
         about = {
             "subject_id": record.subject_id,
             "method": record.method,
             "subject": record.statistics.subject,
             "diagnosis": record.statistics.diagnosis,
-        }
-        values = folder.load_map(record.method, record.subject_id)
-        of_brain = {
             "hemisphere_asymmetry": half_asymmetry(values, halves),
             "hemisphere_grey_matter_asymmetry": half_asymmetry(grey_matter, halves),
         }
@@ -135,7 +133,6 @@ def _rows_of_scan(
             yield (
                 about
                 | row
-                | of_brain
                 | {
                     "density_null": nulls[baseline].get(row["region"]),
                     "grey_matter_asymmetry": of_grey_matter.get(row["region"]),

@@ -22,7 +22,6 @@ RESPONSE_OF_A_SIDE = (
 # asymmetry -> its sign on the side of the focus, fixed before any data: attribution rises there, grey matter
 # is lost
 _SIGNS = {"asymmetry": 1, "grey_matter_asymmetry": -1, "hemisphere_asymmetry": 1}
-_OF_HEMISPHERES = {name: f"hemisphere_{name}" for name in ("asymmetry", "grey_matter_asymmetry")}
 
 
 def lateralise(folder: OutputFolder, regions: pd.DataFrame, atlas: Atlas) -> tuple[pd.DataFrame, list[str]]:
@@ -53,7 +52,7 @@ def lateralisation_table(regions: pd.DataFrame, pairs: list[tuple[str, str]]) ->
     rows: list[dict] = []
     for method, maps in regions.groupby("method", sort=False) if len(regions) else ():
         scans = maps.drop_duplicates("subject_id").assign(region=HEMISPHERES[0], density=np.nan)
-        scans = scans.assign(**{name: scans[other] for name, other in _OF_HEMISPHERES.items()})
+        scans = scans.assign(**{name: scans[f"hemisphere_{name}"] for name in list(_SIGNS)[:2]})
         both = pd.concat([maps, scans.assign(hemisphere_asymmetry=np.nan)])
         means = both.groupby(["region", "diagnosis", "subject"])[list(_SIGNS)].mean().reset_index("diagnosis")
         density = maps[maps["diagnosis"].isin(["left", "right"])].groupby("region")["density"].mean()
@@ -69,10 +68,10 @@ def lateralisation_table(regions: pd.DataFrame, pairs: list[tuple[str, str]]) ->
 
 def lateralisation_sentences(table: pd.DataFrame, names: ClassNames) -> list[str]:
     """Return how sides were told apart, in sentences for a paper; none without rows of lateralisation.csv."""
-    is_whole = table["left_region"] == HEMISPHERES[0] if len(table) else pd.Series(dtype=bool)
-    pairs, whole = table[~is_whole], table[is_whole]
-    if pairs.empty:
+    if table.empty:
         return []
+    is_whole = table["left_region"] == HEMISPHERES[0]
+    pairs, whole = table[~is_whole], table[is_whole]
     n_pairs = len(pairs[["left_region", "right_region"]].drop_duplicates())
     n_left, n_right = pairs["n_left"].max(), pairs["n_right"].max()
     sentences = [

@@ -47,7 +47,6 @@ def test_a_method_that_passes():
     ("changes", "checks", "words"),
     [
         ({"weights": 0.62}, [WEIGHTS], "0.62 in magnitude (line 0.2). Do not read this method's maps"),
-        ({"weights": -0.62}, [WEIGHTS], "correlate 0.62"),
         ({"weights": 0.25, "others": 0.3}, [WEIGHTS], "correlate 0.25"),  # the line is fixed
         ({"levels": {MAP: 0.45}}, [EVIDENCE], "least lead -0.05 (95 % interval -0.05 to -0.05). Do not take"),
         (

@@ -62,19 +62,14 @@ def test_the_direction_is_never_turned_to_fit():
     assert hippocampus["auc"] == hippocampus["grey_matter_auc"] == 0
 
 
-@pytest.mark.parametrize(
-    ("hemispheres", "better"), [(0.0, ["yes", "no"]), (3.0, ["no", "no"]), (np.nan, ["nan", "nan"])]
-)
+@pytest.mark.parametrize(("hemispheres", "better"), [(0.0, ["yes", "no"]), (3.0, ["no", "no"])])
 def test_a_region_is_judged_against_the_whole_hemisphere(hemispheres, better):
     """An area of 1 does not localise where the whole side tells as much."""
     regions = sided_regions(n=12, effect=3.0, hemispheres=hemispheres)
     table = lateralisation_table(regions, SIDED_PAIRS).set_index("left_region")
-    pairs = table.drop(index=HEMISPHERES[0], errors="ignore")
-    assert list(map(str, pairs["better_than_hemisphere"])) == better
+    pairs = table.drop(index=HEMISPHERES[0])
+    assert pairs["better_than_hemisphere"].tolist() == better
     assert pairs.loc["Left hippocampus", "auc"] == 1
-    if hemispheres != hemispheres:  # as where the scans are gone
-        assert HEMISPHERES[0] not in table.index and pairs["hemisphere_difference"].isna().all()
-        return
     expected = pairs["auc"] - table.loc[HEMISPHERES[0], "auc"]
     np.testing.assert_allclose(pairs["hemisphere_difference"], expected)
     words = " ".join(lateralisation_sentences(table.reset_index(), ClassNames()))
