@@ -61,7 +61,6 @@ def run(folder: Path, passed_on: list[str], generate: Callable[[list[str]], int]
     output_dir = parser.parse_known_args(passed_on)[0].output_dir
     print("DEMO: simulated scans and a network trained on them; no patient's data, no finding.")
     make(folder)
-    makes_maps = not {"--report_only", "--combine"} & set(passed_on)
     code = generate(
         [
             *("--atlas", str(folder / "atlas.nii.gz"), "--atlas_names", str(folder / "atlas.csv")),
@@ -71,7 +70,7 @@ def run(folder: Path, passed_on: list[str], generate: Callable[[list[str]], int]
             *("--output_dir", str(output_dir)),
             *("--methods", *DEFAULT_METHODS, "expected_gradients", "--n_references", str(N_REFERENCES)),
             *("--baseline", "hc_mean"),
-            *(("--check_maps", str(N_CHECKED)) if makes_maps else ()),
+            *(() if "--report_only" in passed_on else ("--check_maps", str(N_CHECKED))),
             *passed_on,
         ]
     )
