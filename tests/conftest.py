@@ -19,6 +19,7 @@ from torchvision.models.efficientnet import EfficientNet, FusedMBConvConfig, MBC
 from mri_saliency.inputs.checkpoint import VARIANTS, Variant, build_network
 from mri_saliency.inputs.preprocessing import to_network_input, z_scored
 
+from .rehearsal import set_up
 from .runs.outputs import run
 
 pytest_plugins = ["tests.made_cohort"]  # its fixtures serve all folders
@@ -26,6 +27,7 @@ pytest_plugins = ["tests.made_cohort"]  # its fixtures serve all folders
 if "PYTEST_XDIST_WORKER" in os.environ:  # tests in parallel: a core for each, and for what they start
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
+set_up()
 
 REAL_SHAPE, SYNTHETIC_SHAPE = (113, 137, 113), (112, 136, 112)
 AFFINE = np.array([[1.5, 0, 0, -84], [0, 1.5, 0, -120], [0, 0, 1.5, -72], [0, 0, 0, 1.0]])

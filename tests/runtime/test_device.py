@@ -36,6 +36,12 @@ def test_each_rank_takes_its_gpu(monkeypatch):
     assert choose_device(None, ranks) == choose_device("cuda", ranks) == torch.device("cuda:2")
     with pytest.raises(UserError, match="each rank takes its own GPU; leave 'cuda:1' out"):
         choose_device("cuda:1", ranks)
+    with pytest.MonkeyPatch.context() as scheduled:  # one GPU a task: each sees its own alone
+        scheduled.setattr("torch.cuda.device_count", lambda: 1)
+        with pytest.raises(UserError, match="no device 'cuda:2' here"):
+            choose_device(None, ranks)
+        scheduled.setenv("CUDA_VISIBLE_DEVICES", "2")
+        assert choose_device(None, ranks) == torch.device("cuda:0")
     assert choose_device("cuda:3") == torch.device("cuda:3") and choose_device(None) == torch.device("cuda:0")
 
 
