@@ -134,10 +134,10 @@ def compare_groups(maps: MethodMaps, settings: ComparisonSettings) -> GroupCompa
             tested_at = (np.cumsum(places) - 1).reshape(places.shape)[tuple(peaks.T)]
             ids = [scan.subject_id for scan in scans]
             at_peaks = values[contrast.aligned][:, tested_at]
-            of_contrast = Peaks(maps.method.name, contrast, ids, subjects, space, peaks, at_peaks, clusters)
-            of_contrast.add_ratios("peak_effect", answer.at(tested_at))
             found.clusters += clusters
-            found.peaks.append(of_contrast)
+            found.peaks.append(
+                Peaks(maps.method.name, contrast, ids, subjects, space, peaks, at_peaks, clusters)
+            )
     return found
 
 

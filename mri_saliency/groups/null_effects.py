@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -14,10 +14,9 @@ from mri_saliency.groups.analysis_space import AnalysisSpace
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
 from mri_saliency.runtime.workers import Workers
-from mri_saliency.statistics.contrasts import Contrast, Subjects, contrast_test, exceeds_null
-from mri_saliency.statistics.sign_flips import Estimate
+from mri_saliency.statistics.contrasts import Contrast, Subjects, ratios_beside_null
 
-_ENDS = ("", "_low", "_high")
+_RATIOS = ("peak_effect", "effect_null", "effect_over_null")
 
 
 @dataclass(eq=False)
@@ -32,32 +31,22 @@ class Peaks:
     points: np.ndarray  # int (n_peaks, 3), on the coarse grid
     values: np.ndarray  # the maps' logarithms, (n_subjects, n_peaks)
     rows: list[dict]  # of group_clusters.csv; `compare_null_maps` completes them
-    nulls: np.ndarray | None = None  # the null maps' logarithms, NaN for subjects that have none
+    nulls: np.ndarray = field(init=False)  # the null maps', alike; NaN for subjects who have none
 
-    def add_ratios(self, name: str, estimate: Estimate) -> None:
-        """Add the peaks' estimated ratios with their 95 % intervals, in three columns."""
-        ratios = np.exp([estimate.effect, *estimate.interval()])
-        for row, of_row in zip(self.rows, ratios.T.tolist(), strict=True):
-            row |= {f"{name}{end}": ratio for end, ratio in zip(_ENDS, of_row, strict=True)}
+    def __post_init__(self) -> None:
+        """Complete the rows by what the maps show alone."""
+        self.add_nulls({})
 
     def add_nulls(self, of_scans: dict[str, np.ndarray]) -> None:
         """Complete the rows; `of_scans` has the null maps' values and the mirrored ones', (2, n_peaks)."""
-        known = np.array([all(self.scans[n] in of_scans for n in scans) for scans in self.subjects.scans])
-        subjects = self.subjects.subset(known)
-        if not subjects.has_enough(self.contrast):
-            return
-        plain, mirrored = subjects.average(lambda index: of_scans[self.scans[index]]).swapaxes(0, 1)
-        values = subjects.align(plain, mirrored) if self.contrast.aligned else plain
-        self.nulls = np.full_like(self.values, np.nan)
-        self.nulls[known] = values
-        for name, compared in (("null", values), ("over_null", self.values[known] - values)):
-            tested, _ = contrast_test([self.contrast], subjects, {self.contrast.aligned: compared}, n_flips=0)
-            if not tested:  # without these scans, covariates and diagnosis go together
-                return
-            self.add_ratios(f"effect_{name}", tested[0][1])
-        for row in self.rows:
-            ends = (row["peak_effect"], row["effect_over_null_low"], row["effect_over_null_high"])
-            row["exceeds_null"] = exceeds_null(*map(float, np.log(ends)))
+        unknown = np.full((2, len(self.points)), np.nan, np.float32)
+        both = self.subjects.average(lambda index: of_scans.get(self.scans[index], unknown))
+        self.nulls = both[:, 0]
+        if self.contrast.aligned:
+            self.nulls = self.subjects.align(both[:, 0], both[:, 1])
+        table = ratios_beside_null(self.contrast, self.subjects, self.values, self.nulls, _RATIOS)
+        for row, found in zip(self.rows, table.to_dict("records"), strict=True):
+            row |= found
 
 
 def compare_null_maps(

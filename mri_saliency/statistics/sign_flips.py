@@ -43,12 +43,6 @@ class Estimate:
         reach = stdtrit(self.freedom, (1 + COVERAGE) / 2) * self.error
         return self.effect - reach, self.effect + reach
 
-    def at(self, points: np.ndarray) -> Estimate:
-        """Return the estimate at some points, given by their indices."""
-        return Estimate(
-            self.effect[points], self.error[points], self.t[points], self.freedom[points], self.spreads
-        )
-
 
 @dataclass(frozen=True, eq=False)
 class Tested(Estimate):

@@ -74,8 +74,9 @@ def test_subjects_without_null_map_are_left_out_and_too_few_leave_none(maps, mon
     add_nulls(found, nulls | {"s0": None}, monkeypatch)
     [left] = [peaks for peaks in found.peaks if peaks.contrast.name == "left_minus_HC"]
     assert np.isnan(left.nulls[0]).all() and np.isfinite(left.nulls[1:14]).all()
-    assert {"effect_null", "exceeds_null"} <= left.rows[0].keys()
+    assert left.rows[0]["exceeds_null"] is False
     found = compare_groups(maps, PLAIN)
     add_nulls(found, nulls | dict.fromkeys(("s0", "s1", "s2", "s3"), None), monkeypatch)
-    assert found.clusters and not any("exceeds_null" in row for row in found.clusters)
+    assert all(row["exceeds_null"] is None and np.isnan(row["effect_null"]) for row in found.clusters)
+    assert all(row["peak_effect_low"] < row["peak_effect"] for row in found.clusters)
     compare_null_maps(None, [], {}, [], Workers(0))
