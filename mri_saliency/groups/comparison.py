@@ -14,7 +14,7 @@ from mri_saliency.groups.clusters import find_clusters
 from mri_saliency.groups.figures import contrast_figure
 from mri_saliency.groups.method_maps import MethodMaps
 from mri_saliency.groups.null_effects import Peaks
-from mri_saliency.groups.sentences import missing_contrasts, unequal_spread
+from mri_saliency.groups.sentences import inexact_maps, limits_of_test, missing_contrasts
 from mri_saliency.inputs.atlas import Atlas
 from mri_saliency.maps.colours import colour_scale
 from mri_saliency.maps.image import neg_log10_p, ratio, t_score
@@ -52,6 +52,11 @@ class ComparedContrast:
     n_controls: int
     significant_share: float  # of the brain's tested points
     smallest_p: float
+    smallest_possible_p: float = np.nan  # that so many subjects can reach
+    # the ratio of the groups where |t| is largest, with the ends of its 95 % interval
+    strongest_ratio: float = np.nan
+    strongest_low: float = np.nan
+    strongest_high: float = np.nan
 
 
 @dataclass(eq=False)
@@ -118,7 +123,8 @@ def compare_groups(maps: MethodMaps, settings: ComparisonSettings) -> GroupCompa
     found.limitations += [
         Limitation(f"The contrast {name} was not tested: {error}.") for name, error in refused.items()
     ]
-    found.limitations += unequal_spread(subjects, tested)
+    found.limitations += limits_of_test(maps.method, subjects, tested, maps.uses_controls)
+    found.limitations += inexact_maps(maps.method, scans) if tested else []
     for contrast, answer in tested:
         places = points[contrast.aligned]
         voxels = (
@@ -179,13 +185,17 @@ def _find_subjects(
 def _write(maps: MethodMaps, subjects: Subjects, tested: _TestedVoxels) -> GroupComparison:
     """Write a contrast's images and figure; return its part of what was found."""
     contrast, method, names = tested.contrast, maps.method.name, maps.folder.class_names
+    answer = tested.answer
+    strongest = np.exp([answer.effect, *answer.interval()])[:, np.abs(answer.t).argmax()].tolist()
     summary = ComparedContrast(
         method=method,
         contrast=contrast.name,
         n_patients=subjects.count_patients(contrast),
         n_controls=subjects.count("HC"),
-        significant_share=float(np.mean(tested.answer.p <= SIGNIFICANT)),
-        smallest_p=float(tested.answer.p.min()),
+        significant_share=float(np.mean(answer.p <= SIGNIFICANT)),
+        smallest_p=float(answer.p.min()),
+        smallest_possible_p=answer.smallest_possible_p,
+        **dict(zip(("strongest_ratio", "strongest_low", "strongest_high"), strongest, strict=True)),
     )
     title = f"magnitude, {contrast.title.format(hc=names.hc, tle=names.tle)}"
     _write_images(maps, summary, tested)
@@ -210,7 +220,8 @@ def _write_images(maps: MethodMaps, summary: ComparedContrast, tested: _TestedVo
 def _draw(maps: MethodMaps, title: str, summary: ComparedContrast, tested: _TestedVoxels) -> np.ndarray:
     """Draw a contrast: uint8 (height, width, 4), RGBA."""
     share, names = summary.significant_share, maps.folder.class_names
-    where = f"in {share:.2%} of the brain" if share else "nowhere"
+    least = f"nowhere; {summary.smallest_possible_p:.3g} is the smallest p that so many subjects can reach"
+    where = f"in {share:.2%} of the brain" if share else least
     view = maps.view(
         f"{title}: {summary.n_patients} and {summary.n_controls} subjects",
         f"significant {where}: opaque and outlined (p ≤ {SIGNIFICANT} family-wise)",

@@ -81,6 +81,7 @@ def _compare(
             region=names[contrast.aligned],
             t=answer.t,
             p=answer.p,
+            smallest_possible_p=answer.smallest_possible_p,
             n_patients=subjects.count_patients(contrast),
             n_controls=subjects.count("HC"),
         )
