@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 
+from mri_saliency.cohort.effects_figure import SHOWN, Effect
 from mri_saliency.cohort.source_scan import baseline_identity, read_null_map
 from mri_saliency.groups.analysis_space import AnalysisSpace
 from mri_saliency.output.folder import OutputFolder
@@ -47,6 +48,18 @@ class Peaks:
         table = ratios_beside_null(self.contrast, self.subjects, self.values, self.nulls, _RATIOS)
         for row, found in zip(self.rows, table.to_dict("records"), strict=True):
             row |= found
+
+
+def peak_effects(peaks: Sequence[Peaks]) -> dict[str, list[Effect]]:
+    """Return each method's peaks with the largest |t|."""
+    found: dict[str, list[tuple[float, Effect]]] = {}
+    for of_contrast in peaks:
+        both = np.stack([of_contrast.values, of_contrast.nulls])
+        for place, row in enumerate(of_contrast.rows[:SHOWN]):
+            effect = Effect.of(of_contrast.contrast, of_contrast.subjects, both[..., place], row, _RATIOS)
+            found.setdefault(of_contrast.method, []).append((abs(row["peak_t"]), effect))
+    strongest = {method: sorted(rows, key=lambda row: -row[0])[:SHOWN] for method, rows in found.items()}
+    return {method: [effect for _, effect in rows] for method, rows in strongest.items()}
 
 
 def compare_null_maps(

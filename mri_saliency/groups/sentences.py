@@ -148,8 +148,8 @@ def family_sentence(families: Mapping[str, int]) -> str:
         return "One family was tested."
     parts = listed(f"{n_methods} by {points}" for points, n_methods in families.items())
     return (
-        f"{n} such families were tested ({parts}), each at {SIGNIFICANT:.0%}: if no group differed, one or more "
-        f"would show a difference in up to {1 - (1 - SIGNIFICANT) ** n:.0%} of studies."
+        f"{n} such families were tested ({parts}), each at {SIGNIFICANT:.0%}: if no group differed, "
+        f"some family would show a difference in up to {1 - (1 - SIGNIFICANT) ** n:.0%} of studies."
     )
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
+from mri_saliency.cohort.effects_figure import SHOWN, Effect
 from mri_saliency.output.dictionary import TABLES
 from mri_saliency.regions.densities import OUTSIDE
 from mri_saliency.statistics.contrasts import (
+    CONTRASTS,
     choose_contrasts,
     contrast_test,
     find_subjects,
     ratios_beside_null,
 )
+from mri_saliency.statistics.sign_flips import SIGNIFICANT
 
 REGION_TEST_SENTENCE = (  # for a paper
     "The density of regions was compared between groups by its logarithm, in regions where it was above zero "
@@ -34,60 +39,85 @@ def compare_regions(
     `regions` has a row a scan, method and region; `pairs` are the names (left, right) of the regions that
     exist on both sides; `covariates` are numbers, indexed by the scans' names.
     """
-    if covariates is not None and len(regions):
-        regions = regions[regions["subject_id"].isin(covariates.index)]
-    tables = [
-        _compare(of_method, pairs, covariates).assign(method=method)
-        for method, of_method in (regions.groupby("method", sort=False) if len(regions) else ())
-    ]
-    found = [table for table in tables if len(table)]
+    found = []
+    for method, of_method in regions.groupby("method", sort=False) if len(regions) else ():
+        compared = _Compared(of_method, pairs, covariates)
+        if compared.contrasts:
+            found.append(compared.test().assign(method=method))
     return pd.concat(found, ignore_index=True)[list(TABLES["region_group_test"])] if found else pd.DataFrame()
 
 
-def _compare(
-    regions: pd.DataFrame, pairs: list[tuple[str, str]], covariates: pd.DataFrame | None
-) -> pd.DataFrame:
-    """Return the rows of one method."""
-    maps, nulls = (_logarithms(regions, column) for column in ("density", "density_null"))
-    nulls = nulls.reindex(index=maps.index, columns=maps.columns)
-    about = regions.drop_duplicates("subject_id").set_index("subject_id").loc[maps.index]
-    subjects = find_subjects(
-        about["subject"].fillna(about.index.to_series()).to_list(),
-        about["diagnosis"].to_list(),
-        None if covariates is None else covariates.loc[about.index].to_numpy(np.float64),
-    )
-    other_side = dict(pairs) | {right: left for left, right in pairs}
-    with_mirror = [name for name in maps.columns if other_side.get(name, name) in maps.columns]
-    names = {False: list(maps.columns), True: with_mirror}  # by `Contrast.aligned`
-    contrasts = [contrast for contrast in choose_contrasts(subjects) if names[contrast.aligned]]
-    if not contrasts:
-        return pd.DataFrame()
+def region_effects(
+    regions: pd.DataFrame, pairs: list[tuple[str, str]], covariates: pd.DataFrame | None, tested: pd.DataFrame
+) -> dict[str, list[Effect]]:
+    """Return each method's significant regions with the largest |t|; the rest is from `compare_regions`."""
+    effects: dict[str, list[Effect]] = {}
+    significant = tested[tested["p"] <= SIGNIFICANT] if len(tested) else tested
+    for method, rows in significant.groupby("method", sort=False) if len(significant) else ():
+        compared = _Compared(regions[regions["method"] == method], pairs, covariates)
+        strongest = rows.sort_values("t", key=abs, ascending=False).head(SHOWN).to_dict("records")
+        effects[method] = [compared.effect(row) for row in strongest]
+    return effects
 
-    def by_subject(logarithms: pd.DataFrame) -> dict[bool, np.ndarray]:
-        plain, mirrored = (
-            subjects.average(list(logarithms[columns].to_numpy(np.float32)).__getitem__)
-            for columns in (names[False], [other_side.get(name, name) for name in with_mirror])
-        )
-        places = [names[False].index(name) for name in with_mirror]
-        return {False: plain, True: subjects.align(plain[:, places], mirrored)}
 
-    of_maps, of_nulls = by_subject(maps), by_subject(nulls)
-    tested, _ = contrast_test(contrasts, subjects, of_maps)  # the maps' comparison says what is not tested
-    tables = [
-        ratios_beside_null(
-            contrast, subjects, of_maps[contrast.aligned], of_nulls[contrast.aligned], _RATIOS
-        ).assign(
-            contrast=contrast.name,
-            region=names[contrast.aligned],
-            t=answer.t,
-            p=answer.p,
-            smallest_possible_p=answer.smallest_possible_p,
-            n_patients=subjects.count_patients(contrast),
-            n_controls=subjects.count("HC"),
+class _Compared:
+    """What is compared of one method's regions."""
+
+    def __init__(
+        self, regions: pd.DataFrame, pairs: list[tuple[str, str]], covariates: pd.DataFrame | None
+    ) -> None:
+        if covariates is not None:
+            regions = regions[regions["subject_id"].isin(covariates.index)]
+        maps, nulls = (_logarithms(regions, column) for column in ("density", "density_null"))
+        about = regions.drop_duplicates("subject_id").set_index("subject_id").loc[maps.index]
+        self.subjects = find_subjects(
+            about["subject"].fillna(about.index.to_series()).to_list(),
+            about["diagnosis"].to_list(),
+            None if covariates is None else covariates.loc[about.index].to_numpy(np.float64),
         )
-        for contrast, answer in tested
-    ]
-    return pd.concat(tables or [pd.DataFrame({"p": []})]).sort_values("p", kind="stable")
+        self._other_side = dict(pairs) | {right: left for left, right in pairs}
+        with_mirror = [name for name in maps if self._other_side.get(name, name) in maps]
+        self.regions = {False: list(maps), True: with_mirror}  # by `Contrast.aligned`
+        chosen = choose_contrasts(self.subjects)
+        self.contrasts = [contrast for contrast in chosen if self.regions[contrast.aligned]]
+        if self.contrasts:
+            self.maps, self.nulls = map(self._by_subject, (maps, nulls.reindex_like(maps)))
+
+    def _by_subject(self, logarithms: pd.DataFrame) -> dict[bool, np.ndarray]:
+        """Return the subjects' means, as contrasts compare them: (n_subjects, n_regions)."""
+        sides = [[self._other_side.get(name, name) for name in self.regions[True]], *self.regions.values()]
+        mirrored, plain, kept = (
+            self.subjects.average(list(logarithms[names].to_numpy(np.float32)).__getitem__) for names in sides
+        )
+        return {False: plain, True: self.subjects.align(kept, mirrored)}
+
+    def test(self) -> pd.DataFrame:
+        """Return the rows of the method, the smallest p first."""
+        tested, _ = contrast_test(
+            self.contrasts, self.subjects, self.maps
+        )  # the maps' says what is not tested
+        tables = [pd.DataFrame({"p": []})]
+        for contrast, answer in tested:
+            maps, nulls = self.maps[contrast.aligned], self.nulls[contrast.aligned]
+            tables.append(
+                ratios_beside_null(contrast, self.subjects, maps, nulls, _RATIOS).assign(
+                    contrast=contrast.name,
+                    region=self.regions[contrast.aligned],
+                    t=answer.t,
+                    p=answer.p,
+                    smallest_possible_p=answer.smallest_possible_p,
+                    n_patients=self.subjects.count_patients(contrast),
+                    n_controls=self.subjects.count("HC"),
+                )
+            )
+        return pd.concat(tables[1:] or tables).sort_values("p", kind="stable")
+
+    def effect(self, row: Mapping) -> Effect:
+        """Return what a figure shows of a row."""
+        contrast = CONTRASTS[row["contrast"]]
+        place = self.regions[contrast.aligned].index(row["region"])
+        values = np.stack([of_map[contrast.aligned][:, place] for of_map in (self.maps, self.nulls)])
+        return Effect.of(contrast, self.subjects, values, row, _RATIOS)
 
 
 def _logarithms(regions: pd.DataFrame, column: str) -> pd.DataFrame:
