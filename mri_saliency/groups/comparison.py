@@ -13,7 +13,7 @@ from mri_saliency.groups.analysis_space import AnalysisSpace
 from mri_saliency.groups.clusters import find_clusters
 from mri_saliency.groups.figures import contrast_figure
 from mri_saliency.groups.method_maps import MethodMaps
-from mri_saliency.groups.null_effects import Peaks
+from mri_saliency.groups.null_effects import RATIOS, Peaks
 from mri_saliency.groups.sentences import inexact_maps, limits_of_test, missing_contrasts
 from mri_saliency.inputs.atlas import Atlas
 from mri_saliency.maps.colours import colour_scale
@@ -138,12 +138,11 @@ def compare_groups(maps: MethodMaps, settings: ComparisonSettings) -> GroupCompa
             of_method = {"method": maps.method.name, "contrast": contrast.name}
             clusters = [of_method | row for row in clusters]
             tested_at = (np.cumsum(places) - 1).reshape(places.shape)[tuple(peaks.T)]
-            ids = [scan.subject_id for scan in scans]
             at_peaks = values[contrast.aligned][:, tested_at]
+            unknown, ids = np.full_like(at_peaks, np.nan), [scan.subject_id for scan in scans]
             found.clusters += clusters
-            found.peaks.append(
-                Peaks(maps.method.name, contrast, ids, subjects, space, peaks, at_peaks, clusters)
-            )
+            found.peaks.append(Peaks(contrast, subjects, at_peaks, unknown, clusters, peaks, space, ids))
+            found.peaks[-1].add_ratios(RATIOS)
     return found
 
 

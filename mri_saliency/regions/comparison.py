@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
-from mri_saliency.cohort.effects_figure import SHOWN, Effect
+from mri_saliency.cohort.effects import Places
 from mri_saliency.output.dictionary import TABLES
 from mri_saliency.regions.densities import OUTSIDE
-from mri_saliency.statistics.contrasts import (
-    CONTRASTS,
-    choose_contrasts,
-    contrast_test,
-    find_subjects,
-    ratios_beside_null,
-)
-from mri_saliency.statistics.sign_flips import SIGNIFICANT
+from mri_saliency.statistics.contrasts import choose_contrasts, contrast_test, find_subjects
 
 REGION_TEST_SENTENCE = (  # for a paper
     "The density of regions was compared between groups by its logarithm, in regions where it was above zero "
     "in every scan."
 )
-_RATIOS = ("ratio", "ratio_null", "ratio_over_null")
+RATIOS = ("ratio", "ratio_null", "ratio_over_null")
 
 
 def compare_regions(
     regions: pd.DataFrame, pairs: list[tuple[str, str]], covariates: pd.DataFrame | None = None
-) -> pd.DataFrame:
-    """Return the rows of region_group_test.csv, each method's smallest p first.
+) -> list[Places]:
+    """Compare the regions of each method and contrast; the rows are those of region_group_test.csv.
 
     The logarithm of each region's density is compared between the groups as maps are, in
     `mri_saliency.groups.comparison`, with regions as points: p is corrected for all regions and contrasts of
@@ -39,85 +32,62 @@ def compare_regions(
     `regions` has a row a scan, method and region; `pairs` are the names (left, right) of the regions that
     exist on both sides; `covariates` are numbers, indexed by the scans' names.
     """
-    found = []
-    for method, of_method in regions.groupby("method", sort=False) if len(regions) else ():
-        compared = _Compared(of_method, pairs, covariates)
-        if compared.contrasts:
-            found.append(compared.test().assign(method=method))
-    return pd.concat(found, ignore_index=True)[list(TABLES["region_group_test"])] if found else pd.DataFrame()
+    if covariates is not None and len(regions):
+        regions = regions[regions["subject_id"].isin(covariates.index)]
+    by_method = regions.groupby("method", sort=False) if len(regions) else ()
+    return [places for _, of_method in by_method for places in _compare(of_method, pairs, covariates)]
 
 
-def region_effects(
-    regions: pd.DataFrame, pairs: list[tuple[str, str]], covariates: pd.DataFrame | None, tested: pd.DataFrame
-) -> dict[str, list[Effect]]:
-    """Return each method's significant regions with the largest |t|; the rest is from `compare_regions`."""
-    effects: dict[str, list[Effect]] = {}
-    significant = tested[tested["p"] <= SIGNIFICANT] if len(tested) else tested
-    for method, rows in significant.groupby("method", sort=False) if len(significant) else ():
-        compared = _Compared(regions[regions["method"] == method], pairs, covariates)
-        strongest = rows.sort_values("t", key=abs, ascending=False).head(SHOWN).to_dict("records")
-        effects[method] = [compared.effect(row) for row in strongest]
-    return effects
+def region_test_table(places: Sequence[Places]) -> pd.DataFrame:
+    """Return region_group_test.csv, each method's smallest p first."""
+    rows = pd.DataFrame([row for of_contrast in places for row in of_contrast.rows])
+    if rows.empty:
+        return rows
+    by_method = [part.sort_values("p", kind="stable") for _, part in rows.groupby("method", sort=False)]
+    return pd.concat(by_method, ignore_index=True)[list(TABLES["region_group_test"])]
 
 
-class _Compared:
-    """What is compared of one method's regions."""
+def _compare(
+    regions: pd.DataFrame, pairs: list[tuple[str, str]], covariates: pd.DataFrame | None
+) -> Iterator[Places]:
+    """Compare one method's regions."""
+    maps, nulls = (_logarithms(regions, column) for column in ("density", "density_null"))
+    about = regions.drop_duplicates("subject_id").set_index("subject_id").loc[maps.index]
+    subjects = find_subjects(
+        about["subject"].fillna(about.index.to_series()).to_list(),
+        about["diagnosis"].to_list(),
+        None if covariates is None else covariates.loc[about.index].to_numpy(np.float64),
+    )
+    other_side = dict(pairs) | {right: left for left, right in pairs}
+    with_mirror = [name for name in maps if other_side.get(name, name) in maps]
+    names = {False: list(maps), True: with_mirror}  # by `Contrast.aligned`
+    contrasts = [contrast for contrast in choose_contrasts(subjects) if names[contrast.aligned]]
+    if not contrasts:
+        return
 
-    def __init__(
-        self, regions: pd.DataFrame, pairs: list[tuple[str, str]], covariates: pd.DataFrame | None
-    ) -> None:
-        if covariates is not None:
-            regions = regions[regions["subject_id"].isin(covariates.index)]
-        maps, nulls = (_logarithms(regions, column) for column in ("density", "density_null"))
-        about = regions.drop_duplicates("subject_id").set_index("subject_id").loc[maps.index]
-        self.subjects = find_subjects(
-            about["subject"].fillna(about.index.to_series()).to_list(),
-            about["diagnosis"].to_list(),
-            None if covariates is None else covariates.loc[about.index].to_numpy(np.float64),
+    def by_subject(logarithms: pd.DataFrame) -> dict[bool, np.ndarray]:
+        plain, kept, mirrored = (
+            subjects.average(list(logarithms[columns].to_numpy(np.float32)).__getitem__)
+            for columns in (*names.values(), [other_side.get(name, name) for name in with_mirror])
         )
-        self._other_side = dict(pairs) | {right: left for left, right in pairs}
-        with_mirror = [name for name in maps if self._other_side.get(name, name) in maps]
-        self.regions = {False: list(maps), True: with_mirror}  # by `Contrast.aligned`
-        chosen = choose_contrasts(self.subjects)
-        self.contrasts = [contrast for contrast in chosen if self.regions[contrast.aligned]]
-        if self.contrasts:
-            self.maps, self.nulls = map(self._by_subject, (maps, nulls.reindex_like(maps)))
+        return {False: plain, True: subjects.align(kept, mirrored)}
 
-    def _by_subject(self, logarithms: pd.DataFrame) -> dict[bool, np.ndarray]:
-        """Return the subjects' means, as contrasts compare them: (n_subjects, n_regions)."""
-        sides = [[self._other_side.get(name, name) for name in self.regions[True]], *self.regions.values()]
-        mirrored, plain, kept = (
-            self.subjects.average(list(logarithms[names].to_numpy(np.float32)).__getitem__) for names in sides
-        )
-        return {False: plain, True: self.subjects.align(kept, mirrored)}
-
-    def test(self) -> pd.DataFrame:
-        """Return the rows of the method, the smallest p first."""
-        tested, _ = contrast_test(
-            self.contrasts, self.subjects, self.maps
-        )  # the maps' says what is not tested
-        tables = [pd.DataFrame({"p": []})]
-        for contrast, answer in tested:
-            maps, nulls = self.maps[contrast.aligned], self.nulls[contrast.aligned]
-            tables.append(
-                ratios_beside_null(contrast, self.subjects, maps, nulls, _RATIOS).assign(
-                    contrast=contrast.name,
-                    region=self.regions[contrast.aligned],
-                    t=answer.t,
-                    p=answer.p,
-                    smallest_possible_p=answer.smallest_possible_p,
-                    n_patients=self.subjects.count_patients(contrast),
-                    n_controls=self.subjects.count("HC"),
-                )
-            )
-        return pd.concat(tables[1:] or tables).sort_values("p", kind="stable")
-
-    def effect(self, row: Mapping) -> Effect:
-        """Return what a figure shows of a row."""
-        contrast = CONTRASTS[row["contrast"]]
-        place = self.regions[contrast.aligned].index(row["region"])
-        values = np.stack([of_map[contrast.aligned][:, place] for of_map in (self.maps, self.nulls)])
-        return Effect.of(contrast, self.subjects, values, row, _RATIOS)
+    of_maps, of_nulls = by_subject(maps), by_subject(nulls.reindex_like(maps))
+    tested, _ = contrast_test(contrasts, subjects, of_maps)  # the maps' comparison says what is not tested
+    for contrast, answer in tested:
+        common = {
+            "method": regions["method"].iloc[0],
+            "contrast": contrast.name,
+            "smallest_possible_p": answer.smallest_possible_p,
+            "n_patients": subjects.count_patients(contrast),
+            "n_controls": subjects.count("HC"),
+        }
+        numbers = zip(names[contrast.aligned], answer.t.tolist(), answer.p.tolist(), strict=True)
+        rows = [common | {"region": name, "t": t, "p": p} for name, t, p in numbers]
+        aligned = contrast.aligned
+        places = Places(contrast, subjects, of_maps[aligned], of_nulls[aligned], rows)
+        places.add_ratios(RATIOS)
+        yield places
 
 
 def _logarithms(regions: pd.DataFrame, column: str) -> pd.DataFrame:

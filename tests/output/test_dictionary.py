@@ -18,7 +18,7 @@ from mri_saliency.output.bids import write_dictionary
 from mri_saliency.output.dictionary import TABLES
 from mri_saliency.output.files import write_table
 from mri_saliency.output.folder import OutputFolder
-from mri_saliency.regions.comparison import compare_regions
+from mri_saliency.regions.comparison import compare_regions, region_test_table
 from mri_saliency.regions.lateralisation import lateralisation_table
 from mri_saliency.statistics.normal_ranges import LEAST_CONTROLS
 
@@ -48,10 +48,11 @@ def tables(tmp_path_factory, made_run):
     for name in ("run_agreement", "run_regions"):
         shutil.copy(root / "combined" / f"{name}.csv", run.output)
     # tables of ten patients
+    region_test = region_test_table(compare_regions(sided_regions(), SIDED_PAIRS))
     regions = pd.concat([sided_regions().assign(run=name) for name in ("a", "b")])
     write_table(run.output / "run_region_agreement.csv", region_agreement(regions))
     write_table(run.output / "group_clusters.csv", made_up_clusters())
-    write_table(run.output / "region_group_test.csv", compare_regions(sided_regions(), SIDED_PAIRS))
+    write_table(run.output / "region_group_test.csv", region_test)
     write_table(run.output / "lateralisation.csv", lateralisation_table(sided_regions(), SIDED_PAIRS))
     return {name: pd.read_csv(run.output / f"{name}.csv", dtype=str) for name in TABLES}
 
