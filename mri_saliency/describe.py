@@ -15,7 +15,6 @@ from mri_saliency.errors import UserError, warn
 from mri_saliency.groups.comparison import ComparisonSettings, GroupComparison, compare_groups
 from mri_saliency.groups.means import write_means
 from mri_saliency.groups.method_maps import MethodMaps, find_method_maps
-from mri_saliency.groups.null_effects import RATIOS as PEAK_RATIOS
 from mri_saliency.groups.null_effects import compare_null_maps
 from mri_saliency.inputs.grid import mixed_directions
 from mri_saliency.output.bids import write_dictionary
@@ -23,7 +22,6 @@ from mri_saliency.output.dictionary import TABLES
 from mri_saliency.output.files import read_table, write_figure, write_or_remove_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
-from mri_saliency.regions.comparison import RATIOS as REGION_RATIOS
 from mri_saliency.regions.comparison import compare_regions, region_test_table
 from mri_saliency.regions.densities import measure_regions, missing_null_notes
 from mri_saliency.regions.lateralisation import lateralise
@@ -63,8 +61,7 @@ def describe_cohort(
     compare_null_maps(folder, records, space.mirrored, groups.peaks, workers)
     clusters = pd.DataFrame(groups.clusters).reindex(columns=list(TABLES["group_clusters"]))
     write_or_remove_table(folder.group_clusters, clusters)
-    effect, null, _ = PEAK_RATIOS
-    _draw_effects(folder.cluster_figure, groups.peaks, folder.class_names, ("peak_t", effect, null))
+    _draw_effects(folder.cluster_figure, groups.peaks, folder.class_names)
 
     write_atlas(folder, how.atlas, space.grid)
     regions = region_test = lateralisation = pd.DataFrame()
@@ -74,8 +71,7 @@ def describe_cohort(
         places = compare_regions(regions, how.atlas.paired_names(), covariates)
         region_test = region_test_table(places)
         write_or_remove_table(folder.region_test, region_test)
-        ratio, null, _ = REGION_RATIOS
-        _draw_effects(folder.region_test_figure, places, folder.class_names, ("t", ratio, null))
+        _draw_effects(folder.region_test_figure, places, folder.class_names)
         notes += missing_null_notes(regions) + normal_range_notes(regions, folder.class_names) + more_notes
     elif folder.regions.exists():
         notes.append(f"{folder.regions} and what follows from it is from an earlier run; --atlas updates it.")
@@ -94,11 +90,9 @@ def describe_cohort(
     )  # fmt: skip
 
 
-def _draw_effects(
-    path: Path, places: Sequence[Places], class_names: ClassNames, names: tuple[str, str, str]
-) -> None:
+def _draw_effects(path: Path, places: Sequence[Places], class_names: ClassNames) -> None:
     """Draw where groups differ; remove the figure of an earlier run if they differ nowhere."""
-    if figure := effects_figure(places, class_names, names):
+    if figure := effects_figure(places, class_names):
         write_figure(path, figure)
     else:
         path.unlink(missing_ok=True)

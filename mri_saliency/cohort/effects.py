@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -29,22 +30,26 @@ class Places:
     nulls: np.ndarray  # those of the null maps; NaN for subjects who have none, and where some have none
     rows: list[dict]  # of the table of such places, with its method
 
-    def add_ratios(self, names: Sequence[str]) -> None:
+    t: ClassVar[str] = (
+        "t"  # the table's columns; of the three ratios, the ends of the intervals lie beside them
+    )
+    ratios: ClassVar[tuple[str, ...]] = ("ratio", "ratio_null", "ratio_over_null")
+
+    def add_ratios(self) -> None:
         """Add to the rows the groups' ratio, the null maps', and that of the maps over the null maps.
 
-        Each has one of three `names`, beside the ends of its 95 % interval; NaN if it is unknown.
-        ``exceeds_null``: whether the third's interval lies on the side of the maps' ratio.
+        NaN if it is unknown. ``exceeds_null``: whether the third's interval lies on the side of the first.
         """
         known = np.isfinite(self.nulls).any(axis=1)
         everyone = np.ones(len(known), bool)
         parts = ((self.maps, everyone), (self.nulls, known), (self.maps - self.nulls, known))
-        for name, (values, members) in zip(names, parts, strict=True):
+        for name, (values, members) in zip(self.ratios, parts, strict=True):
             ratios = self._ratios(values[members], self.subjects.subset(members))
             for row, of_row in zip(self.rows, ratios.T.tolist(), strict=True):
                 row |= dict(zip((name, f"{name}_low", f"{name}_high"), of_row, strict=True))
         for row in self.rows:
-            low, high = row[f"{names[2]}_low"], row[f"{names[2]}_high"]
-            row["exceeds_null"] = None if np.isnan(low) else low > 1 if row[names[0]] > 1 else high < 1
+            ratio, low, high = (row[name] for name in (self.ratios[0], f"{name}_low", f"{name}_high"))
+            row["exceeds_null"] = None if np.isnan(low) else low > 1 if ratio > 1 else high < 1
 
     def _ratios(self, values: np.ndarray, subjects: Subjects) -> np.ndarray:
         """Return ratios with the ends of their intervals, (3, n_places)."""
@@ -55,18 +60,13 @@ class Places:
         return np.full((3, values.shape[1]), np.nan)
 
 
-def effects_figure(
-    places: Sequence[Places], class_names: ClassNames, names: tuple[str, str, str]
-) -> Figure | None:
-    """Draw a panel a method: the significant places of the largest |t|, a dot a subject; None without any.
-
-    `names` are the columns of t, and of the ratios of maps and of null maps.
-    """
+def effects_figure(places: Sequence[Places], class_names: ClassNames) -> Figure | None:
+    """Draw a panel a method: the significant places of the largest |t|, a dot a subject; None without any."""
     found: dict[str, list[tuple[float, Places, int]]] = {}
     for of_contrast in places:
         for index, row in enumerate(of_contrast.rows):
             if row["p"] <= SIGNIFICANT:
-                found.setdefault(row["method"], []).append((-abs(row[names[0]]), of_contrast, index))
+                found.setdefault(row["method"], []).append((-abs(row[of_contrast.t]), of_contrast, index))
     if not found:
         return None
     words = diagnosis_words(set(np.concatenate([each.subjects.diagnoses for each in places])), class_names)
@@ -78,12 +78,10 @@ def effects_figure(
         ticks = []
         for y, (_, of_contrast, index) in enumerate(sorted(entries, key=lambda entry: entry[0])[:_SHOWN]):
             row = of_contrast.rows[index]
-            for height, values, name in (
-                (y - 0.2, of_contrast.maps, names[1]),
-                (y + 0.2, of_contrast.nulls, names[2]),
-            ):
+            both = zip((-0.2, 0.2), (of_contrast.maps, of_contrast.nulls), of_contrast.ratios, strict=False)
+            for depth, values, name in both:
                 ratio = [row[name], row[f"{name}_low"], row[f"{name}_high"]]
-                _draw_row(axes, height, of_contrast, values[:, index], ratio)
+                _draw_row(axes, y + depth, of_contrast, values[:, index], ratio)
             where = row["region"] or "{peak_x:.0f}, {peak_y:.0f}, {peak_z:.0f} mm".format(**row)
             ticks.append(f"{where}\n{of_contrast.contrast.name.removesuffix('_minus_HC')}")
         axes.set_title(method_label(method))

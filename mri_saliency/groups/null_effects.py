@@ -16,8 +16,6 @@ from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
 from mri_saliency.runtime.workers import Workers
 
-RATIOS = ("peak_effect", "effect_null", "effect_over_null")
-
 
 @dataclass(eq=False)
 class Peaks(Places):
@@ -26,6 +24,9 @@ class Peaks(Places):
     points: np.ndarray  # int (n_peaks, 3), on the coarse grid
     space: AnalysisSpace
     scans: Sequence[str]  # of which `subjects` has the indices
+
+    t = "peak_t"
+    ratios = ("peak_effect", "effect_null", "effect_over_null")
 
 
 def compare_null_maps(
@@ -54,7 +55,7 @@ def compare_null_maps(
         plain, reflected = of_contrast.subjects.average(nulls.__getitem__).swapaxes(0, 1)
         is_aligned = of_contrast.contrast.aligned
         of_contrast.nulls = of_contrast.subjects.align(plain, reflected) if is_aligned else plain
-        of_contrast.add_ratios(RATIOS)
+        of_contrast.add_ratios()
 
 
 def _null_values(

@@ -16,7 +16,6 @@ REGION_TEST_SENTENCE = (  # for a paper
     "The density of regions was compared between groups by its logarithm, in regions where it was above zero "
     "in every scan."
 )
-RATIOS = ("ratio", "ratio_null", "ratio_over_null")
 
 
 def compare_regions(
@@ -86,7 +85,7 @@ def _compare(
         rows = [common | {"region": name, "t": t, "p": p} for name, t, p in numbers]
         aligned = contrast.aligned
         places = Places(contrast, subjects, of_maps[aligned], of_nulls[aligned], rows)
-        places.add_ratios(RATIOS)
+        places.add_ratios()
         yield places
 
 
