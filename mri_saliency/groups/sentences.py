@@ -13,7 +13,7 @@ from mri_saliency.statistics.sign_flips import N_FLIPS, SIGNIFICANT, Tested
 from mri_saliency.wording import ClassNames, Limitation, listed, span
 
 _ENOUGH, _ALIKE = 8, 1.3  # subjects in a group, ratio of groups' spreads: from here on, up to here, 5 % hold
-_SKEWED = 0.2  # skewness of an estimated difference: from here on, 5 % do not hold everywhere
+_SKEWED = 0.4  # skewness of an estimated difference: up to here, 5 % hold
 _FEW_CONTROLS = 15  # of whom a shared baseline is made: below, 5 % do not hold
 _LARGE_ERROR = 0.1  # of a map, in the median
 _WEAK = "a p near 0.05 is weak evidence"
@@ -54,18 +54,13 @@ def limits_of_test(
         found.append(_UNEQUAL_SPREAD)
     skewness = max((abs(answer.skewness) for _, answer in tested), default=0)
     if skewness > _SKEWED:
-        text = (
-            f"{method.title} maps are skewed, and the groups of unequal size or skew (a contrast's skewness: "
-        )
-        text += f"{skewness:.2f}); above {_SKEWED:g} the family-wise error rate can reach 10% instead of 5%."
-        found.append(Limitation(text, _WEAK))
+        what = f"{method.title} maps are skewed, and groups unequal: a contrast's skewness is {skewness:.2f}"
+        found.append(Limitation(f"{what}; that 5% hold is known up to {_SKEWED:g}.", _WEAK))
     n_controls = subjects.count("HC")
     if tested and uses_controls and n_controls < _FEW_CONTROLS:
-        text = f"All {method.title} maps compare with the same {n_controls} controls, so they depend on each "
-        text += (
-            f"other; below {_FEW_CONTROLS} controls the family-wise error rate can reach 15% instead of 5%."
-        )
-        found.append(Limitation(text, _WEAK))
+        what = f"All {method.title} maps depend on each other: they compare with the same {n_controls} controls"
+        limit = f"below {_FEW_CONTROLS} controls the family-wise error rate can reach 15% instead of 5%"
+        found.append(Limitation(f"{what}; {limit}.", _WEAK))
     return found
 
 
