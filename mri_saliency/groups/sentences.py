@@ -58,7 +58,7 @@ def limits_of_test(
         found.append(Limitation(f"{what}; that 5% hold is known up to {_SKEWED:g}.", _WEAK))
     n_controls = subjects.count("HC")
     if tested and uses_controls and n_controls < _FEW_CONTROLS:
-        what = f"All {method.title} maps compare with the same {n_controls} controls: they depend on each other"
+        what = f"All {method.title} maps share {n_controls} controls as baseline, and are not independent"
         limit = f"below {_FEW_CONTROLS} controls the family-wise error rate can reach 15% instead of 5%"
         found.append(Limitation(f"{what}; {limit}.", _WEAK))
     return found
