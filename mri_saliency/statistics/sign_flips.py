@@ -37,9 +37,7 @@ class Estimate:
     t: np.ndarray  # the effect over its error, corrected for its skewness; 0 where nothing varies
     freedom: np.ndarray  # the error's degrees of freedom, by Satterthwaite
     spreads: np.ndarray  # (n_groups,): standard deviations of the spread groups, over all points alike
-    skewness: (
-        float  # of the estimated effect, over all points alike; 0 where groups are alike in size and skew
-    )
+    skewness: float  # of the estimate, over all points alike; 0 where groups are equal in size and skew
 
     def interval(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the ends of the effect's 95 % interval at each point, taken alone."""
@@ -126,9 +124,10 @@ class _Model:
         for points in self._parts():
             scaled, spread = self._standardised(points)
             residuals = to_residuals @ scaled
-            squares = self._by_group @ residuals**2
+            squared = residuals * residuals
+            squares = self._by_group @ squared
             squares_of_all += squares.sum(axis=1)
-            cubes += (residuals**3).sum(axis=1)
+            cubes += np.einsum("ij,ij->i", squared, residuals)
             n_varying += int(scaled.any(axis=0).sum())
             variances = weights[:, None] * np.maximum(squares / self._freedom, _MIN_VARIANCE)
             variance, estimated = variances.sum(axis=0), self._weights @ scaled
@@ -146,9 +145,8 @@ class _Model:
         `cubes`, (n,), are of the residuals over the estimate's error, each subject's mean over the points.
         """
         freedom, sizes = self._freedom[:, 0], self._by_group.sum(axis=1)
-        parts = (
-            (self._by_group @ self._weights**3 / (freedom * (freedom - 1) / sizes)) @ self._by_group * cubes
-        )
+        of_groups = self._by_group @ self._weights**3 * sizes / (freedom * (freedom - 1))
+        parts = of_groups @ self._by_group * cubes
         found = parts.sum()
         centred = parts - (self._by_group @ parts / sizes) @ self._by_group
         variance = (sizes / (sizes - 1)) @ self._by_group @ centred**2
