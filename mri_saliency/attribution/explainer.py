@@ -198,7 +198,7 @@ class Explainer:
     def _checked(self, name: str, values: object) -> np.ndarray:
         """Return a network input as a batch of one; raise UserError for another shape, or a NaN."""
         expected = (self.network.features[0][0].in_channels, INPUT_SIZE, INPUT_SIZE)
-        found = f"{np.shape(values)} of {getattr(values, 'dtype', type(values).__name__)}"
+        found = f"{getattr(values, 'shape', ())} of {getattr(values, 'dtype', type(values).__name__)}"
         if not isinstance(values, np.ndarray) or values.shape != expected or values.dtype.kind not in "fiu":
             raise UserError(f"expected a {name} of numbers of shape {expected}, found {found}.")
         with np.errstate(over="ignore"):
