@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 import warnings
 from collections import Counter
@@ -26,6 +27,7 @@ from mri_saliency.inputs.grid import INPUT_SIZE
 from mri_saliency.inputs.loading import Volume
 from mri_saliency.methods import AUTO, BATCH_SIZES, find_method
 from mri_saliency.runtime import device_errors
+from mri_saliency.runtime.device import plain_pytorch
 
 if TYPE_CHECKING:
     from torchvision.models import EfficientNet
@@ -58,11 +60,14 @@ class Explainer:
         The network's batch normalisation is not merged into its convolutions.
     """
 
+    @plain_pytorch()
     def __init__(self, network: EfficientNet, settings: Settings | None = None) -> None:
-        self.network = network
+        is_inference = next(network.parameters()).is_inference()  # moved to its device in that mode
+        self.network = copy.deepcopy(network) if is_inference else network
         self.settings = settings or Settings(BATCH_SIZES.get(self._device.type, BATCH_SIZES["cpu"]))
-        self._split = SplitNetwork(network)
+        self._split = SplitNetwork(self.network)
 
+    @plain_pytorch()
     def batch(
         self,
         inputs: np.ndarray,
@@ -115,6 +120,7 @@ class Explainer:
         }
         return max(1, settings.batch_size // passes.get(method, 1))
 
+    @plain_pytorch()
     def attribute(self, method: str, batch: Batch) -> list[Attribution]:
         """Compute the map of each scan of `batch` with `method`.
 
@@ -224,6 +230,7 @@ class Explainer:
     def _outputs(self, batch: Batch) -> Tensor:
         return self._within_memory("prediction", lambda: self._passes(batch).outputs())
 
+    @plain_pytorch()
     def _within_memory(self, work: str, run: Callable[[], _Result]) -> _Result:
         """Return what `run` returns; while the device's memory is too small, halve the batch size."""
         while True:

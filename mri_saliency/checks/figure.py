@@ -23,6 +23,7 @@ from mri_saliency.checks.table import (
 )
 from mri_saliency.checks.verdicts import UNCHANGED
 from mri_saliency.maps.charts import method_colour, method_label, panel_grid, set_method_ticks
+from mri_saliency.maps.style import own_style
 from mri_saliency.methods import METHODS
 from mri_saliency.statistics.intervals import mean_interval
 
@@ -39,6 +40,7 @@ _REPEATS = {
 _CASCADE = {"partial": "o-", "signed": "o--"}  # the second for methods with a sign alone
 
 
+@own_style()
 def check_figure(table: pd.DataFrame, methods: Sequence[str]) -> Figure:
     """Draw what the verdicts on these methods rest on, from the table of `sanity_checks.check_maps`."""
     figure, panels = panel_grid(6)

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from mri_saliency.cohort.groups import class_words
 from mri_saliency.maps.charts import (
@@ -22,11 +23,13 @@ from mri_saliency.maps.charts import (
     wrapped_label,
 )
 from mri_saliency.maps.comparison import NULL, MeanAgreement
+from mri_saliency.maps.style import own_style
 from mri_saliency.wording import ClassNames, demo_mark, with_minus
 
 _NULL = "|scan \N{MINUS SIGN} reference|"  # what the null map is
 
 
+@own_style()
 def cohort_figure(
     statistics: pd.DataFrame,
     profiles: Mapping[tuple[str, str], np.ndarray],
@@ -79,6 +82,8 @@ def _draw_strength(axes: Axes, rows_of: Mapping[str, pd.DataFrame]) -> None:
     _draw_box_per_method(axes, rows_of, "abs_mean")
     if any((rows["abs_mean"] > 0).any() for rows in rows_of.values()):
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(LogFormatter())
+        axes.yaxis.set_minor_formatter(LogFormatter())
     axes.set_title("Attribution strength by method")
     axes.set_ylabel("mean |attribution| (each method's own unit)")
 
@@ -121,9 +126,8 @@ def _draw_classes(axes: Axes, rows_of: Mapping[str, pd.DataFrame], words: Mappin
         strength = _relative_strength(rows)
         for offset, (name, colour) in zip((-0.2, 0.2), CLASS_COLOURS.items(), strict=True):
             draw_box(axes, strength[rows["class"] == name], Box(index + offset, 0.32, colour))
-    for name, colour in CLASS_COLOURS.items():
-        axes.scatter([], [], s=24, color=colour, label=words[name])
-    axes.legend(fontsize=9)
+    marks = [axes.scatter([], [], s=24, color=colour) for colour in CLASS_COLOURS.values()]
+    axes.legend(marks, words.values(), fontsize=9)  # without labels, names that begin with _ are left out
     set_method_ticks(axes, list(rows_of))
     axes.set_title(f"{words['HC']} against {words['TLE']} (true class)")
     axes.set_ylabel("mean |attribution| over its method's median")
@@ -138,11 +142,9 @@ def _draw_profiles(
     styles = {"HC": "--", "TLE": "-"}
     for (method, name), profile in profiles.items():
         axes.plot(100 * profile, styles[name], color=method_colour(methods.index(method)), linewidth=1.3)
-    for name, style in styles.items():
-        axes.plot([], [], style, color="black", label=words[name])
-    for index, method in enumerate(methods):
-        axes.plot([], [], color=method_colour(index), label=method_label(method))
-    axes.legend(fontsize=8, ncols=2)
+    lines = [axes.plot([], [], style, color="black")[0] for style in styles.values()]
+    lines += [axes.plot([], [], color=method_colour(index))[0] for index in range(len(methods))]
+    axes.legend(lines, [*words.values(), *map(method_label, methods)], fontsize=8, ncols=2)
     axes.set_ylim(bottom=0)
     axes.set_title("Attribution along the slices (class means)")
     axes.set_xlabel("network slice (posterior to anterior)")
@@ -152,7 +154,7 @@ def _draw_profiles(
 def _draw_agreement(axes: Axes, agreement: MeanAgreement) -> None:
     names, methods = list(agreement.mean.index), list(agreement.mean.columns)
     values, chances = agreement.mean.to_numpy(), agreement.chance.loc[names].to_numpy()
-    image = axes.imshow(values, vmin=-1, vmax=1, cmap="PuOr_r", aspect="auto")
+    image = axes.imshow(values, vmin=-1, vmax=1, cmap=colormaps["PuOr_r"].resampled(256), aspect="auto")
     for row, column in np.ndindex(values.shape):
         value, chance = values[row, column], chances[row, column]
         text = f"{value:.2f}" if np.isfinite(value) else "–"

@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,7 +118,14 @@ def write_picture(path: Path, picture: np.ndarray) -> None:
 
 def write_figure(path: Path, figure: Figure) -> None:
     """Write a matplotlib figure as PNG."""
-    with whole_file(path) as file:
+    from matplotlib.text import Text
+
+    from mri_saliency.maps.style import font_families, own_style
+
+    with whole_file(path) as file, own_style(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `font_families` warns of letters that no font has
+        for text in figure.findobj(Text):
+            text.set_fontfamily(font_families(text.get_text()))
         figure.savefig(file, format="png")
 
 
