@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from mri_saliency.errors import UserError, warn
-from mri_saliency.methods import (
-    BASELINES,
-)
+from mri_saliency.methods import BASELINES
 from mri_saliency.parser import CSV_PATH, DEMO_COMMAND, MODEL_PATH, PARAMETERS_PATH, get_parser
 from mri_saliency.wording import ClassNames
 
@@ -69,12 +67,7 @@ class Options:
 def read_options(description: str, args: list[str] | None = None) -> Options:
     """Read the command line.
 
-    Raises
-    ------
-    UserError
-        A value cannot be right.
-    SystemExit
-        argparse refused the command line (code 2), or ``--help`` or ``--version`` was answered.
+    Raises UserError if a value cannot be right, and argparse's SystemExit.
     """
     values = vars(get_parser(description).parse_args(args))
     for name in ("methods", "key_slices", "labels", "covariates"):

@@ -45,19 +45,9 @@ class Explainer:
     class's logit less the logsumexp of the others. `logits`, `baseline_logits` and `predict` return them, so
     that a map is compared with what it explains. Classes are predicted from the network's outputs.
 
-    Parameters
-    ----------
-    network : EfficientNet
-        float32 (n, n_slices, 128, 128) -> (n, n_logits), prepared by
-        `inputs.checkpoint.prepare_for_attribution`.
-    settings : Settings, optional
-        By default passes of as many volumes as the command line's. The batch size becomes smaller where the
-        device's memory is too small for it.
-
-    Raises
-    ------
-    ValueError
-        The network's batch normalisation is not merged into its convolutions.
+    `network`, float32 (n, n_slices, 128, 128) -> (n, n_logits), is as `prepare_for_attribution` leaves it:
+    ValueError if its batch normalisation is not merged. By default passes have as many volumes as the command
+    line's; the batch size becomes smaller where the device's memory is too small for it.
     """
 
     @plain_pytorch()
@@ -77,14 +67,8 @@ class Explainer:
     ) -> Batch:
         """Copy scans to the network's device; raises UserError if its memory is too small.
 
-        Parameters
-        ----------
-        inputs, baselines : ndarray
-            float32 (n, n_slices, 128, 128); baselines may be (1, ...) for all.
-        scan_ids : list of str
-            Stable ids that seed each scan's random draws.
-        targets : list of int, int or None
-            The class to explain, of each scan or of all; None: each scan's predicted class.
+        `inputs` and `baselines` are float32 (n, n_slices, 128, 128); baselines may be (1, ...) for all. The
+        ids seed each scan's random draws. `targets` are the classes to explain; None: the predicted ones.
         """
 
         def on_device(array: np.ndarray) -> Tensor:
@@ -193,18 +177,10 @@ class Explainer:
         volumes, use `batch` and `attribute`, which fill the passes: with one volume, a GPU waits for the
         launches of its kernels (2,100 in a pass of L) rather than computes.
 
-        Parameters
-        ----------
-        baseline : Volume or ndarray, optional
-            What the volume is compared with: another one, or a network input, float32 (n_slices, 128, 128).
-            By default zero, the mean intensity of a scan.
-        target : int, optional
-            Index of the class to explain; by default the predicted one.
-
-        Raises
-        ------
-        UserError
-            There is no such method or class, or a volume does not have the network's slices; as `attribute`.
+        The volume is compared with `baseline`, another one or a network input, float32 (n_slices, 128, 128);
+        by default with zero, a scan's mean intensity. `target` is the class to explain, by default the
+        predicted one. Raises UserError for a method, class or number of slices that is not there; as
+        `attribute`.
         """
         find_method(method)
         if baseline is None:

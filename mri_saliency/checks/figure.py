@@ -12,15 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mri_saliency.checks.curves import evidence_scores, leads, mean_curves
-from mri_saliency.checks.table import (
-    ANOTHER,
-    DIFFERENCE,
-    INTENSITY,
-    MAP,
-    ORDER_WORDS,
-    RANDOM,
-    SHUFFLED,
-)
+from mri_saliency.checks.table import ANOTHER, DIFFERENCE, INTENSITY, MAP, ORDER_WORDS, RANDOM, SHUFFLED
 from mri_saliency.checks.verdicts import UNCHANGED
 from mri_saliency.maps.charts import method_colour, method_label, panel_grid, set_method_ticks
 from mri_saliency.maps.style import own_style

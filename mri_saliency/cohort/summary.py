@@ -39,15 +39,9 @@ def cohort_figure(
 ) -> Figure:
     """Draw what a cohort's maps show, in six panels.
 
-    Parameters
-    ----------
-    statistics : DataFrame
-        A row a map, with `subject_id`, `method`, `class` ("HC" or "TLE"), `abs_mean`, `confidence`,
-        `brain_share`, `brain_share_null`.
-    profiles : mapping
-        (method, class) -> float64 (n_slices,), the class's mean share of magnitude by slice.
-    correlations : mapping
-        Method -> rank correlation of `confidence` and `abs_mean`; NaN where undefined.
+    `statistics` has a row a map, with `subject_id`, `method`, `class` ("HC" or "TLE"), `abs_mean`,
+    `confidence`, `brain_share`, `brain_share_null`. `profiles` are by method and class the mean shares of
+    magnitude, (n_slices,). `correlations` are of `confidence` and `abs_mean`; NaN where undefined.
     """
     methods, words = list(agreement.mean.columns), class_words(class_names)
     rows_of = {name: statistics[statistics["method"] == name] for name in methods}

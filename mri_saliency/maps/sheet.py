@@ -11,7 +11,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 from mri_saliency.maps.colours import BAR_COLOURS, ColourScale
-from mri_saliency.maps.style import own_style, pillow_font
+from mri_saliency.maps.style import font_path, own_style
 from mri_saliency.wording import with_minus
 
 _DPI = 100
@@ -42,7 +42,7 @@ class TextStyle:
 
     def font(self, text: str) -> ImageFont.FreeTypeFont:
         """Return the font that a text is written in."""
-        return pillow_font(text, self.size, self.bold)
+        return _font(font_path(text, self.bold), self.size)
 
     def fitted(self, text: str) -> str:
         """Return a line of text, cut with an ellipsis if it is wider than `max_width`."""
@@ -183,3 +183,8 @@ def _ticks(kind: str) -> tuple[float, ...]:
     if kind == "grey":
         return (0.0, 1.0)
     return _TICKS if kind.startswith("signed") else _TICKS[2:]
+
+
+@lru_cache
+def _font(path: str, size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)

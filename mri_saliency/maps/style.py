@@ -9,11 +9,10 @@ from functools import lru_cache
 from matplotlib import style
 from matplotlib.font_manager import FontProperties, findfont, fontManager
 from matplotlib.ft2font import FT2Font
-from PIL import ImageFont
 
 from mri_saliency.errors import warn
 
-_FAMILY = "DejaVu Sans"  # comes with matplotlib
+_LATIN = set(range(33, 127))
 
 
 @contextmanager
@@ -23,49 +22,32 @@ def own_style() -> Iterator[None]:
         yield
 
 
-def font_families(text: str) -> list[str]:
-    """Return the figures' font and, for letters of a text that it lacks, installed ones that have them."""
-    return [_FAMILY, *_families_with(_codes(text) - _covered(_font_path(_FAMILY, False)))]
+@lru_cache(1000)
+@own_style()
+def font_path(text: str, bold: bool = False) -> str:
+    """Return the file of the figures' font or, where it lacks letters of a text, of one that has them."""
+    ours = findfont(FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal"))
+    missing = frozenset(map(ord, "".join(text.split()))) - _letters(ours)
+    return _font_with(missing) or ours if missing else ours
 
 
-def pillow_font(text: str, size: int, bold: bool) -> ImageFont.FreeTypeFont:
-    """Return the font that has most letters of a text; `size` is in pixels."""
-    paths = [_font_path(family, bold) for family in font_families(text)]
-    return _opened(min(paths, key=lambda path: len(_codes(text) - _covered(path))), size)
-
-
-def _codes(text: str) -> frozenset[int]:
-    return frozenset(map(ord, "".join(text.split())))
-
-
-@lru_cache
-def _families_with(missing: frozenset[int]) -> tuple[str, ...]:
-    """Return installed families that have letters; warn of those that none has."""
-    families = []
-    for font in fontManager.ttflist if missing else ():
-        if font.name.startswith("Last Resort"):  # comes with matplotlib; has a box for every letter
-            continue
-        with suppress(OSError, RuntimeError):  # removed since, or damaged
-            if found := missing & FT2Font(font.fname).get_charmap().keys():
-                families.append(font.name)
-                missing -= found
-    if missing:
-        letters = "".join(map(chr, sorted(missing)))
-        warn(f"no installed font has {letters}; figures show boxes instead. Install one, such as Noto Sans.")
-    return tuple(families)
-
-
-@lru_cache(8)
-def _covered(path: str) -> frozenset[int]:
+@lru_cache(2)
+def _letters(path: str) -> frozenset[int]:
     return frozenset(FT2Font(path).get_charmap())
 
 
 @lru_cache
-@own_style()
-def _font_path(family: str, bold: bool) -> str:
-    return findfont(FontProperties(family=family, weight="bold" if bold else "normal"))
-
-
-@lru_cache
-def _opened(path: str, size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
+def _font_with(missing: frozenset[int]) -> str:
+    """Return the installed font that has most of some letters, and Latin ones; empty if none has any."""
+    best, lacking = (0, 0, ""), missing
+    for font in fontManager.ttflist:
+        with suppress(OSError, RuntimeError):  # removed since, or damaged
+            letters = FT2Font(font.fname).get_charmap().keys()
+            found = (len(missing & letters), len(_LATIN & letters), font.fname)
+            # matplotlib's Last Resort has a box for every letter
+            if found[0] and found > best and not font.name.startswith("Last Resort"):
+                best, lacking = found, missing - letters
+    if lacking:
+        names = "".join(map(chr, sorted(lacking)))
+        warn(f"no font has {names}: figures show boxes. Install one that has, such as Noto Sans.")
+    return best[2]

@@ -120,12 +120,12 @@ def write_figure(path: Path, figure: Figure) -> None:
     """Write a matplotlib figure as PNG."""
     from matplotlib.text import Text
 
-    from mri_saliency.maps.style import font_families, own_style
+    from mri_saliency.maps.style import font_path, own_style
 
     with whole_file(path) as file, own_style(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # `font_families` warns of letters that no font has
+        warnings.simplefilter("ignore")  # `font_path` warns of letters that no font has
         for text in figure.findobj(Text):
-            text.set_fontfamily(font_families(text.get_text()))
+            text.get_fontproperties().set_file(font_path(text.get_text(), text.get_fontweight() == "bold"))
         figure.savefig(file, format="png")
 
 

@@ -45,17 +45,8 @@ def _cpu_quota() -> float | None:
 def choose_device(name: str | None = None, ranks: Ranks | None = None) -> torch.device:
     """Return the requested device, and prepare PyTorch for it (strict float32, memory, threads).
 
-    Parameters
-    ----------
-    name : str, optional
-        ``cpu``, ``cuda``, ``cuda:1`` ...; by default this rank's GPU, or the CPU where there is none.
-    ranks : Ranks, optional
-        torchrun's processes, of which each takes its own GPU.
-
-    Raises
-    ------
-    UserError
-        No such device (the message names the available ones), or one device named for all ranks.
+    `name` is ``cpu``, ``cuda``, ``cuda:1`` ...; by default this rank's GPU, or the CPU where there is none.
+    Raises UserError if there is no such device, or one is named for all ranks.
     """
     import torch
 

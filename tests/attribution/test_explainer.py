@@ -19,14 +19,7 @@ from mri_saliency.methods import BATCH_SIZES, METHODS
 from mri_saliency.runtime.device import use_strict_float32
 
 from ..conftest import AFFINE, N_SLICES, REAL_SHAPE, lively_network, save_checkpoint, scan_inputs
-from .conftest import (
-    PlainLogOdds,
-    assert_same_maps,
-    batch_of,
-    explain,
-    explainer_of,
-    stacked,
-)
+from .conftest import PlainLogOdds, assert_same_maps, batch_of, explain, explainer_of, stacked
 
 INTEGRATING = ("integrated_gradients", "noise_tunnel_ig")
 

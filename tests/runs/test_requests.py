@@ -12,9 +12,7 @@ import generate_saliency_maps as script
 import run_saliency_generation as runner
 from mri_saliency.methods import METHODS
 
-from ..conftest import (
-    AFFINE,
-)
+from ..conftest import AFFINE
 from .outputs import file_names
 
 QUICK = ("--n_steps", "4", "--n_samples", "2", "--key_slices", "2", "5")

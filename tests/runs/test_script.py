@@ -15,13 +15,7 @@ from mri_saliency.attribution.explainer import Explainer
 from mri_saliency.inputs.loading import load_volume
 from mri_saliency.methods import METHODS
 
-from ..conftest import (
-    AFFINE,
-    FLIPPED,
-    N_SLICES,
-    lively_network,
-    make_run,
-)
+from ..conftest import AFFINE, FLIPPED, N_SLICES, lively_network, make_run
 from .outputs import SEED_COLUMNS, array_path, file_names
 
 QUICK = ("--n_steps", "4", "--n_samples", "2", "--key_slices", "2", "5")
