@@ -72,12 +72,18 @@ def _relative_strength(rows: pd.DataFrame) -> np.ndarray:
     return strength / (np.median(strength) or 1)
 
 
+class _LogLabels(LogFormatter):
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """Return a tick's number, or nothing, as matplotlib decides, but without its formula."""
+        return with_minus(f"{x:.3g}") if super().__call__(x, pos) else ""
+
+
 def _draw_strength(axes: Axes, rows_of: Mapping[str, pd.DataFrame]) -> None:
     _draw_box_per_method(axes, rows_of, "abs_mean")
     if any((rows["abs_mean"] > 0).any() for rows in rows_of.values()):
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(LogFormatter())
-        axes.yaxis.set_minor_formatter(LogFormatter())
+        axes.yaxis.set_major_formatter(_LogLabels())
+        axes.yaxis.set_minor_formatter(_LogLabels())
     axes.set_title("Attribution strength by method")
     axes.set_ylabel("mean |attribution| (each method's own unit)")
 
