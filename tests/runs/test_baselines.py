@@ -20,7 +20,6 @@ from .outputs import are_close, array_path
 
 QUICK = ("--n_steps", "4", "--n_samples", "2", "--key_slices", "2", "5")
 SUBJECTS = ("sub-A", "sub-B", "12")
-SCRIPT = Path(script.__file__)
 
 
 def baseline_totals(network, run, baseline_of):

@@ -105,7 +105,6 @@ def test_a_device_that_cannot_take_the_network_is_named():
         ({"cpu.max": "250000 100000"}, 3),
         ({"cpu.max": "max 100000"}, 8),
         ({"cpu/cpu.cfs_quota_us": "50000", "cpu/cpu.cfs_period_us": "100000"}, 1),
-        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 8),
     ],
 )
 def test_a_containers_quota_limits_cores_and_threads(monkeypatch, tmp_path, files, cores):
