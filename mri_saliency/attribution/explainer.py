@@ -174,8 +174,7 @@ class Explainer:
 
         Maps are those of the command line, but for methods that draw: these draws are seeded by the network's
         input, not by the file. In signed methods, positive values raised the log-odds of the class. For many
-        volumes, use `batch` and `attribute`, which fill the passes: with one volume, a GPU waits for the
-        launches of its kernels (2,100 in a pass of L) rather than computes.
+        volumes, use `batch` and `attribute`, which fill the passes.
 
         The volume is compared with `baseline`, another one or a network input, float32 (n_slices, 128, 128);
         by default with zero, a scan's mean intensity. `target` is the class to explain, by default the

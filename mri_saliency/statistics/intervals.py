@@ -33,8 +33,6 @@ def auc_interval(wins: np.ndarray) -> tuple[float, float]:
     and a true area of 0.98, it held the true area in 95 % of simulations, a stratified bootstrap in 25 %.
     `wins` are from `pair_wins`.
 
-    Notes
-    -----
     Newcombe 2006, Confidence intervals for an effect size measure based on the Mann-Whitney statistic,
     part 2, Statistics in Medicine.
     """
@@ -60,8 +58,6 @@ def auc_difference_interval(wins: np.ndarray, other: np.ndarray) -> tuple[float,
     (0 where one of them does not vary). `wins` and `other` are from `pair_wins`; the second area is
     subtracted from the first.
 
-    Notes
-    -----
     Zou & Donner 2008, Construction of confidence limits about effect measures, Statistics in Medicine;
     DeLong, DeLong & Clarke-Pearson 1988, Biometrics.
     """

@@ -53,13 +53,15 @@ def test_wrong_requests_end_with_2_and_leave_the_folder_alone(run_folder, monkey
 
 
 def test_a_notebooks_backend_does_not_matter():
-    code = (
+    script_code = (
         "import generate_saliency_maps\n"
         "try: generate_saliency_maps.main(['--version'])\n"
         "except SystemExit: import captum.attr, matplotlib.pyplot; matplotlib.pyplot.figure()"
     )
+    library = "import os; from mri_saliency import Explainer; assert 'inline' in os.environ['MPLBACKEND']"
     surroundings = os.environ | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
-    subprocess.run([sys.executable, "-c", code], env=surroundings, cwd=SCRIPT.parent, check=True)
+    for code in (script_code, library):
+        subprocess.run([sys.executable, "-c", code], env=surroundings, cwd=SCRIPT.parent, check=True)
 
 
 def test_help_needs_nothing_heavy(tmp_path):
