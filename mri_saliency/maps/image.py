@@ -11,6 +11,7 @@ import numpy as np
 
 from mri_saliency.inputs.grid import RESIZED, Grid
 from mri_saliency.inputs.preprocessing import unpad
+from mri_saliency.maps.colours import colour_scale
 from mri_saliency.methods import find_method
 
 _ALIGNED = 1  # NIfTI's space code where the scan gives an affine, but no space
@@ -118,9 +119,6 @@ def map_to_nifti(values: np.ndarray, grid: Grid, method: str, scale: float | Non
     and its sum is that of the map without pad. A viewer's colours saturate at `scale`, by default
     `colour_scale`'s of all voxels. Raises UserError for an unknown method.
     """
-    # matplotlib, which only this default needs
-    from mri_saliency.maps.colours import colour_scale
-
     known = find_method(method)
     meaning = estimate(known.unit, colour_scale(values) if scale is None else scale, signed=known.signed)
     return to_nifti(unpad(values), grid, f"{known.name}, {known.unit}", meaning)
