@@ -125,7 +125,7 @@ def write_picture(path: Path, picture: np.ndarray) -> None:
     kind = {3: 2, 4: 6}[n_channels]  # the PNG standard's numbers of RGB and RGBA
     chunks = {
         b"IHDR": struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0),
-        b"IDAT": zlib.compress(rows, 1),
+        b"IDAT": zlib.compress(rows.tobytes(), 1),
         b"IEND": b"",
     }
     with whole_file(path) as file:

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mri_saliency.maps.comparison import mean_agreement
 from mri_saliency.maps.drawing import DIAGNOSIS_COLOURS
+from mri_saliency.regions.lateralisation import RESPONSE_OF_A_SIDE
 from mri_saliency.report.bibliography import with_authors
 from mri_saliency.report.findings import Findings
 from mri_saliency.report.groups import region_contrasts, shown_clusters
@@ -55,6 +56,7 @@ def _environment() -> Environment:
     )  # fmt: skip
     environment.globals |= {function.__name__: function for function in functions}
     environment.globals["diagnosis_colours"] = DIAGNOSIS_COLOURS
+    environment.globals["response_of_a_side"] = RESPONSE_OF_A_SIDE
     environment.globals["now"] = lambda: datetime.now().astimezone().isoformat()
     return environment
 
