@@ -81,11 +81,9 @@ def use_strict_float32() -> None:
     From PyTorch 2.9 on, it is an error if they contradict each other, for matrix products too. So both are
     set, whatever was set before.
 
-    What remains is the order of sums. cuDNN may choose a kernel for the gradient of a convolution that adds
-    in any order. So two runs on one GPU can differ in the last digits, as maps of other batch sizes do: by
-    millionths of a map's maximum, where TF32 changes it by thousandths. Nothing else in the network's
-    backward pass depends on an order. `torch.backends.cudnn.deterministic` would exclude such kernels; it
-    can cost speed, and is left as it is.
+    What remains is the order of sums in cuDNN's gradient of a convolution: two runs on one GPU can differ by
+    millionths of a map's maximum, where TF32 changes it by thousandths. `torch.backends.cudnn.deterministic`
+    would exclude that; it can cost speed, and is left as it is.
     """
     import torch
 
@@ -128,10 +126,7 @@ def hardware_name(device: torch.device) -> str:
 
 
 def move_to_device(network: nn.Module, device: torch.device) -> nn.Module:
-    """Return the network on a device.
-
-    Raises UserError: the device is full, or reserved for another process.
-    """
+    """Return the network on a device; raises UserError if that is full, or reserved for another process."""
     try:
         return network.to(device)
     except RuntimeError as error:
