@@ -118,9 +118,9 @@ def test_every_section_shows_its_numbers(tmp_path):
 
 def test_what_was_not_measured_has_no_section(tmp_path):
     page = save_page(tmp_path, report_records())
-    assert (
-        not {"groups", "regions"} & page.ids and "alarms" not in page.classes and "badge" not in page.classes
-    )
+    assert "groups" not in page.ids and not {"alarms", "badge"} & set(page.classes)
+    for text in ("No method was tested on this network", "No region was measured", "were not compared"):
+        assert text in page.text
 
 
 def test_regions_that_differ_between_groups_are_listed(tmp_path):
@@ -151,6 +151,36 @@ def test_lateralisation_compares_with_grey_matter_and_counts_the_pairs(tmp_path)
     assert row[1:3] == ["6 and 6", "1.00 (0.69 to 1.00)"]
     assert row[5] == "not shown to differ from grey matter there"
     assert "of 2, the maps' interval lies above 0.5 in 1 and below in 0; by chance, about 0.1" in page.text
+
+
+def results_of(page):
+    return page.text.split(" Results ")[1].split(" A figure as PDF")[0]
+
+
+def test_results_for_a_paper_are_those_of_the_leading_method_and_hedged(tmp_path):
+    left = ComparedContrast("integrated_gradients", "left_minus_HC", 6, 9, 0.0, 0.25)
+    cluster = CLUSTER | {"method": "integrated_gradients", "contrast": "left_minus_HC"}
+    row = {"method": "integrated_gradients", "contrast": "left_minus_HC", "n_patients": 6, "n_controls": 9}
+    regions = [row | {"region": name, "ratio": 12.0, "t": 9.0, "p": 0.002} for name in "ABCD"]
+    other = row | {"method": "saliency", "region": "E", "ratio": 7.0, "t": 9.0, "p": 0.001}
+    lateralisation = lateralisation_table(sided_regions(effect=2.0), SIDED_PAIRS)
+    lateralisation["method"] = "integrated_gradients"
+
+    def text(clusters=(), **changes):
+        groups = GroupComparison([left], list(clusters))
+        return results_of(save_page(tmp_path, report_records(), groups=groups, **changes))
+
+    found = text(region_test=pd.DataFrame([other, *regions]), lateralisation=lateralisation)
+    assert "classified 5 of 6 scans correctly (95% interval 44 to 97%)" in found
+    assert "differed significantly in 4 regions, most clearly in A (12 times the controls', " in found
+    assert "E (" not in found and "told left from right TLE with an area" in found
+    assert "weights was not tested" in found and "neither that the tissue there is ill" in found
+    by_place = text([cluster], verdicts={"integrated_gradients": ANSWERS})
+    assert "in a cluster around −27, −30, −12 mm (1.8 times the controls', corrected p 0.004)" in by_place
+    assert "failed “finds the evidence” and are no evidence" in by_place and "not tested" not in by_place
+    assert "in no cluster (smallest corrected p 0.250)" in text()
+    nothing = results_of(save_page(tmp_path, report_records()))
+    assert "Groups of patients and controls were not compared" in nothing
 
 
 @pytest.mark.parametrize(
