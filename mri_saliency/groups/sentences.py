@@ -9,9 +9,9 @@ from mri_saliency.statistics.contrasts import CONTRASTS, MIN_SUBJECTS, Contrast,
 from mri_saliency.statistics.sign_flips import N_FLIPS, SIGNIFICANT, Tested
 from mri_saliency.wording import ClassNames, Limitation, listed, span
 
-_ENOUGH, _ALIKE = 8, 1.3  # subjects in a group, ratio of groups' spreads: from here on, up to here, 5 % hold
+ENOUGH, _ALIKE = 8, 1.3  # subjects in a group, ratio of groups' spreads: from here on, up to here, 5 % hold
 _UNEQUAL_SPREAD = Limitation(
-    f"In at least one comparison a group had fewer than {_ENOUGH} subjects and the groups' maps varied "
+    f"In at least one comparison a group had fewer than {ENOUGH} subjects and the groups' maps varied "
     "unequally; there the family-wise error rate can reach 9% instead of 5%.",
     "a p near 0.05 is weak evidence",
 )
@@ -34,7 +34,7 @@ def missing_contrasts(subjects: Subjects, contrasts: Sequence[Contrast]) -> list
 def unequal_spread(subjects: Subjects, tested: Sequence[tuple[Contrast, Tested]]) -> list[Limitation]:
     """Return what limits a test where the error rate was found to be kept less well."""
     is_found = any(
-        min(map(subjects.count, contrast.weights)) < _ENOUGH
+        min(map(subjects.count, contrast.weights)) < ENOUGH
         and answer.spreads.max() > _ALIKE * answer.spreads.min()
         for contrast, answer in tested
     )
