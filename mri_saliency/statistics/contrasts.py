@@ -127,6 +127,7 @@ def contrast_test(
 
     `values` is `Contrast.aligned` -> what such contrasts compare, float32 (n_subjects, n_points). Returns the
     contrasts that can be tested, with their answers; and the name of each other contrast -> why it cannot.
+    With `n_flips=0` the answers have estimates, but no p.
     """
     family, refused = [], {}
     for contrast in contrasts:
@@ -136,6 +137,15 @@ def contrast_test(
             refused[contrast.name] = str(error)
     answers = sign_flip_test([question for _, question in family], n_flips=n_flips)
     return [(contrast, answer) for (contrast, _), answer in zip(family, answers, strict=True)], refused
+
+
+def exceeds_null(effect: float, low: float, high: float) -> bool | None:
+    """Return whether an effect is larger than the null map's, in its own direction; None if that is unknown.
+
+    `low` and `high` are the ends of the 95 % interval of the effect less the null map's, all logarithms; NaN
+    if it is unknown.
+    """
+    return None if np.isnan(low) else bool(low > 0 if effect > 0 else high < 0)
 
 
 def _hypothesis(contrast: Contrast, subjects: Subjects, values: np.ndarray) -> Hypothesis:
