@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 
 from mri_saliency.cohort.common_space import find_common_space
@@ -21,6 +23,8 @@ from mri_saliency.regions.comparison import compare_regions
 from mri_saliency.regions.densities import measure_regions, missing_null_notes
 from mri_saliency.regions.lateralisation import lateralise
 from mri_saliency.report.alarms import find_alarms, judge_maps
+from mri_saliency.report.answer import find_answer, tiles
+from mri_saliency.report.answer_pictures import AnswerPictures, draw_answer
 from mri_saliency.report.findings import Findings
 from mri_saliency.report.viewer import write_atlas
 from mri_saliency.run.description import Description
@@ -66,16 +70,28 @@ def describe_cohort(
 
     verdicts = judge_maps(folder, records)
     alarms = find_alarms(records, verdicts)
-    for message in (*limitations, *groups.limitations, *notes, *alarms):
+    for message in (*limitations, *groups.limitations, *notes):
         warn(str(message))
     for table in TABLES:
         write_dictionary(folder, table)
     summary.result()
-    return Findings(
+    findings = Findings(
         folder, run, records, [] if failures is None else failures.to_dict("records"),
         agreement=agreement, groups=groups, comparison=settings, regions=regions, region_test=region_test,
         lateralisation=lateralisation, verdicts=verdicts, alarms=alarms, notes=notes, limitations=limitations,
     )  # fmt: skip
+    return replace(findings, pictures=_draw_answer(findings, maps, workers))
+
+
+def _draw_answer(findings: Findings, maps: list[MethodMaps], workers: Workers) -> AnswerPictures:
+    """Draw the leading method's maps."""
+    leading, scans = find_answer(findings).methods[0].method, tiles(findings.scans)
+    names = {scan.subject_id for scan in scans}
+    shown = [record for record in findings.records if record.method == leading and record.subject_id in names]
+    for method_maps in maps:
+        if method_maps.method.name == leading and findings.comparison:
+            return draw_answer(method_maps, shown, findings.comparison.smooth_mm, workers)
+    return AnswerPictures()
 
 
 def _describe_groups(

@@ -136,7 +136,9 @@ def _path_alarms(method: str, records: list[MapRecord]) -> list[Alarm]:
             missed.append(error)
     if not missed:
         return []
-    text = f"{len(missed)} of {counted(len(records), 'map')} did not reach --map_error with {POINTS[-1]} points"
+    text = (
+        f"{len(missed)} of {counted(len(records), 'map')} did not reach --map_error with {POINTS[-1]} points"
+    )
     n_bad = sum(error > COMPLETENESS_TOLERANCE for error in missed)
     return [Alarm(method, f"{text} (largest error {max(missed):.2g})", spoils=n_bad > _FEW * len(records))]
 

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import re
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
+from mri_saliency.inputs.atlas import without_side
+from mri_saliency.maps.colours import BAR_COLOURS
 from mri_saliency.maps.comparison import mean_agreement
 from mri_saliency.maps.drawing import DIAGNOSIS_COLOURS
+from mri_saliency.methods import METHODS
+from mri_saliency.output.files import read_table
+from mri_saliency.output.folder import OutputFolder
+from mri_saliency.report.answer import find_answer
 from mri_saliency.report.bibliography import with_authors
 from mri_saliency.report.findings import Findings
 from mri_saliency.report.groups import region_contrasts, shown_clusters
@@ -20,6 +29,7 @@ from mri_saliency.report.networks import runs_section
 from mri_saliency.report.numbers import classifiers, region_summaries, side_entries
 from mri_saliency.report.scans import input_tables, scan_entries
 from mri_saliency.report.viewer import viewer_of
+from mri_saliency.statistics.intervals import share_interval
 from mri_saliency.wording import counted, with_minus
 
 
@@ -28,7 +38,10 @@ def render_page(findings: Findings, link: Callable[[Path], str], *, embedded: bo
 
     `link` converts a path to a URL, which holds the file itself if `embedded`.
     """
-    return _environment().get_template("report.html").render(findings=findings, link=link, embedded=embedded)
+    answer = find_answer(findings)
+    about = {"findings": findings, "answer": answer, "leading": answer.methods[0].method}
+    about["known"] = Markup(known_answer(findings.folder)) if findings.demo else ""
+    return _environment().get_template("report.html").render(**about, link=link, embedded=embedded)
 
 
 @lru_cache(1)
@@ -47,14 +60,21 @@ def _environment() -> Environment:
         "counted": counted,
         "moment": _moment,
         "with_authors": with_authors,
+        "with_code": lambda text: Markup(re.sub(r"--\w+( \d+)?", r"<code>\g<0></code>", escape(text))),
+        "without_side": without_side,
+        "title_of": lambda method: METHODS[method].heading,
         "pairs": lambda mapping: ", ".join(f"{key} {value}" for key, value in mapping.items()),
     }
     functions = (
         classifiers, input_tables, mean_agreement, methods_text, region_contrasts, region_summaries,
-        runs_section, scan_entries, shown_clusters, side_entries, viewer_of,
+        runs_section, scan_entries, share_interval, short_names, shown_clusters, side_entries, viewer_of,
     )  # fmt: skip
     environment.globals |= {function.__name__: function for function in functions}
-    environment.globals["diagnosis_colours"] = DIAGNOSIS_COLOURS
+    environment.globals |= {
+        "diagnosis_colours": DIAGNOSIS_COLOURS,
+        "bar_colours": BAR_COLOURS,
+        "method_of": METHODS,
+    }
     environment.globals["now"] = lambda: datetime.now().astimezone().isoformat()
     return environment
 
@@ -76,3 +96,20 @@ def _moment(iso: str) -> str:
     """Return a moment of run.json as people write it, such as "26 November 2026, 00:17 UTC+01:00"."""
     moment = datetime.fromisoformat(iso)
     return with_minus(f"{moment.day} {moment:%B %Y, %H:%M} {moment.tzinfo}")
+
+
+def short_names(names: Iterable[str]) -> dict[str, str]:
+    """Return names without what all begin with: "sub-DEMO02" -> "02"."""
+    common = os.path.commonprefix(list(names)).rstrip("0123456789")
+    return {name: name.removeprefix(common) or name for name in names}
+
+
+def known_answer(folder: OutputFolder) -> str:
+    """Return what only a demo knows, from its tables: where the lesions are; empty without them."""
+    maps, groups = (read_table(folder.table(f"demo_{name}")) for name in ("localisation", "groups"))
+    if maps is None:
+        return ""
+    found = (
+        {} if groups is None else groups.set_index(["method", "contrast"])[["near", "found"]].to_dict("index")
+    )
+    return _environment().get_template("known.html").render(maps=maps.to_dict("records"), groups=found)

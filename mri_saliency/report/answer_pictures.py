@@ -1,0 +1,206 @@
+"""One method's maps -> the pictures of the first screen: groups in three planes, scans side by side."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from nibabel.affines import apply_affine
+from PIL import Image
+from scipy.ndimage import binary_erosion
+
+from mri_saliency.cohort.source_scan import read_source
+from mri_saliency.groups.method_maps import MethodMaps
+from mri_saliency.inputs.grid import RESIZED, TRAINED_VOXEL_SIZE_MM, Grid
+from mri_saliency.inputs.preprocessing import grey_levels, intensity_window, resize, unpad
+from mri_saliency.maps.colours import GREY, OUTLINE, measure_scale, overlay
+from mri_saliency.maps.image import voxel_mass
+from mri_saliency.maps.smoothing import smoothed
+from mri_saliency.output.files import write_picture
+from mri_saliency.output.folder import FIGURES, OutputFolder
+from mri_saliency.output.record import MapRecord
+from mri_saliency.runtime.workers import Workers
+from mri_saliency.statistics.contrasts import ALL_PATIENTS, LEFT, RIGHT
+from mri_saliency.statistics.sign_flips import SIGNIFICANT
+from mri_saliency.wording import with_minus
+
+_PX_PER_MM = 3  # of a picture; on the page it is about half as large
+_MARGIN, _LINE_PX = 3, 3  # voxels around the brain; thickness of an outline
+_SIGNIFICANT = -np.log10(SIGNIFICANT) - 1e-6  # less the rounding of float32
+_CONTRAST_OF = {"left": LEFT.name, "right": RIGHT.name, "TLE": ALL_PATIENTS.name}
+_PLANES = {"coronal": (1, 2), "sagittal": (0, 2), "axial": (1, 0)}  # axes of (y, x, z): across, up
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture in the folder, of so many pixels."""
+
+    path: Path
+    width: int
+    height: int
+    has_sides: bool  # whether left and right are known
+
+
+@dataclass(frozen=True)
+class GroupPictures:
+    """A group's mean map, cut at its strongest point."""
+
+    n: int  # scans
+    planes: dict[str, Picture]
+    place: str  # of the cuts; empty without affine
+    is_compared: bool  # whether what is significantly more than in controls is outlined
+
+
+@dataclass(frozen=True)
+class AnswerPictures:
+    """The pictures of the first screen; empty without maps on the common grid."""
+
+    groups: dict[str, GroupPictures] = field(default_factory=dict)  # by their names in `cohort.groups.GROUPS`
+    tiles: dict[str, Picture] = field(default_factory=dict)  # scan -> its coronal slice
+    place: str = ""  # of that slice
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """What the scans' slices share."""
+
+    limit: float  # of the colours
+    smooth_mm: float
+    index: int  # of the slice on the common grid, and its place
+    y_mm: float | None
+    box: tuple[slice, slice]  # the brain's part of x and z, as in `_rising`
+
+
+def draw_answer(
+    maps: MethodMaps, scans: Sequence[MapRecord], smooth_mm: float, workers: Workers
+) -> AnswerPictures:
+    """Draw the mean maps of the groups of patients, without any that of the controls, and some scans' maps.
+
+    All share one scale, and the scans one coronal slice: the mean of the groups' strongest points.
+    """
+    grid, mean_scan, brain = maps.space.grid, maps.space.mean_scan, maps.space.brain
+    diagnoses = Counter(scan.diagnosis for scan in maps.scans)
+    n_patients = diagnoses.total() - diagnoses["HC"]
+    groups = {side: diagnoses[side] for side in ("left", "right") if diagnoses[side]}
+    groups = groups or ({"TLE": n_patients} if n_patients else {"HC": diagnoses["HC"]})
+    read = {name: _read(maps, f"{name}_mean") for name in groups}
+    means = {
+        name: smoothed(mean / voxel_mass(grid), grid, smooth_mm)
+        for name, mean in read.items()
+        if mean is not None
+    }
+    if not means:
+        return AnswerPictures()
+    limit = max(measure_scale(mean, brain, is_smooth=True).limit for mean in means.values()) or 1.0
+    inside = _rising(np.ones_like(mean_scan, bool) if brain is None else brain, grid)
+    greys = _rising(grey_levels(mean_scan, intensity_window(mean_scan)), grid)
+    box = tuple(slice(max(0, int(i.min()) - _MARGIN), int(i.max()) + _MARGIN + 1) for i in inside.nonzero())
+    found, slices = {}, []
+    for name, mean in means.items():
+        values, more = _rising(mean, grid), _significantly_more(maps, name)
+        outlined = np.zeros_like(inside) if more is None else _rising(more, grid) & inside
+        where = outlined if outlined.any() else inside
+        peak = [int(i) for i in np.unravel_index(np.where(where, np.abs(values), -1).argmax(), values.shape)]
+        planes = {}
+        for plane, axes in _PLANES.items():
+            cut = tuple(part if axis in axes else peak[axis] for axis, part in enumerate(box))
+            layers = (layer[cut] for layer in (greys, values / limit, outlined))
+            upright = [layer if axes[0] < axes[1] else layer.T for layer in layers]
+            planes[plane] = _write(maps.folder, f"answer_{name}_{plane}", _drawn(upright, grid, axes), grid)
+        index, place = _place(peak, grid)
+        slices.append(index)
+        found[name] = GroupPictures(groups[name], planes, place, more is not None)
+    index = round(float(np.mean(slices)))
+    frame = _Frame(limit, smooth_mm, index, grid.slice_y_mm(index), (box[1], box[2]))
+    jobs = {record.subject_id: workers.submit(_draw_scan, maps.folder, record, frame) for record in scans}
+    place = f"slice {index}" if frame.y_mm is None else with_minus(f"y = {frame.y_mm:.0f} mm")
+    return AnswerPictures(found, {name: job.result() for name, job in jobs.items()}, place)
+
+
+def _read(maps: MethodMaps, name: str) -> np.ndarray | None:
+    """Read a group's image on the network's grid, float32 (n_slices, 112, 112); None if there is none."""
+    grid, path = maps.space.grid, maps.folder.group_map(maps.method.name, f"{name}.nii.gz")
+    if not path.exists():
+        return None
+    slices = np.asarray(nib.Nifti1Image.from_filename(path).dataobj, np.float32).transpose(1, 0, 2)
+    return resize(slices[grid.first_slice : grid.first_slice + grid.n_slices], RESIZED, RESIZED)
+
+
+def _significantly_more(maps: MethodMaps, group: str) -> np.ndarray | None:
+    """Return where a group has significantly more than the controls, bool; None if it was not compared."""
+    log_p, ratio = (_read(maps, f"{_CONTRAST_OF.get(group)}_{end}") for end in ("neg_log10_p_fwe", "ratio"))
+    return None if log_p is None or ratio is None else (log_p >= _SIGNIFICANT) & (ratio > 1)
+
+
+def _steps(grid: Grid) -> tuple[float, float, float]:
+    """Return the mm from voxel to voxel of a map along y, x and z, with their signs."""
+    affine = grid.input_affine
+    if affine is None:
+        return (TRAINED_VOXEL_SIZE_MM,) * 3
+    return float(affine[1, 0]), float(affine[0, 1]), float(affine[2, 2])
+
+
+def _rising(values: np.ndarray, grid: Grid) -> np.ndarray:
+    """Return a map (slice, x, z) with indices that rise forward, to the right and upward: a view."""
+    return values[tuple(slice(None, None, 1 if step > 0 else -1) for step in _steps(grid))]
+
+
+def _place(peak: Sequence[int], grid: Grid) -> tuple[int, str]:
+    """Return the slice of a point of `_rising`, and its place in words; "" without affine."""
+    at = [
+        i if step > 0 else n - 1 - i
+        for i, step, n in zip(peak, _steps(grid), (grid.n_slices, RESIZED, RESIZED), strict=True)
+    ]
+    if grid.input_affine is None:
+        return at[0], ""
+    x, y, z = apply_affine(grid.input_affine, at)
+    return at[0], with_minus(f"x = {x:.0f}, y = {y:.0f}, z = {z:.0f} mm")
+
+
+def _drawn(layers: Sequence[np.ndarray], grid: Grid, axes: tuple[int, int]) -> np.ndarray:
+    """Draw a plane: uint8 RGBA.
+
+    `layers`, each (across, up), are the anatomy's greys, the map over its scale, and what is outlined.
+    """
+    steps = _steps(grid)
+    size = tuple(
+        round(_PX_PER_MM * n * abs(steps[axis])) for n, axis in zip(layers[0].shape, axes, strict=True)
+    )
+    types, ways = (
+        (np.uint8, np.float32, np.uint8),
+        (Image.Resampling.BICUBIC, Image.Resampling.BILINEAR, Image.Resampling.NEAREST),
+    )
+    under, strength, part = (
+        np.asarray(Image.fromarray(layer.T[::-1].astype(kind)).resize(size, way))
+        for layer, kind, way in zip(layers, types, ways, strict=True)
+    )
+    picture = overlay(GREY[under], strength)
+    picture[(part > 0) & ~binary_erosion(part, iterations=_LINE_PX, border_value=1)] = OUTLINE
+    return picture
+
+
+def _draw_scan(folder: OutputFolder, record: MapRecord, frame: _Frame) -> Picture:
+    """Draw the coronal slice of a scan's map; runs in a worker."""
+    grid, index = record.grid, min(frame.index, record.grid.n_slices - 1)
+    if frame.y_mm is not None and grid.affine is not None:
+        index = int(np.argmin([abs((grid.slice_y_mm(i) or 0.0) - frame.y_mm) for i in range(grid.n_slices)]))
+    values = folder.load_map(record.method, record.subject_id)
+    [smooth] = smoothed(values, grid, frame.smooth_mm, [index])
+    scan, greys = read_source(record), np.zeros(smooth.shape, np.uint8)
+    if scan is not None:
+        slices = unpad(scan.network_input)
+        greys = grey_levels(slices[index], intensity_window(slices))
+    layers = (greys, smooth / frame.limit, np.zeros(smooth.shape, bool))
+    cut = [_rising(layer[None], grid)[0][frame.box] for layer in layers]
+    drawn = _drawn(cut, grid, _PLANES["coronal"])
+    return _write(folder, f"answer_{record.subject_id}", drawn, grid)
+
+
+def _write(folder: OutputFolder, name: str, drawn: np.ndarray, grid: Grid) -> Picture:
+    path = folder.root / FIGURES / f"{name}.png"
+    write_picture(path, drawn)
+    return Picture(path, drawn.shape[1], drawn.shape[0], has_sides=grid.affine is not None)
