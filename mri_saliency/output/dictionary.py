@@ -191,9 +191,12 @@ _TABLES: dict[str, Mapping[str, Column | str]] = {  # a text: the column's meani
         "peak_z": column("the point with the largest |t|", "mm", "z of the peak"),
         "region": "the atlas's region there",
         "volume_mm3": column("volume of the significant voxels", "mm3"),
-        "peak_effect": "ratio of the patients' to the controls' magnitude there",
+        **_with_interval("peak_effect", "ratio of the patients' to the controls' magnitude there"),
         "peak_t": "t at the peak",
         "p": "p at the peak, corrected for all points and contrasts",
+        **_with_interval("effect_null", "the same ratio of the null map, |scan - baseline|"),
+        **_with_interval("effect_over_null", "the same of each subject's magnitude over the null map's"),
+        "exceeds_null": _EXCEEDS,
     },
     "failures": {
         "subject_id": _SCAN,

@@ -14,7 +14,6 @@ N_FLIPS = 1000
 SIGNIFICANT = 0.05  # family-wise
 _POINTS_AT_A_TIME = 256  # (flips, points) that stay in the processor's cache
 _MIN_VARIANCE = 1e-6  # of a group's values, as a share of all values' variance; less is rounding
-_ALL = slice(None)
 _TIE = 1e-5  # statistics that differ by less, relatively, count as equal
 
 
@@ -39,10 +38,10 @@ class Estimate:
     freedom: np.ndarray  # the error's degrees of freedom, by Satterthwaite
     spreads: np.ndarray  # (n_groups,): standard deviations of the spread groups, over all points alike
 
-    def interval(self, points: slice | np.ndarray = _ALL) -> tuple[np.ndarray, np.ndarray]:
-        """Return the ends of the effect's 95 % interval at some points, each taken alone."""
-        reach = stdtrit(self.freedom[points], (1 + COVERAGE) / 2) * self.error[points]
-        return self.effect[points] - reach, self.effect[points] + reach
+    def interval(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the ends of the effect's 95 % interval at each point, taken alone."""
+        reach = stdtrit(self.freedom, (1 + COVERAGE) / 2) * self.error
+        return self.effect - reach, self.effect + reach
 
 
 @dataclass(frozen=True, eq=False)
