@@ -49,7 +49,7 @@ TRAINING_SEED, COHORT_SEED, UNSEEN_SEED = 1, 2, 3
 
 
 def run(folder: Path, passed_on: list[str], generate: Callable[[list[str]], int]) -> int:
-    """Make the demo in `folder` unless an earlier run did, explain it, and add the right answer to the report.
+    """Make the demo in `folder` unless an earlier run did, explain it; the report gets the right answer.
 
     `passed_on` are options for the script, which override the demo's; `generate` is the script's ``main``,
     whose exit code is returned. Raises UserError if nilearn is missing, or the folder cannot be written.

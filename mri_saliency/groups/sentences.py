@@ -10,11 +10,9 @@ from mri_saliency.statistics.sign_flips import N_FLIPS, SIGNIFICANT, Tested
 from mri_saliency.wording import ClassNames, Limitation, listed, span
 
 ENOUGH, _ALIKE = 8, 1.3  # subjects in a group, ratio of groups' spreads: from here on, up to here, 5 % hold
-_UNEQUAL_SPREAD = Limitation(
-    f"In at least one comparison a group had fewer than {ENOUGH} subjects and the groups' maps varied "
-    "unequally; there the family-wise error rate can reach 9% instead of 5%.",
-    "a p near 0.05 is weak evidence",
-)
+_WORDS = {"HC": "controls", "TLE": "patients"} | {
+    side: f"patients with a focus on the {side}" for side in ("left", "right")
+}
 
 
 def missing_contrasts(subjects: Subjects, contrasts: Sequence[Contrast]) -> list[Limitation]:
@@ -38,7 +36,19 @@ def unequal_spread(subjects: Subjects, tested: Sequence[tuple[Contrast, Tested]]
         and answer.spreads.max() > _ALIKE * answer.spreads.min()
         for contrast, answer in tested
     )
-    return [_UNEQUAL_SPREAD] if is_found else []
+    if not is_found:
+        return []
+    # of all contrasts, so that the methods of a cohort say the same
+    groups = dict.fromkeys(diagnosis for contrast, _ in tested for diagnosis in contrast.weights)
+    few = listed(f"{n} {_WORDS[name]}" for name in groups if (n := subjects.count(name)) < ENOUGH)
+    text = (
+        f"Groups of fewer than {ENOUGH} subjects ({few}) were compared whose maps varied unequally; there the"
+    )
+    return [
+        Limitation(
+            f"{text} family-wise error rate can reach 9% instead of 5%.", "a p near 0.05 is weak evidence"
+        )
+    ]
 
 
 def comparison_sentences(smooth_mm: float) -> list[str]:

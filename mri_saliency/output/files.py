@@ -126,6 +126,12 @@ def write_picture(path: Path, picture: np.ndarray) -> None:
         image.save(file, format="PNG", compress_level=2)
 
 
+def picture_size(path: Path) -> tuple[int, int]:
+    """Read a picture's width and height in pixels."""
+    with Image.open(path) as image:
+        return image.size
+
+
 def write_figure(path: Path, figure: Figure) -> None:
     """Write a matplotlib figure as PNG."""
     with whole_file(path) as file:

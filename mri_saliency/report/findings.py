@@ -49,9 +49,9 @@ class Findings:
 
     @cached_property
     def methods(self) -> dict[str, str]:
-        """The methods of the maps, in the registry's order -> their names in words."""
+        """The methods of the maps, in the registry's order -> what headings call them."""
         used = {record.method for record in self.records}
-        return {name: name.replace("_", " ") for name in METHODS if name in used}
+        return {name: method.heading for name, method in METHODS.items() if name in used}
 
     @cached_property
     def scans(self) -> list[MapStatistics]:

@@ -33,9 +33,9 @@ def test_the_page_has_what_exists_and_says_how_far_the_run_is(folder):
     failure = Failure("sub-1", "saliency", "1.nii", "the file is <damaged>")
     page = page_of(folder, failures=(failure,))
     assert "6 of 9 maps are done, 1 of them failed. The run is unfinished." in page.text
-    assert ["sub-1", "saliency", "the file is <damaged>"] in page.rows
-    assert {"scans", "classifier", "run", "inputs"} <= page.ids and 'data-id="sub-2"' in page.source
-    unmeasured = {"cohort", "groups", "checks", "methods-text", "tables", "map-viewer"}
+    assert ["sub-1", "Saliency", "the file is <damaged>"] in page.rows
+    assert {"scans", "technical"} <= page.ids and 'data-id="sub-2"' in page.source
+    unmeasured = {"groups", "believe", "regions", "paper", "map-viewer"}
     assert not unmeasured & page.ids and "processes" not in page.text
     assert not any("summary.png" in url or "checks" in url for url in page.urls if "sub-" not in url)
 
