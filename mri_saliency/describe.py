@@ -89,9 +89,9 @@ def describe_cohort(
 
 def _draw_answer(findings: Findings, maps: list[MethodMaps], workers: Workers) -> AnswerPictures:
     """Draw the leading method's maps."""
-    leading, scans = find_answer(findings).methods[0].method, tiles(findings.scans)
-    names = {scan.subject_id for scan in scans}
-    shown = [record for record in findings.records if record.method == leading and record.subject_id in names]
+    leading = find_answer(findings).methods[0].method
+    of_scan = {record.subject_id: record for record in findings.records if record.method == leading}
+    shown = [of_scan[scan.subject_id] for scan in tiles(findings.scans) if scan.subject_id in of_scan]
     for method_maps in maps:
         if method_maps.method.name == leading and findings.comparison:
             return draw_answer(method_maps, shown, findings.comparison.smooth_mm, workers)

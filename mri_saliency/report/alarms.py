@@ -11,7 +11,7 @@ from mri_saliency.attribution.clenshaw_curtis import POINTS
 from mri_saliency.checks import verdicts as check_verdicts
 from mri_saliency.checks.verdicts import Verdict
 from mri_saliency.combine.repeatability import judge_repeatability
-from mri_saliency.maps.statistics import COMPLETENESS_TOLERANCE, STANDARD_ERRORS
+from mri_saliency.maps.statistics import COMPLETENESS_TOLERANCE
 from mri_saliency.methods import AUTO, METHODS
 from mri_saliency.output.files import read_table
 from mri_saliency.output.folder import OutputFolder
@@ -111,9 +111,9 @@ def _completeness_alarms(method: str, records: list[MapRecord]) -> list[Alarm]:
     incomplete = [record for record in records if record.statistics.completeness_verdict == "check"]
     if not incomplete:
         return []
-    remedy, by = "", ""
+    remedy = ""
     if all(record.statistics.completeness_standard_error is not None for record in incomplete):
-        by = f" (by over {STANDARD_ERRORS} standard errors)"
+        remedy = "raise --n_samples" if "n_samples" in METHODS[method].settings else ""
     elif all(record.recipe.settings.get("n_steps") == AUTO for record in incomplete):
         remedy = "lower --map_error"
     else:
@@ -121,7 +121,7 @@ def _completeness_alarms(method: str, records: list[MapRecord]) -> list[Alarm]:
         remedy = f"raise {' and '.join(counts)}" if counts else ""
     n, of = len(incomplete), counted(len(records), "map")
     verb = "does" if n == 1 else "do"
-    return [Alarm(method, f"{n} of {of} {verb} not add up{by}", remedy, n > _FEW * len(records))]
+    return [Alarm(method, f"{n} of {of} {verb} not add up", remedy, n > _FEW * len(records))]
 
 
 def _path_alarms(method: str, records: list[MapRecord]) -> list[Alarm]:

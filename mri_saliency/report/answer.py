@@ -196,17 +196,19 @@ class _Rules:
         """Return the answer."""
         headline, subline = self._missing() or self._headline()
         evidence, table = self.evidence, self.findings.lateralisation
-        less = evidence[(evidence["p"] <= SIGNIFICANT) & (evidence["ratio"] < 1)]
-        less = less[(less["method"] == self.leading) & (less["contrast"] != ALIGNED.name)]
         shown = self.rows.sort_values("contrast", key=lambda names: names == ALIGNED.name, kind="stable")
         shown = shown[~shown.duplicated("place") | (shown["contrast"] != ALIGNED.name)].head(_MOST_ROWS)
+        less = evidence[
+            (evidence["method"] == self.leading) & (evidence["p"] <= SIGNIFICANT) & (evidence["ratio"] < 1)
+        ]
+        n_less = [int((less["contrast"] == name).sum()) for name in shown["contrast"].unique()]
         sides = table[table["method"] == self.leading].to_dict("records") if len(table) else []
         bases = {place for place, _ in self.rows["place"]}
         first = [row for row in sides if _place(row["left_region"], "")[0] in bases]
         methods = sorted(self.findings.methods, key=lambda method: method != self.leading)
         return Answer(
             headline, subline, [self._line(method) for method in methods], shown.to_dict("records"),
-            less.groupby("contrast", sort=False).size().tolist(), next(iter(first + sides), None),
+            n_less, next(iter(first + sides), None),
             [*self._actions(), *self._weaknesses()][:_MOST_ACTIONS],
         )  # fmt: skip
 
@@ -312,7 +314,7 @@ class _Rules:
         errors = [row.map_error for row in rows if row.map_error is not None]
         if errors:
             error = median(errors)
-            yield f"{'voxels are noisy' if error > _NOISY else 'error'} ({percent(error)})"
+            yield f"voxels noisy ({percent(error)})" if error > _NOISY else f"error {percent(error)}"
         n_passed = sum(verdict.passed is True for verdict in self.findings.verdicts.get(method, {}).values())
         if n_passed:
             yield f"passed {counted(n_passed, 'check')}"
@@ -321,7 +323,7 @@ class _Rules:
             both = [pair == set(names) for names in zip(table["method_a"], table["method_b"], strict=True)]
             r, chance = table[both][[AGREEMENT, AGREEMENT + CHANCE]].mean()
             if np.isfinite(chance):
-                yield f"like the first by r {r:.2f}, between different people {chance:.2f}"
+                yield f"r {r:.2f} with the first, {chance:.2f} between different people"
 
     def _actions(self) -> Iterator[str]:
         """Yield what to do about methods, scans and maps that something is wrong with."""

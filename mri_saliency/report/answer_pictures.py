@@ -18,6 +18,7 @@ from mri_saliency.groups.method_maps import MethodMaps
 from mri_saliency.inputs.grid import RESIZED, TRAINED_VOXEL_SIZE_MM, Grid
 from mri_saliency.inputs.preprocessing import grey_levels, intensity_window, resize, unpad
 from mri_saliency.maps.colours import GREY, OUTLINE, measure_scale, overlay
+from mri_saliency.maps.drawing import OPACITY_POWER
 from mri_saliency.maps.image import voxel_mass
 from mri_saliency.maps.smoothing import smoothed
 from mri_saliency.output.files import write_picture
@@ -29,7 +30,7 @@ from mri_saliency.statistics.sign_flips import SIGNIFICANT
 from mri_saliency.wording import with_minus
 
 _PX_PER_MM = 3  # of a picture; on the page it is about half as large
-_MARGIN, _LINE_PX = 3, 3  # voxels around the brain; thickness of an outline
+_MARGIN, _LINE_PX, _BAR_STOPS = 3, 3, 9  # voxels around the brain; of an outline; of a colour bar
 _SIGNIFICANT = -np.log10(SIGNIFICANT) - 1e-6  # less the rounding of float32
 _CONTRAST_OF = {"left": LEFT.name, "right": RIGHT.name, "TLE": ALL_PATIENTS.name}
 _PLANES = {"coronal": (1, 2), "sagittal": (0, 2), "axial": (1, 0)}  # axes of (y, x, z): across, up
@@ -72,7 +73,7 @@ class _Frame:
     smooth_mm: float
     index: int  # of the slice on the common grid, and its place
     y_mm: float | None
-    box: tuple[slice, slice]  # the brain's part of x and z, as in `_rising`
+    box: tuple[slice, ...]  # the brain's part of x and z, as in `_rising`
 
 
 def draw_answer(
@@ -98,7 +99,6 @@ def draw_answer(
     limit = max(measure_scale(mean, brain, is_smooth=True).limit for mean in means.values()) or 1.0
     inside = _rising(np.ones_like(mean_scan, bool) if brain is None else brain, grid)
     greys = _rising(grey_levels(mean_scan, intensity_window(mean_scan)), grid)
-    box = tuple(slice(max(0, int(i.min()) - _MARGIN), int(i.max()) + _MARGIN + 1) for i in inside.nonzero())
     found, slices = {}, []
     for name, mean in means.items():
         values, more = _rising(mean, grid), _significantly_more(maps, name)
@@ -107,18 +107,29 @@ def draw_answer(
         peak = [int(i) for i in np.unravel_index(np.where(where, np.abs(values), -1).argmax(), values.shape)]
         planes = {}
         for plane, axes in _PLANES.items():
-            cut = tuple(part if axis in axes else peak[axis] for axis, part in enumerate(box))
-            layers = (layer[cut] for layer in (greys, values / limit, outlined))
-            upright = [layer if axes[0] < axes[1] else layer.T for layer in layers]
-            planes[plane] = _write(maps.folder, f"answer_{name}_{plane}", _drawn(upright, grid, axes), grid)
+            cut = tuple(slice(None) if axis in axes else peak[axis] for axis in range(3))
+            planes_of = (layer[cut] for layer in (inside, greys, values / limit, outlined))
+            in_brain, *layers = (
+                plane if axes[0] < axes[1] else plane.T for plane in planes_of
+            )  # (across, up)
+            box = _box(in_brain)
+            drawn = _drawn([layer[box] for layer in layers], grid, axes)
+            planes[plane] = _write(maps.folder, f"answer_{name}_{plane}", drawn, grid)
         index, place = _place(peak, grid)
         slices.append(index)
         found[name] = GroupPictures(groups[name], planes, place, more is not None)
     index = round(float(np.mean(slices)))
-    frame = _Frame(limit, smooth_mm, index, grid.slice_y_mm(index), (box[1], box[2]))
+    at_index = _rising(inside, grid)[[index]]  # as in the grid again
+    frame = _Frame(limit, smooth_mm, index, grid.slice_y_mm(index), _box(_rising(at_index, grid)[0]))
     jobs = {record.subject_id: workers.submit(_draw_scan, maps.folder, record, frame) for record in scans}
     place = f"slice {index}" if frame.y_mm is None else with_minus(f"y = {frame.y_mm:.0f} mm")
     return AnswerPictures(found, {name: job.result() for name, job in jobs.items()}, place)
+
+
+def _box(inside: np.ndarray) -> tuple[slice, ...]:
+    """Return the part of a plane that holds the brain, with a margin; of one without, all."""
+    places = inside.nonzero() if inside.any() else np.ones_like(inside).nonzero()
+    return tuple(slice(max(0, int(i.min()) - _MARGIN), int(i.max()) + _MARGIN + 1) for i in places)
 
 
 def _read(maps: MethodMaps, name: str) -> np.ndarray | None:
@@ -178,9 +189,21 @@ def _drawn(layers: Sequence[np.ndarray], grid: Grid, axes: tuple[int, int]) -> n
         np.asarray(Image.fromarray(layer.T[::-1].astype(kind)).resize(size, way))
         for layer, kind, way in zip(layers, types, ways, strict=True)
     )
-    picture = overlay(GREY[under], strength)
+    picture = overlay(GREY[under], _linear(strength))
     picture[(part > 0) & ~binary_erosion(part, iterations=_LINE_PX, border_value=1)] = OUTLINE
     return picture
+
+
+def _linear(strength: np.ndarray) -> np.ndarray:
+    """Return values whose overlay is as opaque as they are strong: noise, which is weak, shows little."""
+    return np.copysign(np.abs(strength) ** (1 / OPACITY_POWER), strength)
+
+
+def bar_stops(*, signed: bool) -> list[str]:
+    """Return the colours of the pictures' bar, from left to right, as CSS has them."""
+    grey = np.full((_BAR_STOPS, 4), (89, 89, 89, 255), np.uint8)
+    colours = overlay(grey, _linear(np.linspace(-1 if signed else 0, 1, _BAR_STOPS)))
+    return [f"rgb({red},{green},{blue})" for red, green, blue, _ in colours.tolist()]
 
 
 def _draw_scan(folder: OutputFolder, record: MapRecord, frame: _Frame) -> Picture:

@@ -15,13 +15,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from mri_saliency.inputs.atlas import without_side
-from mri_saliency.maps.colours import BAR_COLOURS
 from mri_saliency.maps.comparison import mean_agreement
 from mri_saliency.maps.drawing import DIAGNOSIS_COLOURS
 from mri_saliency.methods import METHODS
 from mri_saliency.output.files import picture_size, read_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.report.answer import find_answer
+from mri_saliency.report.answer_pictures import bar_stops
 from mri_saliency.report.bibliography import with_authors
 from mri_saliency.report.findings import Findings
 from mri_saliency.report.methods_text import methods_text
@@ -73,17 +73,16 @@ def _environment() -> Environment:
         "in_mm": _in_mm,
         "listed": listed,
         "with_authors": with_authors,
-        "with_code": lambda text: Markup(re.sub(r"--\w+( \d+)?", r"<code>\g<0></code>", escape(text))),
+        "with_code": lambda text: Markup(re.sub(r"--\w+( \d+)?", r"<code>\g<0></code>", str(escape(text)))),
         "pairs": lambda mapping: ", ".join(f"{key} {value}" for key, value in mapping.items()),
     }
     functions = (
-        auc, mean_agreement, methods_text, picture_size, place_name, recipe_differences,
+        auc, bar_stops, mean_agreement, methods_text, picture_size, place_name, recipe_differences,
         region_summaries, run_entries, scan_entries, share_interval, short_names, viewer_of, without_side,
     )  # fmt: skip
     environment.globals |= {function.__name__: function for function in functions}
     environment.globals["heading"] = lambda method: METHODS[method].heading
-    environment.globals |= {"bar_colours": BAR_COLOURS, "diagnosis_colours": DIAGNOSIS_COLOURS}
-    environment.globals["method_of"] = METHODS
+    environment.globals |= {"diagnosis_colours": DIAGNOSIS_COLOURS, "method_of": METHODS}
     environment.globals["now"] = lambda: datetime.now().astimezone().isoformat()
     return environment
 

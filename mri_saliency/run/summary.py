@@ -22,7 +22,8 @@ def print_summary(
     took = f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
     scans = counted(len({record.subject_id for record in records}), "scan")
     kept = f"; {outcome.n_kept} were there" if outcome.n_kept else ""
-X
+    made = f"{counted(outcome.n_written, 'map')} made in {took}{kept}"
+    print(f"{made}; in {folder.root} are {len(records)} of {scans}.")
     if outcome.failures:
         print(f"{len(outcome.failures)} maps failed, listed in {folder.failures}:", file=sys.stderr)
     for failure in outcome.failures[:_SHOWN_FAILURES]:
