@@ -21,22 +21,18 @@ import pandas as pd
 from mri_saliency.attribution.baselines import FEW_HEALTHY
 from mri_saliency.checks.verdicts import CHECKS
 from mri_saliency.groups.sentences import ENOUGH
-from mri_saliency.inputs.atlas import side_of, without_side
 from mri_saliency.maps.comparison import AGREEMENT, CHANCE
 from mri_saliency.maps.statistics import MapStatistics
 from mri_saliency.methods import METHODS
-from mri_saliency.regions.densities import OUTSIDE
+from mri_saliency.report.evidence import FOCUS, place_of, region_evidence
 from mri_saliency.report.findings import Findings
 from mri_saliency.statistics.contrasts import ALIGNED, LEFT, MIN_SUBJECTS, RIGHT
 from mri_saliency.statistics.normal_ranges import LEAST_CONTROLS
 from mri_saliency.statistics.sign_flips import SIGNIFICANT
-from mri_saliency.wording import DEFAULT_CLASS_NAMES, counted, first_of, listed, percent, with_minus
+from mri_saliency.wording import DEFAULT_CLASS_NAMES, NUMBERS, counted, first_of, listed, percent, with_minus
 
-_DENSEST = 0.1  # of the regions
 _NOISY = 0.1  # error of a map's voxels from which on it is noise
 _MOST_ACTIONS, _MOST_ROWS, _MOST_TILES = 4, 4, 10
-_FOCUS = {LEFT.name: "left", RIGHT.name: "right", ALIGNED.name: "left"}  # contrast -> side of its foci
-_NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight")
 _SO, _PART, _OPPOSITE = "says so too", "agrees in part", "says the opposite"
 FULL, HALF, NO_CHECK, FAILED = "tick", "half", "dash", "cross"  # what is known of a method
 _PLACES = {  # where a region lies -> its name with its side
@@ -62,7 +58,7 @@ class Answer:
     headline: str
     subline: str
     methods: list[MethodLine]  # the leading one, whose maps are shown, first
-    rows: list[dict]  # of regions that stand out by it: those of `_evidence`
+    rows: list[dict]  # of regions that stand out by it: rows of `region_evidence`
     n_less: list[int]  # regions with significantly less than in controls, by contrast
     side: dict | None  # the row of lateralisation.csv that tells most about the regions
     actions: list[str]  # before the maps are used, the most important first
@@ -94,65 +90,6 @@ def tiles(scans: Sequence[MapStatistics]) -> list[MapStatistics]:
     return sorted(rows, key=lambda row: (row.diagnosis, row.sample_idx))
 
 
-def _evidence(findings: Findings) -> pd.DataFrame:
-    """Return region_group_test.csv's rows with what else the rules need.
-
-    ``n_top`` and ``n_densest`` of ``n_scanned`` patients have the region among the densest tenth, and have
-    none that is denser; ``patients`` and ``controls`` are geometric means of the density; ``place`` is the
-    region without its side, and the side: "focus" or "other", or without foci its own.
-    """
-    test, regions = findings.region_test, findings.regions
-    if test.empty:
-        names = [
-            "method",
-            "contrast",
-            "region",
-            "p",
-            "ratio",
-            "place",
-            "is_top",
-            "stands_out",
-            "is_of_scans",
-        ]
-        return pd.DataFrame(columns=names).astype({"stands_out": bool, "is_of_scans": bool})
-    found, keys, other = [], ["subject", "diagnosis"], {"left": "right", "right": "left"}
-    for (method, contrast), rows in test.groupby(["method", "contrast"], sort=False):
-        own = regions[(regions["method"] == method) & (regions["region"] != OUTSIDE)]
-        with np.errstate(divide="ignore"):
-            logs = np.log(own.pivot_table("density", [*keys, "subject_id"], "region")).groupby(keys).mean()
-        sides = {(without_side(name), side_of(name)): name for name in logs}
-        mirror = [sides.get((without_side(name), other.get(side_of(name) or "")), name) for name in logs]
-        diagnosis = logs.index.get_level_values("diagnosis")
-        if contrast == ALIGNED.name:
-            is_right = np.asarray(diagnosis == "right")[:, None]
-            logs = pd.DataFrame(np.where(is_right, logs[mirror], logs), logs.index, logs.columns)
-        focus = {ALIGNED.name: ["left", "right"]}.get(contrast, [_FOCUS.get(contrast)])
-        of_patients = logs[diagnosis.isin(focus) if focus[0] else diagnosis != "HC"]
-        ranks = of_patients.rank(axis=1, ascending=False)
-        columns: dict[str, object] = {
-            "n_top": (ranks <= max(1, _DENSEST * logs.shape[1])).sum(),
-            "n_densest": (ranks == 1).sum(),
-            "patients": np.exp(of_patients.mean()),
-            "controls": np.exp(logs[diagnosis == "HC"].mean()),
-        }
-        found.append(rows.join(pd.DataFrame(columns), on="region").assign(n_scanned=len(of_patients)))
-    table = pd.concat(found)
-    table["place"] = [_place(*row) for row in zip(table["region"], table["contrast"], strict=True)]
-    exceeds = table.get("exceeds_null", pd.Series(index=table.index, dtype=object))
-    table["is_top"] = table["n_top"] > table["n_scanned"] / 2
-    more = table["is_top"] & (table["p"] <= SIGNIFICANT) & (table["ratio"] > 1)
-    table["is_of_scans"] = more & (exceeds.astype(str) == "False")
-    return table.assign(stands_out=more & ~table["is_of_scans"])
-
-
-def _place(region: str, contrast: str) -> tuple[str, str | None]:
-    side, focus = side_of(region), _FOCUS.get(contrast)
-    if side and focus:
-        side = "focus" if side == focus else "other"
-    first, *rest = without_side(region).split(" ")
-    return " ".join([first.lower() if first[1:].islower() else first, *rest]), side
-
-
 class _Rules:
     """The rules, on what was found."""
 
@@ -170,7 +107,7 @@ class _Rules:
             if any(check in CHECKS and verdict.passed is not None for check, verdict in answers.items())
         }
         self.counting = [method for method in findings.methods if method not in self.spoiled]
-        self.evidence = _evidence(findings)
+        self.evidence = region_evidence(findings)
         self.leading = min(self.counting or findings.methods, key=self._rank)
         self.rows = self._standing(self.leading)
 
@@ -204,7 +141,7 @@ class _Rules:
         n_less = [int((less["contrast"] == name).sum()) for name in shown["contrast"].unique()]
         sides = table[table["method"] == self.leading].to_dict("records") if len(table) else []
         bases = {place for place, _ in self.rows["place"]}
-        first = [row for row in sides if _place(row["left_region"], "")[0] in bases]
+        first = [row for row in sides if place_of(row["left_region"], "")[0] in bases]
         methods = sorted(self.findings.methods, key=lambda method: method != self.leading)
         return Answer(
             headline, subline, [self._line(method) for method in methods], shown.to_dict("records"),
@@ -230,24 +167,27 @@ class _Rules:
     def _headline(self) -> tuple[str, str]:
         provisional = "" if self.leading in self.tested else "Provisional: maps not tested on this network. "
         views = {method: self._view(method) for method in self.findings.methods if method != self.leading}
-        agreement = f"{provisional}{self._agreement(views)}"
         if not self.counting:
             return "No method's maps can be used as they are.", "Each fails a check."
         if len(self.rows):
             claim = "; ".join(self._claims())
             if any(views.get(method) == _OPPOSITE for method in self.counting):
                 claim = f"Methods disagree. By {METHODS[self.leading].title}, {claim[0].lower()}{claim[1:]}"
-            return f"{claim}.", agreement
+            return f"{claim}.", f"{provisional}{self._agreement(views)}"
+        failing = f"{provisional}{self._agreement({})}"
         if peaks := self._peaks(self.leading):
-            places = " and ".join(map(_in_mm, peaks))
-            return f"In {self.patients} the network looked more than in {self.controls} {places}.", agreement
+            found = f"In {self.patients} the network looked more than in {self.controls}"
+            return (
+                f"{found} {' and '.join(map(_in_mm, peaks))}.",
+                f"{failing}By {METHODS[self.leading].title}.",
+            )
         what = "place" if self.evidence.empty else "region"
-        why = f"In none have {self.patients} significantly more than {self.controls}, among their densest."
+        why = f"No method that counts shows significantly more in {self.patients} than in {self.controls}."
         own = self.evidence[(self.evidence["method"] == self.leading) & self.evidence["is_of_scans"]]
         if len(own):
             names = first_of(list(dict.fromkeys(base for base, _ in own["place"])), 3)
             why = f"There is more in the {names}, but the scans themselves differ there as much."
-        return f"No {what} stood out.", f"{provisional}{why}{self._agreement({})}"
+        return f"No {what} stood out.", f"{why} {failing}"
 
     def _claims(self) -> list[str]:
         """Return in whom the network relied on what; first where both sides say the same."""
@@ -255,9 +195,9 @@ class _Rules:
         left, right = (places.get(contrast.name, []) for contrast in (LEFT, RIGHT))
         if focus := [*places.pop(ALIGNED.name, []), *(place for place in left if place in right)]:
             return [self._relied("", focus)]
-        sided = {name: found for name, found in places.items() if name in _FOCUS}
+        sided = {name: found for name, found in places.items() if name in FOCUS}
         return [
-            self._relied(f" with a focus on the {_FOCUS[name]}" if name in _FOCUS else "", found)
+            self._relied(f" with a focus on the {FOCUS[name]}" if name in FOCUS else "", found)
             for name, found in (sided or places).items()
         ]
 
@@ -285,13 +225,13 @@ class _Rules:
         agreeing = [self.leading, *(method for method in self.counting if views.get(method) == _SO)]
         if views:
             verb = "say so" if len(agreeing) > 1 else "says so"
-            parts.append(f"{_NUMBERS[len(agreeing)].capitalize()} of {_NUMBERS[n]} methods {verb}")
+            parts.append(f"{NUMBERS[len(agreeing)].capitalize()} of {NUMBERS[n]} methods {verb}")
         for method in self.findings.methods:
             view, fails = views.get(method, ""), method in self.spoiled
             if fails or (view and method not in agreeing):
                 link = {"": "", _SO: ", but "}.get(view, ", and ") if fails else ""
                 parts.append(f"{METHODS[method].heading} {view}{link}{'fails a check' if fails else ''}")
-        return f"{'; '.join(parts)}." if parts else f"By {METHODS[self.leading].heading} alone."
+        return f"{'; '.join(parts)}." if parts else ""
 
     # --- can the maps be believed, what to do ---
 
@@ -361,7 +301,7 @@ class _Rules:
 
 def _in_mm(peak: Mapping) -> str:
     place = ", ".join(f"{axis} = {peak[f'peak_{axis}']:.0f}" for axis in "xyz")
-    side = f", focus on the {_FOCUS[peak['contrast']]}" if peak["contrast"] in _FOCUS else ""
+    side = f", focus on the {FOCUS[peak['contrast']]}" if peak["contrast"] in FOCUS else ""
     return with_minus(f"around {place} mm{side}")
 
 

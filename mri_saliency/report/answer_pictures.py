@@ -30,20 +30,11 @@ from mri_saliency.statistics.sign_flips import SIGNIFICANT
 from mri_saliency.wording import with_minus
 
 _PX_PER_MM = 3  # of a picture; on the page it is about half as large
-_MARGIN, _LINE_PX, _BAR_STOPS = 3, 3, 9  # voxels around the brain; of an outline; of a colour bar
+_MARGIN, _LINE_PX = 3, 3  # voxels around the brain; thickness of an outline
 _SIGNIFICANT = -np.log10(SIGNIFICANT) - 1e-6  # less the rounding of float32
 _CONTRAST_OF = {"left": LEFT.name, "right": RIGHT.name, "TLE": ALL_PATIENTS.name}
-_PLANES = {"coronal": (1, 2), "sagittal": (0, 2), "axial": (1, 0)}  # axes of (y, x, z): across, up
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture in the folder, of so many pixels."""
-
-    path: Path
-    width: int
-    height: int
-    has_sides: bool  # whether left and right are known
+_CORONAL = (1, 2)  # axes of `_rising`, across and up
+_PLANES = {"coronal": _CORONAL, "sagittal": (0, 2), "axial": (1, 0)}
 
 
 @dataclass(frozen=True)
@@ -51,7 +42,7 @@ class GroupPictures:
     """A group's mean map, cut at its strongest point."""
 
     n: int  # scans
-    planes: dict[str, Picture]
+    planes: dict[str, Path]  # coronal, sagittal, axial
     place: str  # of the cuts; empty without affine
     is_compared: bool  # whether what is significantly more than in controls is outlined
 
@@ -61,19 +52,20 @@ class AnswerPictures:
     """The pictures of the first screen; empty without maps on the common grid."""
 
     groups: dict[str, GroupPictures] = field(default_factory=dict)  # by their names in `cohort.groups.GROUPS`
-    tiles: dict[str, Picture] = field(default_factory=dict)  # scan -> its coronal slice
+    tiles: dict[str, Path] = field(default_factory=dict)  # scan -> its coronal slice
     place: str = ""  # of that slice
+    has_sides: bool = False  # whether left and right are known
 
 
 @dataclass(frozen=True)
 class _Frame:
-    """What the scans' slices share."""
+    """What the scans' coronal slices share."""
 
     limit: float  # of the colours
     smooth_mm: float
     index: int  # of the slice on the common grid, and its place
     y_mm: float | None
-    box: tuple[slice, ...]  # the brain's part of x and z, as in `_rising`
+    box: tuple[slice, ...]  # the brain's part
 
 
 def draw_answer(
@@ -88,14 +80,9 @@ def draw_answer(
     n_patients = diagnoses.total() - diagnoses["HC"]
     groups = {side: diagnoses[side] for side in ("left", "right") if diagnoses[side]}
     groups = groups or ({"TLE": n_patients} if n_patients else {"HC": diagnoses["HC"]})
-    read = {name: _read(maps, f"{name}_mean") for name in groups}
     means = {
-        name: smoothed(mean / voxel_mass(grid), grid, smooth_mm)
-        for name, mean in read.items()
-        if mean is not None
+        name: smoothed(_read(maps, f"{name}_mean") / voxel_mass(grid), grid, smooth_mm) for name in groups
     }
-    if not means:
-        return AnswerPictures()
     limit = max(measure_scale(mean, brain, is_smooth=True).limit for mean in means.values()) or 1.0
     inside = _rising(np.ones_like(mean_scan, bool) if brain is None else brain, grid)
     greys = _rising(grey_levels(mean_scan, intensity_window(mean_scan)), grid)
@@ -104,47 +91,42 @@ def draw_answer(
         values, more = _rising(mean, grid), _significantly_more(maps, name)
         outlined = np.zeros_like(inside) if more is None else _rising(more, grid) & inside
         where = outlined if outlined.any() else inside
-        peak = [int(i) for i in np.unravel_index(np.where(where, np.abs(values), -1).argmax(), values.shape)]
+        peak = np.unravel_index(np.where(where, np.abs(values), -1).argmax(), values.shape)
         planes = {}
         for plane, axes in _PLANES.items():
-            cut = tuple(slice(None) if axis in axes else peak[axis] for axis in range(3))
-            planes_of = (layer[cut] for layer in (inside, greys, values / limit, outlined))
-            in_brain, *layers = (
-                plane if axes[0] < axes[1] else plane.T for plane in planes_of
-            )  # (across, up)
-            box = _box(in_brain)
-            drawn = _drawn([layer[box] for layer in layers], grid, axes)
-            planes[plane] = _write(maps.folder, f"answer_{name}_{plane}", drawn, grid)
-        index, place = _place(peak, grid)
-        slices.append(index)
+            cut = tuple(slice(None) if axis in axes else int(peak[axis]) for axis in range(3))
+            layers = [layer[cut] for layer in (inside, greys, values / limit, outlined)]
+            box, *layers = (layer if axes[0] < axes[1] else layer.T for layer in layers)  # (across, up)
+            drawn = _drawn([layer[_box(box)] for layer in layers], grid, axes)
+            planes[plane] = _write(maps.folder, f"answer_{name}_{plane}", drawn)
+        steps = zip(peak, _steps(grid), values.shape, strict=True)
+        at = [int(i) if step > 0 else n - 1 - int(i) for i, step, n in steps]  # (slice, x, z)
+        slices.append(at[0])
+        place = "" if grid.affine is None else _in_mm(apply_affine(grid.input_affine, at))
         found[name] = GroupPictures(groups[name], planes, place, more is not None)
     index = round(float(np.mean(slices)))
-    at_index = _rising(inside, grid)[[index]]  # as in the grid again
-    frame = _Frame(limit, smooth_mm, index, grid.slice_y_mm(index), _box(_rising(at_index, grid)[0]))
+    frame = _Frame(limit, smooth_mm, index, grid.slice_y_mm(index), _box(_rising(inside, grid)[index]))
     jobs = {record.subject_id: workers.submit(_draw_scan, maps.folder, record, frame) for record in scans}
     place = f"slice {index}" if frame.y_mm is None else with_minus(f"y = {frame.y_mm:.0f} mm")
-    return AnswerPictures(found, {name: job.result() for name, job in jobs.items()}, place)
+    tiles = {name: job.result() for name, job in jobs.items()}
+    return AnswerPictures(found, tiles, place, has_sides=grid.affine is not None)
 
 
-def _box(inside: np.ndarray) -> tuple[slice, ...]:
-    """Return the part of a plane that holds the brain, with a margin; of one without, all."""
-    places = inside.nonzero() if inside.any() else np.ones_like(inside).nonzero()
-    return tuple(slice(max(0, int(i.min()) - _MARGIN), int(i.max()) + _MARGIN + 1) for i in places)
-
-
-def _read(maps: MethodMaps, name: str) -> np.ndarray | None:
-    """Read a group's image on the network's grid, float32 (n_slices, 112, 112); None if there is none."""
+def _read(maps: MethodMaps, name: str) -> np.ndarray:
+    """Read a group's image on the network's grid, float32 (n_slices, 112, 112)."""
     grid, path = maps.space.grid, maps.folder.group_map(maps.method.name, f"{name}.nii.gz")
-    if not path.exists():
-        return None
     slices = np.asarray(nib.Nifti1Image.from_filename(path).dataobj, np.float32).transpose(1, 0, 2)
     return resize(slices[grid.first_slice : grid.first_slice + grid.n_slices], RESIZED, RESIZED)
 
 
 def _significantly_more(maps: MethodMaps, group: str) -> np.ndarray | None:
     """Return where a group has significantly more than the controls, bool; None if it was not compared."""
-    log_p, ratio = (_read(maps, f"{_CONTRAST_OF.get(group)}_{end}") for end in ("neg_log10_p_fwe", "ratio"))
-    return None if log_p is None or ratio is None else (log_p >= _SIGNIFICANT) & (ratio > 1)
+    contrast = _CONTRAST_OF.get(group, "")
+    if not maps.folder.group_map(maps.method.name, f"{contrast}_ratio.nii.gz").exists():
+        return None
+    return (_read(maps, f"{contrast}_neg_log10_p_fwe") >= _SIGNIFICANT) & (
+        _read(maps, f"{contrast}_ratio") > 1
+    )
 
 
 def _steps(grid: Grid) -> tuple[float, float, float]:
@@ -160,16 +142,14 @@ def _rising(values: np.ndarray, grid: Grid) -> np.ndarray:
     return values[tuple(slice(None, None, 1 if step > 0 else -1) for step in _steps(grid))]
 
 
-def _place(peak: Sequence[int], grid: Grid) -> tuple[int, str]:
-    """Return the slice of a point of `_rising`, and its place in words; "" without affine."""
-    at = [
-        i if step > 0 else n - 1 - i
-        for i, step, n in zip(peak, _steps(grid), (grid.n_slices, RESIZED, RESIZED), strict=True)
-    ]
-    if grid.input_affine is None:
-        return at[0], ""
-    x, y, z = apply_affine(grid.input_affine, at)
-    return at[0], with_minus(f"x = {x:.0f}, y = {y:.0f}, z = {z:.0f} mm")
+def _box(inside: np.ndarray) -> tuple[slice, ...]:
+    """Return the part of a plane that holds the brain, with a margin; of one without, all."""
+    places = inside.nonzero() if inside.any() else np.ones_like(inside).nonzero()
+    return tuple(slice(max(0, int(i.min()) - _MARGIN), int(i.max()) + _MARGIN + 1) for i in places)
+
+
+def _in_mm(place: np.ndarray) -> str:
+    return with_minus(", ".join(f"{axis} = {mm:.0f}" for axis, mm in zip("xyz", place, strict=True)) + " mm")
 
 
 def _drawn(layers: Sequence[np.ndarray], grid: Grid, axes: tuple[int, int]) -> np.ndarray:
@@ -177,37 +157,21 @@ def _drawn(layers: Sequence[np.ndarray], grid: Grid, axes: tuple[int, int]) -> n
 
     `layers`, each (across, up), are the anatomy's greys, the map over its scale, and what is outlined.
     """
-    steps = _steps(grid)
-    size = tuple(
-        round(_PX_PER_MM * n * abs(steps[axis])) for n, axis in zip(layers[0].shape, axes, strict=True)
-    )
-    types, ways = (
-        (np.uint8, np.float32, np.uint8),
-        (Image.Resampling.BICUBIC, Image.Resampling.BILINEAR, Image.Resampling.NEAREST),
-    )
+    scales = [_PX_PER_MM * abs(_steps(grid)[axis]) for axis in axes]
+    size = tuple(round(n * scale) for n, scale in zip(layers[0].shape, scales, strict=True))
+    ways = Image.Resampling.BICUBIC, Image.Resampling.BILINEAR, Image.Resampling.NEAREST
     under, strength, part = (
         np.asarray(Image.fromarray(layer.T[::-1].astype(kind)).resize(size, way))
-        for layer, kind, way in zip(layers, types, ways, strict=True)
+        for layer, kind, way in zip(layers, (np.uint8, np.float32, np.uint8), ways, strict=True)
     )
-    picture = overlay(GREY[under], _linear(strength))
+    # opaque as it is strong: noise, which is weak, shows little
+    picture = overlay(GREY[under], np.copysign(np.abs(strength) ** (1 / OPACITY_POWER), strength))
     picture[(part > 0) & ~binary_erosion(part, iterations=_LINE_PX, border_value=1)] = OUTLINE
     return picture
 
 
-def _linear(strength: np.ndarray) -> np.ndarray:
-    """Return values whose overlay is as opaque as they are strong: noise, which is weak, shows little."""
-    return np.copysign(np.abs(strength) ** (1 / OPACITY_POWER), strength)
-
-
-def bar_stops(*, signed: bool) -> list[str]:
-    """Return the colours of the pictures' bar, from left to right, as CSS has them."""
-    grey = np.full((_BAR_STOPS, 4), (89, 89, 89, 255), np.uint8)
-    colours = overlay(grey, _linear(np.linspace(-1 if signed else 0, 1, _BAR_STOPS)))
-    return [f"rgb({red},{green},{blue})" for red, green, blue, _ in colours.tolist()]
-
-
-def _draw_scan(folder: OutputFolder, record: MapRecord, frame: _Frame) -> Picture:
-    """Draw the coronal slice of a scan's map; runs in a worker."""
+def _draw_scan(folder: OutputFolder, record: MapRecord, frame: _Frame) -> Path:
+    """Draw the coronal slice of a scan's map, over its anatomy if the scan can be read; runs in a worker."""
     grid, index = record.grid, min(frame.index, record.grid.n_slices - 1)
     if frame.y_mm is not None and grid.affine is not None:
         index = int(np.argmin([abs((grid.slice_y_mm(i) or 0.0) - frame.y_mm) for i in range(grid.n_slices)]))
@@ -218,12 +182,11 @@ def _draw_scan(folder: OutputFolder, record: MapRecord, frame: _Frame) -> Pictur
         slices = unpad(scan.network_input)
         greys = grey_levels(slices[index], intensity_window(slices))
     layers = (greys, smooth / frame.limit, np.zeros(smooth.shape, bool))
-    cut = [_rising(layer[None], grid)[0][frame.box] for layer in layers]
-    drawn = _drawn(cut, grid, _PLANES["coronal"])
-    return _write(folder, f"answer_{record.subject_id}", drawn, grid)
+    drawn = _drawn([_rising(layer[None], grid)[0][frame.box] for layer in layers], grid, _CORONAL)
+    return _write(folder, f"answer_{record.subject_id}", drawn)
 
 
-def _write(folder: OutputFolder, name: str, drawn: np.ndarray, grid: Grid) -> Picture:
+def _write(folder: OutputFolder, name: str, drawn: np.ndarray) -> Path:
     path = folder.root / FIGURES / f"{name}.png"
     write_picture(path, drawn)
-    return Picture(path, drawn.shape[1], drawn.shape[0], has_sides=grid.affine is not None)
+    return path

@@ -16,12 +16,11 @@ from markupsafe import Markup, escape
 
 from mri_saliency.inputs.atlas import without_side
 from mri_saliency.maps.comparison import mean_agreement
-from mri_saliency.maps.drawing import DIAGNOSIS_COLOURS
+from mri_saliency.maps.drawing import DIAGNOSIS_COLOURS, LOWERS, RAISES
 from mri_saliency.methods import METHODS
 from mri_saliency.output.files import picture_size, read_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.report.answer import find_answer
-from mri_saliency.report.answer_pictures import bar_stops
 from mri_saliency.report.bibliography import with_authors
 from mri_saliency.report.findings import Findings
 from mri_saliency.report.methods_text import methods_text
@@ -30,7 +29,7 @@ from mri_saliency.report.numbers import auc, place_name, region_summaries
 from mri_saliency.report.scans import scan_entries
 from mri_saliency.report.viewer import viewer_of
 from mri_saliency.statistics.intervals import share_interval
-from mri_saliency.wording import counted, listed, percent, with_minus
+from mri_saliency.wording import NUMBERS, counted, listed, percent, with_minus
 
 
 def render_page(findings: Findings, link: Callable[[Path], str], *, embedded: bool) -> str:
@@ -77,12 +76,13 @@ def _environment() -> Environment:
         "pairs": lambda mapping: ", ".join(f"{key} {value}" for key, value in mapping.items()),
     }
     functions = (
-        auc, bar_stops, mean_agreement, methods_text, picture_size, place_name, recipe_differences,
+        auc, mean_agreement, methods_text, picture_size, place_name, recipe_differences,
         region_summaries, run_entries, scan_entries, share_interval, short_names, viewer_of, without_side,
     )  # fmt: skip
     environment.globals |= {function.__name__: function for function in functions}
     environment.globals["heading"] = lambda method: METHODS[method].heading
-    environment.globals |= {"diagnosis_colours": DIAGNOSIS_COLOURS, "method_of": METHODS}
+    environment.globals |= {"diagnosis_colours": DIAGNOSIS_COLOURS, "raises": RAISES, "lowers": LOWERS}
+    environment.globals |= {"method_of": METHODS, "numbers": NUMBERS}
     environment.globals["now"] = lambda: datetime.now().astimezone().isoformat()
     return environment
 
