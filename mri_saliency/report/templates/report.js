@@ -18,7 +18,7 @@ for (const list of document.querySelectorAll("[role=tablist]")) {
 }
 
 const openTarget = () => {  // what an address names is not left collapsed
-  const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
   for (const one of target ? target.querySelectorAll(":scope > details") : []) one.open = true;
 };
 addEventListener("hashchange", openTarget);

@@ -212,7 +212,7 @@ async function show(pane, key, note = "") {
   pane.element.querySelector(".title").textContent = titleOf(key);
   try {
     if (index.atlas && !atlas) {
-      const content = await contentOf("atlas", [index.atlas]);
+      const content = await contentOf("atlas", index.atlas.split("/").map(decodeURIComponent));
       atlas = {...content, regions: new Uint16Array(await inflate(content.labels))};
     }
     const map = await loadMap(key);
@@ -230,15 +230,17 @@ async function show(pane, key, note = "") {
 
 function titleOf(key) {
   const [method, name] = key.split("/").slice(-2), {title, groups} = index.methods[method];
-  return `${title}: ${key.startsWith("group_maps/") ? `mean of ${groups[name]}` : `${name}, ${index.scans[name]}`}`;
+  const what = key.startsWith("group_maps/") ? `mean of ${groups[name]}` : `${name}, ${index.scans[name]}`;
+  return `${title}: ${what}`;
 }
 
 function keysOf(method) {
   const {groups, scans} = index.methods[method];
-  return [...Object.keys(groups).map(name => `group_maps/${method}/${name}`), ...scans.map(name => `${method}/${name}`)];
+  const ofGroups = Object.keys(groups).map(name => `group_maps/${method}/${name}`);
+  return [...ofGroups, ...scans.map(name => `${method}/${name}`)];
 }
 
-function keyOf(name) {  // METHOD/SCAN or METHOD/GROUP, as in addresses, or a key -> a key; undefined without one
+function keyOf(name) {  // METHOD/SCAN or METHOD/GROUP of an address, or a key -> the key, if there is one
   const [, method] = name?.match(/([^/]*)\/[^/]*$/) ?? [];
   const keys = index.methods[method] ? keysOf(method) : [];
   return [name, `group_maps/${name}`].find(key => keys.includes(key));
@@ -308,7 +310,8 @@ window.openViewer = name => {
   cross = null;  // it goes to the strongest value
   const key = keyOf(name), isUnknown = name && !key;
   const methods = Object.keys(index.methods);
-  const first = [index.first, ...methods.map(method => `${method}/TLE`), ...methods.flatMap(keysOf)].find(keyOf);
+  const means = methods.map(method => `${method}/TLE`);
+  const first = [index.first, ...means, ...methods.flatMap(keysOf)].find(keyOf);
   choose(panes[0], key ?? keyOf(first), isUnknown ? `There is no map “${name}” here; this is another.` : "");
 };
 const followAddress = () => {  // report.html#view, #view=METHOD/SCAN or #view=METHOD/GROUP
