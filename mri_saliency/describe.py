@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 
 from mri_saliency.cohort.common_space import find_common_space
@@ -11,6 +13,7 @@ from mri_saliency.errors import UserError, warn
 from mri_saliency.groups.comparison import ComparisonSettings, GroupComparison, compare_groups
 from mri_saliency.groups.means import write_means
 from mri_saliency.groups.method_maps import MethodMaps, find_method_maps
+from mri_saliency.groups.null_effects import compare_null_maps
 from mri_saliency.inputs.grid import mixed_directions
 from mri_saliency.output.bids import write_dictionary
 from mri_saliency.output.dictionary import TABLES
@@ -21,6 +24,8 @@ from mri_saliency.regions.comparison import compare_regions
 from mri_saliency.regions.densities import measure_regions, missing_null_notes
 from mri_saliency.regions.lateralisation import lateralise
 from mri_saliency.report.alarms import find_alarms, judge_maps
+from mri_saliency.report.answer import find_answer, tiles
+from mri_saliency.report.answer_pictures import AnswerPictures, draw_answer
 from mri_saliency.report.findings import Findings
 from mri_saliency.report.viewer import write_atlas
 from mri_saliency.run.description import Description
@@ -52,6 +57,9 @@ def describe_cohort(
     settings = ComparisonSettings(how.smooth_mm, covariates, how.atlas)
     maps = find_method_maps(folder, records, space, how.key_slices)
     groups = _describe_groups(folder, maps, settings, workers)
+    compare_null_maps(folder, records, space.mirrored, groups.peaks, workers)
+    clusters = pd.DataFrame(groups.clusters).reindex(columns=list(TABLES["group_clusters"]))
+    write_or_remove_table(folder.group_clusters, clusters)
 
     write_atlas(folder, how.atlas, space.grid)
     regions = region_test = lateralisation = pd.DataFrame()
@@ -66,16 +74,28 @@ def describe_cohort(
 
     verdicts = judge_maps(folder, records)
     alarms = find_alarms(records, verdicts)
-    for message in (*limitations, *groups.limitations, *notes, *alarms):
+    for message in (*limitations, *groups.limitations, *notes):
         warn(str(message))
     for table in TABLES:
         write_dictionary(folder, table)
     summary.result()
-    return Findings(
+    findings = Findings(
         folder, run, records, [] if failures is None else failures.to_dict("records"),
         agreement=agreement, groups=groups, comparison=settings, regions=regions, region_test=region_test,
         lateralisation=lateralisation, verdicts=verdicts, alarms=alarms, notes=notes, limitations=limitations,
     )  # fmt: skip
+    return replace(findings, pictures=_draw_answer(findings, maps, workers))
+
+
+def _draw_answer(findings: Findings, maps: list[MethodMaps], workers: Workers) -> AnswerPictures:
+    """Draw the leading method's maps."""
+    leading = find_answer(findings).methods[0].method
+    of_scan = {record.subject_id: record for record in findings.records if record.method == leading}
+    shown = [of_scan[scan.subject_id] for scan in tiles(findings.scans) if scan.subject_id in of_scan]
+    for method_maps in maps:
+        if method_maps.method.name == leading and findings.comparison:
+            return draw_answer(method_maps, shown, findings.comparison.smooth_mm, workers)
+    return AnswerPictures()
 
 
 def _describe_groups(
@@ -93,7 +113,6 @@ def _describe_groups(
         groups.add(comparison.result())
     for method_maps in maps:
         folder.close_groups(method_maps.method.name)
-    write_or_remove_table(folder.group_clusters, pd.DataFrame(groups.clusters))
     return groups
 
 

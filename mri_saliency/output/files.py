@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+# Of an output folder, beside those of the methods; made when a first file is written there.
+SUBFOLDERS = TABLES_FOLDER, FIGURES, GROUP_MAPS = "tables", "figures", "group_maps"
 _PART = ".mri-saliency.part"  # ends the name of a file that is being written
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run such a cell
 
@@ -48,6 +50,8 @@ def whole_file(path: Path, durably: bool = False) -> Iterator[BinaryIO]:
     part = path.with_name(f".{path.name[-150:]}.{os.getpid()}{_PART}")
     with output_errors(path):
         try:
+            if path.parent.name in SUBFOLDERS:
+                make_folder(path.parent)
             with part.open("wb") as file:
                 yield file
                 if durably:
@@ -56,6 +60,13 @@ def whole_file(path: Path, durably: bool = False) -> Iterator[BinaryIO]:
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder in one that exists: a run whose folder is deleted should end."""
+    if path.is_symlink():
+        raise OutputError(f"{path}: is a link, through which nothing is written. Remove it.")
+    path.mkdir(exist_ok=True)
 
 
 def remove_parts(folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
@@ -10,12 +12,15 @@ from statistics import median
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from mri_saliency.inputs.atlas import without_side
 from mri_saliency.maps.comparison import mean_agreement
-from mri_saliency.maps.drawing import DIAGNOSIS_COLOURS
+from mri_saliency.maps.drawing import DIAGNOSIS_COLOURS, LOWERS, RAISES
 from mri_saliency.methods import METHODS
-from mri_saliency.output.files import picture_size
+from mri_saliency.output.files import picture_size, read_table
+from mri_saliency.output.folder import OutputFolder
+from mri_saliency.report.answer import find_answer
 from mri_saliency.report.bibliography import with_authors
 from mri_saliency.report.findings import Findings
 from mri_saliency.report.methods_text import methods_text
@@ -24,7 +29,7 @@ from mri_saliency.report.numbers import auc, place_name, region_summaries
 from mri_saliency.report.scans import scan_entries
 from mri_saliency.report.viewer import viewer_of
 from mri_saliency.statistics.intervals import share_interval
-from mri_saliency.wording import counted, listed, percent, with_minus
+from mri_saliency.wording import NUMBERS, counted, listed, percent, with_minus
 
 
 def render_page(findings: Findings, link: Callable[[Path], str], *, embedded: bool) -> str:
@@ -32,9 +37,19 @@ def render_page(findings: Findings, link: Callable[[Path], str], *, embedded: bo
 
     `link` converts a path to a URL, which holds the file itself if `embedded`.
     """
-    leading = next(iter(findings.methods))
-    template = _environment().get_template("report.html")
-    return template.render(findings=findings, leading=leading, link=link, embedded=embedded)
+    answer = find_answer(findings)
+    about = {"findings": findings, "answer": answer, "leading": answer.methods[0].method}
+    about["known"] = Markup(known_answer(findings.folder)) if findings.demo else ""
+    return _environment().get_template("report.html").render(**about, link=link, embedded=embedded)
+
+
+def known_answer(folder: OutputFolder) -> str:
+    """Return what only a demo knows, from its tables: where the lesions are; empty without them."""
+    maps, groups = (read_table(folder.table(f"demo_{name}")) for name in ("localisation", "groups"))
+    if maps is None:
+        return ""
+    found = {} if groups is None else groups.set_index(["method", "contrast"]).to_dict("index")
+    return _environment().get_template("known.html").render(maps=maps.to_dict("records"), groups=found)
 
 
 @lru_cache(1)
@@ -57,15 +72,17 @@ def _environment() -> Environment:
         "in_mm": _in_mm,
         "listed": listed,
         "with_authors": with_authors,
+        "with_code": lambda text: Markup(re.sub(r"--\w+( \d+)?", r"<code>\g<0></code>", str(escape(text)))),
         "pairs": lambda mapping: ", ".join(f"{key} {value}" for key, value in mapping.items()),
     }
     functions = (
         auc, mean_agreement, methods_text, picture_size, place_name, recipe_differences,
-        region_summaries, run_entries, scan_entries, share_interval, viewer_of, without_side,
+        region_summaries, run_entries, scan_entries, share_interval, short_names, viewer_of, without_side,
     )  # fmt: skip
     environment.globals |= {function.__name__: function for function in functions}
     environment.globals["heading"] = lambda method: METHODS[method].heading
-    environment.globals["diagnosis_colours"] = DIAGNOSIS_COLOURS
+    environment.globals |= {"diagnosis_colours": DIAGNOSIS_COLOURS, "raises": RAISES, "lowers": LOWERS}
+    environment.globals |= {"method_of": METHODS, "numbers": NUMBERS}
     environment.globals["now"] = lambda: datetime.now().astimezone().isoformat()
     return environment
 
@@ -103,3 +120,9 @@ def _moment(iso: str) -> str:
     """Return a moment of run.json as people write it, such as "26 November 2026, 00:17 UTC+01:00"."""
     moment = datetime.fromisoformat(iso)
     return with_minus(f"{moment.day} {moment:%B %Y, %H:%M} {moment.tzinfo}")
+
+
+def short_names(names: Iterable[str]) -> dict[str, str]:
+    """Return names without what all begin with: "sub-DEMO02" -> "02"."""
+    common = os.path.commonprefix(list(names)).rstrip("0123456789")
+    return {name: name.removeprefix(common) or name for name in names}

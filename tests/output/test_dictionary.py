@@ -16,7 +16,7 @@ from mri_saliency.maps.comparison import NULL
 from mri_saliency.methods import METHODS
 from mri_saliency.output.bids import write_dictionary
 from mri_saliency.output.dictionary import TABLES
-from mri_saliency.output.files import write_table
+from mri_saliency.output.files import write_table, write_text
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.regions.comparison import compare_regions
 from mri_saliency.regions.lateralisation import lateralisation_table
@@ -46,20 +46,22 @@ def tables(tmp_path_factory, made_run):
     combined = ("--combine", *(run.output, run.output), "--output_dir", root / "combined", "--key_slices", 2)
     assert script.main([*map(str, (*combined, *named)), "--workers", "0", "--no_nifti"]) == 0
     for name in ("run_agreement", "run_regions"):
-        shutil.copy(root / "combined" / f"{name}.csv", run.output)
+        shutil.copy(root / "combined/tables" / f"{name}.csv", run.output / "tables")
     # tables of ten patients
+    folder = OutputFolder(run.output)
     regions = pd.concat([sided_regions().assign(run=name) for name in ("a", "b")])
-    write_table(run.output / "run_region_agreement.csv", region_agreement(regions))
-    write_table(run.output / "group_clusters.csv", made_up_clusters())
-    write_table(run.output / "region_group_test.csv", compare_regions(sided_regions(), SIDED_PAIRS))
-    write_table(run.output / "lateralisation.csv", lateralisation_table(sided_regions(), SIDED_PAIRS))
-    return {name: pd.read_csv(run.output / f"{name}.csv", dtype=str) for name in TABLES}
+    write_table(folder.run_region_agreement, region_agreement(regions))
+    write_table(folder.group_clusters, made_up_clusters())
+    write_table(folder.region_test, compare_regions(sided_regions(), SIDED_PAIRS))
+    write_table(folder.lateralisation, lateralisation_table(sided_regions(), SIDED_PAIRS))
+    return {name: pd.read_csv(folder.table(name), dtype=str) for name in TABLES}
 
 
 def made_up_clusters():
     t = np.full((GRID.n_slices, 112, 112), 5.0, np.float32)
-    clusters = find_clusters(t, t, 0 * t, GRID, None)
-    return pd.DataFrame([{"method": "saliency", "contrast": "left_minus_HC"} | row for row in clusters])
+    clusters = pd.DataFrame(find_clusters(t, 0 * t, GRID, None)[0])
+    clusters = clusters.assign(method="saliency", contrast="left_minus_HC", exceeds_null=True)
+    return clusters.reindex(columns=list(TABLES["group_clusters"]))
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -91,15 +93,15 @@ def test_numbers_in_descriptions_are_the_programs():
 def test_dictionaries_are_in_bids_form_and_go_with_their_tables(tmp_path):
     folder = OutputFolder(tmp_path)
     for name, columns in TABLES.items():
-        (tmp_path / f"{name}.csv").write_text("a table")
+        write_text(folder.table(name), "a table")
         write_dictionary(folder, name)
-        content = json.loads((tmp_path / f"{name}.json").read_text())
+        content = json.loads(folder.table(name).with_suffix(".json").read_text())
         assert list(content) == list(columns)
         for about in content.values():
             assert about["Description"] and set(about) <= {"LongName", "Description", "Units", "Levels"}
-        (tmp_path / f"{name}.csv").unlink()
+        folder.table(name).unlink()
         write_dictionary(folder, name)
-    assert list(tmp_path.iterdir()) == []
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_what_a_columns_values_mean():

@@ -28,4 +28,4 @@ def finished(tmp_path, finished_once):
 def maps_only(monkeypatch):
     """Leave out the cohort's chapter, for tests of single maps."""
     monkeypatch.setattr("mri_saliency.describe_cohort", lambda *_: None)
-    monkeypatch.setattr("mri_saliency.write_report", lambda *_, **__: None)
+    monkeypatch.setattr("mri_saliency.write_report", lambda *_, **__: [])

@@ -39,7 +39,7 @@ def maps(demo):
 def test_the_hippocampus_comes_first_and_asymmetry_points_to_the_focus(maps):
     statistics = pd.read_csv(maps / "attribution_statistics.csv")
     diagnoses = statistics.drop_duplicates("subject_id").set_index("subject_id")["diagnosis"]
-    regions = pd.read_csv(maps / "region_statistics.csv")
+    regions = pd.read_csv(maps / "tables/region_statistics.csv")
     regions["diagnosis"] = regions["subject_id"].map(diagnoses)
     for side in ("left", "right"):
         of_side = regions[regions["diagnosis"] == side]
@@ -53,7 +53,7 @@ def test_the_hippocampus_comes_first_and_asymmetry_points_to_the_focus(maps):
 
 
 def test_the_hippocampus_tells_the_side_of_every_scan(maps):
-    table = pd.read_csv(maps / "lateralisation.csv").set_index(["method", "left_region"])
+    table = pd.read_csv(maps / "tables/lateralisation.csv").set_index(["method", "left_region"])
     hippocampus = table.loc[("integrated_gradients", "Left hippocampus")]
     assert hippocampus["n_left"] == hippocampus["n_right"] == 5
     assert hippocampus["auc"] == hippocampus["grey_matter_auc"] == 1
@@ -63,17 +63,17 @@ def test_the_hippocampus_tells_the_side_of_every_scan(maps):
 
 def test_groups_differ_in_the_hippocampi(maps):
     """Of each side. With all foci mirrored to one side, twice the patients show differences elsewhere too."""
-    table = pd.read_csv(maps / "demo_groups.csv").set_index(["method", "contrast"])
+    table = pd.read_csv(maps / "tables/demo_groups.csv").set_index(["method", "contrast"])
     table = table.loc["integrated_gradients"]
     assert (table["found"] > 0.8).all() and len(table) == 3
     # machines round differently, so each trains another network
     assert (table.loc[["left_minus_HC", "right_minus_HC"], "near"] > 0.85).all()
-    clusters = pd.read_csv(maps / "group_clusters.csv")
+    clusters = pd.read_csv(maps / "tables/group_clusters.csv")
     strongest = clusters[clusters["method"] == "integrated_gradients"].groupby("contrast").first()
     for side, sign in (("left", -1), ("right", 1), ("aligned", -1)):
         peak = strongest.loc[f"{side}_minus_HC"]
         assert 10 < sign * peak["peak_x"] < 40 and -50 < peak["peak_y"] < 0
-    regions = pd.read_csv(maps / "region_group_test.csv")
+    regions = pd.read_csv(maps / "tables/region_group_test.csv")
     regions = regions.set_index(["method", "contrast"]).loc["integrated_gradients"]
     for side in ("left", "right"):
         first = regions.loc[f"{side}_minus_HC"].nlargest(1, "ratio").iloc[0]
@@ -81,7 +81,7 @@ def test_groups_differ_in_the_hippocampi(maps):
 
 
 def test_the_lesion_is_found(maps):
-    table = pd.read_csv(maps / "demo_localisation.csv").set_index("method")
+    table = pd.read_csv(maps / "tables/demo_localisation.csv").set_index("method")
     assert table.loc["integrated_gradients", "enrichment"] > 10
     assert table.loc["integrated_gradients", "auc"] > 0.9
 

@@ -72,7 +72,7 @@ def test_each_map_has_its_standard_error_and_is_made_again_for_it(cohort, maps_o
 
 def test_ranks_make_the_maps_of_one_process_and_checks_work(cohort):
     assert script.main(cohort.options(*OPTIONS, "--check_maps", "2", "--no_nifti")) == 0
-    checks = pd.read_csv(cohort.output / "map_checks.csv")
+    checks = pd.read_csv(cohort.output / "tables/map_checks.csv")
     assert {"weights", "noise", "seed", "deletion"} <= set(checks.loc[checks["method"] == METHOD, "check"])
     output = cohort.output.with_name("ranks")
     process = torchrun(cohort, output, more=OPTIONS)

@@ -35,13 +35,12 @@ def test_the_contracts_run_through_all_methods(run_folder):
     assert script.main(run.options("--methods", *METHODS, *QUICK, "--workers", "1")) == 0
     expected = {"attribution_statistics.csv", "attribution_summary.png", "run.json", "report.html"}
     expected |= {
-        "method_agreement.csv",
+        "tables/method_agreement.csv",
         "dataset_description.json",
-        "mean_scan.npy",
         "README",
         "references.bib",
     }
-    expected |= {"attribution_statistics.json", "method_agreement.json", ".bidsignore"}
+    expected |= {"attribution_statistics.json", "tables/method_agreement.json", ".bidsignore"}
     files = ("attributions.npy", "attributions.nii.gz", "attributions.json", "viewer.js")
     pictures = ("summary.png", "thumbnail.png", "slice_2.png", "slice_5.png")
     for method in METHODS:
@@ -101,7 +100,7 @@ def test_all_scans_failing_is_reported_not_raised(run_folder):
     for scan in run_folder.scans:
         scan.unlink()
     assert script.main(run_folder.options("--methods", "saliency", *QUICK)) == 1
-    assert len(pd.read_csv(run_folder.output / "failures.csv")) == 3
+    assert len(pd.read_csv(run_folder.output / "tables/failures.csv")) == 3
 
 
 def test_max_samples_keeps_the_tables_order_and_ids(maps_only, run_folder):

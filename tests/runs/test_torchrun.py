@@ -30,7 +30,7 @@ def test_two_ranks_make_what_one_process_makes(finished):
     process = torchrun(finished, output)
     error = process.communicate()[1]
     assert process.returncode == 1, error  # one scan failed
-    assert pd.read_csv(output / "failures.csv")["subject_id"].tolist() == ["sub-A"] * 2
+    assert pd.read_csv(output / "tables/failures.csv")["subject_id"].tolist() == ["sub-A"] * 2
     assert error.count("6 of 6 maps") == 1
     shutil.rmtree(finished.output / "saliency" / "sub-A")
     shutil.rmtree(finished.output / "gradient_shap" / "sub-A")
