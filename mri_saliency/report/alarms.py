@@ -60,7 +60,7 @@ def judge_maps(folder: OutputFolder, records: Sequence[MapRecord]) -> dict[str, 
 def find_alarms(records: Sequence[MapRecord], verdicts: Mapping[str, Mapping[str, Verdict]]) -> list[Alarm]:
     """Return what is wrong with each method's maps; `verdicts` as from `judge_maps`."""
     alarms = [
-        Alarm(method, f"fails “{check}”: {verdict.reason.rstrip('.')}")
+        Alarm(method, f"fails “{check}”", "raise --n_samples" if check == check_verdicts.SEED else "")
         for method, answers in verdicts.items()
         for check, verdict in answers.items()
         if verdict.passed is False
@@ -70,7 +70,7 @@ def find_alarms(records: Sequence[MapRecord], verdicts: Mapping[str, Mapping[str
             alarms += find(method, maps)
         for n, words, _ in _unusual(maps):
             text = f"{n} of {counted(len(maps), 'map')} {words}"
-            alarms.append(Alarm(method, text, "look at these maps", n > _FEW * len(maps)))
+            alarms.append(Alarm(method, text, spoils=n > _FEW * len(maps)))
     return alarms
 
 
