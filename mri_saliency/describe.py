@@ -9,12 +9,13 @@ import pandas as pd
 from mri_saliency.cohort.common_space import find_common_space
 from mri_saliency.cohort.comparable import comparable, damage_limitations, draw_summary
 from mri_saliency.cohort.method_agreement import compare_methods
-from mri_saliency.errors import UserError, warn
+from mri_saliency.errors import UserError, warn_by_kind
 from mri_saliency.groups.comparison import ComparisonSettings, GroupComparison, compare_groups
 from mri_saliency.groups.means import write_means
 from mri_saliency.groups.method_maps import MethodMaps, find_method_maps
 from mri_saliency.groups.null_effects import compare_null_maps
 from mri_saliency.inputs.grid import mixed_directions
+from mri_saliency.methods import METHODS
 from mri_saliency.output.bids import write_dictionary
 from mri_saliency.output.dictionary import TABLES
 from mri_saliency.output.files import read_table, write_or_remove_table
@@ -74,8 +75,8 @@ def describe_cohort(
 
     verdicts = judge_maps(folder, records)
     alarms = find_alarms(records, verdicts)
-    for message in (*limitations, *groups.limitations, *notes):
-        warn(str(message))
+    titles = [method.title for method in METHODS.values()]
+    warn_by_kind(map(str, (*limitations, *groups.limitations, *notes)), titles)
     for table in TABLES:
         write_dictionary(folder, table)
     summary.result()

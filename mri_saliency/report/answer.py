@@ -118,14 +118,15 @@ class _Rules:
         rows = [record.statistics for record in self.findings.records if record.method == method]
         errors = [row.map_error for row in rows if row.map_error is not None]
         adds_up = all(row.completeness_verdict == "ok" for row in rows)
-        found = len(self._standing(method)) or len(self._peaks(method))
+        found = bool(len(self._standing(method)) or (self.evidence.empty and self._peaks(method)))
         return not found, not METHODS[method].signed, not adds_up, median(errors or [np.inf])
 
     def _peaks(self, method: str) -> list[Mapping]:
-        """Return without an atlas the strongest cluster of each contrast with more than in controls."""
+        """Return the strongest cluster of each contrast in which patients have more than controls."""
         first: dict[str, Mapping] = {}
-        for row in self.findings.groups.clusters if self.evidence.empty else ():
-            if row["method"] == method and row["peak_effect"] > 1 and row["peak_x"] is not None:
+        for row in self.findings.groups.clusters:
+            is_more = row["method"] == method and row["peak_effect"] > 1 and row["peak_x"] is not None
+            if is_more and str(row.get("exceeds_null")) != "False":
                 first.setdefault(row["contrast"], row)
         return [row for name, row in first.items() if name != ALIGNED.name or len(first) == 1]
 
@@ -146,7 +147,7 @@ class _Rules:
         return Answer(
             headline, subline, [self._line(method) for method in methods], shown.to_dict("records"),
             n_less, next(iter(first + sides), None),
-            [*self._actions(), *self._weaknesses()][:_MOST_ACTIONS],
+            [] if self.findings.state else [*self._actions(), *self._weaknesses()][:_MOST_ACTIONS],
         )  # fmt: skip
 
     def _missing(self) -> tuple[str, str] | None:
@@ -175,19 +176,21 @@ class _Rules:
                 claim = f"Methods disagree. By {METHODS[self.leading].title}, {claim[0].lower()}{claim[1:]}"
             return f"{claim}.", f"{provisional}{self._agreement(views)}"
         failing = f"{provisional}{self._agreement({})}"
-        if peaks := self._peaks(self.leading):
-            found = f"In {self.patients} the network looked more than in {self.controls}"
-            return (
-                f"{found} {' and '.join(map(_in_mm, peaks))}.",
-                f"{failing}By {METHODS[self.leading].title}.",
-            )
-        what = "place" if self.evidence.empty else "region"
-        why = f"No method that counts shows significantly more in {self.patients} than in {self.controls}."
+        places = " and ".join(map(_in_mm, self._peaks(self.leading)))
+        more = f"looked more than in {self.controls} {places}"
+        if places and self.evidence.empty:
+            return f"In {self.patients} the network {more}.", f"By {METHODS[self.leading].title}. {failing}"
         own = self.evidence[(self.evidence["method"] == self.leading) & self.evidence["is_of_scans"]]
         if len(own):
             names = first_of(list(dict.fromkeys(base for base, _ in own["place"])), 3)
             why = f"There is more in the {names}, but the scans themselves differ there as much."
-        return f"No {what} stood out.", f"{why} {failing}"
+        elif places:
+            why = f"Yet in places smaller than a region, the network {more}."
+        else:
+            why = (
+                f"No method that counts shows significantly more in {self.patients} than in {self.controls}."
+            )
+        return f"No {'place' if self.evidence.empty else 'region'} stood out.", f"{why} {failing}"
 
     def _claims(self) -> list[str]:
         """Return in whom the network relied on what; first where both sides say the same."""
@@ -284,6 +287,8 @@ class _Rules:
 
     def _weaknesses(self) -> Iterator[str]:
         """Yield what is weak because people are few, or no atlas names regions."""
+        if self.findings.comparison and self.findings.comparison.atlas is None:
+            yield "Name an --atlas: regions say more than places in mm."
         sides, n_controls = [self._count(side) for side in ("left", "right")], self._count("HC")
         n = min(sides) if all(sides) else self._count("left", "right", "TLE")
         if MIN_SUBJECTS <= n < ENOUGH:
@@ -292,8 +297,6 @@ class _Rules:
         words = [text.format(least) for least, text in weak.items() if n_controls < least]
         if n_controls and words:
             yield f"{n_controls} {self.controls}: {', '.join(words)}."
-        if self.findings.comparison and self.findings.comparison.atlas is None:
-            yield "Name an --atlas: regions say more than places in mm."
 
     def _count(self, *diagnoses: str) -> int:
         return len({scan.subject for scan in self.findings.scans if scan.diagnosis in diagnoses})
@@ -301,7 +304,7 @@ class _Rules:
 
 def _in_mm(peak: Mapping) -> str:
     place = ", ".join(f"{axis} = {peak[f'peak_{axis}']:.0f}" for axis in "xyz")
-    side = f", focus on the {FOCUS[peak['contrast']]}" if peak["contrast"] in FOCUS else ""
+    side = f" (focus on the {FOCUS[peak['contrast']]})" if peak["contrast"] in FOCUS else ""
     return with_minus(f"around {place} mm{side}")
 
 

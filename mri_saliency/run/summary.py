@@ -42,6 +42,7 @@ def print_answer(folder: OutputFolder, records: list[MapRecord], answer: Sequenc
         print(
             f"The network was right on {k} of {len(rows)} scans (95% interval {100 * low:.0f} to {high:.0%})."
         )
-    print(*answer, sep="\n")
+    if answer:
+        print(*answer, sep="\n")
     if folder.report.exists():
         print(f"report: {folder.report.absolute().as_uri()}", flush=True)

@@ -175,7 +175,9 @@ def test_without_an_atlas_the_place_is_in_mm():
     contrast = ComparedContrast(IG, "left_minus_HC", 6, 8, 0.1, 0.001)
     groups = GroupComparison(contrasts=[contrast], clusters=rows)
     answer = find_answer(findings({IG: 1.0}, groups=groups, with_test=False))
-    assert "x = −23, y = −29, z = −12 mm, focus on the left and around x = 28" in answer.headline
+    assert "x = −23, y = −29, z = −12 mm (focus on the left) and around x = 28" in answer.headline
+    small = find_answer(findings({IG: 1.0}, groups=groups))  # with an atlas, of larger regions
+    assert small.headline == "No region stood out." and "around x = −23" in small.subline
     groups.clusters = []
     assert find_answer(findings({IG: 1.0}, groups=groups, with_test=False)).headline == "No place stood out."
 
