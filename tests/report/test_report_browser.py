@@ -84,10 +84,8 @@ def test_search_finds_files_and_the_regions_of_the_shown_maps(browser, tmp_path)
         choose(browser, "search", search)
         assert shown(browser) == expected
     choose(browser, "search", "insula")
-    displayed = [
-        one.is_displayed() for one in browser.find_elements("css selector", "[data-id=sub-001] .map")
-    ]
-    assert displayed == [False, True]  # what is shown is what was found
+    found = browser.find_elements("css selector", "[data-id=sub-001] .map:not([hidden])")
+    assert [one.get_attribute("data-method") for one in found] == ["saliency"]
 
 
 def measured_maps(folder):
