@@ -17,6 +17,7 @@ from mri_saliency.maps.comparison import NULL
 from mri_saliency.output.files import write_picture
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.regions.lateralisation import lateralisation_table
+from mri_saliency.report.alarms import Alarm
 from mri_saliency.wording import ClassNames, Limitation
 
 from ..made_cohort import (
@@ -91,7 +92,7 @@ def test_every_section_shows_its_numbers(tmp_path):
     page = save_page(
         tmp_path,
         report_records(),
-        alarms=["Take care."],
+        alarms=[Alarm("saliency", "Take care")],
         regions=region_table(),
         groups=replace(GROUPS, figures={"saliency": {"HC": OutputFolder(tmp_path).summary}}),
         verdicts={"saliency": ANSWERS, "deep_lift": {"repeatable": Verdict(True, "alike")}},

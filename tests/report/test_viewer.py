@@ -234,15 +234,15 @@ def test_addresses_open_scans_and_groups_and_say_what_is_unknown(browser, viewed
 def test_it_opens_on_the_strongest_patient_and_beside_it_another_map(browser, viewed):
     for name, scale in (("sub-F", 0.9), ("sub-A", 7.0)):  # a control is stronger
         for index, record in enumerate(viewed.records):
-            if (record.method, record.subject_id) == ("saliency", name):
+            if (record.method, record.subject_id) == ("input_x_gradient", name):
                 viewed.records[index] = replace(record, drawing=replace(DRAWING, overlay_scale=scale))
     save_page(viewed.folder.root, viewed.records)
     browser.get(f"{viewed.folder.report.as_uri()}#view")
     wait_for(browser, "value")
-    assert title(browser).startswith("Saliency: sub-F, ")
+    assert title(browser).startswith("Input × gradient: sub-F, ")  # the leading method
     change(browser, "panes", "2")
     wait_for(browser, "value", pane=1)
-    assert title(browser, pane=1).startswith("Input × gradient: sub-F, ")
+    assert title(browser, pane=1).startswith("Saliency: sub-F, ")
 
 
 def test_focus_returns_to_what_opened_the_viewer(browser, viewed):
