@@ -24,7 +24,7 @@ def region_evidence(findings: Findings) -> pd.DataFrame:
     that only ``is_of_scans`` would stand out, but the null map has as much there.
     """
     test, regions = findings.region_test, findings.regions
-    if test.empty:
+    if test.empty or regions.empty:
         return pd.DataFrame(columns=_COLUMNS).astype({"stands_out": bool, "is_of_scans": bool})
     found, keys, other = [], ["subject", "diagnosis"], {"left": "right", "right": "left"}
     for (method, contrast), rows in test.groupby(["method", "contrast"], sort=False):
