@@ -161,7 +161,7 @@ def test_a_maps_figure_opens_and_steps_by_keyboard(browser, tmp_path):
     browser.find_element("css selector", "#subjects .open").send_keys(Keys.ENTER)
     dialog = browser.find_element("id", "figure")
     assert dialog.is_displayed() and "sub-000, Integrated Gradients" in dialog.text
-    assert "The figure is on its own scale, which is 1 of the cohort's." in dialog.text
+    assert "a scale of its own, 1 times the one that all scans share" in dialog.text
     assert browser.execute_script("return document.querySelector('#figure img').naturalWidth") == 200
     browser.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
     assert "sub-000" not in dialog.text and "Integrated Gradients" in dialog.text

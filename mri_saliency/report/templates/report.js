@@ -105,7 +105,7 @@ function show(map) {
   picture.src = figure;
   picture.alt = `Key slices of the scan, the map and the map over the scan: ${map.querySelector("img").alt}`;
   dialog.querySelector("span").textContent = `${subjectOf(map)}, ${map.querySelector(".which").textContent}`
-    + (strength ? `. The figure is on its own scale, which is ${strength} of the cohort's.` : "");
+    + (strength ? `. Drawn on a scale of its own, ${strength} times the one that all scans share.` : "");
   dialog.querySelector("[data-view]").hidden = !window.hasView?.(`${method}/${subjectOf(map)}`);
   if (!dialog.open) dialog.showModal();
 }
