@@ -83,7 +83,7 @@ def test_it_is_loaded_again_where_it_was_unless_someone_looks_into_it(browser, f
     wait_until(browser, lambda: browser.title.startswith("6 of 9 maps"))
     wait_until(browser, lambda: browser.execute_script("return scrollY") == 300)
     browser.execute_script("""const {method} = document.getElementById("controls").elements;
-        method.value = "deep_lift"; method.dispatchEvent(new Event("change", {bubbles: true}))""")
+        method.value = ""; method.dispatchEvent(new Event("change", {bubbles: true}))""")
     save(7)
     browser.execute_async_script("setTimeout(arguments[0], 2500)")
     assert browser.title.startswith("6 of 9 maps")
