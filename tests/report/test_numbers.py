@@ -19,12 +19,6 @@ def test_the_area_under_the_curve_is_the_share_of_pairs_in_order():
     assert np.isnan(auc([row for row in rows if row.is_tle]))
 
 
-def test_with_three_logits_all_but_the_first_speak_for_tle():
-    shares = (0, (0.4, 0.3, 0.3)), (1, (0.4, 0.3, 0.3)), (1, (0.3, 0.3, 0.4))
-    rows = [made_record(logits=np.log(share), true_label=label).statistics for label, share in shares]
-    assert auc(rows) == pytest.approx(0.75)  # by the probabilities 0.6; 0.6, 0.7
-
-
 @pytest.mark.parametrize(
     ("region", "contrast", "name"),
     [

@@ -84,10 +84,8 @@ def test_search_finds_files_and_the_regions_of_the_shown_maps(browser, tmp_path)
         choose(browser, "search", search)
         assert shown(browser) == expected
     choose(browser, "search", "insula")
-    displayed = [
-        one.is_displayed() for one in browser.find_elements("css selector", "[data-id=sub-001] .map")
-    ]
-    assert displayed == [False, True]  # what is shown is what was found
+    found = browser.find_elements("css selector", "[data-id=sub-001] .map:not([hidden])")
+    assert [one.get_attribute("data-method") for one in found] == ["saliency"]
 
 
 def measured_maps(folder):
@@ -177,6 +175,40 @@ def test_a_maps_figure_opens_and_steps_by_keyboard(browser, tmp_path):
     assert browser.execute_script("return viewed") == "integrated_gradients/sub-000"
 
 
+def test_the_page_is_short_and_its_pictures_have_sizes_and_words(browser, tmp_path):
+    records = pictured(report_records(60), tmp_path)
+    groups = replace(GROUPS, figures={"saliency": {"HC": OutputFolder(tmp_path).summary}})
+    browser.set_window_size(1400, 900)
+    open_page(browser, tmp_path, records, groups=groups, regions=region_table())
+    browser.execute_script("document.querySelectorAll('img').forEach(one => one.loading = 'eager')")
+    loaded = "return [...document.images].every(one => one.complete)"
+    wait_until(browser, lambda: browser.execute_script(loaded))
+    assert browser.execute_script("return document.documentElement.scrollHeight") < 3000 + 60 * 60
+    pictures = """return [...document.images].map(one =>
+        ["width", "height", "alt"].every(name => one.hasAttribute(name)))"""
+    assert all(browser.execute_script(pictures))
+    words = "return [...document.querySelectorAll('.open img:first-child, figure img')].map(one => one.alt)"
+    assert all(len(alt) > 20 for alt in browser.execute_script(words))
+
+
+def test_a_keyboard_is_near_the_first_scan_and_chooses_a_method(browser, tmp_path):
+    from selenium.webdriver.common.keys import Keys
+
+    open_page(browser, tmp_path, pictured(report_records(), tmp_path), groups=GROUPS, regions=region_table())
+    browser.find_element("tag name", "body").send_keys(Keys.TAB, Keys.ENTER)
+    assert browser.current_url.endswith("#scans")
+    n_stops = 0
+    while not browser.switch_to.active_element.get_attribute("class").startswith("open"):
+        browser.switch_to.active_element.send_keys(Keys.TAB)
+        n_stops += 1
+        assert n_stops < 12
+    panels = browser.find_elements("css selector", "#regions [role=tabpanel]")
+    assert [panel.is_displayed() for panel in panels] == [True, False]
+    browser.find_element("css selector", "#regions [role=tab]").send_keys(Keys.ARROW_RIGHT)
+    assert [panel.is_displayed() for panel in panels] == [False, True]
+    assert browser.switch_to.active_element.get_attribute("aria-selected") == "true"
+
+
 def full_page(folder, records):
     """Save a page with a table of regions and long names; returns its address."""
     regions = pd.concat(region_table().assign(subject_id=record.subject_id) for record in records)
@@ -224,8 +256,9 @@ def test_the_text_for_a_paper_is_copied(browser, tmp_path):
 
 
 def test_it_is_legible_dark_and_light(browser, tmp_path):
+    colours, charts = {}, {}
+    write_picture(OutputFolder(tmp_path).summary, np.full((60, 200, 4), 255, np.uint8))
     save_page(tmp_path, report_records())
-    colours = {}
     for scheme in ("light", "dark"):
         feature = {"name": "prefers-color-scheme", "value": scheme}
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
@@ -235,4 +268,10 @@ def test_it_is_legible_dark_and_light(browser, tmp_path):
         ground, text = (np.mean([int(part) for part in value[4:-1].split(",")]) for value in values)
         colours[scheme] = ground
         assert abs(ground - text) > 150
+        browser.execute_script("document.querySelector('#technical details').open = true")
+        chart = browser.find_element("css selector", "img.chart")
+        browser.execute_script("arguments[0].loading = 'eager'; arguments[0].scrollIntoView()", chart)
+        browser.execute_async_script("arguments[0].decode().then(arguments[1])", chart)
+        charts[scheme] = np.asarray(Image.open(BytesIO(chart.screenshot_as_png)).convert("L")).mean()
     assert colours["dark"] < 50 < 200 < colours["light"]
+    assert charts["dark"] < 50 < 200 < charts["light"]  # no white slabs

@@ -239,7 +239,7 @@ def test_it_opens_on_the_strongest_patient_and_beside_it_another_map(browser, vi
     save_page(viewed.folder.root, viewed.records)
     browser.get(f"{viewed.folder.report.as_uri()}#view")
     wait_for(browser, "value")
-    assert title(browser).startswith("Input × gradient: sub-F, ")  # the leading method
+    assert title(browser).startswith("Input × gradient: sub-F, ")
     change(browser, "panes", "2")
     wait_for(browser, "value", pane=1)
     assert title(browser, pane=1).startswith("Saliency: sub-F, ")
