@@ -44,8 +44,13 @@ class Method:
 
     @property
     def null_reference(self) -> str:
-        """What its null map |scan - reference| takes as reference: "baseline", or "zero" without one."""
-        return "baseline" if "baseline" in self.settings else "zero"
+        """What its null map takes as reference: "baseline", "references", or "zero" without either."""
+        return next((name for name in ("baseline", "references") if name in self.settings), "zero")
+
+    @property
+    def null_words(self) -> str:
+        """Its null map, as legends name it: what is known of the scan without the network."""
+        return NULL_WORDS[self.null_reference]
 
     @property
     def from_zero(self) -> bool:
@@ -53,6 +58,11 @@ class Method:
         return self.unit == _CONTRIBUTION and not {"baseline", "references"} & set(self.settings)
 
 
+NULL_WORDS = {  # by `Method.null_reference`
+    "baseline": "|scan − baseline|",
+    "references": "mean |scan − control|",
+    "zero": "|scan|",
+}
 _CONTRIBUTION = "logit"
 _SLOPE = "logit per unit of intensity"
 _DRAWS = ("n_samples", "noise_std", "seed")

@@ -135,7 +135,9 @@ class Explainer:
         none = [None] * len(values)
         expected = none if maps.expected_totals is None else maps.expected_totals.tolist()
         standard_errors = none if maps.standard_errors is None else maps.standard_errors.tolist()
-        voxel_errors = none if maps.voxel_errors is None else _slices_first(maps.voxel_errors)
+        voxel_errors, nulls = (
+            none if of_maps is None else _slices_first(of_maps) for of_maps in (maps.voxel_errors, maps.nulls)
+        )
         seconds = (time.perf_counter() - began) / len(values)
         return [
             Attribution(
@@ -149,6 +151,7 @@ class Explainer:
                 maps.errors[i] if maps.errors else None,
                 standard_errors[i],
                 voxel_errors[i],
+                nulls[i],
             )
             for i in range(len(values))
         ]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
+from mri_saliency.cohort.source_scan import read_null_map
 from mri_saliency.combine.combination import Member, marks
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.loading import ScanContext
@@ -75,7 +77,11 @@ def combine_maps(
         statistics = replace(statistics, sign_agreement=float(signs[context.brain].mean()))
     record = MeasuredMap.of(values, statistics, context, recipe, marks(members))
     name, folder, runs = (first.method, context.scan.subject_id), files.folder, f"{len(maps)} runs"
-    images = {}
+    images: dict[Path, nib.Nifti1Image | np.ndarray] = {}
+    if METHODS[first.method].null_reference == "references":
+        nulls = [read_null_map(member.folder, member.record) for member in members]
+        if found := [null for null in nulls if null is not None]:
+            images[folder.null(*name)] = mean_map(found).astype(np.float16)
     if len(maps) > 1:
         title = f"standard deviation, {first.method}, {runs}"
         images[folder.spread(*name)] = _image(spread(maps), context, first.method, title, signed=False)

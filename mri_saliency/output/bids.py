@@ -33,7 +33,7 @@ METHOD/SUBJECT/SUBJECT_METHOD_...
     attributions.npy        the map: float32 (slices, 128, 128), coronal slice, x, z, with padding
     attributions.nii.gz     the same on the scan's grid; the sum is kept
     attributions.json       how it was made, and its numbers
-    *.nii.gz                where a method or a mean of runs has it: standard error, spread, signs
+    *.nii.gz, null.npy      where a method or a mean of runs has it: standard error, spread, signs, null map
     *.png, viewer.js        slices, summary, thumbnail; the map for the viewer of report.html
 report.html                 all results, and a text on the methods to paste into a paper
 attribution_summary.png     the cohort's maps in one figure

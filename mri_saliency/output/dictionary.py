@@ -43,7 +43,7 @@ _CONTRASTS = {
     "aligned_minus_HC": "both, right-sided maps mirrored, so that every focus is on the left, HC",
     "TLE_minus_HC": "all patients, HC",
 }
-_WITH_NULL = "the same of a run's map and |scan - baseline| (or |scan|), mean of both runs"
+_WITH_NULL = "the same of a run's map and its null map, mean of both runs"
 _RUNS_CHANCE = "the same of the maps of two subjects by one run, mean of both runs"
 
 _TABLES: dict[str, Mapping[str, Column | str]] = {  # a text: the column's meaning, and nothing else
@@ -59,7 +59,7 @@ _TABLES: dict[str, Mapping[str, Column | str]] = {  # a text: the column's meani
         "share": "share of the whole map's mass",
         "density": "mass per voxel over the brain's; 1: as everywhere",
         "asymmetry": "(L - R) / (L + R) of the two sides' mass per voxel, in both rows",
-        "density_null": "the same density of |scan - baseline| (zero for methods without baseline)",
+        "density_null": "the same density of the method's null map, as in attribution_statistics.csv",
         **_normal_range("density"),
         **_normal_range("asymmetry"),
     },
@@ -78,9 +78,8 @@ _TABLES: dict[str, Mapping[str, Column | str]] = {  # a text: the column's meani
         "subject_id": _SCAN,
         "method_a": column("a method", levels=METHOD_LEVELS),
         "method_b": column(
-            "another, or `null_map`: |scan - baseline|, which knows nothing of the network, or |scan| where "
-            "`method_a` has no baseline",
-            levels=METHOD_LEVELS | {"null_map": "|scan - baseline|, or |scan| if method_a has no baseline"},
+            "another, or `null_map`, that of `method_a`, which knows nothing of the network",
+            levels=METHOD_LEVELS | {"null_map": "as for `brain_share_null` in attribution_statistics.csv"},
         ),
         "rank_correlation": "Spearman's, of magnitudes inside the brain",
         "rank_correlation_chance": column(_CHANCE, name="rank correlation by chance"),

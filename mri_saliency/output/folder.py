@@ -98,6 +98,7 @@ class OutputFolder:
     nifti = partialmethod(_map_file, ending="attributions.nii.gz")  # in the scan's grid, as all images
     sidecar = partialmethod(_map_file, ending="attributions.json")  # its `MapRecord`; it is written last
     standard_error = partialmethod(_map_file, ending="standard_error.nii.gz")  # of methods that estimate it
+    null = partialmethod(_map_file, ending="null.npy")  # mean |scan - control|, float16, without pad
     spread = partialmethod(_map_file, ending="spread.nii.gz")  # standard deviation over the combined runs
     sign_agreement = partialmethod(_map_file, ending="sign_agreement.nii.gz")  # share of them with the mean's
     difference = partialmethod(_map_file, ending="difference.nii.gz")  # the second of two less the first
