@@ -9,7 +9,7 @@ from mri_saliency.cohort.comparable import comparable, damage_limitations, draw_
 from mri_saliency.cohort.method_agreement import compare_methods
 from mri_saliency.errors import UserError, warn
 from mri_saliency.groups.comparison import ComparisonSettings, GroupComparison, compare_groups
-from mri_saliency.groups.means import write_means
+from mri_saliency.groups.means import draw_mean_scan, write_means
 from mri_saliency.groups.method_maps import MethodMaps, find_method_maps
 from mri_saliency.inputs.grid import mixed_directions
 from mri_saliency.output.bids import write_dictionary
@@ -84,11 +84,14 @@ def _describe_groups(
     """Write the means of all methods' groups, and compare the groups."""
     for method_maps in maps:
         folder.open_groups(method_maps.method.name)
+    mean_scan = [workers.submit(draw_mean_scan, method_maps) for method_maps in maps[:1]]
     means = [workers.submit(write_means, method_maps, settings.smooth_mm) for method_maps in maps]
     comparisons = [workers.submit(compare_groups, method_maps, settings) for method_maps in maps]
     groups = GroupComparison()
     for method_maps, figures in zip(maps, means, strict=True):
         groups.figures[method_maps.method.name] = figures.result()
+    for drawn in mean_scan:
+        drawn.result()
     for comparison in comparisons:
         groups.add(comparison.result())
     for method_maps in maps:

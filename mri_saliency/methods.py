@@ -4,6 +4,7 @@ Data, and no heavy import, so that ``--help`` shows the methods without loading 
 is in `attribution.captum_methods.METHOD_FUNCTIONS`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -214,6 +215,14 @@ CHECKED_SCANS = 8
 
 # The most volumes in one pass of the network, by device type; --batch_size overrides it.
 BATCH_SIZES = {"cpu": 25, "cuda": 50}
+
+
+def null_legend(methods: Iterable[str]) -> str:
+    """Return which null maps these methods have, in words: each one's, with its methods."""
+    by_null: dict[str, list[str]] = {}
+    for method in methods:
+        by_null.setdefault(METHODS[method].null_words, []).append(METHODS[method].title)
+    return "\n".join(f"{null} ({', '.join(titles)})" for null, titles in by_null.items())
 
 
 def explained_sentence(n_logits: int, target: int | None, tle: str) -> str:

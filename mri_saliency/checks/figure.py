@@ -22,7 +22,8 @@ from mri_saliency.checks.table import (
     SHUFFLED,
 )
 from mri_saliency.checks.verdicts import UNCHANGED
-from mri_saliency.maps.charts import method_colour, method_label, panel_grid, set_method_ticks
+from mri_saliency.maps.charts import panel_grid, set_method_ticks
+from mri_saliency.maps.drawing import METHOD_COLOURS
 from mri_saliency.methods import METHODS
 from mri_saliency.statistics.intervals import mean_interval
 
@@ -56,7 +57,7 @@ def check_figure(table: pd.DataFrame, methods: Sequence[str]) -> Figure:
     _draw_lead(lead, table, methods)
     figure.legend(
         handles=[
-            Line2D([], [], color=method_colour(index), linewidth=4, label=method_label(name))
+            Line2D([], [], color=METHOD_COLOURS[name], linewidth=4, label=METHODS[name].title)
             for index, name in enumerate(methods)
         ],
         loc="outside upper center", ncols=len(methods), fontsize=11, frameon=False,
@@ -69,10 +70,10 @@ def _draw_cascade(axes: Axes, table: pd.DataFrame, methods: Sequence[str]) -> No
     rows = table[table["check"] == "weights"]
     means = rows.groupby(["method", "measure", "step"])["value"].mean()
     blocks = list(dict.fromkeys(rows["step"]))
-    for index, name in enumerate(methods):
+    for name in methods:
         for measure, style in list(_CASCADE.items())[: 1 + METHODS[name].signed]:
             heights = [1, *means[name, measure].reindex(blocks)]
-            axes.plot(heights, style, color=method_colour(index), markersize=4)
+            axes.plot(heights, style, color=METHOD_COLOURS[name], markersize=4)
     axes.axhspan(-UNCHANGED, UNCHANGED, color="0.92", zorder=0)
     axes.axhline(0, color="black", linewidth=0.8)
     axes.plot([], [], "k-", label="of magnitudes, |scan - baseline| and place left out")
@@ -101,12 +102,12 @@ def _draw_repeats(axes: Axes, table: pd.DataFrame, methods: Sequence[str]) -> No
 
 def _draw_curves(axes: Axes, curves: pd.Series, methods: Sequence[str]) -> None:
     """Draw mean curves, indexed by method, order, percent; name those that leave the axis below it."""
-    styles = {(name, MAP): (method_colour(index), "-") for index, name in enumerate(methods)}
+    styles = {(name, MAP): (METHOD_COLOURS[name], "-") for name in methods}
     styles |= {(order, order): style for order, style in _LINES.items()}
     beyond = []
     for (name, order), (colour, style) in styles.items():
         curve = curves[name, order]
-        words = ORDER_WORDS.get(order, method_label(name))
+        words = ORDER_WORDS.get(order, METHODS[name].title)
         label = words if order in ORDER_WORDS else None
         axes.plot(curve.index, curve, style, color=colour, label=label, linewidth=1.5)
         extremes = [value for value in (curve.min(), curve.max()) if not _AXIS[0] <= value <= _AXIS[1]]
@@ -130,7 +131,7 @@ def _draw_lead(axes: Axes, table: pd.DataFrame, methods: Sequence[str]) -> None:
             label = ORDER_WORDS[order] if index == 0 else None
             axes.plot(x, lead.mean(), _MARKERS[order], color="0.3", markersize=6, label=label)
             if interval:
-                axes.vlines(x, interval.low, interval.high, color=method_colour(index), linewidth=2, zorder=0)
+                axes.vlines(x, interval.low, interval.high, color=METHOD_COLOURS[name], linewidth=2, zorder=0)
     axes.axhline(0, color="black", linewidth=0.8)
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, -0.1), high + 0.3 * (high - low))
@@ -148,7 +149,7 @@ def _draw_regions(axes: Axes, table: pd.DataFrame, methods: Sequence[str]) -> No
         return
     found = {key: values["value"] for key, values in rows.groupby(["method", "order"])}
     for index, name in enumerate(methods):
-        values, colour = found[name, MAP].dropna(), method_colour(index)
+        values, colour = found[name, MAP].dropna(), METHOD_COLOURS[name]
         axes.plot(np.full(len(values), index), values, "o", color=colour, alpha=0.4)
         label = ORDER_WORDS[SHUFFLED] if index == 0 else None
         axes.plot(index, found[name, SHUFFLED].mean(), _MARKERS[SHUFFLED], color="0.3", label=label)

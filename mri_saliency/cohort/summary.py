@@ -12,19 +12,17 @@ from matplotlib.ticker import MaxNLocator
 
 from mri_saliency.cohort.groups import class_words
 from mri_saliency.maps.charts import (
-    CLASS_COLOURS,
     Box,
     draw_box,
-    method_colour,
-    method_label,
     new_figure,
     set_method_ticks,
     wrapped_label,
 )
+from mri_saliency.maps.colours import ink
 from mri_saliency.maps.comparison import NULL, MeanAgreement
+from mri_saliency.maps.drawing import DIAGNOSIS_COLOURS, METHOD_COLOURS
+from mri_saliency.methods import METHODS, null_legend
 from mri_saliency.wording import ClassNames, demo_mark, with_minus
-
-_NULL = "|scan \N{MINUS SIGN} reference|"  # what the null map is
 
 
 def cohort_figure(
@@ -64,8 +62,8 @@ def cohort_figure(
 
 
 def _draw_box_per_method(axes: Axes, rows_of: Mapping[str, pd.DataFrame], column: str) -> None:
-    for index, rows in enumerate(rows_of.values()):
-        draw_box(axes, rows[column].to_numpy(float), Box(index, 0.5, method_colour(index)))
+    for index, (method, rows) in enumerate(rows_of.items()):
+        draw_box(axes, rows[column].to_numpy(float), Box(index, 0.5, METHOD_COLOURS[method]))
     set_method_ticks(axes, list(rows_of))
 
 
@@ -86,7 +84,7 @@ def _draw_strength(axes: Axes, rows_of: Mapping[str, pd.DataFrame]) -> None:
 def _draw_brain_share(axes: Axes, rows_of: Mapping[str, pd.DataFrame]) -> None:
     _draw_box_per_method(axes, rows_of, "brain_share")
     nulls = [rows["brain_share_null"].median() for rows in rows_of.values()]
-    places, label = np.arange(len(nulls)), f"null map {_NULL}, median"
+    places, label = np.arange(len(nulls)), f"median of the null map:\n{null_legend(rows_of)}"
     axes.hlines(nulls, places - 0.4, places + 0.4, color="black", linestyle=":", zorder=4, label=label)
     axes.legend(fontsize=8, loc="lower left")
     axes.set_ylim(0, 1.02)
@@ -97,12 +95,12 @@ def _draw_brain_share(axes: Axes, rows_of: Mapping[str, pd.DataFrame]) -> None:
 def _draw_confidence(
     axes: Axes, rows_of: Mapping[str, pd.DataFrame], correlations: Mapping[str, float]
 ) -> None:
-    for index, (method, rows) in enumerate(rows_of.items()):
+    for method, rows in rows_of.items():
         rho = correlations[method]
         rho_text = with_minus(f"ρ = {rho:+.2f}") if np.isfinite(rho) else "ρ undefined"
         axes.scatter(
             rows["confidence"], _relative_strength(rows), s=max(6, 24 - len(rows) / 20), alpha=0.6,
-            linewidths=0, color=method_colour(index), label=f"{method_label(method)}: {rho_text}",
+            linewidths=0, color=METHOD_COLOURS[method], label=f"{METHODS[method].title}: {rho_text}",
         )  # fmt: skip
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, 0), high + 0.09 * (len(rows_of) + 1) * (high - min(low, 0)))
@@ -119,10 +117,12 @@ def _draw_confidence(
 def _draw_classes(axes: Axes, rows_of: Mapping[str, pd.DataFrame], words: Mapping[str, str]) -> None:
     for index, rows in enumerate(rows_of.values()):
         strength = _relative_strength(rows)
-        for offset, (name, colour) in zip((-0.2, 0.2), CLASS_COLOURS.items(), strict=True):
-            draw_box(axes, strength[rows["class"] == name], Box(index + offset, 0.32, colour))
-    for name, colour in CLASS_COLOURS.items():
-        axes.scatter([], [], s=24, color=colour, label=words[name])
+        for offset, name in zip((-0.2, 0.2), words, strict=True):
+            draw_box(
+                axes, strength[rows["class"] == name], Box(index + offset, 0.32, DIAGNOSIS_COLOURS[name])
+            )
+    for name, word in words.items():
+        axes.scatter([], [], s=24, color=DIAGNOSIS_COLOURS[name], label=word)
     axes.legend(fontsize=9)
     set_method_ticks(axes, list(rows_of))
     axes.set_title(f"{words['HC']} against {words['TLE']} (true class)")
@@ -137,11 +137,11 @@ def _draw_profiles(
 ) -> None:
     styles = {"HC": "--", "TLE": "-"}
     for (method, name), profile in profiles.items():
-        axes.plot(100 * profile, styles[name], color=method_colour(methods.index(method)), linewidth=1.3)
+        axes.plot(100 * profile, styles[name], color=METHOD_COLOURS[method], linewidth=1.3)
     for name, style in styles.items():
         axes.plot([], [], style, color="black", label=words[name])
-    for index, method in enumerate(methods):
-        axes.plot([], [], color=method_colour(index), label=method_label(method))
+    for method in methods:
+        axes.plot([], [], color=METHOD_COLOURS[method], label=METHODS[method].title)
     axes.legend(fontsize=8, ncols=2)
     axes.set_ylim(bottom=0)
     axes.set_title("Attribution along the slices (class means)")
@@ -158,11 +158,11 @@ def _draw_agreement(axes: Axes, agreement: MeanAgreement) -> None:
         text = f"{value:.2f}" if np.isfinite(value) else "–"
         if names[row] != methods[column] and np.isfinite(chance):
             text += f"\n({chance:.2f})"
-        colour = "white" if abs(value) > 0.65 else "black"
+        colour = ink(image.to_rgba(value))
         size = 9 if len(methods) < 6 else 7
         axes.text(column, row, with_minus(text), ha="center", va="center", fontsize=size, color=colour)
     set_method_ticks(axes, methods)
-    labels = ["null map\n" + _NULL if name == NULL else wrapped_label(name) for name in names]
+    labels = ["null map" if name == NULL else wrapped_label(name) for name in names]
     axes.set_yticks(range(len(names)), labels, fontsize=8)
     axes.figure.colorbar(image, ax=axes, shrink=0.8)
     axes.set_title(

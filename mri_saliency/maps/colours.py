@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import matplotlib
@@ -55,16 +56,18 @@ def overlay_colours(relative: np.ndarray) -> np.ndarray:
 
 
 def highlighted(
-    under: np.ndarray, relative: np.ndarray, opaque_at: float, outlined: np.ndarray
+    under: np.ndarray, relative: np.ndarray, evidence: np.ndarray, outlined: np.ndarray
 ) -> np.ndarray:
-    """Blend a signed image over colours, faded where it is weak, and draw a line around a part of it.
+    """Blend a signed image over colours, faded where evidence is weak, and draw a line around a part of it.
 
     `under` is uint8 (height, width, 4), RGBA; what is returned is twice as large, so that the line is thin.
-    `relative` is (height, width), from -1 to 1: opaque from ``1 / opaque_at``; below, opacity falls with its
-    square.
+    The others are (height, width): `relative` the image, from -1 to 1; the magnitude of `evidence` is opaque
+    from 1, and below opacity falls with its square.
     """
-    under, relative, outlined = (image.repeat(2, 0).repeat(2, 1) for image in (under, relative, outlined))
-    opacity = np.clip(np.abs(relative) * opaque_at, 0, 1)[..., None] ** 2
+    under, relative, evidence, outlined = (
+        image.repeat(2, 0).repeat(2, 1) for image in (under, relative, evidence, outlined)
+    )
+    opacity = np.clip(np.abs(evidence), 0, 1)[..., None] ** 2
     image = ((1 - opacity) * under + opacity * lookup(DIVERGING, (relative + 1) / 2)).astype(np.uint8)
     interior = outlined.copy()
     for axis in (0, 1):
@@ -82,6 +85,18 @@ BAR_COLOURS = {  # kind of colour bar -> uint8 (256, 4), RGBA, from its left end
     "signed overlay": overlay(_OVERLAY_GROUND, np.linspace(-1, 1, 256)),
     "unsigned overlay": overlay(_OVERLAY_GROUND, np.linspace(0, 1, 256)),
 }
+
+
+def luminance(colour: Sequence[float] | np.ndarray) -> float:
+    """Return the relative luminance (WCAG 2) of sRGB from 0 to 1; what follows the blue is ignored."""
+    channels = np.asarray(colour, float)[:3]
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
+
+
+def ink(ground: Sequence[float] | np.ndarray) -> str:
+    """Return the colour of a text on a ground, sRGB from 0 to 1: of a contrast above 4.5 to 1."""
+    return "black" if luminance(ground) > 0.179 else "white"
 
 
 @dataclass(frozen=True)
@@ -118,6 +133,13 @@ def measure_scale(
         quantile = np.partition(magnitude, rank)[rank]
         limit = _rounded_up(float(quantile or magnitude.max() or np.abs(values).max()))
     return ColourScale(limit, float((magnitude > limit).mean()), float(magnitude.max()))
+
+
+def ratio_scale(logarithms: np.ndarray) -> float:
+    """Return where colours of ratios, given as logarithms, saturate: at 1, 2 or 5 times a power of 10."""
+    ratio = math.exp(colour_scale(logarithms))
+    steps = (step * 10**power for power in range(9) for step in (1, 2, 5))
+    return math.log(next(step for step in steps if step > 1 and step >= ratio * (1 - 1e-9)))
 
 
 def _rounded_up(number: float) -> float:

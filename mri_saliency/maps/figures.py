@@ -137,7 +137,7 @@ def scan_view(
         grid=grid,
         key_slices=key_slices,
         anatomy=upright(context.greys[list(key_slices)], grid),
-        title=f"{_shortened(statistics.subject_id, _MAX_SUBJECT_ID)}   {method.name}{reference}",
+        title=f"{_shortened(statistics.subject_id, _MAX_SUBJECT_ID)}   {method.title}{reference}",
         subtitle=demo_mark([statistics.subject_id])
         + _prediction_in_words(statistics, n_logits, class_names)
         + ("; no affine: sides unknown" if grid.affine is None else "")

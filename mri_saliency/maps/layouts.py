@@ -61,7 +61,7 @@ def montage_sheet(
     blocks = math.ceil(len(key_slices) / _MONTAGE_COLUMNS)
     block_height = 44 + len(rows) * (height + gap)
     width = max(2 * left + columns * (size + gap), 800)  # never narrower than its texts
-    sheet = Sheet(width, top + blocks * block_height + 84)
+    sheet = Sheet(width, top + blocks * block_height + (84 if bars else gap))
     sheet.add_text("title", left, 8, TextStyle(18, bold=True, max_width=width - 2 * left))
     sheet.add_text("subtitle", left, 33, TextStyle(15, max_width=width - 2 * left))
     for index, slice_title in enumerate(grid.slice_titles(list(key_slices))):

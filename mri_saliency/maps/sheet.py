@@ -139,27 +139,29 @@ class Sheet:
 class Bar:
     """A colour bar, of a kind in `BAR_COLOURS`.
 
-    With `is_log2` the values are logarithms of ratios, and the bar is labelled with the ratios.
+    With `is_log` the values are logarithms of ratios, and its middle and ends are labelled with the ratios.
     """
 
     name: str
     kind: str
     scale: ColourScale
     unit: str
-    is_log2: bool = False
+    is_log: bool = False
 
 
 def bar_labels(bar: Bar) -> dict[str, str]:
     """Return the texts of a colour bar, for `Sheet.draw`."""
     name, limit = bar.name, bar.scale.limit
-    exponent = math.floor(math.log10(limit)) if limit and not bar.is_log2 else 0
+    exponent = math.floor(math.log10(limit)) if limit and not bar.is_log else 0
     exponent = 0 if -1 <= exponent <= 2 else exponent
     factor = f"10{str(exponent).translate(_SUPERSCRIPTS)} " if exponent else ""
     labels = {f"{name} unit": f"{name} ({factor}{bar.unit})" if limit else f"{name}: zero everywhere"}
+    if bar.is_log:
+        end = f"{math.exp(limit):.3g}"
+        return labels | {f"{name} tick 0": f"÷{end}", f"{name} tick 2": "1", f"{name} tick 4": f"×{end}"}
     for index, tick in enumerate(_ticks(bar.kind)):
         bound = {-1.0: "≤ ", 1.0: "≥ "}.get(tick, "") if limit else ""
-        value = 2.0 ** (tick * limit) if bar.is_log2 else tick * limit / 10.0**exponent
-        labels[f"{name} tick {index}"] = bound + with_minus(f"{value:.3g}")
+        labels[f"{name} tick {index}"] = bound + with_minus(f"{tick * limit / 10.0**exponent:.3g}")
     if limit and bar.scale.saturated:
         share, maximum = 100 * bar.scale.saturated, bar.scale.maximum / 10.0**exponent
         labels[f"{name} beyond"] = f"{share:.1g}% of the brain saturates, up to {maximum:.3g}"

@@ -104,15 +104,15 @@ def open_array(path: Path) -> np.ndarray:
     return array
 
 
-def write_nifti(path: Path, image: nib.Nifti1Image, *, durably: bool = False) -> None:
-    """Write a gzipped NIfTI file, stored rather than compressed.
+def write_nifti(path: Path, image: nib.Nifti1Image, *, durably: bool = False, level: int = 0) -> None:
+    """Write a gzipped NIfTI file, by default stored rather than compressed.
 
     The digits of a float32 map do not compress: deflating one takes longer than drawing its
     figures, and saves little more than the zeros of the slices that the network did not see.
     """
     with (
         whole_file(path, durably) as file,
-        gzip.GzipFile("", "wb", compresslevel=0, fileobj=file, mtime=0) as gzipped,
+        gzip.GzipFile("", "wb", compresslevel=level, fileobj=file, mtime=0) as gzipped,
     ):
         image.to_stream(gzipped)
 

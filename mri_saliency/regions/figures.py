@@ -13,14 +13,15 @@ from numpy.typing import ArrayLike
 
 from mri_saliency.cohort.groups import diagnosis_words
 from mri_saliency.inputs.atlas import without_side
-from mri_saliency.maps.charts import CLASS_COLOURS, Box, draw_box, method_label, panel_grid
+from mri_saliency.maps.charts import Box, draw_box, panel_grid
 from mri_saliency.maps.drawing import DIAGNOSIS_COLOURS
+from mri_saliency.methods import METHODS, null_legend
 from mri_saliency.wording import ClassNames, demo_mark
 
 _MAX_NAME = 40  # characters
 _N_PAIRS = 12  # a panel, the densest
 _SCORES = {  # prefix of the columns -> label, colour, marker, offset
-    "": ("attribution (more)", CLASS_COLOURS["TLE"], "o", -0.15),
+    "": ("attribution (more)", DIAGNOSIS_COLOURS["TLE"], "o", -0.15),
     "grey_matter_": ("grey matter (less)", "0.45", "s", 0.15),
 }
 
@@ -38,14 +39,15 @@ def region_figure(
     figure.suptitle(demo_mark(regions["subject_id"]) + title, fontsize=14)
     for axes, (method, names) in zip(panels, densest.items(), strict=True):
         _draw_regions(axes, regions[regions["method"] == method], names, list(words))
-        axes.set_title(method_label(method))
+        axes.set_title(METHODS[method].title)
         _name_rows(axes, names, 1)
         axes.set_xlabel("density (1: as everywhere in the brain)")
     marks = [panels[0].scatter([], [], s=24, color=DIAGNOSIS_COLOURS[name]) for name in words]
     labels = list(words.values())
     if regions["density_null"].notna().any():
         marks.append(_mark_null(panels[0], [], []))
-        labels.append("mean of the null, |scan \N{MINUS SIGN} baseline|, which knows nothing of the network")
+        null = null_legend(densest).replace("\n", "; ")
+        labels.append(f"mean of the null map, which knows nothing of the network: {null}")
     figure.legend(marks, labels, loc="outside lower center", ncols=len(labels), fontsize=10)
     return figure
 
@@ -74,7 +76,7 @@ def lateralisation_figure(table: pd.DataFrame, class_names: ClassNames) -> Figur
     for axes, (method, pairs) in zip(panels, by_method, strict=True):
         rows = pairs.head(_N_PAIRS).sort_values("auc", ascending=False, kind="stable")
         _draw_areas(axes, rows)
-        axes.set_title(f"{method_label(method)} ({_N_PAIRS} densest of {len(pairs)} pairs)")
+        axes.set_title(f"{METHODS[method].title} ({_N_PAIRS} densest of {len(pairs)} pairs)")
         _name_rows(axes, [without_side(name) for name in rows["left_region"]], 0.5)
         axes.set_xlim(-0.02, 1.02)
         axes.set_xlabel("area under the ROC curve, 95 % interval (0.5: chance)")

@@ -157,10 +157,10 @@ def scan(tmp_path_factory):
 
 
 def test_a_title_has_subject_method_and_baseline(scan):
-    assert view_of(scan).title == "a   integrated_gradients from zero"
-    assert view_of(scan, baseline=None).title == "a   integrated_gradients"
+    assert view_of(scan).title == "a   Integrated Gradients from zero"
+    assert view_of(scan, baseline=None).title == "a   Integrated Gradients"
     long = view_of(scan, subject_id="b" * 20 + "c" * 20, baseline="d" * 30).title
-    assert long == f"{'b' * 15}…{'c' * 15}   integrated_gradients from {'d' * 11}…{'d' * 11}"
+    assert long == f"{'b' * 15}…{'c' * 15}   Integrated Gradients from {'d' * 11}…{'d' * 11}"
 
 
 WRONG = {"prediction": 0.6, "predicted_label": 0, "confidence": 0.4}  # the label decides
