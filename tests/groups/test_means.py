@@ -46,13 +46,13 @@ def test_group_maps_are_means_on_the_common_grid(cohort, drawn):
     found = image_of(cohort, "input_x_gradient", "HC_mean")
     expected = to_nifti(np.mean(maps, axis=0), GRID, "")
     np.testing.assert_array_equal(found.affine, AFFINE)
-    np.testing.assert_allclose(found.get_fdata(), expected.get_fdata(), atol=1e-6 * np.abs(maps).max())
+    np.testing.assert_allclose(found.get_fdata(), expected.get_fdata(), rtol=5e-4, atol=1e-30)
     assert "mean of 3 HC" in found.header["descrip"].item().decode()
     # the mirrored scan turned, the one without affine where training has it, the one of 2 mm left out
     maps = [cohort.load("saliency", subject) for subject in ("sub-B", "12", "sub-F")]
-    found = image_of(cohort, "saliency", "TLE_magnitude").get_fdata()
+    found = image_of(cohort, "saliency", "TLE_mean").get_fdata()
     expected = to_scan_grid(np.mean(maps, axis=0), GRID)
-    np.testing.assert_allclose(found, expected, atol=1e-6 * expected.max())
+    np.testing.assert_allclose(found, expected, rtol=5e-4)
 
 
 def test_the_viewers_means_are_the_images(cohort, drawn):
@@ -79,12 +79,9 @@ def test_synthetic_cohorts_have_group_maps_too(cohort, no_workers):
 
 
 def test_images_open_with_the_scale_that_the_groups_figures_share(cohort, drawn):
-    shown = {
-        name: image_of(cohort, "input_x_gradient", name).header
-        for name in ("HC_mean", "TLE_mean", "HC_magnitude")
-    }
+    shown = {name: image_of(cohort, "input_x_gradient", name).header for name in ("HC_mean", "TLE_mean")}
     windows = {name: (float(header["cal_min"]), float(header["cal_max"])) for name, header in shown.items()}
-    assert windows["HC_mean"] == windows["TLE_mean"] and windows["HC_magnitude"][0] == 0
+    assert windows["HC_mean"] == windows["TLE_mean"]
     assert windows["HC_mean"][1] == -windows["HC_mean"][0] > 0
     assert shown["HC_mean"]["intent_name"].item().decode() == "logit"
     assert all(path.exists() for path in drawn["saliency"].values())

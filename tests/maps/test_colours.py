@@ -52,7 +52,7 @@ def test_the_outline_is_the_border_of_the_part():
     outlined = np.zeros((6, 6), bool)
     outlined[1:4, 1:4] = True
     under = np.zeros((6, 6, 4), np.uint8)
-    found = colours.highlighted(under, np.zeros((6, 6)), 2.0, outlined)
+    found = colours.highlighted(under, np.zeros((6, 6)), np.zeros((6, 6)), outlined)
     yellow = (found == (255, 225, 0, 255)).all(-1)
     border = np.zeros((12, 12), bool)
     border[2:8, 2:8] = True
