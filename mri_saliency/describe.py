@@ -11,6 +11,7 @@ from mri_saliency.errors import UserError, warn
 from mri_saliency.groups.comparison import ComparisonSettings, GroupComparison, compare_groups
 from mri_saliency.groups.means import draw_mean_scan, write_means
 from mri_saliency.groups.method_maps import MethodMaps, find_method_maps
+from mri_saliency.groups.null_effects import compare_null_maps
 from mri_saliency.inputs.grid import mixed_directions
 from mri_saliency.output.bids import write_dictionary
 from mri_saliency.output.dictionary import TABLES
@@ -52,6 +53,9 @@ def describe_cohort(
     settings = ComparisonSettings(how.smooth_mm, covariates, how.atlas)
     maps = find_method_maps(folder, records, space, how.key_slices)
     groups = _describe_groups(folder, maps, settings, workers)
+    compare_null_maps(folder, records, space.mirrored, groups.peaks, workers)
+    clusters = pd.DataFrame(groups.clusters).reindex(columns=list(TABLES["group_clusters"]))
+    write_or_remove_table(folder.group_clusters, clusters)
 
     write_atlas(folder, how.atlas, space.grid)
     regions = region_test = lateralisation = pd.DataFrame()
@@ -96,7 +100,6 @@ def _describe_groups(
         groups.add(comparison.result())
     for method_maps in maps:
         folder.close_groups(method_maps.method.name)
-    write_or_remove_table(folder.group_clusters, pd.DataFrame(groups.clusters))
     return groups
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from nibabel.affines import apply_affine
+from nibabel.affines import apply_affine, from_matvec
 
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.atlas_names import read_names
@@ -70,6 +70,11 @@ class Atlas:
             inside &= (index >= 0) & (index < n)
         clipped = (np.clip(i, 0, n - 1) for i, n in zip(indices, self.labels.shape, strict=True))
         return np.where(inside, self.labels[tuple(clipped)], 0).astype(np.int32, copy=False)
+
+    def region_at(self, place_mm: np.ndarray) -> str:
+        """Return the name of the region at a place; "" where there is none."""
+        label = self.resampled((1, 1, 1), from_matvec(np.eye(3), place_mm)).item()
+        return self.names.get(label, "")
 
     def on_network_grid(self, grid: Grid) -> np.ndarray:
         """Return the label of each voxel of a map without pad: int32 (n_slices, 112, 112); 0 outside.

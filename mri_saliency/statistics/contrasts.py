@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from mri_saliency.statistics.sign_flips import N_FLIPS, Hypothesis, Tested, sign_flip_test
 
@@ -60,6 +61,15 @@ class Subjects:
         """Return how many patients a contrast compares with the controls."""
         return self.count(*(diagnosis for diagnosis in contrast.weights if diagnosis != "HC"))
 
+    def has_enough(self, contrast: Contrast) -> bool:
+        """Return whether the groups of a contrast have `MIN_SUBJECTS`."""
+        return all(self.count(diagnosis) >= MIN_SUBJECTS for diagnosis in contrast.weights)
+
+    def subset(self, kept: np.ndarray) -> Subjects:
+        """Return some of the subjects; `kept` is bool (n_subjects,)."""
+        scans = [scans for scans, is_kept in zip(self.scans, kept, strict=True) if is_kept]
+        return Subjects(scans, self.diagnoses[kept], self.covariates[kept], self.disputed)
+
     def average(self, row_of_scan: Callable[[int], np.ndarray]) -> np.ndarray:
         """Return each subject's mean over its scans' rows: float32 (n_subjects, n_points).
 
@@ -106,13 +116,9 @@ def choose_contrasts(subjects: Subjects) -> list[Contrast]:
 
     Those of the sides; and that of all patients where some have no known side, or no side has enough.
     """
-    contrasts = [
-        contrast
-        for contrast in (LEFT, RIGHT, ALIGNED)
-        if all(subjects.count(diagnosis) >= MIN_SUBJECTS for diagnosis in contrast.weights)
-    ]
+    contrasts = [contrast for contrast in (LEFT, RIGHT, ALIGNED) if subjects.has_enough(contrast)]
     has_unknown = subjects.count("left", "right") < subjects.count("TLE")
-    if (has_unknown or not contrasts) and min(map(subjects.count, ("TLE", "HC"))) >= MIN_SUBJECTS:
+    if (has_unknown or not contrasts) and subjects.has_enough(ALL_PATIENTS):
         contrasts.append(ALL_PATIENTS)
     return contrasts
 
@@ -127,6 +133,7 @@ def contrast_test(
 
     `values` is `Contrast.aligned` -> what such contrasts compare, float32 (n_subjects, n_points). Returns the
     contrasts that can be tested, with their answers; and the name of each other contrast -> why it cannot.
+    With `n_flips=0` the answers have estimates, but no p.
     """
     family, refused = [], {}
     for contrast in contrasts:
@@ -136,6 +143,38 @@ def contrast_test(
             refused[contrast.name] = str(error)
     answers = sign_flip_test([question for _, question in family], n_flips=n_flips)
     return [(contrast, answer) for (contrast, _), answer in zip(family, answers, strict=True)], refused
+
+
+def ratios_beside_null(
+    contrast: Contrast, subjects: Subjects, maps: np.ndarray, nulls: np.ndarray, names: Sequence[str]
+) -> pd.DataFrame:
+    """Return a contrast of logarithms, that of null maps, and that of the maps' over the null maps'.
+
+    `maps` and `nulls` are (n_subjects, n_points); the nulls are NaN for subjects who have none, and at points
+    where some have none. A row a point; `names` are those of the three ratios, each beside the ends of its
+    95 % interval. ``exceeds_null``: whether the third's interval lies on the side of the maps' effect.
+    """
+    known = np.isfinite(nulls).any(axis=1)
+    some = subjects.subset(known)
+    ratios = np.concatenate(
+        [
+            _ratios(contrast, subjects, maps),
+            _ratios(contrast, some, nulls[known]),
+            _ratios(contrast, some, (maps - nulls)[known]),
+        ]
+    )
+    table = pd.DataFrame(ratios.T, columns=[name + end for name in names for end in ("", "_low", "_high")])
+    beyond = np.where(ratios[0] > 1, ratios[7] > 1, ratios[8] < 1).astype(object)
+    return table.assign(exceeds_null=np.where(np.isfinite(ratios[6]), beyond, np.full_like(beyond, None)))
+
+
+def _ratios(contrast: Contrast, subjects: Subjects, values: np.ndarray) -> np.ndarray:
+    """Return ratios with the ends of their intervals, (3, n_points); NaN if they cannot be estimated."""
+    if subjects.has_enough(contrast):
+        tested, _ = contrast_test([contrast], subjects, {contrast.aligned: values}, n_flips=0)
+        for _, estimate in tested:
+            return np.exp([estimate.effect, *estimate.interval()])
+    return np.full((3, values.shape[1]), np.nan)
 
 
 def _hypothesis(contrast: Contrast, subjects: Subjects, values: np.ndarray) -> Hypothesis:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mri_saliency.groups.sentences import unequal_spread
+from mri_saliency.groups.sentences import limits_of_test
+from mri_saliency.methods import METHODS
 from mri_saliency.statistics.contrasts import ALL_PATIENTS, contrast_test, find_subjects
 
 
@@ -13,5 +14,5 @@ def test_few_subjects_with_unequal_spread_limit_the_test(n_tle, spread, n_limits
     values[10:] *= spread
     subjects = find_subjects(range(10 + n_tle), 10 * ["HC"] + n_tle * ["TLE"])
     tested, _ = contrast_test([ALL_PATIENTS], subjects, {False: values})
-    limitations = unequal_spread(subjects, tested)
+    limitations = limits_of_test(METHODS["saliency"], subjects, tested, uses_controls=False)
     assert ["9% instead of 5%" in limitation.sentence for limitation in limitations] == [True] * n_limits

@@ -59,8 +59,9 @@ def tables(tmp_path_factory, made_run):
 
 def made_up_clusters():
     t = np.full((GRID.n_slices, 112, 112), 5.0, np.float32)
-    clusters = find_clusters(t, t, 0 * t, GRID, None)
-    return pd.DataFrame([{"method": "saliency", "contrast": "left_minus_HC"} | row for row in clusters])
+    clusters = pd.DataFrame(find_clusters(t, 0 * t, GRID, None)[0])
+    clusters = clusters.assign(method="saliency", contrast="left_minus_HC", exceeds_null=True)
+    return clusters.reindex(columns=list(TABLES["group_clusters"]))
 
 
 @pytest.mark.parametrize("name", TABLES)

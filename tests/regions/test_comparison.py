@@ -14,16 +14,22 @@ NAMES = ["Left A", "Right A", "Left B", "Right B", "Middle", OUTSIDE]
 DIAGNOSES = ["HC"] * 9 + ["left"] * 7 + ["right"] * 6
 
 
-def made_regions(effect=1.0, seed=0):
-    """Log-normal densities; region A on the side of the focus is denser by a factor of exp(effect)."""
+def made_regions(effect=1.0, seed=0, of_null=0.0):
+    """Log-normal densities; region A on the side of the focus is denser by a factor of exp(effect).
+
+    The null map's follow the maps', less what the network adds: there it is denser by exp(of_null).
+    """
     generator = np.random.default_rng(seed)
     rows = []
     for index, diagnosis in enumerate(DIAGNOSES):
         for name in NAMES:
             in_focus = name == f"{diagnosis.capitalize()} A"
-            density = np.exp(0.3 * generator.standard_normal() + effect * in_focus)
+            own = 0.3 * generator.standard_normal()
+            density, null = np.exp(own + effect * in_focus), np.exp(own / 2 + of_null * in_focus)
             scan = {"subject_id": f"s{index}", "subject": f"p{index}", "diagnosis": diagnosis}
-            rows.append(scan | {"method": "saliency", "region": name, "density": density})
+            rows.append(
+                scan | {"method": "saliency", "region": name, "density": density, "density_null": null}
+            )
     return pd.DataFrame(rows)
 
 
@@ -47,6 +53,40 @@ def test_t_is_welchs_of_the_logarithms():
     assert table.loc[("right_minus_HC", "Middle"), "t"] == pytest.approx(expected, rel=1e-5)
     ratio = np.exp(logs["right"].mean() - logs["HC"].mean())
     assert table.loc[("right_minus_HC", "Middle"), "ratio"] == pytest.approx(ratio, rel=1e-5)
+
+
+def test_the_null_maps_effect_stands_beside_with_welchs_intervals():
+    """In the focus only the maps' effect exceeds it; the intervals are scipy's."""
+    regions = made_regions()
+    rows = compare_regions(regions, PAIRS).set_index(["contrast", "region"])
+    row = rows.loc[("left_minus_HC", "Left A")]
+    focus = regions[regions["region"] == "Left A"].set_index("diagnosis")
+    for name, values in (
+        ("ratio", focus["density"]),
+        ("ratio_null", focus["density_null"]),
+        ("ratio_over_null", focus["density"] / focus["density_null"]),
+    ):
+        welch = stats.ttest_ind(np.log(values["left"]), np.log(values["HC"]), equal_var=False)
+        expected = np.exp(welch.confidence_interval())
+        assert row[[f"{name}_low", f"{name}_high"]].tolist() == pytest.approx(expected, rel=1e-4)
+    assert row["exceeds_null"] is True and not rows.loc[("left_minus_HC", "Right B"), "exceeds_null"]
+    of_anatomy = compare_regions(made_regions(effect=1.0, of_null=1.0), PAIRS)
+    assert (of_anatomy["p"] <= 0.05).any() and not of_anatomy["exceeds_null"].any()
+    less = compare_regions(made_regions(effect=-1.0), PAIRS).set_index(["contrast", "region"])
+    assert less.loc[("left_minus_HC", "Left A"), "exceeds_null"] is True
+
+
+def test_without_null_maps_nothing_is_said_of_them():
+    """A few that cannot be read any more are left out of the null's part alone."""
+    regions = made_regions()
+    complete = compare_regions(regions, PAIRS)
+    regions.loc[regions["subject_id"] == "s0", "density_null"] = np.nan
+    fewer = compare_regions(regions, PAIRS)
+    assert fewer["p"].equals(complete["p"]) and fewer["ratio_null"].notna().all()
+    assert not np.allclose(fewer["ratio_null"], complete["ratio_null"])
+    none = compare_regions(regions.assign(density_null=np.nan), PAIRS)
+    assert none["p"].equals(complete["p"]) and none["exceeds_null"].isna().all()
+    assert none["ratio_null"].isna().all() and none["ratio_low"].notna().all()
 
 
 def test_regions_without_a_logarithm_are_left_out():

@@ -161,7 +161,7 @@ def test_groups_regions_sides_and_checks(tmp_path, all_found):
         *("every two methods and every map with its null map", "the 4 regions of the atlas mni.nii.gz"),
         "Gaussian of 6 mm full width",
         "“epilepsy, focus on the left, minus controls” (6 and 15 to 16 subjects)",
-        *("mirrored at x = 0 mm", "the covariates age and site", "all points of the brain, or regions, and"),
+        *("mirrored at x = 0 mm", "the covariates age and site", "all points of the brain or regions and"),
         *("Significant voxels of one sign", "A group was small.", "from right epilepsy (6 and 6 subjects)"),
         *("the grey matter's asymmetry", "The maps of 4 scans were checked on the network"),
         "These checks failed: saliency (“changes with the weights”)",
