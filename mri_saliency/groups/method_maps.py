@@ -13,7 +13,7 @@ from mri_saliency.inputs.preprocessing import grey_levels, intensity_window
 from mri_saliency.maps.colours import measure_scale
 from mri_saliency.maps.drawing import Drawing
 from mri_saliency.maps.figures import Layer, View
-from mri_saliency.maps.image import Meaning, rounded, to_nifti, to_scan_grid
+from mri_saliency.maps.image import Meaning, as_int16, to_nifti, to_scan_grid
 from mri_saliency.maps.statistics import MapStatistics
 from mri_saliency.maps.viewer_data import Anatomy, map_script
 from mri_saliency.methods import METHODS, Method
@@ -47,16 +47,14 @@ class MethodMaps:
         return values[:, ::-1] if self.space.mirrored[scan.subject_id] else values
 
     def write_image(self, name: str, values: np.ndarray, description: str, meaning: Meaning) -> None:
-        """Write a map of a group as NIfTI image on the common grid.
+        """Write a map of a group as NIfTI image on the common grid, compressed.
 
-        Means keep 11 bits of each value (an error of at most 0.05 %, far below what they are known to), so
-        that they compress; what is tested is equal in blocks of voxels, and compresses as it is.
+        Means in steps that are far below what they are known to; what is tested is equal in blocks of voxels,
+        and compresses as it is.
         """
         image = to_nifti(values, self.space.grid, f"{self.method.name}, {description}", meaning)
-        if not meaning.nearest:
-            image = image.__class__(rounded(np.asarray(image.dataobj)), image.affine, image.header)
         path = self.folder.group_map(self.method.name, f"{name}.nii.gz")
-        write_nifti(path, image, level=_COMPRESSION)
+        write_nifti(path, image if meaning.nearest else as_int16(image), level=_COMPRESSION)
 
     def write_viewer(self, name: str, values: np.ndarray, drawing: Drawing) -> None:
         """Write a group's mean map for the report's viewer, over the mean scan."""

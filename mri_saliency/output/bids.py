@@ -41,7 +41,7 @@ attribution_statistics.csv  the numbers of all maps
 tables/, figures/           further ones; beside each NAME.csv, NAME.json says what its columns are
 run.json                    command, settings, versions, and the runs before
 group_maps/                 mean scan and baseline, and of each method METHOD/METHOD_...
-    GROUP_*                 the mean map of a group, to a precision of 0.05 %
+    GROUP_*                 the mean map of a group, in steps of 1/32767 of its largest magnitude
     CONTRAST_*              where two groups differ, as in left_minus_HC: ratio, t, -log10 of corrected p
 """
 
