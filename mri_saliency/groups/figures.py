@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mri_saliency.maps.colours import ColourScale, highlighted
+from mri_saliency.maps.colours import highlighted
 from mri_saliency.maps.figures import Layer, View, montage, smoothing_words
 from mri_saliency.maps.sheet import Bar
 
@@ -16,10 +16,10 @@ def group_figure(view: View, mean: Layer, magnitude: Layer, smooth_mm: float) ->
     """
     words = f"{view.unit}, {smoothing_words(smooth_mm)}"
     rows = {"mean map": view.overlays(mean)}
-    bars = [Bar("mean map", f"{view.kind} overlay", mean.scale, words)]
+    bars = [Bar("mean map", f"{view.kind} overlay", mean.limit, words)]
     if view.signed:
         rows["mean magnitude"] = view.overlays(magnitude)
-        bars.append(Bar("mean magnitude", "unsigned overlay", magnitude.scale, words))
+        bars.append(Bar("mean magnitude", "unsigned overlay", magnitude.limit, words))
     return montage(view, rows, bars)
 
 
@@ -36,7 +36,7 @@ def contrast_figure(
     """
     evidence = t / (threshold if np.isfinite(threshold) else float(np.abs(t).max()) or 1.0)
     drawn = map(highlighted, view.greys(), effect.relative, evidence, significant)
-    bar = Bar("ratio", "signed", ColourScale(effect.scale.limit), view.unit, is_log=True)
+    bar = Bar("ratio", "signed", effect.limit, view.unit, is_log=True)
     return montage(view, {"ratio": list(drawn)}, [bar])
 
 

@@ -12,14 +12,11 @@ import numpy as np
 from mri_saliency.cohort.groups import GROUPS, group_means, group_titles
 from mri_saliency.groups.figures import group_figure, mean_scan_figure
 from mri_saliency.groups.method_maps import MethodMaps
-from mri_saliency.maps.colours import measure_scale
+from mri_saliency.maps.colours import colour_scale
 from mri_saliency.maps.drawing import Drawing
-from mri_saliency.maps.figures import Layer
 from mri_saliency.maps.image import estimate
 from mri_saliency.maps.smoothing import smoothed
 from mri_saliency.output.files import write_picture
-
-_WEAK = 0.5  # of the common scale: below, a figure says so
 
 
 def draw_mean_scan(maps: MethodMaps) -> None:
@@ -68,7 +65,7 @@ def write_means(maps: MethodMaps, smooth_mm: float) -> dict[str, Path]:
         title = f"{titles[name]}: mean of {mean.n} scan{'s' if mean.n > 1 else ''}"
         drawn = maps.layer(smooth[name].signed, smooth_scale)
         drawn_magnitude = maps.layer(smooth[name].magnitude, magnitude_scale)
-        subtitle = f"all groups of a method share one scale{_weakness(drawn)}{caveat}"
+        subtitle = f"all groups of a method share one scale{caveat}"
         picture = group_figure(maps.view(title, subtitle), drawn, drawn_magnitude, smooth_mm)
         figures[titles[name]] = maps.write_figure(name, picture)
     return figures
@@ -76,10 +73,4 @@ def write_means(maps: MethodMaps, smooth_mm: float) -> dict[str, Path]:
 
 def _common_scale(means: Iterable[np.ndarray], brain: np.ndarray | None, *, is_smooth: bool) -> float:
     """Return where the colours of all groups' means saturate."""
-    return max(measure_scale(mean, brain, is_smooth=is_smooth).limit for mean in means)
-
-
-def _weakness(layer: Layer) -> str:
-    """Return a note on a group whose map stays far below the common scale; empty for others."""
-    reach = layer.scale.maximum / (layer.scale.limit or 1)
-    return f"; weak: at most {reach:.0%} of it" if reach < _WEAK else ""
+    return max(colour_scale(mean, brain, is_smooth=is_smooth) for mean in means)

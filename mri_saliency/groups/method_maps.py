@@ -10,7 +10,6 @@ import numpy as np
 from mri_saliency.cohort.common_space import CommonSpace
 from mri_saliency.inputs.grid import upright
 from mri_saliency.inputs.preprocessing import grey_levels, intensity_window
-from mri_saliency.maps.colours import measure_scale
 from mri_saliency.maps.drawing import Drawing
 from mri_saliency.maps.figures import Layer, View
 from mri_saliency.maps.image import Meaning, as_int16, to_nifti, to_scan_grid
@@ -75,9 +74,9 @@ class MethodMaps:
         """Return a map's key slices, upright."""
         return upright(values[list(self.key_slices)], self.space.grid)
 
-    def layer(self, values: np.ndarray, scale: float) -> Layer:
-        """Return a map of a group as figures show it, on a given scale."""
-        return Layer(self.shown(values), measure_scale(values, self.space.brain, limit=scale))
+    def layer(self, values: np.ndarray, limit: float) -> Layer:
+        """Return a map of a group as figures show it."""
+        return Layer(self.shown(values), limit)
 
     def view(self, title: str, subtitle: str) -> View:
         """Return what the figures of groups show besides the maps."""

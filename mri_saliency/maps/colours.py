@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import matplotlib
 import numpy as np
@@ -99,40 +98,17 @@ def ink(ground: Sequence[float] | np.ndarray) -> str:
     return "black" if luminance(ground) > 0.179 else "white"
 
 
-@dataclass(frozen=True)
-class ColourScale:
-    """Where a map's colours saturate."""
+def colour_scale(values: np.ndarray, brain: np.ndarray | None = None, *, is_smooth: bool = False) -> float:
+    """Return the magnitude at which a whole map's colours saturate; 0 for a map of zeros.
 
-    limit: float  # magnitude from which on they do; 0 for a map of zeros
-    saturated: float = 0.0  # share of the brain's voxels that are beyond it
-    maximum: float = 0.0  # largest magnitude in the brain
-
-
-def colour_scale(values: np.ndarray, brain: np.ndarray | None = None) -> float:
-    """Return the limit of a map's `measure_scale`."""
-    return measure_scale(values, brain).limit
-
-
-def measure_scale(
-    values: np.ndarray,
-    brain: np.ndarray | None = None,
-    *,
-    is_smooth: bool = False,
-    limit: float | None = None,
-) -> ColourScale:
-    """Return a whole map's colour scale: its colours saturate in few of the brain's voxels.
-
-    Of the voxels in `brain` (by default all), one of 10,000 saturates, of a smoothed map one of 1,000: the
-    limit is that quantile of the magnitude (the maximum if it is zero), rounded up to two digits; or `limit`,
-    that of several maps.
+    Of the voxels in `brain` (by default all), one of 10,000 is beyond, of a smoothed map one of 1,000: it is
+    that quantile of the magnitude (the maximum if that is zero), rounded up to two digits.
     """
     magnitude = np.abs(values if brain is None or not brain.any() else values[brain]).ravel()
-    if limit is None:
-        saturated = _SMOOTH_SATURATED if is_smooth else _SATURATED
-        rank = min(int((1 - saturated) * magnitude.size), magnitude.size - 1)
-        quantile = np.partition(magnitude, rank)[rank]
-        limit = _rounded_up(float(quantile or magnitude.max() or np.abs(values).max()))
-    return ColourScale(limit, float((magnitude > limit).mean()), float(magnitude.max()))
+    saturated = _SMOOTH_SATURATED if is_smooth else _SATURATED
+    rank = min(int((1 - saturated) * magnitude.size), magnitude.size - 1)
+    quantile = np.partition(magnitude, rank)[rank]
+    return _rounded_up(float(quantile or magnitude.max() or np.abs(values).max()))
 
 
 def ratio_scale(logarithms: np.ndarray) -> float:

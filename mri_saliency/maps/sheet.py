@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont
 from PIL import Image, ImageDraw, ImageFont
 
-from mri_saliency.maps.colours import BAR_COLOURS, ColourScale
+from mri_saliency.maps.colours import BAR_COLOURS
 from mri_saliency.wording import with_minus
 
 _DPI = 100
@@ -95,7 +95,6 @@ class Sheet:
         for index in range(len(ticks)):
             self.add_text(f"{name} tick {index}", x + width * index / (len(ticks) - 1), y + 17, _LABEL)
         self.add_text(f"{name} unit", x + width / 2, y + 35, _LABEL)
-        self.add_text(f"{name} beyond", x + width / 2, y + 53, _LABEL)
 
     def draw(self, texts: dict[str, str], over: np.ndarray | None = None) -> np.ndarray:
         """Write texts, by the names given to `add_text`, on a new picture: uint8 (height, width, 4), RGBA.
@@ -144,14 +143,14 @@ class Bar:
 
     name: str
     kind: str
-    scale: ColourScale
+    limit: float  # at its ends
     unit: str
     is_log: bool = False
 
 
 def bar_labels(bar: Bar) -> dict[str, str]:
     """Return the texts of a colour bar, for `Sheet.draw`."""
-    name, limit = bar.name, bar.scale.limit
+    name, limit = bar.name, bar.limit
     exponent = math.floor(math.log10(limit)) if limit and not bar.is_log else 0
     exponent = 0 if -1 <= exponent <= 2 else exponent
     factor = f"10{str(exponent).translate(_SUPERSCRIPTS)} " if exponent else ""
@@ -162,9 +161,6 @@ def bar_labels(bar: Bar) -> dict[str, str]:
     for index, tick in enumerate(_ticks(bar.kind)):
         bound = {-1.0: "≤ ", 1.0: "≥ "}.get(tick, "") if limit else ""
         labels[f"{name} tick {index}"] = bound + with_minus(f"{tick * limit / 10.0**exponent:.3g}")
-    if limit and bar.scale.saturated:
-        share, maximum = 100 * bar.scale.saturated, bar.scale.maximum / 10.0**exponent
-        labels[f"{name} beyond"] = f"{share:.1g}% of the brain saturates, up to {maximum:.3g}"
     return labels
 
 

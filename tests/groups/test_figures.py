@@ -24,7 +24,7 @@ def test_a_ratio_fades_where_it_is_not_significant_and_is_outlined_where_it_is()
     t[0, 20:40, 20:40], p[0, 20:40, 20:40] = 4.0, 0.01
     t[0, 70:90, 20:40], p[0, 70:90, 20:40] = -1.0, 0.5  # half the threshold: a quarter opaque
     view = replace(made_up_view(1), anatomy=np.full((1, 112, 112), 128, np.uint8))
-    effect = np.full_like(t, np.log(10))  # everywhere, whatever the evidence
+    effect = np.full_like(t, 2.0)  # everywhere, whatever the evidence
     picture = contrast_figure(view, layer(effect), t, p <= 0.05, threshold=2.0)
     shown = panel(picture, row=0)
     assert tuple(shown[2 * 20, 2 * 30]) == (255, 225, 0)  # the line
@@ -43,7 +43,7 @@ def test_a_contrast_without_a_threshold_is_drawn_all_the_same(height):
 @pytest.mark.parametrize(("largest", "end"), [(1.02, 2), (7.3, 10), (24.5, 50), (1 / 11, 20)])
 def test_a_ratios_colour_bar_has_its_ends_and_its_middle_in_words(largest, end):
     limit = colours.ratio_scale(np.array([0.0, np.log(largest)]))
-    labels = bar_labels(Bar("ratio", "signed", colours.ColourScale(limit), "of A to B", is_log=True))
+    labels = bar_labels(Bar("ratio", "signed", limit, "of A to B", is_log=True))
     ticks = {name: text for name, text in labels.items() if "tick" in name}
     assert ticks == {"ratio tick 0": f"÷{end}", "ratio tick 2": "1", "ratio tick 4": f"×{end}"}
 
@@ -51,7 +51,7 @@ def test_a_ratios_colour_bar_has_its_ends_and_its_middle_in_words(largest, end):
 def test_the_mean_scan_is_drawn_by_itself():
     picture = mean_scan_figure(made_up_view())
     np.testing.assert_array_equal(panel(picture, 0)[5], panel(picture, 0, column=1)[5])
-    assert picture[-GAP - 5, LEFT, 0] == 0 and picture[-GAP - 5, LEFT + SIZE - 1, 0] == 255  # no bar below
+    assert len(picture) < TOP + SIZE + 30  # without a colour bar
 
 
 def test_a_group_shows_map_and_magnitude_once():

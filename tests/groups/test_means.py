@@ -7,17 +7,14 @@ import numpy as np
 import pytest
 
 from mri_saliency.cohort.common_space import find_common_space
-from mri_saliency.groups.means import _weakness, write_means
+from mri_saliency.groups.means import write_means
 from mri_saliency.groups.method_maps import find_method_maps
 from mri_saliency.inputs.grid import Grid
-from mri_saliency.maps.colours import measure_scale
-from mri_saliency.maps.figures import Layer
 from mri_saliency.maps.image import to_nifti, to_scan_grid
 
 from ..conftest import AFFINE
 from ..made_cohort import GRID, SCANS
 from ..maps.test_viewer_data import assert_holds
-from ..maps.views import layer
 
 KEY_SLICES = (4, 6)
 
@@ -87,13 +84,6 @@ def test_images_open_with_the_scale_that_the_groups_figures_share(cohort, drawn)
     assert windows["HC_mean"][1] == -windows["HC_mean"][0] > 0
     assert shown["HC_mean"]["intent_name"].item().decode() == "logit"
     assert all(path.exists() for path in drawn["saliency"].values())
-
-
-def test_a_weak_group_says_so():
-    strong, weak = (layer(scale * np.ones((1, 112, 112), np.float32)) for scale in (1.0, 0.08))
-    assert _weakness(strong) == ""
-    assert _weakness(Layer(weak.values, measure_scale(weak.values, limit=1.0))) == "; weak: at most 8% of it"
-    assert _weakness(layer(np.zeros((1, 112, 112), np.float32))) == "; weak: at most 0% of it"
 
 
 def test_maps_of_different_classes_are_called_mixed(cohort, no_workers):

@@ -192,7 +192,7 @@ def test_one_scale_for_the_whole_map_and_none_of_the_pad(scan):
     values[:, 8:-8, 8:-8] = 0.5
     values[4] = 2.0  # a slice that is not drawn
     shown = shown_of(scan, values)
-    assert shown.attribution.scale.limit == pytest.approx(2.0)
+    assert shown.attribution.limit == pytest.approx(2.0)
     assert (shown.attribution.values == 0.5).all()
     assert shown.view.signed and shown.view.unit == "logit"
 
