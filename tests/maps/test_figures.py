@@ -65,7 +65,7 @@ def test_summary_has_a_column_a_slice(n):
     picture = summary_figure(made_up_map(n))
     columns, blocks = min(n, 8), 1 + (n > 8)
     assert picture.shape[1] == max(60 + columns * 230, 800)
-    assert picture.shape[0] == 62 + 84 + blocks * (44 + 3 * 230)
+    assert picture.shape[0] == 62 + 64 + blocks * (44 + 3 * 230)
     last = (n - 1) % 8 * 230 + 30
     of_last = picture[62 + (blocks - 1) * 734 + 36 :, last : last + 224]
     assert tuple(of_last[5, 0, :3]) == (0, 0, 0) and tuple(of_last[5, -1, :3]) == (255, 255, 255)
@@ -85,7 +85,7 @@ def test_texts_are_where_they_belong(change, box):
     """Nothing but the rows and columns of the box changes."""
     plain = made_up_map(values=np.ones((1, 112, 112), np.float32))
     before, after = (next(slice_figures(replace(plain, view=replace(plain.view, **c)))) for c in ({}, change))
-    assert before.shape == (84 + 336 + 106, 56 + 3 * 360, 4)
+    assert before.shape == (84 + 336 + 88, 56 + 3 * 360, 4)
     rows, columns, _ = np.nonzero(after != before)
     top, bottom, left, right = box
     assert top <= rows.min() and rows.max() < bottom
