@@ -49,17 +49,12 @@ class Method:
         return next((name for name in ("baseline", "references") if name in self.settings), "zero")
 
     @property
-    def null_words(self) -> str:
-        """Its null map, as legends name it: what is known of the scan without the network."""
-        return NULL_WORDS[self.null_reference]
-
-    @property
     def from_zero(self) -> bool:
         """Whether it multiplies by the scan's difference from zero, or noise around it, not `--baseline`."""
         return self.unit == _CONTRIBUTION and not {"baseline", "references"} & set(self.settings)
 
 
-NULL_WORDS = {  # by `Method.null_reference`
+_NULLS = {  # by `Method.null_reference`
     "baseline": "|scan − baseline|",
     "references": "mean |scan − control|",
     "zero": "|scan|",
@@ -221,7 +216,7 @@ def null_legend(methods: Iterable[str]) -> str:
     """Return which null maps these methods have, in words: each one's, with its methods."""
     by_null: dict[str, list[str]] = {}
     for method in methods:
-        by_null.setdefault(METHODS[method].null_words, []).append(METHODS[method].title)
+        by_null.setdefault(_NULLS[METHODS[method].null_reference], []).append(METHODS[method].title)
     return "\n".join(f"{null} ({', '.join(titles)})" for null, titles in by_null.items())
 
 

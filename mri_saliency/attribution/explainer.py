@@ -135,9 +135,8 @@ class Explainer:
         none = [None] * len(values)
         expected = none if maps.expected_totals is None else maps.expected_totals.tolist()
         standard_errors = none if maps.standard_errors is None else maps.standard_errors.tolist()
-        voxel_errors, nulls = (
-            none if of_maps is None else _slices_first(of_maps) for of_maps in (maps.voxel_errors, maps.nulls)
-        )
+        voxel_errors = none if maps.voxel_errors is None else _slices_first(maps.voxel_errors)
+        nulls = none if maps.nulls is None else _slices_first(maps.nulls)
         seconds = (time.perf_counter() - began) / len(values)
         return [
             Attribution(

@@ -18,7 +18,6 @@ from mri_saliency.maps.charts import (
     set_method_ticks,
     wrapped_label,
 )
-from mri_saliency.maps.colours import ink
 from mri_saliency.maps.comparison import NULL, MeanAgreement
 from mri_saliency.maps.drawing import DIAGNOSIS_COLOURS, METHOD_COLOURS
 from mri_saliency.methods import METHODS, null_legend
@@ -152,15 +151,15 @@ def _draw_profiles(
 def _draw_agreement(axes: Axes, agreement: MeanAgreement) -> None:
     names, methods = list(agreement.mean.index), list(agreement.mean.columns)
     values, chances = agreement.mean.to_numpy(), agreement.chance.loc[names].to_numpy()
-    image = axes.imshow(values, vmin=-1, vmax=1, cmap="PuOr_r", aspect="auto")
+    # half transparent, so that black numbers are read on every cell
+    image = axes.imshow(values, vmin=-1, vmax=1, cmap="PuOr_r", alpha=0.5, aspect="auto")
     for row, column in np.ndindex(values.shape):
         value, chance = values[row, column], chances[row, column]
         text = f"{value:.2f}" if np.isfinite(value) else "–"
         if names[row] != methods[column] and np.isfinite(chance):
             text += f"\n({chance:.2f})"
-        colour = ink(image.to_rgba(value))
         size = 9 if len(methods) < 6 else 7
-        axes.text(column, row, with_minus(text), ha="center", va="center", fontsize=size, color=colour)
+        axes.text(column, row, with_minus(text), ha="center", va="center", fontsize=size)
     set_method_ticks(axes, methods)
     labels = ["null map" if name == NULL else wrapped_label(name) for name in names]
     axes.set_yticks(range(len(names)), labels, fontsize=8)

@@ -1,4 +1,4 @@
-"""The figures of groups of scans: the mean scan, mean maps, and contrasts of groups."""
+"""The figures of groups of scans: mean maps, and contrasts of groups."""
 
 from __future__ import annotations
 
@@ -38,8 +38,3 @@ def contrast_figure(
     drawn = map(highlighted, view.greys(), effect.relative, evidence, significant)
     bar = Bar("ratio", "signed", effect.limit, view.unit, is_log=True)
     return montage(view, {"ratio": list(drawn)}, [bar])
-
-
-def mean_scan_figure(view: View) -> np.ndarray:
-    """Draw the mean scan at the key slices: uint8 (height, width, 4), RGBA."""
-    return montage(view, {"mean scan": view.greys()}, [])

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from mri_saliency.cohort.groups import GROUPS, group_means, group_titles
-from mri_saliency.groups.figures import group_figure, mean_scan_figure
+from mri_saliency.groups.figures import group_figure
 from mri_saliency.groups.method_maps import MethodMaps
 from mri_saliency.maps.colours import colour_scale
 from mri_saliency.maps.drawing import Drawing
+from mri_saliency.maps.figures import montage
 from mri_saliency.maps.image import estimate
 from mri_saliency.maps.smoothing import smoothed
 from mri_saliency.output.files import write_picture
@@ -21,9 +22,8 @@ from mri_saliency.output.files import write_picture
 
 def draw_mean_scan(maps: MethodMaps) -> None:
     """Draw the mean scan, on which all figures of groups lie, by itself."""
-    view = maps.view("", "the mean of some scans' inputs of the network, under the maps of groups")
-    picture = mean_scan_figure(replace(view, title="Mean scan"))
-    write_picture(maps.folder.mean_scan_figure, picture)
+    view = replace(maps.view("", "mean of some scans' network inputs, under groups' maps"), title="Mean scan")
+    write_picture(maps.folder.mean_scan_figure, montage(view, {"mean scan": view.greys()}, []))
 
 
 def write_means(maps: MethodMaps, smooth_mm: float) -> dict[str, Path]:

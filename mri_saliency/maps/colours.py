@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
@@ -84,18 +83,6 @@ BAR_COLOURS = {  # kind of colour bar -> uint8 (256, 4), RGBA, from its left end
     "signed overlay": overlay(_OVERLAY_GROUND, np.linspace(-1, 1, 256)),
     "unsigned overlay": overlay(_OVERLAY_GROUND, np.linspace(0, 1, 256)),
 }
-
-
-def luminance(colour: Sequence[float] | np.ndarray) -> float:
-    """Return the relative luminance (WCAG 2) of sRGB from 0 to 1; what follows the blue is ignored."""
-    channels = np.asarray(colour, float)[:3]
-    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-    return float(linear @ (0.2126, 0.7152, 0.0722))
-
-
-def ink(ground: Sequence[float] | np.ndarray) -> str:
-    """Return the colour of a text on a ground, sRGB from 0 to 1: of a contrast above 4.5 to 1."""
-    return "black" if luminance(ground) > 0.179 else "white"
 
 
 def colour_scale(values: np.ndarray, brain: np.ndarray | None = None, *, is_smooth: bool = False) -> float:

@@ -213,18 +213,7 @@ TABLES: dict[str, dict[str, Column]] = {  # name of the table -> column -> what 
 
 TEXT_COLUMNS = (  # of all tables; the others hold numbers
     *("subject_id", "subject", "method", "method_a", "method_b", "fingerprint", "check", "step", "measure"),
-    *(
-        "order",
-        "region",
-        "left_region",
-        "right_region",
-        "contrast",
-        "run",
-        "run_a",
-        "run_b",
-        "file",
-        "reason",
-    ),
-    *(column.name for column in fields(MapStatistics) if "str" in str(column.type)),
+    *("order", "region", "left_region", "right_region", "contrast", "run", "run_a", "run_b", "file"),
+    *("reason", *(column.name for column in fields(MapStatistics) if "str" in str(column.type))),
 )
 NEEDED_COLUMNS = {*TEXT_COLUMNS, "value", "icc"} - {"fingerprint"}  # where tables are read again

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mri_saliency.groups.figures import contrast_figure, group_figure, mean_scan_figure
+from mri_saliency.groups.figures import contrast_figure, group_figure
 from mri_saliency.maps import colours
 from mri_saliency.maps.sheet import Bar, bar_labels
 
@@ -46,12 +46,6 @@ def test_a_ratios_colour_bar_has_its_ends_and_its_middle_in_words(largest, end):
     labels = bar_labels(Bar("ratio", "signed", limit, "of A to B", is_log=True))
     ticks = {name: text for name, text in labels.items() if "tick" in name}
     assert ticks == {"ratio tick 0": f"÷{end}", "ratio tick 2": "1", "ratio tick 4": f"×{end}"}
-
-
-def test_the_mean_scan_is_drawn_by_itself():
-    picture = mean_scan_figure(made_up_view())
-    np.testing.assert_array_equal(panel(picture, 0)[5], panel(picture, 0, column=1)[5])
-    assert len(picture) < TOP + SIZE + 30  # without a colour bar
 
 
 def test_a_group_shows_map_and_magnitude_once():

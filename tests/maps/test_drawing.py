@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from mri_saliency.maps.colours import ink, luminance
 from mri_saliency.maps.drawing import DARK_DIAGNOSIS_COLOURS, DIAGNOSIS_COLOURS, METHOD_COLOURS
 from mri_saliency.methods import METHODS
 
@@ -27,11 +26,15 @@ SIGHTS = {  # Machado et al. 2009, severity 1: linear red, green and blue -> wha
 TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
 
 
+def linear(colour):
+    channels = np.array(to_rgb(colour))
+    return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+
+
 def lab(colour, sight):
     """CIE L*a*b* (D65) of a colour as it is seen."""
-    channels = np.array(to_rgb(colour))
-    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-    x, y, z = np.cbrt(TO_XYZ @ np.clip(np.array(SIGHTS[sight]) @ linear, 1e-3, 1) / TO_XYZ.sum(1))
+    seen = np.clip(np.array(SIGHTS[sight]) @ linear(colour), 1e-3, 1)
+    x, y, z = np.cbrt(TO_XYZ @ seen / TO_XYZ.sum(1))
     return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
@@ -54,16 +57,14 @@ def test_colours_that_share_a_figure_are_told_apart(colours, sight):
     assert set(METHOD_COLOURS) == set(METHODS)
 
 
-def contrast(a, b):
-    low, high = sorted(luminance(to_rgb(colour)) + 0.05 for colour in (a, b))
+def contrast(colour, ground):
+    """The contrast of WCAG 2, by the relative luminance."""
+    low, high = sorted(float(TO_XYZ[1] @ linear(c)) + 0.05 for c in (colour, ground))
     return high / low
 
 
-def test_colours_and_texts_stand_out_from_their_ground():
-    assert contrast("white", "black") == pytest.approx(21)
+def test_colours_stand_out_from_their_ground():
     assert contrast("#777777", "white") == pytest.approx(4.48, abs=0.01)
     assert all(contrast(colour, "white") >= 4.5 for colour in DIAGNOSIS_COLOURS.values())
     assert all(contrast(colour, "white") >= 3 for colour in METHOD_COLOURS.values())  # lines and points
     assert all(contrast(colour, DARK_GROUND) >= 4.5 for colour in DARK_DIAGNOSIS_COLOURS.values())
-    grounds = np.random.default_rng(0).uniform(size=(1000, 3))
-    assert all(contrast(tuple(ground), ink(ground)) >= 4.5 for ground in grounds)
