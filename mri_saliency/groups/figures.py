@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from mri_saliency.maps.colours import highlighted
+from mri_saliency.maps.colours import GREY, highlighted
 from mri_saliency.maps.figures import Layer, View, montage, smoothing_words
 from mri_saliency.maps.sheet import Bar
+
+_DIMMED = 0.6  # the greys under a contrast: pale colours and the line are seen on them
 
 
 def group_figure(view: View, mean: Layer, magnitude: Layer, smooth_mm: float) -> np.ndarray:
@@ -35,6 +37,7 @@ def contrast_figure(
     significant, infinite if none can be. Returns uint8 (height, width, 4), RGBA.
     """
     evidence = t / (threshold if np.isfinite(threshold) else float(np.abs(t).max()) or 1.0)
-    drawn = map(highlighted, view.greys(), effect.relative, evidence, significant)
+    dimmed = GREY[(_DIMMED * view.anatomy).astype(np.uint8)]
+    drawn = map(highlighted, dimmed, effect.relative, evidence, significant)
     bar = Bar("ratio", "signed", effect.limit, view.unit, is_log=True)
     return montage(view, {"ratio": list(drawn)}, [bar])
