@@ -14,13 +14,14 @@ from mri_saliency.cohort.groups import class_words
 from mri_saliency.maps.charts import (
     Box,
     draw_box,
+    method_label,
     new_figure,
     set_method_ticks,
     wrapped_label,
 )
 from mri_saliency.maps.comparison import NULL, MeanAgreement
 from mri_saliency.maps.drawing import DIAGNOSIS_COLOURS, METHOD_COLOURS
-from mri_saliency.methods import METHODS, null_legend
+from mri_saliency.methods import null_legend
 from mri_saliency.wording import ClassNames, demo_mark, with_minus
 
 
@@ -99,7 +100,7 @@ def _draw_confidence(
         rho_text = with_minus(f"ρ = {rho:+.2f}") if np.isfinite(rho) else "ρ undefined"
         axes.scatter(
             rows["confidence"], _relative_strength(rows), s=max(6, 24 - len(rows) / 20), alpha=0.6,
-            linewidths=0, color=METHOD_COLOURS[method], label=f"{METHODS[method].title}: {rho_text}",
+            linewidths=0, color=METHOD_COLOURS[method], label=f"{method_label(method)}: {rho_text}",
         )  # fmt: skip
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, 0), high + 0.09 * (len(rows_of) + 1) * (high - min(low, 0)))
@@ -140,7 +141,7 @@ def _draw_profiles(
     for name, style in styles.items():
         axes.plot([], [], style, color="black", label=words[name])
     for method in methods:
-        axes.plot([], [], color=METHOD_COLOURS[method], label=METHODS[method].title)
+        axes.plot([], [], color=METHOD_COLOURS[method], label=method_label(method))
     axes.legend(fontsize=8, ncols=2)
     axes.set_ylim(bottom=0)
     axes.set_title("Attribution along the slices (class means)")

@@ -85,7 +85,6 @@ class _TestedVoxels:
 
     contrast: Contrast
     answer: Tested
-    points: np.ndarray  # bool, on the coarse grid: those that were tested
     effect: np.ndarray
     t: np.ndarray
     p: np.ndarray
@@ -109,16 +108,11 @@ def compare_groups(maps: MethodMaps, settings: ComparisonSettings) -> GroupCompa
     if not contrasts:
         return found
 
+    maps = replace(maps, scans=scans)
     values = {False: subjects.average(lambda index: rows.pop(scans[index].subject_id))}
     points = {False: space.inside}
     if ALIGNED in contrasts:
-        other = space.mirrored()
-        points[True] = space.inside & other.inside
-        kept = points[True][other.inside]
-        mirrored = subjects.average(
-            lambda index: other.magnitudes(space.mirror(maps.open_map(scans[index])))[kept]
-        )
-        values[True] = subjects.align(values[False][:, points[True][space.inside]], mirrored)
+        points[True], values[True] = _aligned(maps, space, subjects, values[False])
     tested, refused = contrast_test(contrasts, subjects, values)
     found.limitations += [
         Limitation(f"The contrast {name} was not tested: {error}.") for name, error in refused.items()
@@ -131,20 +125,32 @@ def compare_groups(maps: MethodMaps, settings: ComparisonSettings) -> GroupCompa
             space.to_voxels(of_points, places, fill)
             for of_points, fill in ((answer.effect, 0), (answer.t, 0), (answer.p, 1))
         )
-        on_voxels = _TestedVoxels(contrast, answer, places, *voxels)
+        on_voxels = _TestedVoxels(contrast, answer, *voxels)
         found.add(_write(maps, subjects, on_voxels))
         clusters, peaks = find_clusters(on_voxels.t, on_voxels.p, space.grid, settings.atlas)
         if clusters:
+            indices = (np.cumsum(places) - 1).reshape(places.shape)[tuple(peaks.T)]
+            at_peaks = values[contrast.aligned][:, indices]
             of_method = {"method": maps.method.name, "contrast": contrast.name}
-            clusters = [of_method | row for row in clusters]
-            tested_at = (np.cumsum(places) - 1).reshape(places.shape)[tuple(peaks.T)]
-            ids = [scan.subject_id for scan in scans]
-            at_peaks = values[contrast.aligned][:, tested_at]
-            found.clusters += clusters
-            found.peaks.append(
-                Peaks(maps.method.name, contrast, ids, subjects, space, peaks, at_peaks, clusters)
-            )
+            rows_of_peaks = [of_method | row for row in clusters]
+            unknown, ids = np.full_like(at_peaks, np.nan), [scan.subject_id for scan in scans]
+            found.clusters += rows_of_peaks
+            found.peaks.append(Peaks(contrast, subjects, at_peaks, unknown, rows_of_peaks, peaks, space, ids))
+            found.peaks[-1].add_ratios()
     return found
+
+
+def _aligned(
+    maps: MethodMaps, space: AnalysisSpace, subjects: Subjects, values: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the points with a mirror image, on the coarse grid, and what aligned contrasts compare there."""
+    other = space.mirrored()
+    points = space.inside & other.inside
+    kept = points[other.inside]
+    mirrored = subjects.average(
+        lambda index: other.magnitudes(space.mirror(maps.open_map(maps.scans[index])))[kept]
+    )
+    return points, subjects.align(values[:, points[space.inside]], mirrored)
 
 
 def _magnitudes(

@@ -13,13 +13,14 @@ from mri_saliency.statistics.sign_flips import N_FLIPS, SIGNIFICANT, Tested
 from mri_saliency.wording import ClassNames, Limitation, listed, span
 
 _ENOUGH, _ALIKE = 8, 1.3  # subjects in a group, ratio of groups' spreads: from here on, up to here, 5 % hold
-_SKEWED = 0.2  # skewness of an estimated difference: from here on, 5 % do not hold everywhere
+_SKEWED = 0.4  # skewness of an estimated difference: up to here, 5 % hold
 _FEW_CONTROLS = 15  # of whom a shared baseline is made: below, 5 % do not hold
 _LARGE_ERROR = 0.1  # of a map, in the median
+_WEAK = "a p near 0.05 is weak evidence"
 _UNEQUAL_SPREAD = Limitation(
     f"In at least one comparison a group had fewer than {_ENOUGH} subjects and the groups' maps varied "
     "unequally; there the family-wise error rate can reach 9% instead of 5%.",
-    "a p near 0.05 is weak evidence",
+    _WEAK,
 )
 
 
@@ -40,33 +41,27 @@ def missing_contrasts(subjects: Subjects, contrasts: Sequence[Contrast]) -> list
 def limits_of_test(
     method: Method, subjects: Subjects, tested: Sequence[tuple[Contrast, Tested]], uses_controls: bool
 ) -> list[Limitation]:
-    """Return what limits a test where the error rate was found to be kept less well.
+    """Return what limits a test where its error rate was found to be kept less well.
 
-    `uses_controls` says whether the maps' baseline, or what they are compared with, is the controls.
+    `uses_controls` says whether all maps compare with the controls, such as with their mean.
     """
-    limitations = []
+    found = []
     if any(
         min(map(subjects.count, contrast.weights)) < _ENOUGH
         and answer.spreads.max() > _ALIKE * answer.spreads.min()
         for contrast, answer in tested
     ):
-        limitations.append(_UNEQUAL_SPREAD)
+        found.append(_UNEQUAL_SPREAD)
     skewness = max((abs(answer.skewness) for _, answer in tested), default=0)
     if skewness > _SKEWED:
-        text = (
-            f"The {method.title} maps of the groups are skewed, and the groups unequal (a difference of them "
-            f"has a skewness of {skewness:.2f}; up to {_SKEWED:g} the family-wise error rate holds); it can "
-            "reach 10% instead of 5%."
-        )
-        limitations.append(Limitation(text, "a p near 0.05 is weak evidence"))
+        what = f"{method.title} maps are skewed, and groups unequal: a contrast's skewness is {skewness:.2f}"
+        found.append(Limitation(f"{what}; that 5% hold is known up to {_SKEWED:g}.", _WEAK))
     n_controls = subjects.count("HC")
     if tested and uses_controls and n_controls < _FEW_CONTROLS:
-        text = (
-            f"{method.title} maps depend on each other, because all are compared with the same {n_controls} "
-            f"controls: below {_FEW_CONTROLS}, the family-wise error rate can reach 15% instead of 5%."
-        )
-        limitations.append(Limitation(text))
-    return limitations
+        what = f"All {method.title} maps share {n_controls} controls as baseline, and are not independent"
+        limit = f"below {_FEW_CONTROLS} controls the family-wise error rate can reach 15% instead of 5%"
+        found.append(Limitation(f"{what}; {limit}.", _WEAK))
+    return found
 
 
 def inexact_maps(method: Method, scans: Sequence[MapStatistics]) -> list[Limitation]:
@@ -148,8 +143,8 @@ def family_sentence(families: Mapping[str, int]) -> str:
         return "One family was tested."
     parts = listed(f"{n_methods} by {points}" for points, n_methods in families.items())
     return (
-        f"{n} such families were tested ({parts}), each at {SIGNIFICANT:.0%}: if no group differed, one or more "
-        f"would show a difference in up to {1 - (1 - SIGNIFICANT) ** n:.0%} of studies."
+        f"{n} such families were tested ({parts}), each at {SIGNIFICANT:.0%}: if no group differed, "
+        f"some family would show a difference in up to {1 - (1 - SIGNIFICANT) ** n:.0%} of studies."
     )
 
 

@@ -71,6 +71,8 @@ class OutputFolder:
         self.region_figure = root / FIGURES / "region_statistics.png"
         self.lateralisation_figure = root / FIGURES / "lateralisation.png"
         self.check_figure = root / FIGURES / "map_checks.png"
+        self.cluster_figure = root / FIGURES / "group_clusters.png"
+        self.region_test_figure = root / FIGURES / "region_group_test.png"
         self.hc_mean = root / GROUP_MAPS / "baseline_hc_mean.npy"
         self.hc_mean_scans = root / GROUP_MAPS / "baseline_hc_mean.json"
         self.mean_scan = root / GROUP_MAPS / "mean_scan.npy"

@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike
 
 from mri_saliency.cohort.groups import diagnosis_words
 from mri_saliency.inputs.atlas import without_side
-from mri_saliency.maps.charts import Box, draw_box, panel_grid
+from mri_saliency.maps.charts import Box, draw_box, method_label, panel_grid
 from mri_saliency.maps.drawing import DIAGNOSIS_COLOURS
-from mri_saliency.methods import METHODS, null_legend
+from mri_saliency.methods import null_legend
 from mri_saliency.wording import ClassNames, demo_mark
 
 _MAX_NAME = 40  # characters
@@ -39,7 +39,7 @@ def region_figure(
     figure.suptitle(demo_mark(regions["subject_id"]) + title, fontsize=14)
     for axes, (method, names) in zip(panels, densest.items(), strict=True):
         _draw_regions(axes, regions[regions["method"] == method], names, list(words))
-        axes.set_title(METHODS[method].title)
+        axes.set_title(method_label(method))
         _name_rows(axes, names, 1)
         axes.set_xlabel("density (1: as everywhere in the brain)")
     marks = [panels[0].scatter([], [], s=24, color=DIAGNOSIS_COLOURS[name]) for name in words]
@@ -76,7 +76,7 @@ def lateralisation_figure(table: pd.DataFrame, class_names: ClassNames) -> Figur
     for axes, (method, pairs) in zip(panels, by_method, strict=True):
         rows = pairs.head(_N_PAIRS).sort_values("auc", ascending=False, kind="stable")
         _draw_areas(axes, rows)
-        axes.set_title(f"{METHODS[method].title} ({_N_PAIRS} densest of {len(pairs)} pairs)")
+        axes.set_title(f"{method_label(method)} ({_N_PAIRS} densest of {len(pairs)} pairs)")
         _name_rows(axes, [without_side(name) for name in rows["left_region"]], 0.5)
         axes.set_xlim(-0.02, 1.02)
         axes.set_xlabel("area under the ROC curve, 95 % interval (0.5: chance)")

@@ -18,7 +18,7 @@ from mri_saliency.output.bids import write_dictionary
 from mri_saliency.output.dictionary import TABLES
 from mri_saliency.output.files import write_table, write_text
 from mri_saliency.output.folder import OutputFolder
-from mri_saliency.regions.comparison import compare_regions
+from mri_saliency.regions.comparison import compare_regions, region_test_table
 from mri_saliency.regions.lateralisation import lateralisation_table
 from mri_saliency.statistics.normal_ranges import LEAST_CONTROLS
 
@@ -52,7 +52,8 @@ def tables(tmp_path_factory, made_run):
     regions = pd.concat([sided_regions().assign(run=name) for name in ("a", "b")])
     write_table(folder.run_region_agreement, region_agreement(regions))
     write_table(folder.group_clusters, made_up_clusters())
-    write_table(folder.region_test, compare_regions(sided_regions(), SIDED_PAIRS))
+    region_test = region_test_table(compare_regions(sided_regions(), SIDED_PAIRS))
+    write_table(folder.region_test, region_test)
     write_table(folder.lateralisation, lateralisation_table(sided_regions(), SIDED_PAIRS))
     return {name: pd.read_csv(folder.table(name), dtype=str) for name in TABLES}
 

@@ -137,7 +137,13 @@ def all_found(tmp_path, atlas):
     regions = add_normal_ranges(sided_regions(n_controls=16, effect=2.0))
     left = ComparedContrast("saliency", "left_minus_HC", 6, 16, 0.1, 0.01)
     aligned = replace(left, contrast="aligned_minus_HC", n_patients=12)
-    region_test = {"contrast": "left_minus_HC", "n_patients": 6, "n_controls": 15, "p": 0.01}
+    region_test = {
+        "method": "saliency",
+        "contrast": "left_minus_HC",
+        "n_patients": 6,
+        "n_controls": 15,
+        "p": 0.01,
+    }
     table = checks_table("saliency", weights=0.9)
     write_table(OutputFolder(tmp_path).checks, table)
     covariates = pd.DataFrame({"age": [40.0], "site=B": [1.0], "site=C": [0.0]})

@@ -128,6 +128,18 @@ def test_hypotheses_of_a_family_pay_for_each_other(values):
     np.testing.assert_allclose(twice, alone)  # the same question asked again costs nothing
 
 
+def test_a_large_t_stays_as_large():
+    """The cubic alone, which is right near 0, would make far more or less of it."""
+    generator = np.random.default_rng(0)
+    values, groups = generator.standard_gamma(1.0, (60, 40)), np.repeat([0, 1], [50, 10])
+    values[groups == 1, 0] += 30
+    values[groups == 1, 1] -= 30
+    [tested] = sign_flip_test([question(values, groups, [-1, 1])])
+    welch = stats.ttest_ind(values[groups == 1], values[groups == 0], equal_var=False).statistic
+    assert abs(welch[:2]).min() > 15 and abs(tested.skewness) > 0.1
+    np.testing.assert_allclose(tested.t[:2], welch[:2], atol=6)
+
+
 def test_where_nothing_varies_nothing_is_found():
     groups, values = np.repeat([0, 1], [6, 6]), np.full((12, 3), 0.1)
     values[:, 1] = np.arange(12) % 5
