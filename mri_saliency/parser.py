@@ -8,14 +8,7 @@ from pathlib import Path
 from mri_saliency import __version__
 from mri_saliency.inputs.labels import DEFAULT_LABELS, GROUPS
 from mri_saliency.maps.drawing import DEFAULT_SMOOTH_MM
-from mri_saliency.methods import (
-    AUTO,
-    BATCH_SIZES,
-    CHECKED_SCANS,
-    DEFAULT_METHODS,
-    MAP_ERROR,
-    METHODS,
-)
+from mri_saliency.methods import AUTO, BATCH_SIZES, CHECKED_SCANS, DEFAULT_METHODS, MAP_ERROR, METHODS
 from mri_saliency.runtime.device import DEFAULT_DEVICE, usable_cores
 
 RUN_FOLDER = Path("new_runs/runs_syn/syn_2723")

@@ -12,18 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mri_saliency.checks.curves import evidence_scores, leads, mean_curves
-from mri_saliency.checks.table import (
-    ANOTHER,
-    DIFFERENCE,
-    INTENSITY,
-    MAP,
-    ORDER_WORDS,
-    RANDOM,
-    SHUFFLED,
-)
+from mri_saliency.checks.table import ANOTHER, DIFFERENCE, INTENSITY, MAP, ORDER_WORDS, RANDOM, SHUFFLED
 from mri_saliency.checks.verdicts import UNCHANGED
 from mri_saliency.maps.charts import panel_grid, set_method_ticks
 from mri_saliency.maps.drawing import METHOD_COLOURS
+from mri_saliency.maps.style import own_style
 from mri_saliency.methods import METHODS
 from mri_saliency.statistics.intervals import mean_interval
 
@@ -40,6 +33,7 @@ _REPEATS = {
 _CASCADE = {"partial": "o-", "signed": "o--"}  # the second for methods with a sign alone
 
 
+@own_style()
 def check_figure(table: pd.DataFrame, methods: Sequence[str]) -> Figure:
     """Draw what the verdicts on these methods rest on, from the table of `sanity_checks.check_maps`."""
     figure, panels = panel_grid(6)

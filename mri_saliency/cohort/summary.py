@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from mri_saliency.cohort.groups import class_words
 from mri_saliency.maps.charts import (
@@ -21,10 +22,12 @@ from mri_saliency.maps.charts import (
 )
 from mri_saliency.maps.comparison import NULL, MeanAgreement
 from mri_saliency.maps.drawing import DIAGNOSIS_COLOURS, METHOD_COLOURS
+from mri_saliency.maps.style import own_style
 from mri_saliency.methods import null_legend
 from mri_saliency.wording import ClassNames, demo_mark, with_minus
 
 
+@own_style()
 def cohort_figure(
     statistics: pd.DataFrame,
     profiles: Mapping[tuple[str, str], np.ndarray],
@@ -34,15 +37,9 @@ def cohort_figure(
 ) -> Figure:
     """Draw what a cohort's maps show, in six panels.
 
-    Parameters
-    ----------
-    statistics : DataFrame
-        A row a map, with `subject_id`, `method`, `class` ("HC" or "TLE"), `abs_mean`, `confidence`,
-        `brain_share`, `brain_share_null`.
-    profiles : mapping
-        (method, class) -> float64 (n_slices,), the class's mean share of magnitude by slice.
-    correlations : mapping
-        Method -> rank correlation of `confidence` and `abs_mean`; NaN where undefined.
+    `statistics` has a row a map, with `subject_id`, `method`, `class` ("HC" or "TLE"), `abs_mean`,
+    `confidence`, `brain_share`, `brain_share_null`. `profiles` are by method and class the mean shares of
+    magnitude, (n_slices,). `correlations` are of `confidence` and `abs_mean`; NaN where undefined.
     """
     methods, words = list(agreement.mean.columns), class_words(class_names)
     rows_of = {name: statistics[statistics["method"] == name] for name in methods}
@@ -73,10 +70,18 @@ def _relative_strength(rows: pd.DataFrame) -> np.ndarray:
     return strength / (np.median(strength) or 1)
 
 
+class _LogLabels(LogFormatter):
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """Return a tick's number, or nothing, as matplotlib decides, but without its formula."""
+        return with_minus(f"{x:.3g}") if super().__call__(x, pos) else ""
+
+
 def _draw_strength(axes: Axes, rows_of: Mapping[str, pd.DataFrame]) -> None:
     _draw_box_per_method(axes, rows_of, "abs_mean")
     if any((rows["abs_mean"] > 0).any() for rows in rows_of.values()):
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(_LogLabels())
+        axes.yaxis.set_minor_formatter(_LogLabels())
     axes.set_title("Attribution strength by method")
     axes.set_ylabel("mean |attribution| (each method's own unit)")
 
@@ -118,12 +123,10 @@ def _draw_classes(axes: Axes, rows_of: Mapping[str, pd.DataFrame], words: Mappin
     for index, rows in enumerate(rows_of.values()):
         strength = _relative_strength(rows)
         for offset, name in zip((-0.2, 0.2), words, strict=True):
-            draw_box(
-                axes, strength[rows["class"] == name], Box(index + offset, 0.32, DIAGNOSIS_COLOURS[name])
-            )
-    for name, word in words.items():
-        axes.scatter([], [], s=24, color=DIAGNOSIS_COLOURS[name], label=word)
-    axes.legend(fontsize=9)
+            box = Box(index + offset, 0.32, DIAGNOSIS_COLOURS[name])
+            draw_box(axes, strength[rows["class"] == name], box)
+    marks = [axes.scatter([], [], s=24, color=DIAGNOSIS_COLOURS[name]) for name in words]
+    axes.legend(marks, words.values(), fontsize=9)  # without labels, names that begin with _ are left out
     set_method_ticks(axes, list(rows_of))
     axes.set_title(f"{words['HC']} against {words['TLE']} (true class)")
     axes.set_ylabel("mean |attribution| over its method's median")
@@ -138,11 +141,9 @@ def _draw_profiles(
     styles = {"HC": "--", "TLE": "-"}
     for (method, name), profile in profiles.items():
         axes.plot(100 * profile, styles[name], color=METHOD_COLOURS[method], linewidth=1.3)
-    for name, style in styles.items():
-        axes.plot([], [], style, color="black", label=words[name])
-    for method in methods:
-        axes.plot([], [], color=METHOD_COLOURS[method], label=method_label(method))
-    axes.legend(fontsize=8, ncols=2)
+    lines = [axes.plot([], [], style, color="black")[0] for style in styles.values()]
+    lines += [axes.plot([], [], color=METHOD_COLOURS[method])[0] for method in methods]
+    axes.legend(lines, [*words.values(), *map(method_label, methods)], fontsize=8, ncols=2)
     axes.set_ylim(bottom=0)
     axes.set_title("Attribution along the slices (class means)")
     axes.set_xlabel("network slice (posterior to anterior)")
@@ -153,7 +154,8 @@ def _draw_agreement(axes: Axes, agreement: MeanAgreement) -> None:
     names, methods = list(agreement.mean.index), list(agreement.mean.columns)
     values, chances = agreement.mean.to_numpy(), agreement.chance.loc[names].to_numpy()
     # half transparent, so that black numbers are read on every cell
-    image = axes.imshow(values, vmin=-1, vmax=1, cmap="PuOr_r", alpha=0.5, aspect="auto")
+    colours = colormaps["PuOr_r"].resampled(256)
+    image = axes.imshow(values, vmin=-1, vmax=1, cmap=colours, alpha=0.5, aspect="auto")
     for row, column in np.ndindex(values.shape):
         value, chance = values[row, column], chances[row, column]
         text = f"{value:.2f}" if np.isfinite(value) else "–"

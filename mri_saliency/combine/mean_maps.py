@@ -17,12 +17,7 @@ from mri_saliency.inputs.loading import ScanContext
 from mri_saliency.inputs.preprocessing import unpad
 from mri_saliency.maps.colours import colour_scale
 from mri_saliency.maps.image import Meaning, estimate, to_nifti
-from mri_saliency.maps.statistics import (
-    MapStatistics,
-    cancellation,
-    completeness,
-    map_statistics,
-)
+from mri_saliency.maps.statistics import MapStatistics, cancellation, completeness, map_statistics
 from mri_saliency.methods import METHODS
 from mri_saliency.output.record import MeasuredMap, Recipe
 from mri_saliency.run.map_writer import write_map

@@ -18,7 +18,7 @@ _OVERLAY_GREY = 0.35  # under the overlay's colour bar
 
 def _colour_table(name: str) -> np.ndarray:
     """Return a colour map of matplotlib at 256 values: uint8 (256, 4), RGBA."""
-    return (matplotlib.colormaps[name](np.arange(256)) * 255 + 0.5).astype(np.uint8)
+    return (matplotlib.colormaps[name].resampled(256)(np.arange(256)) * 255 + 0.5).astype(np.uint8)
 
 
 DIVERGING = _colour_table("RdBu_r")

@@ -122,27 +122,11 @@ def to_nifti(
 
 
 def map_to_nifti(values: np.ndarray, grid: Grid, method: str, scale: float | None = None) -> nib.Nifti1Image:
-    """Make the NIfTI image of a method's map, on the scan's grid and affine.
+    """Make the NIfTI image of a method's map, float32 on the scan's grid (`Volume.grid`) and affine.
 
-    Parameters
-    ----------
-    values : ndarray
-        float32 (n_slices, 128, 128), with the pad of the network's input.
-    grid : Grid
-        The scan's, `Volume.grid`.
-    method : str
-    scale : float, optional
-        Magnitude at which a viewer's colours saturate; by default `colour_scale`'s of all voxels.
-
-    Returns
-    -------
-    Nifti1Image
-        float32, the scan's shape; zero where the network saw nothing. Its sum is that of the map without pad.
-
-    Raises
-    ------
-    UserError
-        There is no such method.
+    `values` are float32 (n_slices, 128, 128), with the pad. The image is zero where the network saw nothing,
+    and its sum is that of the map without pad. A viewer's colours saturate at `scale`, by default
+    `colour_scale`'s of all voxels. Raises UserError for an unknown method.
     """
     # matplotlib, which only this default needs
     from mri_saliency.maps.colours import colour_scale

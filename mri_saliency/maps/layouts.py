@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.maps.sheet import Sheet, TextStyle
+from mri_saliency.maps.style import own_style
 
 _SLICE_PANEL_PX = 336  # three times a slice's 112 pixels
 _MONTAGE_PANEL_PX = 224  # twice
@@ -17,6 +18,7 @@ _MM_TICKS = (-100, -50, 0, 50, 100)
 
 
 @lru_cache(maxsize=8)
+@own_style()
 def slice_sheet(grid: Grid, signed: bool, overlay: str) -> Sheet:
     """Return the layout of a slice's figure: three panels, a colour bar under each.
 
@@ -47,6 +49,7 @@ def slice_sheet(grid: Grid, signed: bool, overlay: str) -> Sheet:
 
 
 @lru_cache(maxsize=8)
+@own_style()
 def montage_sheet(
     grid: Grid, key_slices: tuple[int, ...], rows: tuple[str, ...], bars: tuple[tuple[str, str], ...]
 ) -> Sheet:

@@ -7,6 +7,7 @@ over it, and Pillow, which is faster at it, writes the texts that change.
 from __future__ import annotations
 
 import math
+import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,10 +18,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont
 from PIL import Image, ImageDraw, ImageFont
 
 from mri_saliency.maps.colours import BAR_COLOURS
+from mri_saliency.maps.style import font_path, own_style
 from mri_saliency.wording import with_minus
 
 _DPI = 100
@@ -39,14 +40,14 @@ class TextStyle:
     bold: bool = False
     max_width: float = math.inf  # what is longer is cut
 
-    @property
-    def font(self) -> ImageFont.FreeTypeFont:
-        """The figures' font."""
-        return _font(self.size, self.bold)
+    def font(self, text: str) -> ImageFont.FreeTypeFont:
+        """Return the font that a text is written in."""
+        return _font(font_path(text, self.bold), self.size)
 
     def fitted(self, text: str) -> str:
         """Return a line of text, cut with an ellipsis if it is wider than `max_width`."""
-        measure = self.font.getlength
+        text = re.sub(r"\s", " ", text)
+        measure = self.font(text).getlength
         if measure(text) <= self.max_width:
             return text
         lengths = range(1, len(text))
@@ -105,8 +106,8 @@ class Sheet:
         canvas = ImageDraw.Draw(image)
         for name, text in texts.items():
             x, top, style = self._texts[name]
-            place = (x, top + _CAP_HEIGHT * style.size)
-            canvas.text(place, style.fitted(text), (0, 0, 0), style.font, anchor=f"{style.align}s")
+            place, line = (x, top + _CAP_HEIGHT * style.size), style.fitted(text)
+            canvas.text(place, line, (0, 0, 0), style.font(line), anchor=f"{style.align}s")
         return np.array(image)
 
     def paste(self, picture: np.ndarray, images: Sequence[np.ndarray]) -> None:
@@ -124,7 +125,8 @@ class Sheet:
     @cached_property
     def _background(self) -> np.ndarray:
         """What does not change: uint8 (height, width, 4), RGBA."""
-        self._canvas.draw()
+        with own_style():
+            self._canvas.draw()
         return np.array(self._canvas.buffer_rgba())
 
     def _add_axes(self, x: int, y: int, width: int, height: int) -> Axes:
@@ -182,6 +184,5 @@ def _ticks(kind: str) -> tuple[float, ...]:
 
 
 @lru_cache
-def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
-    path = findfont(FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal"))  # matplotlib's
+def _font(path: str, size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)

@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -128,7 +129,14 @@ def write_picture(path: Path, picture: np.ndarray) -> None:
 
 def write_figure(path: Path, figure: Figure) -> None:
     """Write a matplotlib figure as PNG."""
-    with whole_file(path) as file:
+    from matplotlib.text import Text
+
+    from mri_saliency.maps.style import font_path, own_style
+
+    with whole_file(path) as file, own_style(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `font_path` warns of letters that no font has
+        for text in figure.findobj(Text):
+            text.get_fontproperties().set_file(font_path(text.get_text(), text.get_fontweight() == "bold"))
         figure.savefig(file, format="png")
 
 

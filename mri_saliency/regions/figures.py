@@ -15,6 +15,7 @@ from mri_saliency.cohort.groups import diagnosis_words
 from mri_saliency.inputs.atlas import without_side
 from mri_saliency.maps.charts import Box, draw_box, method_label, panel_grid
 from mri_saliency.maps.drawing import DIAGNOSIS_COLOURS
+from mri_saliency.maps.style import own_style
 from mri_saliency.methods import null_legend
 from mri_saliency.wording import ClassNames, demo_mark
 
@@ -26,6 +27,7 @@ _SCORES = {  # prefix of the columns -> label, colour, marker, offset
 }
 
 
+@own_style()
 def region_figure(
     regions: pd.DataFrame, densest: Mapping[str, Sequence[str]], class_names: ClassNames
 ) -> Figure:
@@ -48,7 +50,7 @@ def region_figure(
         marks.append(_mark_null(panels[0], [], []))
         null = null_legend(densest).replace("\n", "; ")
         labels.append(f"mean of the null map, which knows nothing of the network: {null}")
-    figure.legend(marks, labels, loc="outside lower center", ncols=len(labels), fontsize=10)
+    figure.legend(marks, labels, loc="outside lower center", ncols=2 * len(panels), fontsize=10)
     return figure
 
 
@@ -68,6 +70,7 @@ def _mark_null(axes: Axes, x: ArrayLike, y: ArrayLike) -> PathCollection:
     return axes.scatter(x, y, s=22, marker="D", facecolors="none", edgecolors="black", zorder=4)
 
 
+@own_style()
 def lateralisation_figure(table: pd.DataFrame, class_names: ClassNames) -> Figure:
     """Draw the areas under the ROC curves of the densest pairs, from the rows of lateralisation.csv."""
     by_method = table.groupby("method", sort=False)

@@ -43,7 +43,7 @@ def test_texts_are_aligned_and_hang_from_their_top(align, left, right):
 @pytest.mark.parametrize("bold", [False, True])
 def test_a_text_that_fits_stays_and_a_longer_one_is_cut_to_the_last_letter_that_fits(bold):
     text = "warning: its shape is (91, 109, 91)"
-    measure = TextStyle(15, bold=bold).font.getlength
+    measure = TextStyle(15, bold=bold).font("").getlength
     width = int(measure(text))
     assert TextStyle(15, bold=bold, max_width=width + 1).fitted(text) == text
     cut = TextStyle(15, bold=bold, max_width=width - 1).fitted(text)
@@ -54,7 +54,7 @@ def test_a_text_that_fits_stays_and_a_longer_one_is_cut_to_the_last_letter_that_
 def test_nothing_fits_into_no_width_and_no_blank_stands_before_the_ellipsis():
     nothing = TextStyle(15, max_width=0)
     assert nothing.fitted("warning") == "…" and nothing.fitted("") == ""
-    width = TextStyle(15).font.getlength("warning …") + 1
+    width = TextStyle(15).font("").getlength("warning …") + 1
     assert TextStyle(15, max_width=width).fitted("warning offset") == "warning…"
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,6 @@ from mri_saliency.run import map_writer
 from ..conftest import DIAGNOSIS_COLUMN, brain, save_scan
 from .outputs import QUICK, file_names, run
 
-TINY_SCRIPT = Path(__file__).with_name("tiny_script.py")
 ONE_METHOD = ("--methods", "saliency", *QUICK)
 
 

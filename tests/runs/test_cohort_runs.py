@@ -104,14 +104,6 @@ def test_regions_divide_the_maps(cohort):
         assert rows.loc["outside the brain", "share"] == pytest.approx(outside)
 
 
-def test_agreement_table(cohort):
-    table = pd.read_csv(cohort.output / "tables/method_agreement.csv")
-    measures = ["rank_correlation", "rank_correlation_chance"]
-    assert list(table.columns) == ["subject_id", "method_a", "method_b", *measures]
-    assert len(table) == 33 and table["rank_correlation"].between(-1, 1).all()
-    assert (table["method_b"] == "null_map").sum() == 22
-
-
 def test_checks_are_written_for_the_methods_recipes(cohort):
     table = pd.read_csv(cohort.output / "tables/map_checks.csv", dtype={"fingerprint": str})
     assert list(table.columns)[:3] == ["fingerprint", "check", "method"]
@@ -121,11 +113,6 @@ def test_checks_are_written_for_the_methods_recipes(cohort):
     assert (cohort.output / "figures/map_checks.png").stat().st_size > 10_000
     page = (cohort.output / "report.html").read_text()
     assert "same under a little noise" in page and "too few scans for an interval (2)" in page
-
-
-def test_the_folder_describes_itself_to_bids_tools(cohort):
-    description = json.loads((cohort.output / "dataset_description.json").read_text())
-    assert description["DatasetType"] == "derivative" and description["GeneratedBy"][0]["Version"]
 
 
 def test_report_only_describes_again_without_the_network(cohort, tmp_path, monkeypatch, capsys):

@@ -1,7 +1,6 @@
 """The script, run as a user runs it."""
 
 import json
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -15,18 +14,11 @@ from mri_saliency.attribution.explainer import Explainer
 from mri_saliency.inputs.loading import load_volume
 from mri_saliency.methods import METHODS
 
-from ..conftest import (
-    AFFINE,
-    FLIPPED,
-    N_SLICES,
-    lively_network,
-    make_run,
-)
+from ..conftest import AFFINE, FLIPPED, N_SLICES, lively_network, make_run
 from .outputs import SEED_COLUMNS, array_path, file_names
 
 QUICK = ("--n_steps", "4", "--n_samples", "2", "--key_slices", "2", "5")
 SUBJECTS = ("sub-A", "sub-B", "12")
-SCRIPT = Path(script.__file__)
 
 
 def test_the_contracts_run_through_all_methods(run_folder):
