@@ -208,8 +208,10 @@ BASELINES = ("zero", "background", "hc_mean")
 # Scans of --check_maps without a number.
 CHECKED_SCANS = 8
 
-# The most volumes in one pass of the network, by device type; --batch_size overrides it.
+# By device type: the most volumes in one pass of the network; the scans that are checked without
+# --check_maps, which take a GPU seconds.
 BATCH_SIZES = {"cpu": 25, "cuda": 50}
+CHECKED_BY_DEFAULT = {"cpu": 0, "cuda": CHECKED_SCANS}
 
 
 def null_legend(methods: Iterable[str]) -> str:

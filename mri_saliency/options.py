@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from mri_saliency.errors import UserError, warn
-from mri_saliency.methods import BASELINES
+from mri_saliency.methods import BASELINES, CHECKED_BY_DEFAULT
 from mri_saliency.parser import CSV_PATH, DEMO_COMMAND, MODEL_PATH, PARAMETERS_PATH, get_parser
 from mri_saliency.wording import ClassNames
 
@@ -41,8 +41,8 @@ class Options:
     report_only: bool
     report_embed: bool
     workers: int
-    check_maps: int
     smooth_mm: float
+    check_maps: int | None = None  # None: the device decides
     covariates: tuple[str, ...] = ()
     nifti: bool = True
     subject_column: str | None = None
@@ -52,6 +52,10 @@ class Options:
     device: str | None = None
     batch_size: int | None = None
     combine: tuple[Path, ...] = ()
+
+    def scans_to_check(self, device_type: str) -> int:
+        """Return how many scans' maps are checked on the network."""
+        return CHECKED_BY_DEFAULT[device_type] if self.check_maps is None else self.check_maps
 
     def to_json(self) -> dict:
         """Return the values as run.json has them."""

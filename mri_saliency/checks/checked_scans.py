@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -44,17 +44,9 @@ class CheckedScans:
 
     def select(self, part: slice) -> CheckedScans:
         """Return some of the scans."""
-        return replace(
-            self,
-            inputs=self.inputs[part],
-            baselines=self.baselines if len(self.baselines) == 1 else self.baselines[part],
-            scan_ids=self.scan_ids[part],
-            targets=self.targets[part],
-            subject_ids=self.subject_ids[part],
-            brains=self.brains[part],
-            labels=self.labels[part],
-            classes=self.classes[part],
-        )
+        whole = {"region_names"} | ({"baselines"} if len(self.baselines) == 1 else set())
+        fields = {key: value if key in whole else value[part] for key, value in vars(self).items()}
+        return CheckedScans(**fields)
 
 
 class ExplainedScans:

@@ -118,23 +118,19 @@ def mean_statistics(
     # at most, because networks that compare with the same draws err alike
     standard_error = _mean([row.completeness_standard_error for row in rows])
     probability, label, confidence = mean_prediction(rows, n_logits)
-    return MapStatistics(
-        method=first.method,
+    return replace(
+        first,
         **map_statistics(values, context.brain),
         subject_id=scan.subject_id,
-        true_label=scan.label,
-        diagnosis=scan.diagnosis,
         prediction=probability,
         predicted_label=label,
         confidence=confidence,
-        target=first.target,
         baseline=baseline,
         sample_idx=scan.sample_idx,
         **completeness(total or 0.0, expected, standard_error),  # without `expected`, all are None
         completeness_standard_error=standard_error,
         seconds=sum(row.seconds for row in rows),
         input_warning=context.input_warning,
-        subject=scan.subject,
         brain_share_null=_mean([row.brain_share_null for row in rows]),
         map_error=None,
         passes=None,

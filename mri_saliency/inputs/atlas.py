@@ -30,6 +30,7 @@ _SIDE = re.compile(
 )
 # around a side that was removed: "Area 3b ()", "ctx--insula"
 _EMPTY_BRACKETS, _DOUBLED = re.compile(r"\(\)|\[\]"), re.compile(r"([\s_-])\1+")
+HEMISPHERES = ("whole left hemisphere", "whole right hemisphere")  # beside an atlas's pairs of regions
 _OTHER_SIDE = {"left": "right", "lh": "rh", "l": "r", "right": "left", "rh": "lh", "r": "l"}
 
 

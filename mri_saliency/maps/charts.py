@@ -26,7 +26,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 def panel_grid(n: int) -> tuple[Figure, list[Axes]]:
     """Return a new figure and its n panels, at most three in a row."""
-    columns = min(n, 3)
+    columns = 2 if n == 4 else min(n, 3)
     n_rows = math.ceil(n / columns)
     figure = new_figure(6.4 * columns + 1, 5.4 * n_rows)
     panels = list(figure.subplots(n_rows, columns, squeeze=False).flat)

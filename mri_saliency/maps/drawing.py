@@ -13,6 +13,10 @@ RAISES, LOWERS = (226, 35, 26), (64, 120, 255)  # hues by sign, red, green and b
 # 20 and more), and are dark enough on white. TLE is all patients, or those without a side.
 DIAGNOSIS_COLOURS = {"HC": "#2b6cb0", "TLE": "#c2362b", "left": "#7d1f6b", "right": "#571c00"}
 DARK_DIAGNOSIS_COLOURS = {"HC": "#5b9bf0", "TLE": "#ff7468", "left": "#ffc6ee", "right": "#b98a00"}
+PAGE_COLOURS = {  # of the page, in light and in dark
+    name: f"light-dark({colour}, {DARK_DIAGNOSIS_COLOURS[name]})"
+    for name, colour in DIAGNOSIS_COLOURS.items()
+}
 METHOD_COLOURS = {
     "integrated_gradients": "#065040",
     "saliency": "#cb8600",

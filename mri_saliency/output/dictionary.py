@@ -69,13 +69,18 @@ _TABLES: dict[str, Mapping[str, Column | str]] = {  # a text: the column's meani
     },
     "lateralisation": {
         "method": _METHOD,
-        "left_region": column("the pair of regions", name="the left one's name"),
-        "right_region": column("the pair of regions", name="the right one's name"),
-        "density": "mean density of both, over scans of left and right TLE",
+        "left_region": column("the pair of regions, or the brain's halves", name="the left one's name"),
+        "right_region": column("the pair of regions, or the brain's halves", name="the right one's name"),
+        "density": "mean density of both, over scans of left and right TLE; empty for the halves",
         **_telling_sides("", "attribution", "more"),
         **_telling_sides("grey_matter_", "grey matter", "less"),
         **_with_interval(
             "auc_difference", "`auc` less `grey_matter_auc`, both of the subjects who have both"
+        ),
+        **_with_interval("hemisphere_difference", "`auc` less that of the brain's halves"),
+        "better_than_hemisphere": column(
+            "whether the pair tells the sides better than the brain's halves do",
+            levels={"yes": "the interval of `hemisphere_difference` is above 0", "no": "it is not"},
         ),
     },
     "method_agreement": {
@@ -97,7 +102,6 @@ _TABLES: dict[str, Mapping[str, Column | str]] = {  # a text: the column's meani
                 "weights": "map compared with that of shuffled weights",
                 "noise": "with that of a noisy scan",
                 "seed": "with that of another seed",
-                "nulls": "map beside what knows nothing of the network",
                 "deletion": "voxels replaced by the baseline's",
                 "insertion": "voxels shown on the baseline",
                 "region": "one region replaced by the baseline's voxels",
@@ -110,21 +114,17 @@ _TABLES: dict[str, Mapping[str, Column | str]] = {  # a text: the column's meani
             | {
                 "difference": "largest |scan - baseline| first",
                 "random": "any, the brain's first",
-                "intensity": "brightest first",
                 "ablation": "no method: the regions' own experiment",
             },
         ),
         "subject_id": "the scan, or two",
-        "step": column(
-            "block shuffled last, percentage of voxels, or region", levels={"whole": "not in steps"}
-        ),
+        "step": column("percentage of voxels, or region", levels={"whole": "not in steps"}),
         "measure": column(
             "what `value` is",
             levels={
                 "signed": "Spearman's correlation in the brain",
                 "absolute": "the same of magnitudes (in the brain, or over regions)",
                 "partial": "the same of magnitudes, without what |scan - baseline| and place explain",
-                "brain_share": "share of the magnitude in the brain",
                 "logit": "logit less the baseline's, toward the scan's; region: logit less that without it",
             },
         ),
@@ -137,7 +137,9 @@ _TABLES: dict[str, Mapping[str, Column | str]] = {  # a text: the column's meani
                 "shuffled": "the method's map of the network with all weights shuffled",
                 "another": "the method's map of another scan",
                 "random": "voxels at random, the brain's first",
-                "intensity": "brightest voxels first",
+                "map_by_magnitude": "the method's map of the scan, without its signs",
+                "shuffled_by_magnitude": "that of the shuffled network, without its signs",
+                "another_by_magnitude": "that of another scan, without its signs",
             },
         ),
     },
@@ -170,15 +172,17 @@ _TABLES: dict[str, Mapping[str, Column | str]] = {  # a text: the column's meani
         "subject_id": _SCAN,
         "method": _METHOD,
         "run": "the run's folder",
+        "diagnosis": _STATISTICS["diagnosis"],
         "region": "its name",
         "density": "as in region_statistics.csv, of this run's map",
     },
     "run_region_agreement": {
         "method": _METHOD,
         "region": "its name",
-        "icc": (
-            "intraclass correlation ICC(2,1) over runs of the logarithm of the density (Shrout and Fleiss "
-            "1979); 1: the runs agree, 0: by chance"
+        **_with_interval(
+            "icc",
+            "intraclass correlation ICC(2,1) over runs of the logarithm of the density, of scans within a "
+            "diagnosis (Shrout and Fleiss 1979); 1: the runs agree, 0: by chance",
         ),
         "n_scans": column("scans with a density in every run", name="number of scans"),
         "n_networks": column("runs", name="number of runs"),
@@ -213,7 +217,8 @@ TABLES: dict[str, dict[str, Column]] = {  # name of the table -> column -> what 
 
 TEXT_COLUMNS = (  # of all tables; the others hold numbers
     *("subject_id", "subject", "method", "method_a", "method_b", "fingerprint", "check", "step", "measure"),
-    *("order", "region", "left_region", "right_region", "contrast", "run", "run_a", "run_b", "file"),
-    *("reason", *(column.name for column in fields(MapStatistics) if "str" in str(column.type))),
+    *("order", "region", "left_region", "right_region", "better_than_hemisphere", "contrast", "run"),
+    *("run_a", "run_b", "file", "reason"),
+    *(column.name for column in fields(MapStatistics) if "str" in str(column.type)),
 )
 NEEDED_COLUMNS = {*TEXT_COLUMNS, "value", "icc"} - {"fingerprint"}  # where tables are read again

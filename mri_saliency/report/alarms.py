@@ -46,7 +46,7 @@ def find_alarms(records: Sequence[MapRecord], verdicts: Mapping[str, Mapping[str
     for method, maps in _by_method(records).items():
         alarms += _completeness_alarms(method, maps) + _path_alarms(method, maps) + _draw_alarms(method, maps)
     return alarms + [
-        f"{METHODS[method].title} fails “{check}”: {verdict.reason}"
+        f"{METHODS[method].title} fails “{check}”: {verdict}"
         for method, answers in verdicts.items()
         for check, verdict in answers.items()
         if verdict.passed is False

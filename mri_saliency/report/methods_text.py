@@ -110,7 +110,7 @@ def _run_sentences(findings: Findings) -> list[str]:
     if runs is None or not runs.entries:
         return []
     with_regions = any(entry.icc for entry in runs.entries)
-    return repeatability_sentences(findings.verdicts, _TITLES, with_regions=with_regions)
+    return repeatability_sentences(findings.verdicts, runs.n_networks, with_regions=with_regions)
 
 
 def _check_sentences(findings: Findings) -> list[str]:

@@ -25,7 +25,7 @@ class RunEntry:
     n_scans: int
     # measure -> its mean over scans and pairs of runs, "chance" and "null"
     means: dict[str, dict[str, float]]
-    # median, smallest and largest intraclass correlation of the regions
+    # medians over regions of the intraclass correlation and of its interval's ends
     icc: tuple[float, float, float] | None
     verdict: Verdict | None  # whether the networks agree; None for runs of one network
 
@@ -35,6 +35,7 @@ class RunsSection:
     """What the report shows of combined runs."""
 
     names: list[str]
+    n_networks: int  # runs may be of one network
     differences: dict[str, list[str]]  # what differs between the runs -> each run's
     entries: list[RunEntry]  # one for each method that two runs or more explain a scan by
 
@@ -51,7 +52,8 @@ def runs_section(findings: Findings) -> RunsSection | None:
         icc = None if regions is None else _icc(regions[regions["method"] == method])
         means = {measure: _means(rows, measure) for measure in (AGREEMENT, SIGNS)}
         entries.append(RunEntry(method, rows["subject_id"].nunique(), means, icc, verdict))
-    return RunsSection([part["run"] for part in runs], recipe_differences(runs), entries)
+    n_networks = len({part["checkpoint"]["sha256"] for part in runs})
+    return RunsSection([part["run"] for part in runs], n_networks, recipe_differences(runs), entries)
 
 
 def recipe_differences(runs: Sequence[Mapping]) -> dict[str, list[str]]:
@@ -82,5 +84,5 @@ def _means(rows: pd.DataFrame, measure: str) -> dict[str, float]:
 
 
 def _icc(rows: pd.DataFrame) -> tuple[float, float, float] | None:
-    values = rows["icc"].dropna()
-    return (values.median(), values.min(), values.max()) if len(values) else None
+    icc, low, high = (rows[name].median() for name in ("icc", "icc_low", "icc_high"))
+    return (icc, low, high) if icc == icc else None

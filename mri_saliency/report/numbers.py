@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mri_saliency.inputs.atlas import without_side
+from mri_saliency.inputs.atlas import HEMISPHERES, without_side
 from mri_saliency.maps.comparison import roc_auc
 from mri_saliency.maps.statistics import MapStatistics
 from mri_saliency.regions.densities import densest
@@ -105,23 +105,27 @@ def region_summaries(regions: pd.DataFrame) -> dict[str, list[dict]]:
 
 
 def side_entries(table: pd.DataFrame) -> list[dict]:
-    """Return each method's densest pair of regions, and the pair whose grey matter tells the sides best.
+    """Return of each method the whole hemispheres, the densest pair, and that whose grey matter tells most.
 
-    From the rows of lateralisation.csv, in order: the pair's row, and ``pair``, its name without a side;
+    From the rows of lateralisation.csv, in order: the row, and ``pair``, its name without a side;
     ``choice``, why it is shown; ``verdict``, how attribution compares with grey matter; of all pairs of the
-    method ``n_pairs``, ``n_above`` and ``n_below`` with an interval that lies above and below 0.5, and
-    ``n_by_chance`` expected on one side.
+    method ``n_pairs``, ``n_above`` with an interval that lies above 0.5, ``n_better`` than the hemisphere,
+    and ``n_by_chance`` expected of each; ``of_side``, whether the whole hemisphere tells the sides.
     """
     entries = []
     for _, rows in table.groupby("method", sort=False):
-        choices = {rows.index[0]: "densest"}
-        if rows["grey_matter_auc"].notna().any():
-            choices.setdefault(rows["grey_matter_auc"].idxmax(), "best by grey matter")
+        is_whole = rows["left_region"] == HEMISPHERES[0]
+        whole, pairs = rows[is_whole], rows[~is_whole]
+        choices = dict.fromkeys(whole.index, "all of the brain")
+        choices |= dict.fromkeys(pairs.index[:1], "densest")
+        if pairs["grey_matter_auc"].notna().any():
+            choices.setdefault(pairs["grey_matter_auc"].idxmax(), "best by grey matter")
         of_method = {
-            "n_pairs": len(rows),
-            "n_above": int((rows["auc_low"] > 0.5).sum()),
-            "n_below": int((rows["auc_high"] < 0.5).sum()),
-            "n_by_chance": (1 - COVERAGE) / 2 * len(rows),
+            "n_pairs": len(pairs),
+            "n_above": int((pairs["auc_low"] > 0.5).sum()),
+            "n_better": int((pairs["better_than_hemisphere"] == "yes").sum()),
+            "n_by_chance": (1 - COVERAGE) / 2 * len(pairs),
+            "of_side": bool((whole["auc_low"] > 0.5).any()),
         }
         for index, choice in choices.items():
             row = rows.loc[index].to_dict()

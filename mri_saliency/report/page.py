@@ -11,7 +11,8 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mri_saliency.maps.comparison import mean_agreement
-from mri_saliency.maps.drawing import DARK_DIAGNOSIS_COLOURS, DIAGNOSIS_COLOURS
+from mri_saliency.maps.drawing import PAGE_COLOURS
+from mri_saliency.regions.lateralisation import RESPONSE_OF_A_SIDE
 from mri_saliency.report.bibliography import with_authors
 from mri_saliency.report.findings import Findings
 from mri_saliency.report.groups import region_contrasts, shown_clusters
@@ -54,10 +55,8 @@ def _environment() -> Environment:
         runs_section, scan_entries, shown_clusters, side_entries, viewer_of,
     )  # fmt: skip
     environment.globals |= {function.__name__: function for function in functions}
-    environment.globals["diagnosis_colours"] = {
-        name: f"light-dark({colour}, {DARK_DIAGNOSIS_COLOURS[name]})"
-        for name, colour in DIAGNOSIS_COLOURS.items()
-    }
+    environment.globals["diagnosis_colours"] = PAGE_COLOURS
+    environment.globals["response_of_a_side"] = RESPONSE_OF_A_SIDE
     environment.globals["now"] = lambda: datetime.now().astimezone().isoformat()
     return environment
 

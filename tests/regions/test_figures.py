@@ -59,8 +59,11 @@ def test_the_densest_pairs_stand_by_their_area():
     table = lateralisation_table(sided_regions(), SIDED_PAIRS)
     one = table.tail(1).assign(method="deep_lift", auc_low=0, auc_high=1)
     many = [one.assign(left_region=f"Left area {i}", auc=i / 20) for i in range(20)]
-    figure = lateralisation_figure(pd.concat([table, *many]), NAMES)
-    assert figure.get_suptitle().endswith("left from right AD?") and len(words_of(figure)) == 2
+    many[7]["better_than_hemisphere"] = "yes"
+    figure = lateralisation_figure(pd.concat([table, *many]), NAMES, "DEMO ")
+    assert figure.get_suptitle().startswith("DEMO ") and "left from right AD?" in figure.get_suptitle()
+    assert len(words_of(figure)) == 2
     panels, names = panels_of(figure)
     assert "deep lift (12 densest of 20 pairs)" in panels
-    assert names == [["hippocampus", "insula"], [f"area {i}" for i in range(11, -1, -1)]]
+    assert names[0] == ["whole hemisphere", "hippocampus", "insula"]
+    assert names[1] == [f"{'* ' if i == 7 else ''}area {i}" for i in range(11, -1, -1)]

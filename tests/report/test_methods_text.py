@@ -169,7 +169,7 @@ def test_groups_regions_sides_and_checks(tmp_path, all_found):
         "“epilepsy, focus on the left, minus controls” (6 and 15 to 16 subjects)",
         *("mirrored at x = 0 mm", "the covariates age and site", "all points of the brain or regions and"),
         *("Significant voxels of one sign", "A group was small.", "from right epilepsy (6 and 6 subjects)"),
-        *("the grey matter's asymmetry", "The maps of 4 scans were checked on the network"),
+        *("the pair's grey matter", "The maps of 4 scans were checked on the network"),
         "These checks failed: saliency (“changes with the weights”)",
         not_this="seed",  # saliency draws nothing, which is no failure
     )
@@ -217,7 +217,7 @@ def test_combined_runs(tmp_path):
         "made of trained classifiers of the architecture EfficientNetV2-L (Tan and Le, 2021)",
         "The maps of 2 runs, of 2 trained networks, were averaged scan by scan, each mean over 1 to 2",
         "The baseline of Integrated Gradients differed between the runs: zero and hc_mean",
-        "The maps of Integrated Gradients did not repeat across trainings",
+        "The maps of Integrated Gradients did not agree between these 2 networks",
         *("Two runs' maps", "PyTorch", "The network ran on NVIDIA H100"),
         not_this="no network was run, At most, path of, checked",
     )

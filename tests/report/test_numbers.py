@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mri_saliency.inputs.atlas import HEMISPHERES
 from mri_saliency.report.numbers import classification, common_scale, region_summaries, side_entries
 
 from ..made_cohort import made_record, report_records
@@ -64,21 +65,23 @@ def test_regions_are_averaged_by_diagnosis():
 
 def side_row(pair, low, high, **changes):
     row = {"method": "saliency", "left_region": f"Left {pair}", "auc_low": low, "auc_high": high}
-    row |= {"grey_matter_auc": 0.6, "auc_difference": 0.3}
+    row |= {"grey_matter_auc": 0.6, "auc_difference": 0.3, "better_than_hemisphere": "no"}
     return row | {"auc_difference_low": 0.1, "auc_difference_high": 0.5} | changes
 
 
 def test_the_densest_pair_stands_for_a_method_and_all_pairs_are_counted():
     rows = [
-        side_row("insula", 0.4, 0.9),
+        side_row("", 0.9, 1) | {"left_region": HEMISPHERES[0]},
+        side_row("insula", 0.4, 0.9, better_than_hemisphere="yes"),
         side_row("hippocampus", 0.6, 0.9, grey_matter_auc=0.8),
         side_row("pole", 0.1, 0.4),
         side_row("insula", 0.6, 1, method="deep_lift", auc_difference_low=-0.1),
     ]
     table = pd.DataFrame(rows)
-    first, by_grey_matter, second = side_entries(table)
+    whole, first, by_grey_matter, second = side_entries(table)
+    assert whole["pair"] == "whole hemisphere" and whole["of_side"] and not second["of_side"]
     assert (first["method"], first["pair"], first["auc_low"]) == ("saliency", "insula", 0.4)
-    assert (first["n_pairs"], first["n_above"], first["n_below"]) == (3, 1, 1)
+    assert (first["n_pairs"], first["n_above"], first["n_better"]) == (3, 1, 1)
     assert (by_grey_matter["pair"], by_grey_matter["grey_matter_auc"]) == ("hippocampus", 0.8)
     choices = [(entry["method"], entry["choice"]) for entry in (first, by_grey_matter, second)]
     assert choices == [("saliency", "densest"), ("saliency", "best by grey matter"), ("deep_lift", "densest")]

@@ -135,11 +135,12 @@ def test_regions_that_differ_between_groups_are_listed(tmp_path):
 def test_lateralisation_compares_with_grey_matter_and_counts_the_pairs(tmp_path):
     table = lateralisation_table(sided_regions(effect=2.0), SIDED_PAIRS)
     page = save_page(tmp_path, report_records(), lateralisation=table)
-    [row] = page.rows_of("saliency")
+    whole, row = page.rows_of("saliency")
+    assert whole[1].startswith("whole hemisphere")
     assert row[1:4] == ["hippocampus (densest)", "6 / 6", "1.00 (0.69 to 1.00)"]
-    assert row[6] == "not shown to differ from grey matter there"
+    assert row[7] == "not shown to differ from grey matter there"
     assert "figures/lateralisation.png" in page.urls
-    assert "saliency: of 2 pairs, the interval lies above 0.5 in 1 and below in 0" in page.text
+    assert "of 2 pairs, the interval lies above 0.5 in 1, and 0 tell the sides better" in page.text
 
 
 WARNING = "its voxels are of <2> mm"
