@@ -103,6 +103,9 @@ def prepare_for_attribution(network: nn.Module) -> nn.Module:
     convolution merged into it, which changes the input gradient by rounding only; channels-last.
     """
     network.eval().requires_grad_(False)
+    for module in network.modules():
+        if isinstance(module, nn.SiLU):
+            module.inplace = False  # autograd would clone its input: a tenth of the memory traffic
     for block in [module for module in network.modules() if isinstance(module, nn.Sequential)]:
         for index in range(len(block) - 1):
             convolution, norm = block[index], block[index + 1]

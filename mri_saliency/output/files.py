@@ -6,7 +6,9 @@ import base64
 import gzip
 import json
 import os
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -119,12 +121,29 @@ def write_nifti(path: Path, image: nib.Nifti1Image, *, durably: bool = False, le
 
 
 def write_picture(path: Path, picture: np.ndarray) -> None:
-    """Write uint8 (height, width, 4), RGBA, as PNG; as an RGB one if nothing is transparent."""
-    image = Image.fromarray(picture)
+    """Write uint8 (height, width, 4), RGBA, as PNG; as an RGB one if nothing is transparent.
+
+    Each row is stored as its difference from the row above. Pillow tries five such filters for each row,
+    which takes three times as long, half of a map's processor time, and makes files 3% smaller.
+    """
     if picture[..., 3].min() == 255:
-        image = image.convert("RGB")
+        picture = np.asarray(Image.fromarray(picture).convert("RGB"))
+    height, width, n_channels = picture.shape
+    rows = np.empty((height, 1 + width * n_channels), np.uint8)
+    rows[:, 0] = 2  # the filter's number: up
+    rows[:, 1:] = picture.reshape(height, -1)
+    rows[1:, 1:] -= rows[:-1, 1:].copy()
+    kind = {3: 2, 4: 6}[n_channels]  # the PNG standard's numbers of RGB and RGBA
+    chunks = {
+        b"IHDR": struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0),
+        b"IDAT": zlib.compress(rows.tobytes(), 1),
+        b"IEND": b"",
+    }
     with whole_file(path) as file:
-        image.save(file, format="PNG", compress_level=2)
+        file.write(b"\x89PNG\r\n\x1a\n")
+        for name, data in chunks.items():
+            file.write(struct.pack(">I", len(data)) + name + data)
+            file.write(struct.pack(">I", zlib.crc32(data, zlib.crc32(name))))
 
 
 def write_figure(path: Path, figure: Figure) -> None:

@@ -120,6 +120,7 @@ class Journal:
         finally:
             self._drop_waiting()
             self._progress.close()
+            self._workers.work_behind_network(False)
             if self._ranks.is_main:
                 self._write_tables()
 

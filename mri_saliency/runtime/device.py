@@ -53,7 +53,9 @@ def choose_device(name: str | None = None, ranks: Ranks | None = None) -> torch.
     # devices are counted even where the driver is too old for them
     n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     available = ["cpu", *(f"cuda:{index}" for index in range(n_gpus))]
-    gpu_of_rank = f"cuda:{ranks.local_rank}" if ranks else DEFAULT_DEVICE
+    is_given = n_gpus == 1 and any(name.endswith("_VISIBLE_DEVICES") for name in os.environ)
+    # a scheduler shows each rank its own GPU alone, as the first
+    gpu_of_rank = DEFAULT_DEVICE if ranks is None or is_given else f"cuda:{ranks.local_rank}"
     is_shared = ranks is not None and ranks.size > 1
     if is_shared and name not in (None, "cpu", "cuda"):
         raise UserError(f"--device: with torchrun each rank takes its own GPU; leave {name!r} out.")

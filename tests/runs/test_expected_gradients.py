@@ -1,4 +1,4 @@
-"""A run with Expected Gradients: its files, resuming, checks, ranks, and too few controls."""
+"""A run with Expected Gradients: its files, resuming, checks, and too few controls."""
 
 import json
 
@@ -16,7 +16,6 @@ from mri_saliency.output.folder import OutputFolder
 
 from ..conftest import DIAGNOSIS_COLUMN, N_SLICES, brain, save_scan
 from .outputs import are_close, array_path, file_names
-from .test_torchrun import torchrun
 
 METHOD = "expected_gradients"
 OPTIONS = ("--methods", METHOD, "--n_references", "4", "--key_slices", "5")
@@ -88,17 +87,10 @@ def test_each_map_has_its_standard_error_and_is_made_again_for_it(cohort, maps_o
     assert "0 maps in" in capsys.readouterr().out
 
 
-def test_ranks_make_the_maps_of_one_process_and_checks_work(cohort):
+def test_checks_work(cohort, maps_only):
     assert script.main(cohort.options(*OPTIONS, "--check_maps", "2", "--no_nifti")) == 0
     checks = pd.read_csv(cohort.output / "tables/map_checks.csv")
     assert {"weights", "noise", "seed", "deletion"} <= set(checks.loc[checks["method"] == METHOD, "check"])
-    output = cohort.output.with_name("ranks")
-    process = torchrun(cohort, output, more=OPTIONS)
-    error = process.communicate()[1]
-    assert process.returncode == 0, error
-    for subject in SUBJECTS:
-        name = array_path(cohort, METHOD, subject).relative_to(cohort.output)
-        assert are_close(np.load(output / name), np.load(cohort.output / name))
 
 
 def test_without_a_second_control_nothing_is_written(run_folder, capsys):
