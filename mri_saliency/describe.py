@@ -104,14 +104,13 @@ def _describe_groups(
     """Write the means of all methods' groups, and compare the groups."""
     for method_maps in maps:
         folder.open_groups(method_maps.method.name)
-    mean_scan = [workers.submit(draw_mean_scan, method_maps) for method_maps in maps[:1]]
     means = [workers.submit(write_means, method_maps, settings.smooth_mm) for method_maps in maps]
     comparisons = [workers.submit(compare_groups, method_maps, settings) for method_maps in maps]
+    if maps:
+        draw_mean_scan(maps[0])
     groups = GroupComparison()
     for method_maps, figures in zip(maps, means, strict=True):
         groups.figures[method_maps.method.name] = figures.result()
-    for drawn in mean_scan:
-        drawn.result()
     for comparison in comparisons:
         groups.add(comparison.result())
     for method_maps in maps:

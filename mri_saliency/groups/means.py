@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -50,11 +49,10 @@ def write_means(maps: MethodMaps, smooth_mm: float) -> dict[str, Path]:
         )
         for name, mean in means.items()
     }
-    scale = _common_scale([mean.signed for mean in means.values()], space.brain, is_smooth=False)
-    smooth_scale, magnitude_scale = (
-        _common_scale(of_groups, space.brain, is_smooth=True)
-        for of_groups in zip(*((mean.signed, mean.magnitude) for mean in smooth.values()), strict=True)
-    )
+    in_figures = partial(colour_scale, brain=space.brain, is_smooth=True)
+    scale = max(colour_scale(mean.signed, space.brain) for mean in means.values())
+    smooth_scale = max(in_figures(mean.signed) for mean in smooth.values())
+    magnitude_scale = max(in_figures(mean.magnitude) for mean in smooth.values())
     meaning = estimate(unit, scale, signed=maps.method.signed)
     titles = group_titles(maps.folder.class_names)
     drawing = Drawing(scale, smooth_scale, smooth_mm, telling_slice=maps.key_slices[0])
@@ -69,8 +67,3 @@ def write_means(maps: MethodMaps, smooth_mm: float) -> dict[str, Path]:
         picture = group_figure(maps.view(title, subtitle), drawn, drawn_magnitude, smooth_mm)
         figures[titles[name]] = maps.write_figure(name, picture)
     return figures
-
-
-def _common_scale(means: Iterable[np.ndarray], brain: np.ndarray | None, *, is_smooth: bool) -> float:
-    """Return where the colours of all groups' means saturate."""
-    return max(colour_scale(mean, brain, is_smooth=is_smooth) for mean in means)
