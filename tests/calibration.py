@@ -98,7 +98,9 @@ def simulate(cell: Cell, generator: np.random.Generator) -> tuple[np.ndarray, Su
     fields = _fields(len(diagnoses), cell.is_smooth, generator)
     if cell.cohort in SKEWS:
         shape = 4 / SKEWS[cell.cohort] ** 2  # of a gamma distribution
-        fields = ((gammaincinv(shape, ndtr(fields)) - shape) / np.sqrt(shape)).astype(np.float32)
+        fields = ((gammaincinv(shape, ndtr(fields.astype(float))) - shape) / np.sqrt(shape)).astype(
+            np.float32
+        )
     if cell.cohort == "own places":
         places = _fields(cell.n_tle, True, generator) > ndtri(1 - OWN_SHARE)
         fields[is_patient] += np.float32(OWN_EFFECT) * (places - np.float32(OWN_SHARE))

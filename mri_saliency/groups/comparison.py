@@ -192,7 +192,7 @@ def _write(maps: MethodMaps, subjects: Subjects, tested: _TestedVoxels) -> Group
     """Write a contrast's images and figure; return its part of what was found."""
     contrast, method, names = tested.contrast, maps.method.name, maps.folder.class_names
     answer = tested.answer
-    strongest = np.exp([answer.effect, *answer.interval()])[:, np.abs(answer.t).argmax()].tolist()
+    ratio, low, high = np.exp([answer.effect, *answer.interval()])[:, np.abs(answer.t).argmax()].tolist()
     summary = ComparedContrast(
         method=method,
         contrast=contrast.name,
@@ -201,7 +201,9 @@ def _write(maps: MethodMaps, subjects: Subjects, tested: _TestedVoxels) -> Group
         significant_share=float(np.mean(answer.p <= SIGNIFICANT)),
         smallest_p=float(answer.p.min()),
         smallest_possible_p=answer.smallest_possible_p,
-        **dict(zip(("strongest_ratio", "strongest_low", "strongest_high"), strongest, strict=True)),
+        strongest_ratio=ratio,
+        strongest_low=low,
+        strongest_high=high,
     )
     title = f"magnitude, {contrast.title.format(hc=names.hc, tle=names.tle)}"
     _write_images(maps, summary, tested)

@@ -13,7 +13,7 @@ from mri_saliency.statistics.intervals import COVERAGE
 N_FLIPS = 1000
 SIGNIFICANT = 0.05  # family-wise
 _POINTS_AT_A_TIME = 256  # (flips, points) that stay in the processor's cache
-_FAR = 6.0  # magnitude of t: up to here its skewness is known well enough
+_FAR = 5.0  # magnitude of t: up to here its skewness is known well enough
 _MIN_VARIANCE = 1e-6  # of a group's values, as a share of all values' variance; less is rounding
 _TIE = 1e-5  # statistics that differ by less, relatively, count as equal
 

@@ -45,7 +45,7 @@ def test_a_dictionary_has_the_tables_columns_and_values(name):
     assert list(TABLES[name]) == list(table.columns)
     for column, about in TABLES[name].items():
         if "Levels" in about:
-            assert set(table[column].dropna()) <= set(about["Levels"]), column
+            assert set(map(str, table[column].dropna())) <= set(about["Levels"]), column
 
 
 def test_numbers_in_descriptions_are_the_programs():
