@@ -59,9 +59,9 @@ def generate(options: Options, command_line: str) -> int:
                     for method in run.methods:
                         for scan, attribution in group.explain(method):
                             journal.write(scan, method, attribution)  # a worker draws and writes it
-            if run.ranks.is_main and options.check_maps:
+            if run.ranks.is_main and run.request.n_checked:
                 with journal.chapter("checking"):  # a failure here costs this chapter alone
-                    tool.check_some_maps(run, options.check_maps)
+                    tool.check_some_maps(run)
             if run.ranks.is_main and journal.records:
                 with journal.chapter("describing"):
                     journal.answer = describe(run.folder, journal.records, run.request.description, workers)

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from mri_saliency.errors import UserError, warn
-from mri_saliency.methods import (
-    BASELINES,
-)
+from mri_saliency.methods import BASELINES, CHECKED_BY_DEFAULT
 from mri_saliency.parser import CSV_PATH, DEMO_COMMAND, MODEL_PATH, PARAMETERS_PATH, get_parser
 from mri_saliency.wording import ClassNames
 
@@ -43,8 +41,8 @@ class Options:
     report_only: bool
     report_embed: bool
     workers: int
-    check_maps: int
     smooth_mm: float
+    check_maps: int | None = None  # None: the device decides
     covariates: tuple[str, ...] = ()
     nifti: bool = True
     subject_column: str | None = None
@@ -54,6 +52,10 @@ class Options:
     device: str | None = None
     batch_size: int | None = None
     combine: tuple[Path, ...] = ()
+
+    def scans_to_check(self, device_type: str) -> int:
+        """Return how many scans' maps are checked on the network."""
+        return CHECKED_BY_DEFAULT[device_type] if self.check_maps is None else self.check_maps
 
     def to_json(self) -> dict:
         """Return the values as run.json has them."""
@@ -69,18 +71,13 @@ class Options:
 def read_options(description: str, args: list[str] | None = None) -> Options:
     """Read the command line.
 
-    Raises
-    ------
-    UserError
-        A value cannot be right.
-    SystemExit
-        argparse refused the command line (code 2), or ``--help`` or ``--version`` was answered.
+    Raises UserError if a value cannot be right, and argparse's SystemExit.
     """
     values = vars(get_parser(description).parse_args(args))
     for name in ("methods", "key_slices", "labels", "covariates"):
         values[name] = tuple(dict.fromkeys(values.get(name, ())))
     values["combine"] = tuple(values.get("combine", ()))  # a run may be given twice
-    values["class_names"] = ClassNames(*values["class_names"])
+    values["class_names"] = ClassNames(*map(_one_line, values["class_names"]))
     options = Options(**values)
     _check_numbers(options)
     if options.atlas_names is not None and options.atlas is None:
@@ -122,6 +119,11 @@ def choose_target(target: int | None, n_logits: int) -> int | None:
     if target is not None and target >= n_logits:
         raise UserError(f"--target: the network has {n_logits} logit(s), counted from 0; found {target}.")
     return 0 if n_logits == 1 else target
+
+
+def _one_line(words: str) -> str:
+    """Return words as figures can draw them: without line breaks, and bytes that are not UTF-8 replaced."""
+    return " ".join(os.fsencode(words).decode("utf-8", "replace").split())
 
 
 def _check_numbers(options: Options) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 from mri_saliency import __version__
@@ -11,6 +12,7 @@ from mri_saliency.maps.drawing import DEFAULT_SMOOTH_MM
 from mri_saliency.methods import (
     AUTO,
     BATCH_SIZES,
+    CHECKED_BY_DEFAULT,
     CHECKED_SCANS,
     DEFAULT_METHODS,
     MAP_ERROR,
@@ -88,6 +90,10 @@ def get_parser(description: str = "") -> argparse.ArgumentParser:
 
 
 # An option without a default has argparse.SUPPRESS, and its help says what happens without it.
+
+
+def _per_device(numbers: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} on {kind}" for kind, number in numbers.items())
 
 
 def _add_inputs(group: argparse._ArgumentGroup) -> None:
@@ -239,11 +245,12 @@ def _add_cohort(group: argparse._ArgumentGroup) -> None:
         type=int,
         nargs="?",
         const=CHECKED_SCANS,
-        default=0,
+        default=argparse.SUPPRESS,
         metavar="SCANS",
         help="check the maps on the network itself, on so many scans (3 at least for an interval): weights "
         "shuffled, voxels and, with --atlas, regions replaced, maps repeated; "
-        f"{CHECKED_SCANS} scans where no number is given, 0: no checks",
+        f"{CHECKED_SCANS} scans where no number is given, 0: no checks (default: "
+        f"{_per_device(CHECKED_BY_DEFAULT)})",
     )
     add("--report_only", action="store_true", help="make no maps; describe those in --output_dir again")
     add(
@@ -270,12 +277,12 @@ def _add_machine(group: argparse._ArgumentGroup) -> None:
         default=argparse.SUPPRESS,
         help=f"PyTorch device (default: {DEFAULT_DEVICE}, or cpu where there is no CUDA device)",
     )
-    sizes = ", ".join(f"{size} on {kind}" for kind, size in BATCH_SIZES.items())
     add(
         "--batch_size",
         type=int,
         default=argparse.SUPPRESS,
-        help=f"most volumes in one pass of the network; less needs less memory (default: {sizes})",
+        help="most volumes in one pass of the network; less needs less memory (default: "
+        f"{_per_device(BATCH_SIZES)})",
     )
     add(
         "--workers",

@@ -20,9 +20,7 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,7 +87,7 @@ class Run:
 
     contestant: str
     seconds: float
-    peak_gib: float
+    peak_gib: float  # of its largest process
     maps: pd.DataFrame  # its table, with the arrays of Integrated Gradients in the column ``values``
 
 
@@ -106,27 +104,23 @@ def run_contestant(contestant: str, folder: Path, options: argparse.Namespace, n
         print(f"{contestant} …", file=sys.stderr, flush=True)
         began = time.perf_counter()
         command = [sys.executable, *command]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-            memory = PeakMemory(process.pid)
-            printed, _ = process.communicate()
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        printed = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - began
-        if process.returncode:
-            raise SystemExit(f"{contestant} failed with exit code {process.returncode}")
+        if status:
+            raise SystemExit(f"{contestant} failed")
         if contestant == "floor":
             seconds = float(printed.splitlines()[-1])
         maps = read_maps(Path(output_dir))
     print(f"  {seconds:.1f} s", file=sys.stderr, flush=True)
-    return Run(contestant, seconds, memory.stop(), maps)
+    return Run(contestant, seconds, usage.ru_maxrss / 2**20, maps)
 
 
 def _tools_command(folder: Path, output_dir: str, options: argparse.Namespace) -> list[str]:
-    files = {
-        "--model_path": "best_model.pth",
-        "--parameters_path": "parameters.json",
-        "--csv_path": "val.csv",
-    }
+    files = {"model": "best_model.pth", "parameters": "parameters.json", "csv": "val.csv"}
     command = ["generate_saliency_maps.py", "--max_samples", "0", "--output_dir", output_dir]
-    command += [part for option, name in files.items() for part in (option, str(folder / name))]
+    command += [part for name, file in files.items() for part in (f"--{name}_path", str(folder / file))]
     command += ["--device", options.device, "--methods", *options.methods]
     return command + ["--key_slices", *map(str, KEY_SLICES), *options.tool_options.split()]
 
@@ -139,42 +133,6 @@ def read_maps(output_dir: Path) -> pd.DataFrame:
     table = pd.read_csv(path).set_index("subject_id")
     arrays = {path.parent.name: np.load(path) for path in output_dir.glob("integrated_gradients/*/*.npy")}
     return table.assign(values=table.index.map(arrays.get))
-
-
-class PeakMemory(threading.Thread):
-    """Watches the memory of a process and its children (Linux), without pages of files, which they share.
-
-    The sum of each one's own peak, which the system keeps, however short: at least what they had at any time.
-    """
-
-    def __init__(self, pid: int) -> None:
-        super().__init__(daemon=True)
-        self._pid, self._ended = pid, threading.Event()
-        self._peaks_kib: dict[int, int] = {}
-        self.start()
-
-    def run(self) -> None:
-        """Look four times a second."""
-        while not self._ended.wait(0.25):
-            for pid in self._family(self._pid):
-                with suppress(OSError, KeyError):  # it is gone
-                    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-                    fields = dict(line.split(":", 1) for line in lines)
-                    peak, of_files = (int(fields[name].split()[0]) for name in ("VmHWM", "RssFile"))
-                    self._peaks_kib[pid] = peak - of_files
-
-    def stop(self) -> float:
-        """End the watch; return the peak in GiB."""
-        self._ended.set()
-        self.join()
-        return sum(self._peaks_kib.values()) / 2**20
-
-    def _family(self, pid: int) -> list[int]:
-        try:
-            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        except OSError:
-            children = []
-        return [pid, *(member for child in children for member in self._family(int(child)))]
 
 
 def run_floor(folder: str, device_name: str, n_passes: int) -> None:

@@ -19,11 +19,15 @@ from torchvision.models.efficientnet import EfficientNet, FusedMBConvConfig, MBC
 from mri_saliency.inputs.checkpoint import VARIANTS, Variant, build_network
 from mri_saliency.inputs.preprocessing import to_network_input, z_scored
 
+from .rehearsal import set_up
+from .runs.outputs import run
+
 pytest_plugins = ["tests.made_cohort"]  # its fixtures serve all folders
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # tests in parallel: a core for each, and for what they start
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
+set_up()
 
 REAL_SHAPE, SYNTHETIC_SHAPE = (113, 137, 113), (112, 136, 112)
 AFFINE = np.array([[1.5, 0, 0, -84], [0, 1.5, 0, -120], [0, 0, 1.5, -72], [0, 0, 0, 1.0]])
@@ -197,3 +201,35 @@ def run_folder(tmp_path, made_run):
     """A run of three scans, in a folder of the test's own."""
     shutil.copytree(made_run, tmp_path / "run")
     return run_in(tmp_path / "run")
+
+
+@pytest.fixture(scope="session")
+def finished_once(tmp_path_factory, made_run):
+    """A finished run; `finished` copies it."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    shutil.copytree(made_run, folder)
+    assert run(run_in(folder)) == 0
+    return folder
+
+
+@pytest.fixture
+def finished(tmp_path, finished_once):
+    """A finished run in a folder of the test's own; its scans are recognised by their content."""
+    shutil.copytree(finished_once, tmp_path / "run")
+    return run_in(tmp_path / "run")
+
+
+def make_maps_only(patch):
+    """Leave out the cohort's chapter, and what is in the figures."""
+    pixel = np.full((1, 1, 4), 255, np.uint8)
+    writer = "mri_saliency.run.map_writer"
+    patch.setattr(f"{writer}.summary_figure", lambda _: pixel)
+    patch.setattr(f"{writer}.slice_figures", lambda shown: [pixel] * len(shown.view.key_slices))
+    patch.setattr("mri_saliency.describe_cohort", lambda *_: None)
+    patch.setattr("mri_saliency.write_report", lambda *_, **__: [])
+
+
+@pytest.fixture
+def maps_only(monkeypatch):
+    """Make maps alone in this test."""
+    make_maps_only(monkeypatch)

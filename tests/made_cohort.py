@@ -14,9 +14,9 @@ from PIL import Image
 from mri_saliency.attribution.result import Attribution
 from mri_saliency.checks.table import (
     ANOTHER,
+    BY_MAGNITUDE,
     COLUMNS,
     DIFFERENCE,
-    INTENSITY,
     MAP,
     RANDOM,
     SHUFFLED,
@@ -250,7 +250,7 @@ def pictured(records, root=None, scales=None):
 
 
 CHECKED = ("a", "b", "c", "d")  # scans of `checks_table`
-LEVELS = {MAP: 0.1, DIFFERENCE: 0.4, SHUFFLED: 0.5, ANOTHER: 0.6, RANDOM: 0.7, INTENSITY: 0.5}
+LEVELS = {MAP: 0.1, DIFFERENCE: 0.4, SHUFFLED: 0.5, ANOTHER: 0.6, RANDOM: 0.7}
 
 
 def checks_table(method="smooth_grad", *, weights=0.1, noise=0.9, others=0.5, levels=None, regions=0.8):
@@ -262,21 +262,20 @@ def checks_table(method="smooth_grad", *, weights=0.1, noise=0.9, others=0.5, le
         Similarity to the shuffled network's, to the repeated and to other scans' maps.
     levels : dict, optional
         Order -> height of its deletion curve half way, scan by scan or for all; that of insertion is
-        1 less it.
+        1 less it. By magnitude, an order has its own if it is there, else the same.
     regions : float or None
         Rank correlation over regions; None without an atlas.
     """
-    both, levels = ("signed", "absolute"), LEVELS | (levels or {})
+    own = [MAP, SHUFFLED, ANOTHER]
+    levels = LEVELS | (levels or {})
+    levels = {order + BY_MAGNITUDE: levels[order] for order in own} | levels
     pairs = [f"{a} and {b}" for i, a in enumerate(CHECKED) for b in CHECKED[i + 1 :]]
-    rows = [Row("subjects", method, pair, WHOLE, measure, others) for pair in pairs for measure in both]
+    rows = [Row("subjects", method, pair, WHOLE, "signed", others) for pair in pairs]
     for index, scan in enumerate(CHECKED):
-        for step, value in (("classifier", 0.99), ("features.0", weights)):
-            rows += [Row("weights", method, scan, step, name, value) for name in (*both, "partial")]
-        rows += [Row(check, method, scan, WHOLE, name, noise) for check in ("noise", "seed") for name in both]
-        for order, share in ((MAP, 0.9), (SHUFFLED, 0.6), (DIFFERENCE, 0.8)):
-            rows.append(Row("nulls", method, scan, WHOLE, "brain_share", share, order))
+        rows += [Row("weights", method, scan, WHOLE, name, weights) for name in ("signed", "partial")]
+        rows += [Row(check, method, scan, WHOLE, "signed", noise) for check in ("noise", "seed")]
         for order, level in levels.items():
-            name = method if order in (MAP, SHUFFLED, ANOTHER) else order
+            name = method if order.removesuffix(BY_MAGNITUDE) in own else order
             level = (np.broadcast_to(level, len(CHECKED)) + (0.0, 0.02, -0.02, 0.01))[index]
             for check, values in (("deletion", (7, 7 * level, 0)), ("insertion", (0, 7 - 7 * level, 7))):
                 steps = zip(("0", "50", "100"), values, strict=True)
@@ -289,14 +288,15 @@ def checks_table(method="smooth_grad", *, weights=0.1, noise=0.9, others=0.5, le
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def sided_regions(n=6, n_controls=6, effect=1.0, seed=0):
+def sided_regions(n=6, n_controls=6, effect=1.0, hemispheres=0.0):
     """A table of regions: n subjects with TLE of each side, whose hippocampus is asymmetric by `effect`."""
-    generator = np.random.default_rng(seed)
+    generator, halves = np.random.default_rng(0), np.random.default_rng(1)
     towards = {"HC": 0, "left": 1, "right": -1}
     rows = []
     for diagnosis, count in (("HC", n_controls), ("left", n), ("right", n)):
         for number in range(count):
             subject = f"{diagnosis}{number}"
+            of_brain = np.tanh(hemispheres * towards[diagnosis] + 0.3 * halves.standard_normal())
             for pair, strength in (("insula", 0), ("hippocampus", effect * towards[diagnosis])):
                 attribution = np.tanh(strength + 0.3 * generator.standard_normal())
                 grey_matter = 0.1 * (0.2 * generator.standard_normal() - strength)
@@ -304,7 +304,8 @@ def sided_regions(n=6, n_controls=6, effect=1.0, seed=0):
                     {"subject_id": f"scan-{subject}", "subject": subject, "diagnosis": diagnosis}
                     | {"method": "saliency", "region": f"{side} {pair}", "asymmetry": attribution}
                     | {"density": 2.0 if pair == "hippocampus" else 1.5, "density_null": 1.0}
-                    | {"grey_matter_asymmetry": grey_matter}
+                    | {"grey_matter_asymmetry": grey_matter, "hemisphere_asymmetry": of_brain}
+                    | {"hemisphere_grey_matter_asymmetry": -0.1 * of_brain}
                     for side in ("Left", "Right")
                 ]
     return pd.DataFrame(rows)

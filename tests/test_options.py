@@ -111,9 +111,9 @@ def test_checks_on_the_maps_have_a_default_number(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a").write_text("")
     paths = ["--model_path", "a", "--csv_path", "a"]
-    assert read_options("", [*paths, "--check_maps"]).check_maps == 8
-    assert read_options("", [*paths, "--check_maps", "7"]).check_maps == 7
-    assert read_options("", paths).check_maps == 0
+    for asked, on_cpu, on_gpu in (([], 0, 8), (["0"], 0, 0), (["5"], 5, 5), (["--seed", "1"], 8, 8)):
+        options = read_options("", [*paths, *(["--check_maps"] if asked else []), *asked])
+        assert [options.scans_to_check(device) for device in ("cpu", "cuda")] == [on_cpu, on_gpu]
 
 
 def test_what_the_network_does_not_have():

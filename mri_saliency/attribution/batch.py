@@ -83,3 +83,4 @@ class BatchMaps:
     errors: list[float | None] | None = None
     standard_errors: Tensor | None = None  # float64 (n,)
     voxel_errors: Tensor | None = None  # as `values`
+    nulls: Tensor | None = None  # as `values`

@@ -41,16 +41,19 @@ def expected_gradients(passes: Passes) -> BatchMaps:
     # the sum over voxels of a draw's contribution, without going back to them: the first layer is linear
     missed = ((ends - starts[drawn]) * gradients).sum(dim=(1, 2, 3), dtype=torch.float64) - changes
 
-    def contribution(scan: Tensor, index: int, gradient: Tensor) -> Tensor:
-        reference = torch.from_numpy(references.inputs[index]).to(scan.device)
-        return (scan - reference) * passes.network.first.back(gradient[None], scan[None])[0]
-
     maps, voxel_errors = torch.empty_like(batch.inputs), torch.empty_like(batch.inputs)
+    nulls = torch.zeros_like(batch.inputs)
+
+    def contribution(scan: int, index: int, weight: float, gradient: Tensor) -> Tensor:
+        difference = batch.inputs[scan] - torch.from_numpy(references.inputs[index]).to(maps.device)
+        nulls[scan].add_(difference.abs(), alpha=weight)
+        return difference * passes.network.first.back(gradient[None], difference[None])[0]
+
     standard_errors = torch.empty_like(at_scans)
     for scan, (of_scan, _) in enumerate(draws):
         part = slice(scan * n, (scan + 1) * n)
         contributions = (
-            (weight, contribution(batch.inputs[scan], index, gradient))
+            (weight, contribution(scan, index, weight, gradient))
             for index, weight, gradient in _by_reference(of_scan, gradients[part])
         )
         maps[scan], voxel_errors[scan] = _mean_and_standard_error(contributions)
@@ -58,9 +61,9 @@ def expected_gradients(passes: Passes) -> BatchMaps:
         standard_errors[scan] = _mean_and_standard_error(of_missed)[1]
     expected = changes.unflatten(0, (-1, n)).mean(1)
     if standard_errors.isnan().any():  # a single reference
-        return BatchMaps(maps, expected, voxel_errors=voxel_errors)
+        return BatchMaps(maps, expected, voxel_errors=voxel_errors, nulls=nulls)
     errors = relative(sums(voxel_errors), sums(maps.abs()))
-    return BatchMaps(maps, expected, errors, standard_errors, voxel_errors)
+    return BatchMaps(maps, expected, errors, standard_errors, voxel_errors, nulls)
 
 
 def _behind_first_layer(passes: Passes, references: References) -> tuple[Tensor, Tensor]:

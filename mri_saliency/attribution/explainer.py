@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 import warnings
 from collections import Counter
@@ -26,6 +27,7 @@ from mri_saliency.inputs.grid import INPUT_SIZE
 from mri_saliency.inputs.loading import Volume
 from mri_saliency.methods import AUTO, BATCH_SIZES, find_method
 from mri_saliency.runtime import device_errors
+from mri_saliency.runtime.device import plain_pytorch
 
 if TYPE_CHECKING:
     from torchvision.models import EfficientNet
@@ -43,26 +45,19 @@ class Explainer:
     class's logit less the logsumexp of the others. `logits`, `baseline_logits` and `predict` return them, so
     that a map is compared with what it explains. Classes are predicted from the network's outputs.
 
-    Parameters
-    ----------
-    network : EfficientNet
-        float32 (n, n_slices, 128, 128) -> (n, n_logits), prepared by
-        `inputs.checkpoint.prepare_for_attribution`.
-    settings : Settings, optional
-        By default passes of as many volumes as the command line's. The batch size becomes smaller where the
-        device's memory is too small for it.
-
-    Raises
-    ------
-    ValueError
-        The network's batch normalisation is not merged into its convolutions.
+    `network`, float32 (n, n_slices, 128, 128) -> (n, n_logits), is as `prepare_for_attribution` leaves it:
+    ValueError if its batch normalisation is not merged. By default passes have as many volumes as the command
+    line's; the batch size becomes smaller where the device's memory is too small for it.
     """
 
+    @plain_pytorch()
     def __init__(self, network: EfficientNet, settings: Settings | None = None) -> None:
-        self.network = network
+        is_inference = next(network.parameters()).is_inference()  # moved to its device in that mode
+        self.network = copy.deepcopy(network) if is_inference else network
         self.settings = settings or Settings(BATCH_SIZES.get(self._device.type, BATCH_SIZES["cpu"]))
-        self._split = SplitNetwork(network)
+        self._split = SplitNetwork(self.network)
 
+    @plain_pytorch()
     def batch(
         self,
         inputs: np.ndarray,
@@ -72,14 +67,8 @@ class Explainer:
     ) -> Batch:
         """Copy scans to the network's device; raises UserError if its memory is too small.
 
-        Parameters
-        ----------
-        inputs, baselines : ndarray
-            float32 (n, n_slices, 128, 128); baselines may be (1, ...) for all.
-        scan_ids : list of str
-            Stable ids that seed each scan's random draws.
-        targets : list of int, int or None
-            The class to explain, of each scan or of all; None: each scan's predicted class.
+        `inputs` and `baselines` are float32 (n, n_slices, 128, 128); baselines may be (1, ...) for all. The
+        ids seed each scan's random draws. `targets` are the classes to explain; None: the predicted ones.
         """
 
         def on_device(array: np.ndarray) -> Tensor:
@@ -115,6 +104,7 @@ class Explainer:
         }
         return max(1, settings.batch_size // passes.get(method, 1))
 
+    @plain_pytorch()
     def attribute(self, method: str, batch: Batch) -> list[Attribution]:
         """Compute the map of each scan of `batch` with `method`.
 
@@ -136,6 +126,7 @@ class Explainer:
         expected = none if maps.expected_totals is None else maps.expected_totals.tolist()
         standard_errors = none if maps.standard_errors is None else maps.standard_errors.tolist()
         voxel_errors = none if maps.voxel_errors is None else _slices_first(maps.voxel_errors)
+        nulls = none if maps.nulls is None else _slices_first(maps.nulls)
         seconds = (time.perf_counter() - began) / len(values)
         return [
             Attribution(
@@ -149,6 +140,7 @@ class Explainer:
                 maps.errors[i] if maps.errors else None,
                 standard_errors[i],
                 voxel_errors[i],
+                nulls[i],
             )
             for i in range(len(values))
         ]
@@ -187,18 +179,10 @@ class Explainer:
         volumes, use `batch` and `attribute`, which fill the passes: with one volume, a GPU waits for the
         launches of its kernels (2,100 in a pass of L) rather than computes.
 
-        Parameters
-        ----------
-        baseline : Volume or ndarray, optional
-            What the volume is compared with: another one, or a network input, float32 (n_slices, 128, 128).
-            By default zero, the mean intensity of a scan.
-        target : int, optional
-            Index of the class to explain; by default the predicted one.
-
-        Raises
-        ------
-        UserError
-            There is no such method or class, or a volume does not have the network's slices; as `attribute`.
+        The volume is compared with `baseline`, another one or a network input, float32 (n_slices, 128, 128);
+        by default with zero, a scan's mean intensity. `target` is the class to explain, by default the
+        predicted one. Raises UserError for a method, class or number of slices that is not there; as
+        `attribute`.
         """
         find_method(method)
         if baseline is None:
@@ -224,6 +208,7 @@ class Explainer:
     def _outputs(self, batch: Batch) -> Tensor:
         return self._within_memory("prediction", lambda: self._passes(batch).outputs())
 
+    @plain_pytorch()
     def _within_memory(self, work: str, run: Callable[[], _Result]) -> _Result:
         """Return what `run` returns; while the device's memory is too small, halve the batch size."""
         while True:

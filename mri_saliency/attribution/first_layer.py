@@ -76,10 +76,12 @@ class LaterLayers(nn.Module):
 
     def __init__(self, network: EfficientNet) -> None:
         super().__init__()
-        activation = copy.copy(network.features[0][-1])
-        activation.inplace = False  # Captum's input is a leaf, which must not be overwritten
         self.layers = nn.Sequential(
-            activation, *network.features[1:], network.avgpool, nn.Flatten(), network.classifier
+            network.features[0][-1],  # not in place: Captum's input is a leaf, which must not be overwritten
+            *network.features[1:],
+            network.avgpool,
+            nn.Flatten(),
+            network.classifier,
         )
         self.log_odds = LogOdds()
         self.latest_outputs = torch.empty(0)  # (n, n_logits) of the network, which Captum does not return

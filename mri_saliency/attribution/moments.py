@@ -9,15 +9,9 @@ from torch import Tensor
 class RunningMoments:
     """The mean of each scan's draws, and how far it is from the mean of infinitely many.
 
-    Welford's sums (1962), so that memory does not grow with the number of draws.
-
-    Parameters
-    ----------
-    zeros : Tensor
-        (n, ...): a zero for each of n scans, of the draws' shape, type and device.
-    in_strata : bool
-        Whether a scan's draws are stratified, one in each of successive strata. Then only neighbours are
-        compared (von Neumann 1941), because the differences of distant strata are no chance.
+    Welford's sums (1962), so that memory does not grow with the number of draws. `zeros`, (n, ...), have a
+    draw's shape for each of n scans. With `in_strata` a scan's draws are one in each of successive strata:
+    only neighbours are compared (von Neumann 1941), as differences of distant strata are no chance.
     """
 
     def __init__(self, zeros: Tensor, *, in_strata: bool = False) -> None:

@@ -14,17 +14,11 @@ from mri_saliency.attribution.log_odds import log_odds
 
 
 class Passes:
-    """A method's passes for a batch, which keeps what other methods need again.
-
-    Attributes
-    ----------
-    counts : Counter
-        Index of a scan -> forward-backward passes made for it.
-    """
+    """A method's passes for a batch, which keeps what other methods need again."""
 
     def __init__(self, network: SplitNetwork, batch: Batch, settings: Settings) -> None:
         self.network, self.batch, self.settings = network, batch, settings
-        self.counts: Counter[int] = Counter()
+        self.counts: Counter[int] = Counter()  # scan's index -> forward-backward passes made for it
 
     def predict(self, points: Tensor) -> Tensor:
         """Return the network's outputs (n, n_logits) for points behind the first layer."""

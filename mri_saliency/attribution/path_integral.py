@@ -62,14 +62,10 @@ def mean_gradients(
 class _Sums:
     """The weighted sums of a path's gradients: those of every rule at once, so that no gradient is kept.
 
-    `difference` is the path's end less its start, (channels, 64, 64).
-
-    Attributes
-    ----------
-    error : float or None
-        The difference of the map from that of the rule before, relative to the map, in L1: the error of the
-        rule before, and more than the map's own. It is taken behind the first layer, where a map is the mean
-        gradient times `difference`. None for a map that is zero with these points, but was not with fewer.
+    `difference` is the path's end less its start, (channels, 64, 64). `error` is the difference of the map
+    from that of the rule before, relative to the map, in L1: the error of the rule before, and more than the
+    map's own. It is taken behind the first layer, where a map is the mean gradient times `difference`. None
+    for a map that is zero with these points, but was not with fewer.
     """
 
     def __init__(self, difference: Tensor) -> None:

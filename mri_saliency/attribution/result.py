@@ -24,3 +24,5 @@ class Attribution:
     standard_error: float | None = None  # of `total` less `expected_total`, for methods that draw
     # of each value, float32, from the method's draws; NaN where they tell nothing of it; None: not estimated
     voxel_errors: np.ndarray | None = None
+    # of Expected Gradients: the mean |scan - control| over the drawn controls, as `values`
+    null: np.ndarray | None = None

@@ -6,9 +6,6 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from captum.attr import FeatureAblation
-from torch import Tensor
 
 from mri_saliency.checks.checked_scans import ExplainedScans
 from mri_saliency.checks.table import ABLATION, DIFFERENCE, WHOLE, Row
@@ -19,29 +16,19 @@ from mri_saliency.methods import METHODS
 def ablate_regions(scans: ExplainedScans, index: int, labels: np.ndarray) -> dict[int, float]:
     """Replace one region at a time of a scan by its baseline.
 
-    Captum's `FeatureAblation`, whose features are the regions: on the voxels, with the regions as mask, it
-    gives the same, but copies whole volumes several times for each region.
-
     `index` is the scan's, `labels` are int (n_slices, 128, 128), 0 for no region. Returns the label of each
     region -> the scan's logit less the logit without the region.
     """
     explainer, batch = scans.explainer, scans.batch
     scan, baseline = batch.inputs[index], batch.baselines.expand_as(batch.inputs)[index]
-    found, places = np.unique(np.append(0, labels), return_inverse=True)  # feature 0 is no region
-    features = torch.from_numpy(places[1:].reshape(labels.shape)).permute(1, 2, 0).to(scan.device)
-
-    def logits_of_regions(shown: Tensor) -> Tensor:
-        """Return the logits (n,) of volumes that show the regions, (n, n_regions), where `shown` is 1."""
-        shown = F.pad(shown, (1, 0), value=1.0).bool()
-        volumes = torch.where(shown[:, features], scan, baseline)  # (n, 128, 128, n_slices)
-        return explainer.predict(volumes)[:, batch.targets[index]]
-
-    changes = FeatureAblation(logits_of_regions).attribute(
-        scan.new_ones(1, len(found) - 1),
-        baselines=0,
-        perturbations_per_eval=explainer.settings.batch_size,
-    )
-    return dict(zip(found[1:].tolist(), changes[0].tolist(), strict=True))
+    places = torch.from_numpy(labels).permute(1, 2, 0).to(scan.device)
+    found, size = np.setdiff1d(labels, 0).tolist(), explainer.settings.batch_size
+    logits: list[float] = []
+    for start in range(0, len(found), size):
+        part = [torch.where(places == label, baseline, scan) for label in found[start : start + size]]
+        logits += explainer.predict(torch.stack(part))[:, batch.targets[index]].tolist()
+    whole = float(explainer.logits(batch)[index, batch.targets[index]])
+    return {label: whole - logit for label, logit in zip(found, logits, strict=True)}
 
 
 def check_regions(scans: ExplainedScans, maps: Mapping[tuple[str, str], np.ndarray]) -> Iterator[Row]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mri_saliency.checks.checked_scans import CheckedScans, ExplainedScans
-from mri_saliency.checks.table import INTENSITY, RANDOM, Row
+from mri_saliency.checks.table import BY_MAGNITUDE, RANDOM, Row
 from mri_saliency.methods import METHODS
 
 REPLACED_PERCENT = (0, 0.5, 1, 2, 5, 10, 20, 40, 80, 100)
@@ -27,7 +27,7 @@ def replacement(scans: ExplainedScans, label: tuple[str, str], values: np.ndarra
     """
     explainer, batch = scans.explainer, scans.batch
     method, order = label
-    signed = method in METHODS and METHODS[method].signed
+    signed = method in METHODS and METHODS[method].signed and not order.endswith(BY_MAGNITUDE)
     baselines = batch.baselines.expand_as(batch.inputs)
     logits = explainer.logits(batch)
     baseline_logits = explainer.baseline_logits(batch).expand_as(logits)
@@ -58,7 +58,7 @@ def shared_order(name: str, checked: CheckedScans) -> np.ndarray:
     if name == RANDOM:
         generator = np.random.default_rng(_SEED)
         return checked.brains + generator.random(checked.inputs.shape, np.float32)
-    return checked.inputs if name == INTENSITY else checked.differences
+    return checked.differences
 
 
 def _percent_ranks(values: Tensor) -> Tensor:

@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
-import pandas as pd
 
 from mri_saliency.checks.checked_scans import CheckedScans
 from mri_saliency.checks.figure import check_figure
 from mri_saliency.checks.sanity_checks import check_maps, n_stages
-from mri_saliency.checks.verdicts import verdicts
+from mri_saliency.checks.verdicts import overall, verdicts
 from mri_saliency.cohort.groups import representative
 from mri_saliency.errors import UserError, warn
 from mri_saliency.inputs.atlas import Atlas
 from mri_saliency.inputs.loading import LoadedScan
 from mri_saliency.inputs.preprocessing import pad
 from mri_saliency.output.files import write_figure, write_table
-from mri_saliency.output.folder import OutputFolder
-from mri_saliency.output.record import Recipe
 from mri_saliency.run.prepare import Run
 from mri_saliency.runtime.progress import Progress
 from mri_saliency.runtime.ranks import Ranks
 
 
-def check_some_maps(run: Run, n: int) -> None:
-    """Check each method's maps of `n` scans on the network, and write what was found.
+def check_some_maps(run: Run) -> None:
+    """Check each method's maps of some scans on the network, and write what was found.
 
     With an atlas, its regions are replaced by the baseline, one at a time.
     """
     plan, explainer, atlas = run.plan, run.explainer, run.request.description.atlas
-    groups = run.load(representative(run.request.scans, n))
+    groups = run.load(representative(run.request.scans, run.request.n_checked))
     scans = [scan for group in groups for scan in group if isinstance(scan, LoadedScan)]
     if len(scans) < 2:
-        warn("--check_maps needs two readable scans at least, whose maps it compares; skipped.")
+        warn("maps are not checked: that takes two readable scans at least, whose maps are compared.")
         return
     inputs, baselines = np.stack([scan.network_input for scan in scans]), run.baseline.of(scans)
     scan_ids = [scan.context.source.sha256 for scan in scans]
@@ -51,31 +46,20 @@ def check_some_maps(run: Run, n: int) -> None:
     )
     print(f"checking the maps of {len(scans)} scans on the network", flush=True)
     methods = list(plan.recipes)
-    progress = Progress(n_stages(explainer.network, checked, methods), 0, Ranks(), unit="check")
+    progress = Progress(n_stages(checked, methods), 0, Ranks(), unit="check")
     table = check_maps(explainer, checked, methods, progress.advance)
     progress.close()
     for method, answers in verdicts(table).items():
-        print(f"{method}:", *(f"{check}: {verdict}" for check, verdict in answers.items()), sep="\n  ")
-    write_check_results(plan.files.folder, table, plan.recipes)
-
-
-def write_check_results(folder: OutputFolder, table: pd.DataFrame, recipes: Mapping[str, Recipe]) -> None:
-    """Write the checks' table and figure.
-
-    `recipes` has those of the methods' maps, whose digests say later which maps the checks are about.
-    """
-    write_figure(folder.check_figure, check_figure(table, list(recipes)))
-    digests = {method: recipe.digest() for method, recipe in recipes.items()}
-    fingerprints = table["method"].map(digests)
-    write_table(folder.checks, pd.concat([fingerprints.rename("fingerprint"), table], axis=1))
+        print(f"{method}: {overall(answers)}", flush=True)
+    folder = plan.files.folder
+    write_figure(folder.check_figure, check_figure(table, methods))
+    digests = {method: recipe.digest() for method, recipe in plan.recipes.items()}  # of the checked maps
+    table.insert(0, "fingerprint", table["method"].map(digests))
+    write_table(folder.checks, table)
 
 
 def region_labels(scan: LoadedScan, atlas: Atlas | None) -> np.ndarray:
-    """Return the region of each voxel of a scan's input, int32 (n_slices, 128, 128).
-
-    Zeros without an atlas, for a scan without affine, and, with a warning, where the atlas does not lie
-    where the scan does.
-    """
+    """Return the region of each voxel of a scan's input, int32 (n_slices, 128, 128); 0 without a place."""
     grid = scan.context.grid
     if atlas is not None and grid.affine is not None:
         try:

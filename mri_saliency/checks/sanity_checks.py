@@ -13,18 +13,17 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
 
 from mri_saliency.attribution.explainer import Explainer
 from mri_saliency.checks.checked_scans import CheckedScans, ExplainedScans
 from mri_saliency.checks.region_ablation import check_regions
 from mri_saliency.checks.replacement import replacement, shared_order
-from mri_saliency.checks.shuffled_weights import block_names, randomised
+from mri_saliency.checks.shuffled_weights import shuffled
 from mri_saliency.checks.similarity import partial_similarity, similarity
 from mri_saliency.checks.table import (
     ANOTHER,
+    BY_MAGNITUDE,
     COLUMNS,
-    DIFFERENCE,
     INPUT_NOISE,
     MAP,
     SHARED_ORDERS,
@@ -32,7 +31,6 @@ from mri_saliency.checks.table import (
     WHOLE,
     Row,
 )
-from mri_saliency.maps.statistics import brain_share
 from mri_saliency.methods import METHODS
 
 N_SHUFFLED = 3  # shuffled networks: what one has in common with the original by chance is averaged
@@ -44,7 +42,7 @@ def check_maps(
 ) -> pd.DataFrame:
     """Run all checks: a row for each number, with the columns `COLUMNS`.
 
-    `advance` is called `n_stages(explainer.network, checked, methods)` times, as the work proceeds.
+    `advance` is called `n_stages(checked, methods)` times, as the work proceeds.
     """
     scans = ExplainedScans(explainer, checked)
     noisy = ExplainedScans(explainer, replace(checked, inputs=_with_noise(checked.inputs)))
@@ -55,22 +53,24 @@ def check_maps(
     for name in methods:
         own = maps[name, MAP] = scans.maps(name)
         rows += _between_subjects(name, own, checked)
-        rows += _compare(("noise", name, WHOLE), own, noisy.maps(name), checked)
+        rows += _compare("noise", name, own, noisy.maps(name), checked)
         if METHODS[name].stochastic:
-            rows += _compare(("seed", name, WHOLE), own, reseeded.maps(name), checked)
+            rows += _compare("seed", name, own, reseeded.maps(name), checked)
         maps[name, SHUFFLED] = np.zeros_like(own)
         advance()
-    for block, part, shuffled in _with_shuffled_weights(explainer, checked):
+    for number in range(min(N_SHUFFLED, len(checked.inputs))):
+        part = slice(number, None, N_SHUFFLED)  # of the scans, which are dealt to the networks
+        knows_nothing = Explainer(shuffled(explainer.network, number), explainer.settings)
+        explained = ExplainedScans(knows_nothing, checked.select(part))
         for name in methods:
-            own, others = maps[name, MAP][part], shuffled.maps(name)
-            maps[name, SHUFFLED][part] = others  # those of the last block remain
-            rows += _compare(("weights", name, block), own, others, shuffled.checked)
-            rows += _compare_without_factors(("weights", name, block), own, others, shuffled.checked)
+            maps[name, SHUFFLED][part] = explained.maps(name)
             advance()
     for name in methods:
-        rows += _beside_nulls(name, maps, checked)
         orders = {order: maps[name, order] for order in (MAP, SHUFFLED)}
+        rows += _compare_with_shuffled(name, orders[MAP], orders[SHUFFLED], scans)
         orders[ANOTHER] = orders[MAP][checked.other_scans]
+        if METHODS[name].signed:  # groups are compared by magnitudes
+            orders |= {order + BY_MAGNITUDE: np.abs(values) for order, values in orders.items()}
         for order, values in orders.items():
             rows += replacement(scans, (name, order), values)
         advance()
@@ -81,27 +81,9 @@ def check_maps(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def n_stages(network: nn.Module, checked: CheckedScans, methods: Sequence[str]) -> int:
+def n_stages(checked: CheckedScans, methods: Sequence[str]) -> int:
     """Return how often `check_maps` calls `advance`."""
-    n_shuffled = min(N_SHUFFLED, len(checked.inputs))
-    return len(methods) * (2 + len(block_names(network)) + n_shuffled - 1) + 1
-
-
-def _with_shuffled_weights(
-    explainer: Explainer, checked: CheckedScans
-) -> Iterator[tuple[str, slice, ExplainedScans]]:
-    """Yield a block, some scans, and these under a network with the weights down to it shuffled.
-
-    The scans are dealt to `N_SHUFFLED` networks. The first network's are yielded after each block, the
-    others' with all weights shuffled only.
-    """
-    last = block_names(explainer.network)[-1]
-    for number in range(min(N_SHUFFLED, len(checked.inputs))):
-        part = slice(number, None, N_SHUFFLED)
-        for block, network in randomised(explainer.network, number):
-            if number == 0 or block == last:
-                shuffled = Explainer(network, explainer.settings)
-                yield block, part, ExplainedScans(shuffled, checked.select(part))
+    return len(methods) * (2 + min(N_SHUFFLED, len(checked.inputs))) + 1
 
 
 def _with_noise(inputs: np.ndarray) -> np.ndarray:
@@ -111,44 +93,33 @@ def _with_noise(inputs: np.ndarray) -> np.ndarray:
 
 
 def _compare(
-    label: tuple[str, str, str], maps: np.ndarray, others: np.ndarray, checked: CheckedScans
+    check: str, method: str, maps: np.ndarray, others: np.ndarray, checked: CheckedScans
 ) -> Iterator[Row]:
-    """Compare each scan's map with another of the same scan; `label` is check, method and step."""
-    check, method, step = label
+    """Compare each scan's map with another of the same scan."""
     for a, b, subject_id, brain in zip(maps, others, checked.subject_ids, checked.brains, strict=True):
-        for measure, value in similarity(a, b, brain).items():
-            yield Row(check, method, subject_id, step, measure, value)
+        yield Row(check, method, subject_id, WHOLE, _measure(method), similarity(a, b, brain))
 
 
-def _compare_without_factors(
-    label: tuple[str, str, str], maps: np.ndarray, others: np.ndarray, checked: CheckedScans
+def _compare_with_shuffled(
+    method: str, maps: np.ndarray, others: np.ndarray, scans: ExplainedScans
 ) -> Iterator[Row]:
-    """Compare magnitudes as `_compare` does, with what scan, baseline and place explain of both left out."""
-    check, method, step = label
-    factors = np.abs(checked.inputs) if METHODS[method].from_zero else checked.differences
-    both = zip(maps, others, factors, checked.subject_ids, checked.brains, strict=True)
+    """Compare values with a sign, and magnitudes without what the null map and place explain of both."""
+    checked = scans.checked
+    if METHODS[method].signed:
+        yield from _compare("weights", method, maps, others, checked)
+    both = zip(maps, others, scans.nulls(method), checked.subject_ids, checked.brains, strict=True)
     for a, b, factor, subject_id, brain in both:
-        yield Row(check, method, subject_id, step, "partial", partial_similarity(a, b, factor, brain))
+        value = partial_similarity(a, b, factor, brain)
+        yield Row("weights", method, subject_id, WHOLE, "partial", value)
 
 
 def _between_subjects(method: str, maps: np.ndarray, checked: CheckedScans) -> Iterator[Row]:
     """Compare the maps of every two subjects: what a map has in common with one of another scan."""
     for i, j in combinations(range(len(maps)), 2):
         pair = f"{checked.subject_ids[i]} and {checked.subject_ids[j]}"
-        for measure, value in similarity(maps[i], maps[j], checked.brains[i] & checked.brains[j]).items():
-            yield Row("subjects", method, pair, WHOLE, measure, value)
+        value = similarity(maps[i], maps[j], checked.brains[i] & checked.brains[j])
+        yield Row("subjects", method, pair, WHOLE, _measure(method), value)
 
 
-def _beside_nulls(
-    method: str, maps: dict[tuple[str, str], np.ndarray], checked: CheckedScans
-) -> Iterator[Row]:
-    """Measure each scan's map and what knows nothing of the network alike."""
-    own, shuffled = maps[method, MAP], maps[method, SHUFFLED]
-    for order, others in {MAP: own, SHUFFLED: shuffled, DIFFERENCE: checked.differences}.items():
-        both = zip(own, others, checked.subject_ids, checked.brains, strict=True)
-        for values, other, subject_id, brain in both:
-            share = brain_share(np.abs(other), brain)
-            yield Row("nulls", method, subject_id, WHOLE, "brain_share", share, order)
-            if order != MAP:
-                likeness = similarity(values, other, brain)["absolute"]
-                yield Row("nulls", method, subject_id, WHOLE, "absolute", likeness, order)
+def _measure(method: str) -> str:
+    return "signed" if METHODS[method].signed else "absolute"

@@ -13,13 +13,12 @@ SAMPLED = (slice(None), slice(None, None, 4), slice(None, None, 4))
 _NOTHING = 1e-6  # share of the ranks' variance, up to which nothing is left of them
 
 
-def similarity(a: np.ndarray, b: np.ndarray, brain: np.ndarray) -> dict[str, float]:
+def similarity(a: np.ndarray, b: np.ndarray, brain: np.ndarray) -> float:
     """Compute Spearman's correlation of two maps, (n_slices, 128, 128), inside the brain, bool.
 
-    ``signed`` of their values, ``absolute`` of their magnitudes; NaN where a map is constant.
+    NaN where a map is constant.
     """
-    a, b = _inside(a, brain), _inside(b, brain)
-    return {"signed": rank_correlation(a, b), "absolute": rank_correlation(np.abs(a), np.abs(b))}
+    return rank_correlation(_inside(a, brain), _inside(b, brain))
 
 
 def partial_similarity(a: np.ndarray, b: np.ndarray, factor: np.ndarray, brain: np.ndarray) -> float:

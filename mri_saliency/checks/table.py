@@ -18,16 +18,15 @@ DIFFERENCE = "difference"  # |scan - baseline|
 SHUFFLED = "shuffled"  # the same method on the network with all its weights shuffled
 ANOTHER = "another"  # the same method's map of a checked scan of another class
 RANDOM = "random"  # voxels of the brain, in random order
-INTENSITY = "intensity"  # the brightest voxels first
+BY_MAGNITUDE = "_by_magnitude"  # ends an order of a signed method: the same without signs
 
-SHARED_ORDERS = (DIFFERENCE, RANDOM, INTENSITY)  # the same for all methods
+SHARED_ORDERS = (DIFFERENCE, RANDOM)  # the same for all methods
 IMPOSTORS = (DIFFERENCE, SHUFFLED, ANOTHER, RANDOM)  # orders without evidence of the scan's own class
 ORDER_WORDS = {
     DIFFERENCE: "|scan - baseline|",
     SHUFFLED: "a shuffled network's map",
     ANOTHER: "another scan's map",
     RANDOM: "voxels at random",
-    INTENSITY: "the brightest voxels",
 }
 
 

@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
+from mri_saliency.cohort.source_scan import read_null_map
 from mri_saliency.combine.combination import Member, marks
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.loading import ScanContext
 from mri_saliency.inputs.preprocessing import unpad
 from mri_saliency.maps.colours import colour_scale
 from mri_saliency.maps.image import Meaning, estimate, to_nifti
-from mri_saliency.maps.statistics import (
-    MapStatistics,
-    cancellation,
-    completeness,
-    map_statistics,
-)
+from mri_saliency.maps.statistics import MapStatistics, cancellation, completeness, map_statistics
 from mri_saliency.methods import METHODS
 from mri_saliency.output.record import MeasuredMap, Recipe
 from mri_saliency.run.map_writer import write_map
@@ -75,7 +72,11 @@ def combine_maps(
         statistics = replace(statistics, sign_agreement=float(signs[context.brain].mean()))
     record = MeasuredMap.of(values, statistics, context, recipe, marks(members))
     name, folder, runs = (first.method, context.scan.subject_id), files.folder, f"{len(maps)} runs"
-    images = {}
+    images: dict[Path, nib.Nifti1Image | np.ndarray] = {}
+    if METHODS[first.method].null_reference == "references":
+        nulls = [read_null_map(member.folder, member.record) for member in members]
+        if found := [null for null in nulls if null is not None]:
+            images[folder.null(*name)] = mean_map(found).astype(np.float16)
     if len(maps) > 1:
         title = f"standard deviation, {first.method}, {runs}"
         images[folder.spread(*name)] = _image(spread(maps), context, first.method, title, signed=False)
@@ -117,23 +118,19 @@ def mean_statistics(
     # at most, because networks that compare with the same draws err alike
     standard_error = _mean([row.completeness_standard_error for row in rows])
     probability, label, confidence = mean_prediction(rows, n_logits)
-    return MapStatistics(
-        method=first.method,
+    return replace(
+        first,
         **map_statistics(values, context.brain),
         subject_id=scan.subject_id,
-        true_label=scan.label,
-        diagnosis=scan.diagnosis,
         prediction=probability,
         predicted_label=label,
         confidence=confidence,
-        target=first.target,
         baseline=baseline,
         sample_idx=scan.sample_idx,
         **completeness(total or 0.0, expected, standard_error),  # without `expected`, all are None
         completeness_standard_error=standard_error,
         seconds=sum(row.seconds for row in rows),
         input_warning=context.input_warning,
-        subject=scan.subject,
         brain_share_null=_mean([row.brain_share_null for row in rows]),
         map_error=None,
         passes=None,

@@ -7,63 +7,84 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from scipy.special import fdtri
 
-from mri_saliency.checks.verdicts import Verdict
+from mri_saliency.checks.verdicts import Verdict, judge_leads
 from mri_saliency.maps.comparison import AGREEMENT, CHANCE
+from mri_saliency.methods import METHODS
 from mri_saliency.output.files import read_table
 from mri_saliency.output.folder import OutputFolder
-from mri_saliency.statistics.intervals import FEWEST, mean_interval
+from mri_saliency.statistics.intervals import COVERAGE, FEWEST
 from mri_saliency.wording import listed
 
-REPEATABLE = "repeatable across trainings"
+REPEATABLE = "agree between these networks"
 SIGNS = "sign_agreement"
 OF_NULL = "_null"  # ends a measure's name: the same of a run's map and its null map
 _LESS_ALIKE = {CHANCE: "the same network's map of another subject", OF_NULL: "the null map"}
 
 
-def intraclass_correlation(values: np.ndarray) -> float:
-    """Return ICC(2,1): how much of the variance of single values is that between scans.
+def intraclass_correlation(values: np.ndarray, groups: np.ndarray) -> tuple[float, float, float]:
+    """Return ICC(2,1) within groups, and its 95 % interval: how much of the variance is that between scans.
 
     Two-way random effects, absolute agreement, a single run: runs are a sample of the runs there could be,
-    and a run whose values are all higher lowers it (Shrout and Fleiss 1979, Psychological Bulletin).
+    and a run whose values are all higher lowers it (Shrout and Fleiss 1979, Psychological Bulletin; interval:
+    McGraw and Wong 1996, Psychological Methods). Mean squares are pooled over groups, so that a difference
+    of the groups' means is no agreement on scans, and a run that is higher in one group lowers it.
 
-    `values` is (n_scans, n_runs), two of each at least. The coefficient is 1 at most and about 0 by chance;
-    NaN if all values are equal.
+    `values` is (n_scans, n_runs), two runs at least; `groups` (n_scans,) has two scans or more of each. The
+    coefficient is 1 at most and about 0 by chance; NaN if all values of a group are equal.
     """
-    n, k = values.shape
-    centred = values - values.mean()
-    of_scans, of_runs = centred.mean(axis=1), centred.mean(axis=0)
-    rest = centred - of_scans[:, None] - of_runs
-    between_scans = k * (of_scans**2).sum() / (n - 1)
-    between_runs = n * (of_runs**2).sum() / (k - 1)
-    error = (rest**2).sum() / ((n - 1) * (k - 1))
-    total = between_scans + (k - 1) * error + k * (between_runs - error) / n
-    return float((between_scans - error) / total) if total > 0 else math.nan
+    names, places = np.unique(groups, return_inverse=True)
+    (n, k), g = values.shape, len(names)
+    n_mean = n / g
+    between_scans = between_runs = error = 0.0
+    for place in range(g):
+        centred = values[places == place] - values[places == place].mean()
+        of_scans, of_runs = centred.mean(axis=1), centred.mean(axis=0)
+        between_scans += k * (of_scans**2).sum() / (n - g)
+        between_runs += len(centred) * (of_runs**2).sum() / (g * (k - 1))
+        error += ((centred - of_scans[:, None] - of_runs) ** 2).sum() / ((n - g) * (k - 1))
+
+    def coefficient(between: float) -> float:
+        total = between + (k - 1) * error + k * (between_runs - error) / n_mean
+        return float((between - error) / total) if total > 0 else math.nan
+
+    icc = coefficient(between_scans)
+    if not icc < 1:
+        return icc, icc, icc
+    odds = max(icc, 0.0) / (1 - icc) * k / n_mean
+    parts = odds * between_runs, (1 + odds * (n_mean - 1)) * error
+    freedom = sum(parts) ** 2 / (parts[0] ** 2 / (g * (k - 1)) + parts[1] ** 2 / ((n - g) * (k - 1)))
+    low = coefficient(between_scans / fdtri(n - g, freedom, (1 + COVERAGE) / 2))
+    high = coefficient(between_scans * fdtri(freedom, n - g, (1 + COVERAGE) / 2))
+    return icc, low, high
 
 
 def region_agreement(regions: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of run_region_agreement.csv from those of run_regions.csv.
 
-    The correlation is that of the density's logarithm over runs, of scans whose density is above 0 in each.
+    The correlation is that of the density's logarithm over runs, within diagnoses: of scans whose density is
+    above 0 in each run, and of diagnoses with two such scans.
     """
     rows = []
     for (method, region), part in regions.groupby(["method", "region"], sort=False) if len(regions) else ():
-        by_run = part.pivot(index="subject_id", columns="run", values="density").astype(float)
-        values = np.log(by_run[(by_run > 0).all(axis=1)].to_numpy())
-        n_scans, n_runs = values.shape
-        if n_scans >= FEWEST and n_runs >= 2:
-            of_region = {"method": method, "region": region, "icc": intraclass_correlation(values)}
-            rows.append(of_region | {"n_scans": n_scans, "n_networks": n_runs})
+        by_run = part.pivot(index=["subject_id", "diagnosis"], columns="run", values="density").astype(float)
+        by_run = np.log(by_run[(by_run > 0).all(axis=1)])
+        by_run = by_run[by_run.groupby("diagnosis").transform("size") > 1]
+        if len(by_run) >= FEWEST and by_run.shape[1] >= 2:
+            icc = intraclass_correlation(by_run.to_numpy(), by_run.index.get_level_values("diagnosis"))
+            of_region = {"method": method, "region": region}
+            of_region |= dict(zip(("icc", "icc_low", "icc_high"), icc, strict=True))
+            rows.append(of_region | {"n_scans": len(by_run), "n_networks": by_run.shape[1]})
     return pd.DataFrame(rows)
 
 
 def judge_repeatability(folder: OutputFolder) -> dict[str, dict[str, Verdict]]:
     """Judge whether networks that were trained alike agree: method -> {`REPEATABLE`: its verdict}.
 
-    As in the other checks, the maps of one scan by two networks must be more alike in rank than the maps of
-    two subjects by one network, and than a network's map and what knows nothing of the network; those of
-    signed methods must have the same sign in more than half of the brain. More: the whole 95 % interval of
-    the mean difference over scans is above 0. Only runs of different networks count.
+    The maps of one scan by two networks must be more alike in rank than the maps of two subjects by one
+    network, and than a network's map and its null map; those of signed methods must have the same sign in
+    more than half of the brain. More as in `judge_leads`. Only runs of different networks count.
     """
     table = read_table(folder.run_agreement)
     runs = (folder.last_run() or {}).get("combined", ())
@@ -75,52 +96,44 @@ def judge_repeatability(folder: OutputFolder) -> dict[str, dict[str, Verdict]]:
 
 
 def repeatability_sentences(
-    found: Mapping[str, Mapping[str, Verdict]], titles: Mapping[str, str], *, with_regions: bool
+    found: Mapping[str, Mapping[str, Verdict]], n_networks: int, *, with_regions: bool
 ) -> list[str]:
-    """Return how runs were compared, and whose maps did not repeat, in sentences for a paper.
+    """Return how runs were compared, and whose maps agreed, in sentences for a paper.
 
-    `found` is method -> {check: its verdict}, empty for runs of one network; `titles` is method -> its title.
+    `found` is method -> {check: its verdict}, empty for runs of one network.
     """
     regions = ""
     if with_regions:
         regions = (
-            "; over scans, regions were compared by the intraclass correlation ICC(2,1) of the logarithm of "
-            "their density [@shrout1979]"
+            "; over the scans of a diagnosis, regions were compared by the intraclass correlation ICC(2,1) "
+            "of the logarithm of their density [@shrout1979]"
         )
     sentences = [
         "Two runs' maps of a scan were compared by their rank correlation and by the share of the brain with "
         f"the same sign [@eitel2019; @arun2021]{regions}."
     ]
-    judged = {titles[name]: verdicts.get(REPEATABLE) for name, verdicts in found.items()}
+    judged = {METHODS[name].title: verdicts.get(REPEATABLE) for name, verdicts in found.items()}
     for passed, words in (
-        (True, "The maps of {} repeated across trainings."),
-        (False, "The maps of {} did not repeat across trainings."),
-        (None, "Whether the maps of {} repeat across trainings could not be judged."),
+        (True, "The maps of {} agreed between these {} networks."),
+        (False, "The maps of {} did not agree between these {} networks."),
+        (None, "Whether the maps of {} agree between these {} networks could not be judged."),
     ):
         named = [title for title, verdict in judged.items() if verdict and verdict.passed is passed]
         if named:
-            sentences.append(words.format(listed(named)))
+            sentences.append(words.format(listed(named), n_networks))
     return sentences
 
 
 def _verdict(rows: pd.DataFrame) -> Verdict:
     numbers = [f"{AGREEMENT}{end}" for end in ("", CHANCE, OF_NULL)]
     by_scan = rows.groupby("subject_id")[[*numbers, SIGNS]].mean()
-    means = by_scan.mean()
-    ahead = {}  # what networks must agree more than, in words -> the interval of the lead
-    for end, other in _LESS_ALIKE.items():
-        differences = (by_scan[AGREEMENT] - by_scan[f"{AGREEMENT}{end}"]).dropna()
-        if len(differences) or end == CHANCE:
-            words = f"rank correlation {means[AGREEMENT]:.2f} with another network's map of the scan, "
-            words += f"{means[f'{AGREEMENT}{end}']:.2f} with {other}"
-            ahead[words] = mean_interval(differences)
-    signs = by_scan[SIGNS].dropna()
-    if len(signs):
-        ahead[f"the same sign in {means[SIGNS]:.1%} of the brain"] = mean_interval(signs - 0.5)
-    if None in ahead.values():
-        return Verdict(None, f"too few scans ({len(by_scan)}): {FEWEST} at least")
-    behind = [words for words, interval in ahead.items() if interval and interval.low <= 0]
-    if not behind:
-        return Verdict(True, next(iter(ahead)))
-    reason = f"{'; '.join(behind)}. Do not read what one network's maps show as more than that training's."
-    return Verdict(False, reason)
+    leads = {
+        f"{other}, {by_scan[AGREEMENT + end].mean():.2f}": by_scan[AGREEMENT] - by_scan[AGREEMENT + end]
+        for end, other in _LESS_ALIKE.items()
+        if end == CHANCE or by_scan[AGREEMENT + end].notna().any()
+    }
+    if by_scan[SIGNS].notna().any():
+        leads[f"chance in sign ({by_scan[SIGNS].mean():.1%} of the brain)"] = by_scan[SIGNS] - 0.5
+    about = f"rank correlation {by_scan[AGREEMENT].mean():.2f} with another network's map of the scan; "
+    advice = "Do not read what one network's maps show as more than that training's."
+    return judge_leads({words: lead.dropna() for words, lead in leads.items()}, advice, about)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -110,15 +110,17 @@ def _agreement_rows(maps: _ScanMaps, brain: np.ndarray) -> list[dict]:
     values = {run: unpad(member.load()) for run, member in maps.members.items()}
     pairs = list(combinations(values, 2))
     is_signed = METHODS[maps.method].signed
-    by_chance, with_null = {}, {}
+    beside: dict[str, dict[str, float]] = {run: {} for run in values}  # what less alike maps reach
     for run, member in maps.members.items():
         partner = maps.partners.get(run)
         if partner and (other := read_source(partner.record)):
-            both = brain & other.brain
-            by_chance[run] = _compare(values[run], unpad(partner.load()), both, is_signed=is_signed)
+            found = _compare(values[run], unpad(partner.load()), brain & other.brain, is_signed=is_signed)
+            beside[run] |= {f"{measure}{CHANCE}": value for measure, value in found.items()}
         null = read_null_map(member.folder, member.record)
         if null is not None:
-            with_null[run] = _compare(values[run], null, brain, is_signed=False)
+            found = _compare(values[run], null, brain, is_signed=False)
+            beside[run][AGREEMENT + OF_NULL] = found[AGREEMENT]
+    columns = (AGREEMENT + CHANCE, SIGNS + CHANCE, AGREEMENT + OF_NULL)
     return [
         {
             "subject_id": maps.subject_id,
@@ -127,8 +129,7 @@ def _agreement_rows(maps: _ScanMaps, brain: np.ndarray) -> list[dict]:
             "run_b": b,
             AGREEMENT: value,
             SIGNS: sign_agreement(values[a], values[b], brain) if is_signed else math.nan,
-            **{f"{measure}{CHANCE}": _mean_of(by_chance, a, b, measure) for measure in (AGREEMENT, SIGNS)},
-            f"{AGREEMENT}{OF_NULL}": _mean_of(with_null, a, b, AGREEMENT),
+            **{key: sum(beside[run].get(key, math.nan) for run in (a, b)) / 2 for key in columns},
         }
         for (a, b), value in zip(pairs, agreement(values, values, pairs, brain), strict=True)
     ]
@@ -145,15 +146,11 @@ def sign_agreement(a: np.ndarray, b: np.ndarray, brain: np.ndarray) -> float:
     return float((np.sign(a[brain]) == np.sign(b[brain])).mean()) if brain.any() else math.nan
 
 
-def _mean_of(found: Mapping[str, Mapping[str, float]], a: str, b: str, measure: str) -> float:
-    """Return the mean over two runs; NaN if one has no value."""
-    return (found[a][measure] + found[b][measure]) / 2 if a in found and b in found else math.nan
-
-
 def _region_densities(maps: _ScanMaps, labels: np.ndarray, atlas: Atlas) -> list[dict]:
     """Return a row for each run and region of the brain."""
     return [
         {"subject_id": maps.subject_id, "method": maps.method, "run": run}
+        | {"diagnosis": member.record.statistics.diagnosis}
         | {key: row[key] for key in ("region", "density")}
         for run, member in maps.members.items()
         for row in region_rows(unpad(member.load()), labels, atlas, BrainMass.of(member.record))

@@ -14,9 +14,9 @@ from mri_saliency.groups.clusters import find_clusters
 from mri_saliency.groups.figures import contrast_figure
 from mri_saliency.groups.method_maps import MethodMaps
 from mri_saliency.groups.null_effects import Peaks
-from mri_saliency.groups.sentences import missing_contrasts, unequal_spread
+from mri_saliency.groups.sentences import inexact_maps, limits_of_test, missing_contrasts
 from mri_saliency.inputs.atlas import Atlas
-from mri_saliency.maps.colours import colour_scale
+from mri_saliency.maps.colours import colour_scale, ratio_scale
 from mri_saliency.maps.image import neg_log10_p, ratio, t_score
 from mri_saliency.maps.statistics import MapStatistics
 from mri_saliency.statistics.contrasts import (
@@ -52,6 +52,11 @@ class ComparedContrast:
     n_controls: int
     significant_share: float  # of the brain's tested points
     smallest_p: float
+    smallest_possible_p: float = np.nan  # that so many subjects can reach
+    # the ratio of the groups where |t| is largest, with the ends of its 95 % interval
+    strongest_ratio: float = np.nan
+    strongest_low: float = np.nan
+    strongest_high: float = np.nan
 
 
 @dataclass(eq=False)
@@ -80,7 +85,6 @@ class _TestedVoxels:
 
     contrast: Contrast
     answer: Tested
-    points: np.ndarray  # bool, on the coarse grid: those that were tested
     effect: np.ndarray
     t: np.ndarray
     p: np.ndarray
@@ -104,41 +108,49 @@ def compare_groups(maps: MethodMaps, settings: ComparisonSettings) -> GroupCompa
     if not contrasts:
         return found
 
+    maps = replace(maps, scans=scans)
     values = {False: subjects.average(lambda index: rows.pop(scans[index].subject_id))}
     points = {False: space.inside}
     if ALIGNED in contrasts:
-        other = space.mirrored()
-        points[True] = space.inside & other.inside
-        kept = points[True][other.inside]
-        mirrored = subjects.average(
-            lambda index: other.magnitudes(space.mirror(maps.open_map(scans[index])))[kept]
-        )
-        values[True] = subjects.align(values[False][:, points[True][space.inside]], mirrored)
+        points[True], values[True] = _aligned(maps, space, subjects, values[False])
     tested, refused = contrast_test(contrasts, subjects, values)
     found.limitations += [
         Limitation(f"The contrast {name} was not tested: {error}.") for name, error in refused.items()
     ]
-    found.limitations += unequal_spread(subjects, tested)
+    found.limitations += limits_of_test(maps.method, subjects, tested, maps.uses_controls)
+    found.limitations += inexact_maps(maps.method, scans) if tested else []
     for contrast, answer in tested:
         places = points[contrast.aligned]
         voxels = (
             space.to_voxels(of_points, places, fill)
             for of_points, fill in ((answer.effect, 0), (answer.t, 0), (answer.p, 1))
         )
-        on_voxels = _TestedVoxels(contrast, answer, places, *voxels)
+        on_voxels = _TestedVoxels(contrast, answer, *voxels)
         found.add(_write(maps, subjects, on_voxels))
         clusters, peaks = find_clusters(on_voxels.t, on_voxels.p, space.grid, settings.atlas)
         if clusters:
+            indices = (np.cumsum(places) - 1).reshape(places.shape)[tuple(peaks.T)]
+            at_peaks = values[contrast.aligned][:, indices]
             of_method = {"method": maps.method.name, "contrast": contrast.name}
-            clusters = [of_method | row for row in clusters]
-            tested_at = (np.cumsum(places) - 1).reshape(places.shape)[tuple(peaks.T)]
-            ids = [scan.subject_id for scan in scans]
-            at_peaks = values[contrast.aligned][:, tested_at]
-            found.clusters += clusters
-            found.peaks.append(
-                Peaks(maps.method.name, contrast, ids, subjects, space, peaks, at_peaks, clusters)
-            )
+            rows_of_peaks = [of_method | row for row in clusters]
+            unknown, ids = np.full_like(at_peaks, np.nan), [scan.subject_id for scan in scans]
+            found.clusters += rows_of_peaks
+            found.peaks.append(Peaks(contrast, subjects, at_peaks, unknown, rows_of_peaks, peaks, space, ids))
+            found.peaks[-1].add_ratios()
     return found
+
+
+def _aligned(
+    maps: MethodMaps, space: AnalysisSpace, subjects: Subjects, values: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the points with a mirror image, on the coarse grid, and what aligned contrasts compare there."""
+    other = space.mirrored()
+    points = space.inside & other.inside
+    kept = points[other.inside]
+    mirrored = subjects.average(
+        lambda index: other.magnitudes(space.mirror(maps.open_map(maps.scans[index])))[kept]
+    )
+    return points, subjects.align(values[:, points[space.inside]], mirrored)
 
 
 def _magnitudes(
@@ -179,13 +191,19 @@ def _find_subjects(
 def _write(maps: MethodMaps, subjects: Subjects, tested: _TestedVoxels) -> GroupComparison:
     """Write a contrast's images and figure; return its part of what was found."""
     contrast, method, names = tested.contrast, maps.method.name, maps.folder.class_names
+    answer = tested.answer
+    ratio, low, high = np.exp([answer.effect, *answer.interval()])[:, np.abs(answer.t).argmax()].tolist()
     summary = ComparedContrast(
         method=method,
         contrast=contrast.name,
         n_patients=subjects.count_patients(contrast),
         n_controls=subjects.count("HC"),
-        significant_share=float(np.mean(tested.answer.p <= SIGNIFICANT)),
-        smallest_p=float(tested.answer.p.min()),
+        significant_share=float(np.mean(answer.p <= SIGNIFICANT)),
+        smallest_p=float(answer.p.min()),
+        smallest_possible_p=answer.smallest_possible_p,
+        strongest_ratio=ratio,
+        strongest_low=low,
+        strongest_high=high,
     )
     title = f"magnitude, {contrast.title.format(hc=names.hc, tle=names.tle)}"
     _write_images(maps, summary, tested)
@@ -196,7 +214,7 @@ def _write(maps: MethodMaps, subjects: Subjects, tested: _TestedVoxels) -> Group
 def _write_images(maps: MethodMaps, summary: ComparedContrast, tested: _TestedVoxels) -> None:
     """Write a contrast's images: the ratio, t, and -log10 p, which is 0 where nothing was tested."""
     name, answer = summary.contrast, tested.answer
-    limit = float(np.exp(colour_scale(answer.effect)))
+    limit = float(np.exp(ratio_scale(answer.effect)))
     freedom = min(summary.n_patients, summary.n_controls) - 1  # at least; Welch's differ between voxels
     log_p = neg_log10_p(SIGNIFICANT, answer.smallest_possible_p)
     for ending, values, what, meaning in (
@@ -210,14 +228,15 @@ def _write_images(maps: MethodMaps, summary: ComparedContrast, tested: _TestedVo
 def _draw(maps: MethodMaps, title: str, summary: ComparedContrast, tested: _TestedVoxels) -> np.ndarray:
     """Draw a contrast: uint8 (height, width, 4), RGBA."""
     share, names = summary.significant_share, maps.folder.class_names
-    where = f"in {share:.2%} of the brain" if share else "nowhere"
+    least = f"nowhere; {summary.smallest_possible_p:.3g} is the smallest p that so many subjects can reach"
+    where = f"in {share:.2%} of the brain" if share else least
     view = maps.view(
         f"{title}: {summary.n_patients} and {summary.n_controls} subjects",
-        f"significant {where}: opaque and outlined (p ≤ {SIGNIFICANT} family-wise)",
+        f"colour: ratio; opaque and outlined: significant (p ≤ {SIGNIFICANT} family-wise), {where}",
     )
     return contrast_figure(
         replace(view, unit=f"of {names.tle}'s to {names.hc}'s"),
-        maps.layer(tested.effect / np.log(2), colour_scale(tested.answer.effect) / np.log(2)),
+        maps.layer(tested.effect, ratio_scale(tested.answer.effect)),
         maps.shown(tested.t),
         maps.shown(tested.p) <= SIGNIFICANT,
         tested.answer.threshold,

@@ -4,49 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
+from mri_saliency.cohort.effects import Places
 from mri_saliency.cohort.source_scan import baseline_identity, read_null_map
 from mri_saliency.groups.analysis_space import AnalysisSpace
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
 from mri_saliency.runtime.workers import Workers
-from mri_saliency.statistics.contrasts import Contrast, Subjects, ratios_beside_null
-
-_RATIOS = ("peak_effect", "effect_null", "effect_over_null")
 
 
 @dataclass(eq=False)
-class Peaks:
-    """What was compared at the peaks of the clusters of a method's contrast."""
+class Peaks(Places):
+    """The peaks of the clusters of a method's contrast; their null maps are unknown at first."""
 
-    method: str
-    contrast: Contrast
-    scans: Sequence[str]  # of which `subjects` has the indices
-    subjects: Subjects
-    space: AnalysisSpace
     points: np.ndarray  # int (n_peaks, 3), on the coarse grid
-    values: np.ndarray  # the maps' logarithms, (n_subjects, n_peaks)
-    rows: list[dict]  # of group_clusters.csv; `compare_null_maps` completes them
-    nulls: np.ndarray = field(init=False)  # the null maps', alike; NaN for subjects who have none
+    space: AnalysisSpace
+    scans: Sequence[str]  # of which `subjects` has the indices
 
-    def __post_init__(self) -> None:
-        """Complete the rows by what the maps show alone."""
-        self.add_nulls({})
-
-    def add_nulls(self, of_scans: dict[str, np.ndarray]) -> None:
-        """Complete the rows; `of_scans` has the null maps' values and the mirrored ones', (2, n_peaks)."""
-        unknown = np.full((2, len(self.points)), np.nan, np.float32)
-        both = self.subjects.average(lambda index: of_scans.get(self.scans[index], unknown))
-        self.nulls = both[:, 0]
-        if self.contrast.aligned:
-            self.nulls = self.subjects.align(both[:, 0], both[:, 1])
-        table = ratios_beside_null(self.contrast, self.subjects, self.values, self.nulls, _RATIOS)
-        for row, found in zip(self.rows, table.to_dict("records"), strict=True):
-            row |= found
+    t = "peak_t"
+    ratios = ("peak_effect", "effect_null", "effect_over_null")
 
 
 def compare_null_maps(
@@ -62,32 +42,32 @@ def compare_null_maps(
     """
     if not peaks:
         return
-    compared = {of_contrast.method for of_contrast in peaks}
+    wanted = [(of_contrast.rows[0]["method"], of_contrast.points) for of_contrast in peaks]
     scans: dict[str, list[MapRecord]] = {}
     for record in records:
-        if record.method in compared and record.subject_id in mirrored:
+        if record.subject_id in mirrored and any(record.method == method for method, _ in wanted):
             scans.setdefault(record.subject_id, []).append(record)
-    all_points = np.concatenate([of_contrast.points for of_contrast in peaks])
-    points, indices = np.unique(all_points, axis=0, return_inverse=True)
-    parts = np.split(indices.ravel(), np.cumsum([len(of_contrast.points) for of_contrast in peaks])[:-1])
-    values = partial(_null_values, folder, mirrored, peaks[0].space, points)
-    found = workers.map_parts(values, list(scans.values()))
-    for of_contrast, part in zip(peaks, parts, strict=True):
-        of_contrast.add_nulls(
-            {name: row[:, part] for method, name, row in found if method == of_contrast.method}
-        )
+    read = partial(_null_values, folder, mirrored, peaks[0].space, wanted)
+    found = {key: values for key, values in workers.map_parts(read, list(scans.values()))}
+    for number, of_contrast in enumerate(peaks):
+        unknown = np.full((2, len(of_contrast.points)), np.nan, np.float32)
+        nulls = [found.get((number, name), unknown) for name in of_contrast.scans]
+        plain, reflected = of_contrast.subjects.average(nulls.__getitem__).swapaxes(0, 1)
+        is_aligned = of_contrast.contrast.aligned
+        of_contrast.nulls = of_contrast.subjects.align(plain, reflected) if is_aligned else plain
+        of_contrast.add_ratios()
 
 
 def _null_values(
     folder: OutputFolder,
     mirrored: dict[str, bool],
     space: AnalysisSpace,
-    points: np.ndarray,
+    wanted: Sequence[tuple[str, np.ndarray]],
     scans: Sequence[list[MapRecord]],
-) -> list[tuple[str, str, np.ndarray]]:
-    """Return method, scan, and its null map's logarithms at points, (2, n_points): as it is and mirrored.
+) -> list[tuple[tuple[int, str], np.ndarray]]:
+    """Return scans' null maps at methods' points, as they are and mirrored: (2, n_points).
 
-    Runs in a worker. NaN beyond the brain's mirror image; a scan without null map is left out.
+    Each has the number of what is wanted and the scan's name. Runs in a worker.
     """
     both = [space, space.mirrored()]
     found = []
@@ -95,22 +75,15 @@ def _null_values(
         by_baseline: dict[str, np.ndarray] = {}
         for record in records:
             baseline, name = baseline_identity(record), record.subject_id
-            if baseline not in by_baseline and (null := read_null_map(folder, record)) is not None:
-                null = null[:, ::-1] if mirrored[name] else null
-                with suppress(ZeroDivisionError):
-                    by_baseline[baseline] = np.stack(
-                        [
-                            at_points(of_map, of_map.magnitudes(values), points)
-                            for of_map, values in zip(both, (null, space.mirror(null)), strict=True)
-                        ]
-                    )
-            if baseline in by_baseline:
-                found.append((record.method, name, by_baseline[baseline]))
+            if baseline not in by_baseline:
+                by_baseline[baseline] = np.full((2, *space.inside.shape), np.nan, np.float32)
+                null = read_null_map(folder, record)
+                if null is not None:
+                    null = null[:, ::-1] if mirrored[name] else null
+                    with suppress(ZeroDivisionError):  # zeros in half of the brain
+                        by_baseline[baseline][0, both[0].inside] = both[0].magnitudes(null)
+                        by_baseline[baseline][1, both[1].inside] = both[1].magnitudes(space.mirror(null))
+            for number, (method, points) in enumerate(wanted):
+                if method == record.method:
+                    found.append(((number, name), by_baseline[baseline][(slice(None), *points.T)]))
     return found
-
-
-def at_points(space: AnalysisSpace, values: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Return the values of some points, (n_points, 3), from those of all that are inside; NaN elsewhere."""
-    coarse = np.full(space.inside.shape, np.nan, np.float32)
-    coarse[space.inside] = values
-    return coarse[tuple(points.T)]

@@ -15,6 +15,7 @@ from torchvision.models import EfficientNet
 
 from mri_saliency.errors import UserError, warn
 from mri_saliency.inputs.weights_file import STEM, read_weights
+from mri_saliency.runtime.device import plain_pytorch
 from mri_saliency.wording import first_of
 
 
@@ -52,6 +53,7 @@ class Checkpoint:
     sha256: str
 
 
+@plain_pytorch()
 def load_checkpoint(path: Path | str, parameters_path: Path | None = None) -> Checkpoint:
     """Load a trained EfficientNetV2; its architecture is derived from the shapes of the weights.
 
@@ -101,6 +103,9 @@ def prepare_for_attribution(network: nn.Module) -> nn.Module:
     convolution merged into it, which changes the input gradient by rounding only; channels-last.
     """
     network.eval().requires_grad_(False)
+    for module in network.modules():
+        if isinstance(module, nn.SiLU):
+            module.inplace = False  # autograd would clone its input: a tenth of the memory traffic
     for block in [module for module in network.modules() if isinstance(module, nn.Sequential)]:
         for index in range(len(block) - 1):
             convolution, norm = block[index], block[index + 1]

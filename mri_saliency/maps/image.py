@@ -73,6 +73,16 @@ def to_scan_grid(values: np.ndarray, grid: Grid, *, nearest: bool = False, fill:
     return volume
 
 
+def as_int16(image: nib.Nifti1Image) -> nib.Nifti1Image:
+    """Return an image in steps of 1/32767 of its largest magnitude: a quarter of the bytes, compressed."""
+    values = np.asarray(image.dataobj)
+    step = float(np.abs(values).max()) / np.iinfo(np.int16).max or 1.0
+    stored = nib.Nifti1Image(np.rint(values / step).astype(np.int16), image.affine, image.header)
+    stored.header.set_data_dtype(np.int16)
+    stored.header.set_slope_inter(step, 0.0)
+    return stored
+
+
 def voxel_mass(grid: Grid) -> float:
     """Return the part of a map's value that a voxel of the scan has in `to_scan_grid`."""
     nx, _, nz = grid.shape
@@ -112,27 +122,11 @@ def to_nifti(
 
 
 def map_to_nifti(values: np.ndarray, grid: Grid, method: str, scale: float | None = None) -> nib.Nifti1Image:
-    """Make the NIfTI image of a method's map, on the scan's grid and affine.
+    """Make the NIfTI image of a method's map, float32 on the scan's grid (`Volume.grid`) and affine.
 
-    Parameters
-    ----------
-    values : ndarray
-        float32 (n_slices, 128, 128), with the pad of the network's input.
-    grid : Grid
-        The scan's, `Volume.grid`.
-    method : str
-    scale : float, optional
-        Magnitude at which a viewer's colours saturate; by default `colour_scale`'s of all voxels.
-
-    Returns
-    -------
-    Nifti1Image
-        float32, the scan's shape; zero where the network saw nothing. Its sum is that of the map without pad.
-
-    Raises
-    ------
-    UserError
-        There is no such method.
+    `values` are float32 (n_slices, 128, 128), with the pad. The image is zero where the network saw nothing,
+    and its sum is that of the map without pad. A viewer's colours saturate at `scale`, by default
+    `colour_scale`'s of all voxels. Raises UserError for an unknown method.
     """
     # matplotlib, which only this default needs
     from mri_saliency.maps.colours import colour_scale

@@ -82,8 +82,8 @@ class MapStatistics:
     input_warning: str | None = _column("how the scan differs from the training data")
     subject: str = _column("the person")
     brain_share_null: float | None = _column(
-        "`brain_share` of a map that knows nothing of the network: |scan - baseline|, or |scan| where the "
-        "method has no baseline"
+        "`brain_share` of the null map, which knows nothing of the network: |scan - baseline|, of "
+        "expected_gradients the mean |scan - control|, |scan| for methods with neither"
     )
     map_error: float | None = _column(
         "estimated error, summed over voxels, over the summed magnitude. Methods that draw: the standard "
@@ -123,7 +123,9 @@ def measure_map(
 
     Raises UserError if the map has NaN or infinite values.
     """
-    scan = context.scan
+    scan, null_share = context.scan, context.null_shares.get(METHODS[method].null_reference)
+    if attribution.null is not None:
+        null_share = brain_share(attribution.null, context.brain)
     if not np.isfinite(attribution.values).all():
         raise UserError(f"{scan.path}: the {method} map has NaN or infinite values.")
     return MapStatistics(
@@ -140,7 +142,7 @@ def measure_map(
         seconds=attribution.seconds,
         input_warning=context.input_warning,
         subject=scan.subject,
-        brain_share_null=context.null_shares.get(METHODS[method].null_reference),
+        brain_share_null=null_share,
         map_error=attribution.map_error,
         passes=attribution.passes,
         cancellation=cancellation(attribution.values),
@@ -152,17 +154,17 @@ def measure_map(
 
 def map_statistics(values: np.ndarray, brain: np.ndarray) -> dict[str, Any]:
     """Return ``shape`` to ``brain_share`` of a map's `MapStatistics`; both arrays (n_slices, 128, 128)."""
-    magnitude = np.abs(values)
+    magnitude, precise = np.abs(values), values.astype(np.float64)
     slice_sums = magnitude.sum(axis=(1, 2), dtype=np.float64)
     return {
         "shape": str(values.shape),
-        "mean": float(values.mean(dtype=np.float64)),
-        "std": float(values.std(dtype=np.float64)),
+        "mean": float(precise.mean()),
+        "std": float(precise.std()),
         "min": float(values.min()),
         "max": float(values.max()),
-        "abs_mean": float(magnitude.mean(dtype=np.float64)),
-        "positive_ratio": float((values > 0).mean()),
-        "negative_ratio": float((values < 0).mean()),
+        "abs_mean": float(slice_sums.sum() / values.size),
+        "positive_ratio": float(np.count_nonzero(values > 0) / values.size),
+        "negative_ratio": float(np.count_nonzero(values < 0) / values.size),
         "peak_slice": int(slice_sums.argmax()) if slice_sums.any() else None,
         "brain_share": brain_share(magnitude, brain),
     }
@@ -171,7 +173,7 @@ def map_statistics(values: np.ndarray, brain: np.ndarray) -> dict[str, Any]:
 def brain_share(magnitude: np.ndarray, brain: np.ndarray) -> float | None:
     """Return the part of a map's summed magnitude inside the brain, bool; None for a map of zeros."""
     total = float(magnitude.sum(dtype=np.float64))
-    return float(magnitude.sum(dtype=np.float64, where=brain)) / total if total else None
+    return float(magnitude[brain].sum(dtype=np.float64)) / total if total else None
 
 
 def cancellation(values: np.ndarray) -> float | None:

@@ -33,7 +33,7 @@ METHOD/SUBJECT/SUBJECT_METHOD_...
     attributions.npy        the map: float32 (slices, 128, 128), coronal slice, x, z, with padding
     attributions.nii.gz     the same on the scan's grid; the sum is kept
     attributions.json       how it was made, and its numbers
-    *.nii.gz                where a method or a mean of runs has it: standard error, spread, signs
+    *.nii.gz, null.npy      where a method or a mean of runs has it: standard error, spread, signs, null map
     *.png, viewer.js        slices, summary, thumbnail; the map for the viewer of report.html
 report.html                 all results, and a text on the methods to paste into a paper
 attribution_summary.png     the cohort's maps in one figure
@@ -41,7 +41,7 @@ attribution_statistics.csv  the numbers of all maps
 tables/, figures/           further ones; beside each NAME.csv, NAME.json says what its columns are
 run.json                    command, settings, versions, and the runs before
 group_maps/                 mean scan and baseline, and of each method METHOD/METHOD_...
-    GROUP_*                 means of the maps and of their magnitudes over a group
+    GROUP_*                 the mean map of a group, in steps of 1/32767 of its largest magnitude
     CONTRAST_*              where two groups differ, as in left_minus_HC: ratio, t, -log10 of corrected p
 """
 

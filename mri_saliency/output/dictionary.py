@@ -47,7 +47,7 @@ _EXCEEDS = column(
     "whether the interval of the effect over the null map's lies on the effect's side of 1; or unknown",
     levels={"True": "more than the null map's effect", "False": "not shown to be more"},
 )
-_WITH_NULL = "the same of a run's map and |scan - baseline| (or |scan|), mean of both runs"
+_WITH_NULL = "the same of a run's map and its null map, mean of both runs"
 _RUNS_CHANCE = "the same of the maps of two subjects by one run, mean of both runs"
 
 _TABLES: dict[str, Mapping[str, Column | str]] = {  # a text: the column's meaning, and nothing else
@@ -63,28 +63,32 @@ _TABLES: dict[str, Mapping[str, Column | str]] = {  # a text: the column's meani
         "share": "share of the whole map's mass",
         "density": "mass per voxel over the brain's; 1: as everywhere",
         "asymmetry": "(L - R) / (L + R) of the two sides' mass per voxel, in both rows",
-        "density_null": "the same density of |scan - baseline| (zero for methods without baseline)",
+        "density_null": "the same density of the method's null map, as in attribution_statistics.csv",
         **_normal_range("density"),
         **_normal_range("asymmetry"),
     },
     "lateralisation": {
         "method": _METHOD,
-        "left_region": column("the pair of regions", name="the left one's name"),
-        "right_region": column("the pair of regions", name="the right one's name"),
-        "density": "mean density of both, over scans of left and right TLE",
+        "left_region": column("the pair of regions, or the brain's halves", name="the left one's name"),
+        "right_region": column("the pair of regions, or the brain's halves", name="the right one's name"),
+        "density": "mean density of both, over scans of left and right TLE; empty for the halves",
         **_telling_sides("", "attribution", "more"),
         **_telling_sides("grey_matter_", "grey matter", "less"),
         **_with_interval(
             "auc_difference", "`auc` less `grey_matter_auc`, both of the subjects who have both"
+        ),
+        **_with_interval("hemisphere_difference", "`auc` less that of the brain's halves"),
+        "better_than_hemisphere": column(
+            "whether the pair tells the sides better than the brain's halves do",
+            levels={"yes": "the interval of `hemisphere_difference` is above 0", "no": "it is not"},
         ),
     },
     "method_agreement": {
         "subject_id": _SCAN,
         "method_a": column("a method", levels=METHOD_LEVELS),
         "method_b": column(
-            "another, or `null_map`: |scan - baseline|, which knows nothing of the network, or |scan| where "
-            "`method_a` has no baseline",
-            levels=METHOD_LEVELS | {"null_map": "|scan - baseline|, or |scan| if method_a has no baseline"},
+            "another, or `null_map`, that of `method_a`, which knows nothing of the network",
+            levels=METHOD_LEVELS | {"null_map": "as for `brain_share_null` in attribution_statistics.csv"},
         ),
         "rank_correlation": "Spearman's, of magnitudes inside the brain",
         "rank_correlation_chance": column(_CHANCE, name="rank correlation by chance"),
@@ -98,7 +102,6 @@ _TABLES: dict[str, Mapping[str, Column | str]] = {  # a text: the column's meani
                 "weights": "map compared with that of shuffled weights",
                 "noise": "with that of a noisy scan",
                 "seed": "with that of another seed",
-                "nulls": "map beside what knows nothing of the network",
                 "deletion": "voxels replaced by the baseline's",
                 "insertion": "voxels shown on the baseline",
                 "region": "one region replaced by the baseline's voxels",
@@ -111,21 +114,17 @@ _TABLES: dict[str, Mapping[str, Column | str]] = {  # a text: the column's meani
             | {
                 "difference": "largest |scan - baseline| first",
                 "random": "any, the brain's first",
-                "intensity": "brightest first",
                 "ablation": "no method: the regions' own experiment",
             },
         ),
         "subject_id": "the scan, or two",
-        "step": column(
-            "block shuffled last, percentage of voxels, or region", levels={"whole": "not in steps"}
-        ),
+        "step": column("percentage of voxels, or region", levels={"whole": "not in steps"}),
         "measure": column(
             "what `value` is",
             levels={
                 "signed": "Spearman's correlation in the brain",
                 "absolute": "the same of magnitudes (in the brain, or over regions)",
                 "partial": "the same of magnitudes, without what |scan - baseline| and place explain",
-                "brain_share": "share of the magnitude in the brain",
                 "logit": "logit less the baseline's, toward the scan's; region: logit less that without it",
             },
         ),
@@ -138,7 +137,9 @@ _TABLES: dict[str, Mapping[str, Column | str]] = {  # a text: the column's meani
                 "shuffled": "the method's map of the network with all weights shuffled",
                 "another": "the method's map of another scan",
                 "random": "voxels at random, the brain's first",
-                "intensity": "brightest voxels first",
+                "map_by_magnitude": "the method's map of the scan, without its signs",
+                "shuffled_by_magnitude": "that of the shuffled network, without its signs",
+                "another_by_magnitude": "that of another scan, without its signs",
             },
         ),
     },
@@ -147,8 +148,9 @@ _TABLES: dict[str, Mapping[str, Column | str]] = {  # a text: the column's meani
         "contrast": column("which groups, as in group_clusters.csv", levels=_CONTRASTS),
         "region": "its name; of mirrored foci, left stands for the side of the focus",
         **_with_interval("ratio", "of the patients' to the controls' density (geometric means)"),
-        "t": "Welch's",
+        "t": "Welch's, corrected for its skewness over all regions",
         "p": "corrected for all regions and contrasts of the method",
+        "smallest_possible_p": "the smallest that so many subjects can reach",
         **_with_interval("ratio_null", "the same of `density_null`"),
         **_with_interval("ratio_over_null", "the same of each subject's density over `density_null`"),
         "exceeds_null": _EXCEEDS,
@@ -170,15 +172,17 @@ _TABLES: dict[str, Mapping[str, Column | str]] = {  # a text: the column's meani
         "subject_id": _SCAN,
         "method": _METHOD,
         "run": "the run's folder",
+        "diagnosis": _STATISTICS["diagnosis"],
         "region": "its name",
         "density": "as in region_statistics.csv, of this run's map",
     },
     "run_region_agreement": {
         "method": _METHOD,
         "region": "its name",
-        "icc": (
-            "intraclass correlation ICC(2,1) over runs of the logarithm of the density (Shrout and Fleiss "
-            "1979); 1: the runs agree, 0: by chance"
+        **_with_interval(
+            "icc",
+            "intraclass correlation ICC(2,1) over runs of the logarithm of the density, of scans within a "
+            "diagnosis (Shrout and Fleiss 1979); 1: the runs agree, 0: by chance",
         ),
         "n_scans": column("scans with a density in every run", name="number of scans"),
         "n_networks": column("runs", name="number of runs"),
@@ -189,10 +193,10 @@ _TABLES: dict[str, Mapping[str, Column | str]] = {  # a text: the column's meani
         "peak_x": column("the point with the largest |t|", "mm", "x of the peak"),
         "peak_y": column("the point with the largest |t|", "mm", "y of the peak"),
         "peak_z": column("the point with the largest |t|", "mm", "z of the peak"),
-        "region": "the atlas's region there",
+        "region": "the atlas's region at the peak",
         "volume_mm3": column("volume of the significant voxels", "mm3"),
         **_with_interval("peak_effect", "ratio of the patients' to the controls' magnitude there"),
-        "peak_t": "t at the peak",
+        "peak_t": "Welch's t there, corrected for its skewness over all points",
         "p": "p at the peak, corrected for all points and contrasts",
         **_with_interval("effect_null", "the same ratio of the null map, |scan - baseline|"),
         **_with_interval("effect_over_null", "the same of each subject's magnitude over the null map's"),
@@ -213,18 +217,8 @@ TABLES: dict[str, dict[str, Column]] = {  # name of the table -> column -> what 
 
 TEXT_COLUMNS = (  # of all tables; the others hold numbers
     *("subject_id", "subject", "method", "method_a", "method_b", "fingerprint", "check", "step", "measure"),
-    *(
-        "order",
-        "region",
-        "left_region",
-        "right_region",
-        "contrast",
-        "run",
-        "run_a",
-        "run_b",
-        "file",
-        "reason",
-    ),
+    *("order", "region", "left_region", "right_region", "better_than_hemisphere", "contrast", "run"),
+    *("run_a", "run_b", "file", "reason"),
     *(column.name for column in fields(MapStatistics) if "str" in str(column.type)),
 )
 NEEDED_COLUMNS = {*TEXT_COLUMNS, "value", "icc"} - {"fingerprint"}  # where tables are read again

@@ -6,6 +6,9 @@ import base64
 import gzip
 import json
 import os
+import struct
+import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -104,26 +107,43 @@ def open_array(path: Path) -> np.ndarray:
     return array
 
 
-def write_nifti(path: Path, image: nib.Nifti1Image, *, durably: bool = False) -> None:
-    """Write a gzipped NIfTI file, stored rather than compressed.
+def write_nifti(path: Path, image: nib.Nifti1Image, *, durably: bool = False, level: int = 0) -> None:
+    """Write a gzipped NIfTI file, by default stored rather than compressed.
 
     The digits of a float32 map do not compress: deflating one takes longer than drawing its
     figures, and saves little more than the zeros of the slices that the network did not see.
     """
     with (
         whole_file(path, durably) as file,
-        gzip.GzipFile("", "wb", compresslevel=0, fileobj=file, mtime=0) as gzipped,
+        gzip.GzipFile("", "wb", compresslevel=level, fileobj=file, mtime=0) as gzipped,
     ):
         image.to_stream(gzipped)
 
 
 def write_picture(path: Path, picture: np.ndarray) -> None:
-    """Write uint8 (height, width, 4), RGBA, as PNG; as an RGB one if nothing is transparent."""
-    image = Image.fromarray(picture)
+    """Write uint8 (height, width, 4), RGBA, as PNG; as an RGB one if nothing is transparent.
+
+    Each row is stored as its difference from the row above. Pillow tries five such filters for each row,
+    which takes three times as long, half of a map's processor time, and makes files 3% smaller.
+    """
     if picture[..., 3].min() == 255:
-        image = image.convert("RGB")
+        picture = np.asarray(Image.fromarray(picture).convert("RGB"))
+    height, width, n_channels = picture.shape
+    rows = np.empty((height, 1 + width * n_channels), np.uint8)
+    rows[:, 0] = 2  # the filter's number: up
+    rows[:, 1:] = picture.reshape(height, -1)
+    rows[1:, 1:] -= rows[:-1, 1:].copy()
+    kind = {3: 2, 4: 6}[n_channels]  # the PNG standard's numbers of RGB and RGBA
+    chunks = {
+        b"IHDR": struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0),
+        b"IDAT": zlib.compress(rows.tobytes(), 1),
+        b"IEND": b"",
+    }
     with whole_file(path) as file:
-        image.save(file, format="PNG", compress_level=2)
+        file.write(b"\x89PNG\r\n\x1a\n")
+        for name, data in chunks.items():
+            file.write(struct.pack(">I", len(data)) + name + data)
+            file.write(struct.pack(">I", zlib.crc32(data, zlib.crc32(name))))
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -134,7 +154,14 @@ def picture_size(path: Path) -> tuple[int, int]:
 
 def write_figure(path: Path, figure: Figure) -> None:
     """Write a matplotlib figure as PNG."""
-    with whole_file(path) as file:
+    from matplotlib.text import Text
+
+    from mri_saliency.maps.style import font_path, own_style
+
+    with whole_file(path) as file, own_style(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `font_path` warns of letters that no font has
+        for text in figure.findobj(Text):
+            text.get_fontproperties().set_file(font_path(text.get_text(), text.get_fontweight() == "bold"))
         figure.savefig(file, format="png")
 
 

@@ -67,9 +67,12 @@ class OutputFolder:
         self.region_test = self.table("region_group_test")
         self.lateralisation = self.table("lateralisation")
         self.checks = self.table("map_checks")
+        self.mean_scan_figure = root / FIGURES / "mean_scan.png"
         self.region_figure = root / FIGURES / "region_statistics.png"
         self.lateralisation_figure = root / FIGURES / "lateralisation.png"
         self.check_figure = root / FIGURES / "map_checks.png"
+        self.cluster_figure = root / FIGURES / "group_clusters.png"
+        self.region_test_figure = root / FIGURES / "region_group_test.png"
         self.hc_mean = root / GROUP_MAPS / "baseline_hc_mean.npy"
         self.hc_mean_scans = root / GROUP_MAPS / "baseline_hc_mean.json"
         self.mean_scan = root / GROUP_MAPS / "mean_scan.npy"
@@ -98,6 +101,7 @@ class OutputFolder:
     nifti = partialmethod(_map_file, ending="attributions.nii.gz")  # in the scan's grid, as all images
     sidecar = partialmethod(_map_file, ending="attributions.json")  # its `MapRecord`; it is written last
     standard_error = partialmethod(_map_file, ending="standard_error.nii.gz")  # of methods that estimate it
+    null = partialmethod(_map_file, ending="null.npy")  # mean |scan - control|, float16, without pad
     spread = partialmethod(_map_file, ending="spread.nii.gz")  # standard deviation over the combined runs
     sign_agreement = partialmethod(_map_file, ending="sign_agreement.nii.gz")  # share of them with the mean's
     difference = partialmethod(_map_file, ending="difference.nii.gz")  # the second of two less the first

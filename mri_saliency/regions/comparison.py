@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import pandas as pd
 
+from mri_saliency.cohort.effects import Places
 from mri_saliency.output.dictionary import TABLES
 from mri_saliency.regions.densities import OUTSIDE
-from mri_saliency.statistics.contrasts import (
-    choose_contrasts,
-    contrast_test,
-    find_subjects,
-    ratios_beside_null,
-)
+from mri_saliency.statistics.contrasts import choose_contrasts, contrast_test, find_subjects
 
 REGION_TEST_SENTENCE = (  # for a paper
     "The density of regions was compared between groups by its logarithm, in regions where it was above zero "
     "in every scan."
 )
-_RATIOS = ("ratio", "ratio_null", "ratio_over_null")
 
 
 def compare_regions(
     regions: pd.DataFrame, pairs: list[tuple[str, str]], covariates: pd.DataFrame | None = None
-) -> pd.DataFrame:
-    """Return the rows of region_group_test.csv, each method's smallest p first.
+) -> list[Places]:
+    """Compare the regions of each method and contrast; the rows are those of region_group_test.csv.
 
     The logarithm of each region's density is compared between the groups as maps are, in
     `mri_saliency.groups.comparison`, with regions as points: p is corrected for all regions and contrasts of
@@ -36,20 +33,24 @@ def compare_regions(
     """
     if covariates is not None and len(regions):
         regions = regions[regions["subject_id"].isin(covariates.index)]
-    tables = [
-        _compare(of_method, pairs, covariates).assign(method=method)
-        for method, of_method in (regions.groupby("method", sort=False) if len(regions) else ())
-    ]
-    found = [table for table in tables if len(table)]
-    return pd.concat(found, ignore_index=True)[list(TABLES["region_group_test"])] if found else pd.DataFrame()
+    by_method = regions.groupby("method", sort=False) if len(regions) else ()
+    return [places for _, of_method in by_method for places in _compare(of_method, pairs, covariates)]
+
+
+def region_test_table(places: Sequence[Places]) -> pd.DataFrame:
+    """Return region_group_test.csv, each method's smallest p first."""
+    rows = pd.DataFrame([row for of_contrast in places for row in of_contrast.rows])
+    if rows.empty:
+        return rows
+    by_method = [part.sort_values("p", kind="stable") for _, part in rows.groupby("method", sort=False)]
+    return pd.concat(by_method, ignore_index=True)[list(TABLES["region_group_test"])]
 
 
 def _compare(
     regions: pd.DataFrame, pairs: list[tuple[str, str]], covariates: pd.DataFrame | None
-) -> pd.DataFrame:
-    """Return the rows of one method."""
+) -> Iterator[Places]:
+    """Compare one method's regions."""
     maps, nulls = (_logarithms(regions, column) for column in ("density", "density_null"))
-    nulls = nulls.reindex(index=maps.index, columns=maps.columns)
     about = regions.drop_duplicates("subject_id").set_index("subject_id").loc[maps.index]
     subjects = find_subjects(
         about["subject"].fillna(about.index.to_series()).to_list(),
@@ -57,36 +58,35 @@ def _compare(
         None if covariates is None else covariates.loc[about.index].to_numpy(np.float64),
     )
     other_side = dict(pairs) | {right: left for left, right in pairs}
-    with_mirror = [name for name in maps.columns if other_side.get(name, name) in maps.columns]
-    names = {False: list(maps.columns), True: with_mirror}  # by `Contrast.aligned`
+    with_mirror = [name for name in maps if other_side.get(name, name) in maps]
+    names = {False: list(maps), True: with_mirror}  # by `Contrast.aligned`
     contrasts = [contrast for contrast in choose_contrasts(subjects) if names[contrast.aligned]]
     if not contrasts:
-        return pd.DataFrame()
+        return
 
     def by_subject(logarithms: pd.DataFrame) -> dict[bool, np.ndarray]:
-        plain, mirrored = (
+        plain, kept, mirrored = (
             subjects.average(list(logarithms[columns].to_numpy(np.float32)).__getitem__)
-            for columns in (names[False], [other_side.get(name, name) for name in with_mirror])
+            for columns in (*names.values(), [other_side.get(name, name) for name in with_mirror])
         )
-        places = [names[False].index(name) for name in with_mirror]
-        return {False: plain, True: subjects.align(plain[:, places], mirrored)}
+        return {False: plain, True: subjects.align(kept, mirrored)}
 
-    of_maps, of_nulls = by_subject(maps), by_subject(nulls)
+    of_maps, of_nulls = by_subject(maps), by_subject(nulls.reindex_like(maps))
     tested, _ = contrast_test(contrasts, subjects, of_maps)  # the maps' comparison says what is not tested
-    tables = [
-        ratios_beside_null(
-            contrast, subjects, of_maps[contrast.aligned], of_nulls[contrast.aligned], _RATIOS
-        ).assign(
-            contrast=contrast.name,
-            region=names[contrast.aligned],
-            t=answer.t,
-            p=answer.p,
-            n_patients=subjects.count_patients(contrast),
-            n_controls=subjects.count("HC"),
-        )
-        for contrast, answer in tested
-    ]
-    return pd.concat(tables or [pd.DataFrame({"p": []})]).sort_values("p", kind="stable")
+    for contrast, answer in tested:
+        common = {
+            "method": regions["method"].iloc[0],
+            "contrast": contrast.name,
+            "smallest_possible_p": answer.smallest_possible_p,
+            "n_patients": subjects.count_patients(contrast),
+            "n_controls": subjects.count("HC"),
+        }
+        numbers = zip(names[contrast.aligned], answer.t.tolist(), answer.p.tolist(), strict=True)
+        rows = [common | {"region": name, "t": t, "p": p} for name, t, p in numbers]
+        aligned = contrast.aligned
+        places = Places(contrast, subjects, of_maps[aligned], of_nulls[aligned], rows)
+        places.add_ratios()
+        yield places
 
 
 def _logarithms(regions: pd.DataFrame, column: str) -> pd.DataFrame:

@@ -22,24 +22,24 @@ from mri_saliency.statistics.normal_ranges import add_normal_ranges
 from mri_saliency.wording import counted
 
 OUTSIDE = "outside the brain"
-_NUMBERS = ("mass", "share", "density", "asymmetry", "density_null", "grey_matter_asymmetry")
+_NUMBERS = (
+    *("mass", "share", "density", "asymmetry", "density_null", "grey_matter_asymmetry"),
+    *("hemisphere_asymmetry", "hemisphere_grey_matter_asymmetry"),
+)
 _N_DENSEST = 10
 _GRIDS_AT_A_TIME = 4  # whose labels a worker keeps
 
 
 def measure_regions(
-    folder: OutputFolder,
-    records: list[MapRecord],
-    atlas: Atlas,
-    workers: Workers,
+    folder: OutputFolder, records: list[MapRecord], atlas: Atlas, workers: Workers
 ) -> pd.DataFrame:
     """Divide every map among an atlas's regions; write the table and its figure.
 
     Raises UserError if the atlas does not lie where a scan does.
 
     Returns a table: the rows of region_statistics.csv, with the columns ``subject`` (the person),
-    ``diagnosis`` and ``grey_matter_asymmetry`` (of the mean grey matter of the two sides in the scan's
-    image); no rows for scans without an affine.
+    ``diagnosis``, ``grey_matter_asymmetry`` (of the mean grey matter of the two sides in the scan's image),
+    and both asymmetries of the brain's halves, ``hemisphere_...``; no rows for scans without an affine.
     """
     maps: dict[tuple[str, Grid], list[MapRecord]] = {}  # a scan's together: its file is read once for all
     for record in records:
@@ -112,28 +112,53 @@ def _rows_of_scan(
         measured = region_rows(values, labels, atlas, BrainMass.measured(values, scan.brain))
         return {row["region"]: row[column] for row in measured}
 
-    grey_matter = by_region(None if scan is None else scan.grey_matter, "asymmetry")
+    grey_matter = None if scan is None else scan.grey_matter
+    of_grey_matter = by_region(grey_matter, "asymmetry")
+    halves = None if scan is None else brain_halves(scan.brain, records[0].grid)
     nulls: dict[str, dict[str, float | None]] = {}  # by baseline
     for record in records:
         baseline = baseline_identity(record)
         if baseline not in nulls:
             nulls[baseline] = by_region(read_null_map(folder, record), "density")
+        values = folder.load_map(record.method, record.subject_id)
         about = {
             "subject_id": record.subject_id,
             "method": record.method,
             "subject": record.statistics.subject,
             "diagnosis": record.statistics.diagnosis,
+            "hemisphere_asymmetry": half_asymmetry(values, halves),
+            "hemisphere_grey_matter_asymmetry": half_asymmetry(grey_matter, halves),
         }
-        values = folder.load_map(record.method, record.subject_id)
         for row in region_rows(values, labels, atlas, BrainMass.of(record)):
             yield (
                 about
                 | row
                 | {
                     "density_null": nulls[baseline].get(row["region"]),
-                    "grey_matter_asymmetry": grey_matter.get(row["region"]),
+                    "grey_matter_asymmetry": of_grey_matter.get(row["region"]),
                 }
             )
+
+
+def brain_halves(brain: np.ndarray, grid: Grid) -> np.ndarray:
+    """Return the side of each of the brain's voxels: 1 left of x = 0 mm, 2 right of it, 0 outside the brain.
+
+    `brain` is bool (n_slices, 112, 112), on a grid with an affine.
+    """
+    affine = grid.input_affine
+    assert affine is not None
+    axes = np.ogrid[tuple(map(slice, brain.shape))]
+    x_mm = sum(factor * axis for factor, axis in zip(affine[0], axes, strict=False)) + affine[0, 3]
+    return brain * (1 + (x_mm > 0))
+
+
+def half_asymmetry(values: np.ndarray | None, halves: np.ndarray | None) -> float | None:
+    """Return (L - R) / (L + R) of a map's magnitude per voxel in `brain_halves`; None where undefined."""
+    if values is None or halves is None:
+        return None
+    sides = (np.abs(values[halves == side]) for side in (1, 2))
+    left, right = (float(side.sum(dtype=np.float64)) / max(1, side.size) for side in sides)
+    return (left - right) / (left + right) if left and right else None
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from mri_saliency.cohort.source_scan import read_source
 from mri_saliency.groups.method_maps import MethodMaps
 from mri_saliency.inputs.grid import RESIZED, TRAINED_VOXEL_SIZE_MM, Grid
 from mri_saliency.inputs.preprocessing import grey_levels, intensity_window, resize, unpad
-from mri_saliency.maps.colours import GREY, OUTLINE, measure_scale, overlay
+from mri_saliency.maps.colours import GREY, OUTLINE, colour_scale, overlay
 from mri_saliency.maps.drawing import OPACITY_POWER
 from mri_saliency.maps.image import voxel_mass
 from mri_saliency.maps.smoothing import smoothed
@@ -83,7 +83,7 @@ def draw_answer(
     means = {
         name: smoothed(_read(maps, f"{name}_mean") / voxel_mass(grid), grid, smooth_mm) for name in groups
     }
-    limit = max(measure_scale(mean, brain, is_smooth=True).limit for mean in means.values()) or 1.0
+    limit = max(colour_scale(mean, brain, is_smooth=True) for mean in means.values()) or 1.0
     inside = _rising(np.ones_like(mean_scan, bool) if brain is None else brain, grid)
     greys = _rising(grey_levels(mean_scan, intensity_window(mean_scan)), grid)
     found, slices = {}, []

@@ -109,8 +109,9 @@ def _run_sentences(findings: Findings) -> list[str]:
     entries = run_entries(findings) if "combined" in findings.run else []
     if not entries:
         return []
+    n_networks = len({part["checkpoint"]["sha256"] for part in findings.run["combined"]})
     with_regions = any(entry["icc"] for entry in entries)
-    return repeatability_sentences(findings.verdicts, _TITLES, with_regions=with_regions)
+    return repeatability_sentences(findings.verdicts, n_networks, with_regions=with_regions)
 
 
 def _check_sentences(findings: Findings) -> list[str]:
@@ -138,12 +139,14 @@ def _group_sentences(findings: Findings) -> Iterator[str]:
     if tested:
         counts = [(row.contrast, row.n_patients, row.n_controls) for row in tested]
         yield from contrast_sentences(counts, names)
-        family = "points of the brain" if contrasts else "regions"
-        if contrasts and len(findings.region_test):
-            family += ", or regions,"
+        families = {
+            points: len({row.method for row in rows})
+            for points, rows in (("points of the brain", contrasts), ("regions", tested[len(contrasts) :]))
+            if rows
+        }
         columns = () if settings.covariates is None else settings.covariates.columns
         covariates = list(dict.fromkeys(str(column).split("=")[0] for column in columns))
-        yield from sign_flip_sentences(family, covariates)
+        yield from sign_flip_sentences(families, covariates)
     if findings.groups.clusters:
         yield cluster_sentence(atlas_name)
     yield from (limitation.sentence for limitation in findings.groups.limitations)

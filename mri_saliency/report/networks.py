@@ -12,6 +12,7 @@ from mri_saliency.output.files import read_table
 from mri_saliency.report.findings import Findings
 
 _OPTIONS = ("csv_path", "baseline", "target", "first_slice", "max_samples")  # that differ between runs
+_ICC = ["icc", "icc_low", "icc_high"]
 _SHA256_SHOWN = 12  # digits
 
 
@@ -19,15 +20,16 @@ def run_entries(findings: Findings) -> list[dict]:
     """Return how far combined runs agree, an entry for each method that two or more explain a scan by.
 
     Of each: ``method``, ``n_scans``; ``rank_correlation`` and ``sign_agreement``, each a dict of its "mean"
-    over scans and pairs of runs, by "chance" and with the "null"; ``icc``, the regions' intraclass
-    correlations, or none; ``verdict``, whether networks agree, None for runs of one network.
+    over scans and pairs of runs, by "chance" and with the "null"; ``icc``, the medians over regions of the
+    intraclass correlation and of its interval's ends, or None; ``verdict``, None for runs of one network.
     """
     folder, entries = findings.folder, []
     agreement, regions = read_table(folder.run_agreement), read_table(folder.run_region_agreement)
     for method, rows in () if agreement is None else agreement.groupby("method", sort=False):
-        icc = pd.Series() if regions is None else regions.loc[regions["method"] == method, "icc"].dropna()
-        entry = {measure: _means(rows, measure) for measure in (AGREEMENT, SIGNS)}
-        entry |= {"method": method, "n_scans": rows["subject_id"].nunique(), "icc": icc.tolist()}
+        icc = None if regions is None else regions.loc[regions["method"] == method, _ICC].median()
+        entry: dict[str, object] = {measure: _means(rows, measure) for measure in (AGREEMENT, SIGNS)}
+        entry |= {"method": method, "n_scans": rows["subject_id"].nunique()}
+        entry["icc"] = None if icc is None or icc.isna().any() else icc.tolist()
         entries.append(entry | {"verdict": findings.verdicts.get(method, {}).get(REPEATABLE)})
     return entries
 

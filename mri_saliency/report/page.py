@@ -14,12 +14,13 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from mri_saliency.inputs.atlas import without_side
+from mri_saliency.inputs.atlas import HEMISPHERES, without_side
 from mri_saliency.maps.comparison import mean_agreement
-from mri_saliency.maps.drawing import DIAGNOSIS_COLOURS, LOWERS, RAISES
+from mri_saliency.maps.drawing import LOWERS, PAGE_COLOURS, RAISES
 from mri_saliency.methods import METHODS
 from mri_saliency.output.files import picture_size, read_table
 from mri_saliency.output.folder import OutputFolder
+from mri_saliency.regions.lateralisation import RESPONSE_OF_A_SIDE
 from mri_saliency.report.answer import find_answer
 from mri_saliency.report.bibliography import with_authors
 from mri_saliency.report.findings import Findings
@@ -81,8 +82,9 @@ def _environment() -> Environment:
     )  # fmt: skip
     environment.globals |= {function.__name__: function for function in functions}
     environment.globals["heading"] = lambda method: METHODS[method].heading
-    environment.globals |= {"diagnosis_colours": DIAGNOSIS_COLOURS, "raises": RAISES, "lowers": LOWERS}
-    environment.globals |= {"method_of": METHODS, "numbers": NUMBERS}
+    environment.globals |= {"diagnosis_colours": PAGE_COLOURS, "raises": RAISES, "lowers": LOWERS}
+    environment.globals |= {"method_of": METHODS, "numbers": NUMBERS, "hemisphere": HEMISPHERES[0]}
+    environment.globals["response_of_a_side"] = RESPONSE_OF_A_SIDE
     environment.globals["now"] = lambda: datetime.now().astimezone().isoformat()
     return environment
 

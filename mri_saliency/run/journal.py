@@ -121,6 +121,7 @@ class Journal:
         finally:
             self._drop_waiting()
             self._progress.close()
+            self._workers.work_behind_network(False)
             if self._ranks.is_main:
                 self._write_tables()
 
@@ -212,12 +213,7 @@ class Journal:
     def write(self, context: ScanContext, method: str, attribution: Attribution | Exception | None) -> None:
         """Let a worker write a map; None draws it again, from its array; an error is the map's failure.
 
-        Raises
-        ------
-        OutputError
-            The output folder cannot be written to.
-        UserError
-            The first scans have all failed for one reason, and no map was written.
+        Raises UserError if the first scans have all failed for one reason, and no map was written.
         """
         files = self._plan.files
         if isinstance(attribution, Exception):

@@ -118,6 +118,7 @@ def prepare(options: Options, command_line: str, workers: Workers) -> Run:
     if "expected_gradients" in options.methods:
         request = request.with_references(load)
     network = move_to_device(request.checkpoint.network, request.device)
+    workers.work_behind_network(request.device.type == "cpu")
     how = (options.key_slices, options.nifti, request.checkpoint.n_logits, options.smooth_mm)
     files = MapFiles(folder, *how)
     recipes = request.recipes(options.methods, baseline)

@@ -43,6 +43,7 @@ class Request:
     scans: list[Scan]  # of the table, those that are explained
     window: dict[str, int]  # ``n_slices`` and ``first_slice``: the coronal slices that the network sees
     description: Description
+    n_checked: int  # scans whose maps are checked on the network
 
     @property
     def healthy(self) -> list[Scan]:
@@ -71,7 +72,7 @@ class Request:
         return {
             "command_line": command_line,
             "working_directory": str(Path.cwd()),
-            "options": options.to_json() | {"target": self.target},
+            "options": options.to_json() | {"target": self.target, "check_maps": self.n_checked},
             "settings": self.settings.to_json(),
             "references": list(references.paths) if references else [],
             "checkpoint": {
@@ -120,7 +121,8 @@ def read_request(options: Options, table: ScanTable, ranks: Ranks) -> Request:
         map_error=options.map_error,
         n_references=options.n_references,
     )
-    return Request(device, checkpoint, target, settings, table, scans, window, description)
+    n_checked = options.scans_to_check(device.type)
+    return Request(device, checkpoint, target, settings, table, scans, window, description, n_checked)
 
 
 def _grids(scans: list[Scan], n_slices: int, first_slice: int) -> Iterable[Grid]:

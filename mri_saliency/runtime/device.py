@@ -7,7 +7,8 @@ import math
 import os
 import sys
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,24 +45,17 @@ def _cpu_quota() -> float | None:
 def choose_device(name: str | None = None, ranks: Ranks | None = None) -> torch.device:
     """Return the requested device, and prepare PyTorch for it (strict float32, memory, threads).
 
-    Parameters
-    ----------
-    name : str, optional
-        ``cpu``, ``cuda``, ``cuda:1`` ...; by default this rank's GPU, or the CPU where there is none.
-    ranks : Ranks, optional
-        torchrun's processes, of which each takes its own GPU.
-
-    Raises
-    ------
-    UserError
-        No such device (the message names the available ones), or one device named for all ranks.
+    `name` is ``cpu``, ``cuda``, ``cuda:1`` ...; by default this rank's GPU, or the CPU where there is none.
+    Raises UserError if there is no such device, or one is named for all ranks.
     """
     import torch
 
     # devices are counted even where the driver is too old for them
     n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     available = ["cpu", *(f"cuda:{index}" for index in range(n_gpus))]
-    gpu_of_rank = f"cuda:{ranks.local_rank}" if ranks else DEFAULT_DEVICE
+    is_given = n_gpus == 1 and any(name.endswith("_VISIBLE_DEVICES") for name in os.environ)
+    # a scheduler shows each rank its own GPU alone, as the first
+    gpu_of_rank = DEFAULT_DEVICE if ranks is None or is_given else f"cuda:{ranks.local_rank}"
     is_shared = ranks is not None and ranks.size > 1
     if is_shared and name not in (None, "cpu", "cuda"):
         raise UserError(f"--device: with torchrun each rank takes its own GPU; leave {name!r} out.")
@@ -72,8 +66,9 @@ def choose_device(name: str | None = None, ranks: Ranks | None = None) -> torch.
         raise UserError(f"--device: no device {name!r} here; there are {', '.join(available)}.")
     use_strict_float32()
     keep_freed_memory()
-    if name == "cpu" and is_shared:
-        torch.set_num_threads(usable_cores())  # torchrun leaves each rank a single one
+    if name == "cpu":  # torchrun leaves each rank one thread, and a container's quota is not known to PyTorch
+        n_threads = usable_cores() if is_shared else min(usable_cores(), torch.get_num_threads())
+        torch.set_num_threads(n_threads)
     return torch.device(name)
 
 
@@ -100,6 +95,27 @@ def use_strict_float32() -> None:
         # "none", which the line above leaves, means whatever torch.backends.fp32_precision is
         for backend in (torch.backends.cudnn, torch.backends.mkldnn):
             backend.conv.fp32_precision = "ieee"
+
+
+@contextmanager
+def plain_pytorch() -> Iterator[None]:
+    """Let PyTorch compute as it does where nothing was switched: gradients, float32, no autocast.
+
+    A notebook's inference mode, default type or default device is given back at the end.
+    """
+    import torch
+
+    with ExitStack() as states:
+        states.enter_context(torch.inference_mode(False))
+        states.enter_context(torch.enable_grad())
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                states.enter_context(torch.autocast(kind, enabled=False))
+        if torch.empty(0).device.type != "cpu":
+            states.enter_context(torch.device("cpu"))
+        states.callback(torch.set_default_dtype, torch.get_default_dtype())
+        torch.set_default_dtype(torch.float32)
+        yield
 
 
 def hardware_name(device: torch.device) -> str:

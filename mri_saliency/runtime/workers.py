@@ -10,6 +10,7 @@ import threading
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from multiprocessing import get_context
@@ -44,6 +45,7 @@ class Workers:
         self._of_thread = threading.local()
         self._processes: list[_WorkerProcess] = []  # alive, as far as is known
         self._lock = threading.Lock()
+        self._behind_network = False
         if n and preload:
             for _ in range(n):
                 self.submit(_import, preload)
@@ -62,6 +64,16 @@ class Workers:
         parts = [items[start : start + size] for start in range(0, len(items), size)]
         jobs = [self.submit(function, part) for part in parts]
         return [result for job in jobs for result in job.result()]
+
+    def work_behind_network(self, is_so: bool) -> None:
+        """Let the processes yield to a network that runs on this machine's cores, or no longer.
+
+        A process cannot raise its own priority again: another one takes its place with its next job.
+        """
+        with self._lock:
+            self._behind_network = is_so
+            for process in self._processes if is_so else ():
+                process.yield_to_others()
 
     def __enter__(self) -> Workers:
         """Return the pool."""
@@ -88,11 +100,17 @@ class Workers:
         )
 
     def _process(self) -> _WorkerProcess:
-        if getattr(self._of_thread, "process", None) is None:
+        process: _WorkerProcess | None = getattr(self._of_thread, "process", None)
+        if process is not None and process.yields and not self._behind_network:
+            self._forget(process)
+            process = None
+        if process is None:
             with self._lock:
-                self._of_thread.process = _WorkerProcess()
-                self._processes.append(self._of_thread.process)
-        return self._of_thread.process
+                process = self._of_thread.process = _WorkerProcess()
+                self._processes.append(process)
+                if self._behind_network:
+                    process.yield_to_others()
+        return process
 
     def _forget(self, process: _WorkerProcess) -> None:
         self._of_thread.process = None
@@ -114,6 +132,13 @@ class _WorkerProcess:
         self._process: BaseProcess = _SPAWN.Process(target=_serve, args=(pipe_of_process,), daemon=True)
         self._process.start()
         pipe_of_process.close()  # now only the process holds it, and its death ends the pipe
+        self.yields = False
+
+    def yield_to_others(self) -> None:
+        if hasattr(os, "setpriority"):
+            with suppress(OSError):  # it is gone
+                os.setpriority(os.PRIO_PROCESS, self._process.pid or 0, 19)
+                self.yields = True
 
     def run(self, call: Callable) -> object:
         try:
@@ -143,8 +168,6 @@ def _serve(pipe: Connection) -> None:
     # a core for each worker: NumPy, not loaded yet, would start threads on all of them
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
     keep_freed_memory()
-    if hasattr(os, "nice"):
-        os.nice(19)  # on a CPU the network comes first
     while True:
         try:
             job = pipe.recv_bytes()

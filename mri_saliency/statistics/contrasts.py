@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from mri_saliency.statistics.sign_flips import N_FLIPS, Hypothesis, Tested, sign_flip_test
 
@@ -143,38 +142,6 @@ def contrast_test(
             refused[contrast.name] = str(error)
     answers = sign_flip_test([question for _, question in family], n_flips=n_flips)
     return [(contrast, answer) for (contrast, _), answer in zip(family, answers, strict=True)], refused
-
-
-def ratios_beside_null(
-    contrast: Contrast, subjects: Subjects, maps: np.ndarray, nulls: np.ndarray, names: Sequence[str]
-) -> pd.DataFrame:
-    """Return a contrast of logarithms, that of null maps, and that of the maps' over the null maps'.
-
-    `maps` and `nulls` are (n_subjects, n_points); the nulls are NaN for subjects who have none, and at points
-    where some have none. A row a point; `names` are those of the three ratios, each beside the ends of its
-    95 % interval. ``exceeds_null``: whether the third's interval lies on the side of the maps' effect.
-    """
-    known = np.isfinite(nulls).any(axis=1)
-    some = subjects.subset(known)
-    ratios = np.concatenate(
-        [
-            _ratios(contrast, subjects, maps),
-            _ratios(contrast, some, nulls[known]),
-            _ratios(contrast, some, (maps - nulls)[known]),
-        ]
-    )
-    table = pd.DataFrame(ratios.T, columns=[name + end for name in names for end in ("", "_low", "_high")])
-    beyond = np.where(ratios[0] > 1, ratios[7] > 1, ratios[8] < 1).astype(object)
-    return table.assign(exceeds_null=np.where(np.isfinite(ratios[6]), beyond, np.full_like(beyond, None)))
-
-
-def _ratios(contrast: Contrast, subjects: Subjects, values: np.ndarray) -> np.ndarray:
-    """Return ratios with the ends of their intervals, (3, n_points); NaN if they cannot be estimated."""
-    if subjects.has_enough(contrast):
-        tested, _ = contrast_test([contrast], subjects, {contrast.aligned: values}, n_flips=0)
-        for _, estimate in tested:
-            return np.exp([estimate.effect, *estimate.interval()])
-    return np.full((3, values.shape[1]), np.nan)
 
 
 def _hypothesis(contrast: Contrast, subjects: Subjects, values: np.ndarray) -> Hypothesis:

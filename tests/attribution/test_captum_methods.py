@@ -187,6 +187,8 @@ def test_expected_gradients_equal_a_plain_loop(pair, inputs):
         error = torch.from_numpy(found[scan].voxel_errors)
         assert difference(error, torch.from_numpy(expected)) <= CAPTUMS
         assert found[scan].voxel_errors.dtype == np.float32
+        null = np.mean([np.abs(x - references[index]).numpy() for index in drawn], axis=0)
+        assert difference(torch.from_numpy(found[scan].null), torch.from_numpy(null)) <= 1e-6
 
 
 def test_the_standard_error_is_the_spread_over_seeds(prepared, inputs):

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from mri_saliency.checks.curves import SHARE_RANGE, curve_shares, evidence_scores, leads, mean_curves
+from mri_saliency.checks.curves import SHARE_RANGE, evidence_scores, leads
 from mri_saliency.checks.table import COLUMNS, IMPOSTORS, MAP, RANDOM, SHARED_ORDERS, Row
 
 from ..made_cohort import CHECKED, LEVELS, checks_table
@@ -24,20 +24,13 @@ def table_of(*rows):
     return pd.DataFrame(sum(rows, []), columns=COLUMNS)
 
 
-def test_curves_are_shares_of_each_scans_change_but_of_one_logit_at_least():
-    table = table_of(curves_of(8, 6), curves_of(2, 1, scan="b"), curves_of(0.01, 0.5, scan="c"))
-    shares = curve_shares(table)
-    assert shares["insertion", "saliency", MAP, "a"].to_dict() == {0: 0, 50: 0.75, 100: 1}
-    assert shares["deletion", "saliency", MAP, "b"].to_dict() == {0: 1, 50: 0.5, 100: 0}
-    assert shares["insertion", "saliency", MAP, "c"].tolist() == [0, 0.5, 0.01]
-
-
-def test_scans_near_their_baseline_are_not_drawn_beside_others():
-    near = curves_of(0.01, 0.5)
-    means, n = mean_curves(table_of(near, curves_of(4, 1, scan="b"), curves_of(2, 1, scan="c")))
-    assert means["insertion", "saliency", MAP].tolist() == [0, 0.375, 1] and n == 2
-    means, n = mean_curves(table_of(near))
-    assert means["insertion", "saliency", MAP].tolist() == [0, 0.5, 0.01] and n == 1
+def test_curves_are_shares_of_each_scans_change_of_one_logit_at_least():
+    scans = {"a": (8, 6), "b": (2, 1), "c": (0.01, 0.5)}
+    curves = (curves_of(*scans[scan], order=o, scan=scan) for scan in scans for o in (MAP, *IMPOSTORS))
+    table = table_of(*curves)
+    scores = evidence_scores(table, "saliency")[MAP].to_dict()
+    assert scores == {"a": pytest.approx((0.75 + 0.5) / 2 - (0.25 + 0.5) / 2), "b": pytest.approx(0)}
+    assert evidence_scores(table[table["subject_id"] == "c"], "saliency").empty
 
 
 def test_scores_are_areas_of_insertion_less_deletion():

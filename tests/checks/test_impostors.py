@@ -9,8 +9,7 @@ import torch
 
 from mri_saliency.attribution.batch import Batch
 from mri_saliency.attribution.explainer import Explainer, Settings
-from mri_saliency.checks import sanity_checks
-from mri_saliency.checks.shuffled_weights import randomised
+from mri_saliency.checks import sanity_checks, shuffled_weights
 from mri_saliency.checks.verdicts import CHECKS, EVIDENCE, NOISE, SEED, WEIGHTS, verdicts
 from mri_saliency.methods import METHODS
 
@@ -30,8 +29,7 @@ def genuine(network, explainer, batch):
 
 
 def shuffled(network):
-    *_, (_, copy) = randomised(network, OTHER_SHUFFLE)
-    return copy
+    return shuffled_weights.shuffled(network, OTHER_SHUFFLE)
 
 
 def noise_of_scan(scan_id):
@@ -59,7 +57,9 @@ def answers():
     brain[:, 24:104, 24:104] = 1
     weights = brain * torch.randn(brain.shape, generator=generator)
     weights[:, 40:88, 40:88] *= 3
-    inputs = (brain * (1 + 0.3 * torch.randn(N_SCANS, *brain.shape, generator=generator))).numpy()
+    inputs = brain * (1 + 0.3 * torch.randn(N_SCANS, *brain.shape, generator=generator))
+    evidence = torch.rand(N_SCANS, *brain.shape, generator=generator) < 0.3  # each scan's own, for the class
+    inputs = (inputs + 0.5 * evidence * weights.sign()).numpy()
     labels = np.zeros(inputs.shape, np.int32)
     rows, columns = np.mgrid[:4, :4]
     labels[:, :, 24:104, 24:104] = np.kron(1 + 4 * rows + columns, np.ones((20, 20), int))

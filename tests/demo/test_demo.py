@@ -84,10 +84,11 @@ def test_what_groups_differ_in_is_held_against_the_lesion():
 def test_the_demo_compares_with_its_controls_unless_asked_otherwise(tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "make", lambda _: None)
     asked = []
-    for passed_on in ([], ["--methods", "saliency"]):
+    for passed_on in ([], ["--methods", "saliency"], ["--report_only"]):
         demo.run(tmp_path, passed_on, lambda args: asked.append(get_parser().parse_args(args)) or 2)
     assert asked[0].methods == [*DEFAULT_METHODS, "expected_gradients"] and asked[0].n_references == 20
     assert asked[1].methods == ["saliency"]
+    assert asked[0].check_maps >= 3 and "check_maps" not in asked[2]  # which needs no network
 
 
 def test_a_made_demo_is_reused(tmp_path, monkeypatch, capsys):

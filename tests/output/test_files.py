@@ -13,13 +13,15 @@ from mri_saliency.errors import UserError
 from mri_saliency.output import files
 
 
-def test_pictures_are_what_pillow_reads(tmp_path):
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_pictures_are_what_pillow_reads(tmp_path, mode):
     picture = np.random.default_rng(0).integers(0, 256, (31, 17, 4), np.uint8)
-    picture[..., 3] = 255
+    if mode == "RGB":
+        picture[..., 3] = 255
     files.write_picture(tmp_path / "a.png", picture)
     image = Image.open(tmp_path / "a.png")
-    assert image.mode == "RGB"
-    np.testing.assert_array_equal(np.asarray(image), picture[..., :3])
+    assert image.mode == mode
+    np.testing.assert_array_equal(np.asarray(image), picture[..., : len(mode)])
 
 
 def test_images_are_what_nibabel_reads(tmp_path):

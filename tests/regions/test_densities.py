@@ -71,7 +71,8 @@ def test_regions_divide_the_maps(cohort, no_workers, halves):
     assert list(table.columns) == list(TABLES["region_statistics"])
     assert "12" not in set(table["subject_id"])  # it has no affine
     pd.testing.assert_frame_equal(table, returned[table.columns])
-    assert set(returned) - set(table) == {"subject", "diagnosis", "grey_matter_asymmetry"}
+    halves_own = {"hemisphere_asymmetry", "hemisphere_grey_matter_asymmetry"}
+    assert set(returned) - set(table) == {"subject", "diagnosis", "grey_matter_asymmetry"} | halves_own
     diagnoses = returned.groupby("subject_id")["diagnosis"].first()
     assert diagnoses["sub-A"] == "HC" and diagnoses["sub-B"] == "left"
     shares = {(r.subject_id, r.method): r.statistics.brain_share for r in cohort.records}
@@ -83,6 +84,13 @@ def test_regions_divide_the_maps(cohort, no_workers, halves):
         assert rows.loc["Left Half", "mass"] == pytest.approx(left, rel=0.03)
         assert rows.loc["Left Half", "asymmetry"] == pytest.approx((left - right) / (left + right), abs=0.03)
         assert rows.loc[OUTSIDE, "share"] == pytest.approx(1 - shares[subject, "saliency"])
+        [record] = [r for r in cohort.records if (r.subject_id, r.method) == (subject, "saliency")]
+        brain = unpad(brain_mask(load_volume(Path(record.source.path), 9).network_input))
+        means = [values[:, half][brain[:, half]].mean() for half in (slice(56), slice(56, None))]
+        left, right = means if left_is_low else means[::-1]
+        of_map = returned[(returned["subject_id"] == subject) & (returned["method"] == "saliency")]
+        expected = (left - right) / (left + right)
+        np.testing.assert_allclose(of_map["hemisphere_asymmetry"], expected, atol=1e-6)
     assert np.asarray(Image.open(cohort.folder.region_figure)).std() > 10
 
 
@@ -150,7 +158,7 @@ def test_without_the_scans_what_needs_them_is_empty_and_said(cohort, no_workers,
     assert missing_null_notes(whole) == missing_null_notes(pd.DataFrame()) == []
     gone = [replace(r, source=replace(r.source, path="/gone.nii")) for r in records]
     table = measure_regions(cohort.folder, gone, halves, no_workers)
-    assert table[["density_null", "grey_matter_asymmetry"]].isna().all(axis=None)
+    assert table[["density_null", "grey_matter_asymmetry", "hemisphere_asymmetry"]].isna().all(axis=None)
     pd.testing.assert_frame_equal(table[["density", "asymmetry"]], whole[["density", "asymmetry"]])
     [note] = missing_null_notes(table)
     assert "12 of 12 maps" in note and "density_null" in note

@@ -5,12 +5,19 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from mri_saliency.inputs.atlas import Atlas
+from mri_saliency.inputs.atlas import HEMISPHERES, Atlas
 from mri_saliency.maps.comparison import roc_auc
 from mri_saliency.output.dictionary import TABLES
 from mri_saliency.output.folder import OutputFolder
-from mri_saliency.regions.lateralisation import LEAST_SUBJECTS, lateralisation_table, lateralise
+from mri_saliency.regions.lateralisation import (
+    LEAST_SUBJECTS,
+    RESPONSE_OF_A_SIDE,
+    lateralisation_sentences,
+    lateralisation_table,
+    lateralise,
+)
 from mri_saliency.statistics.intervals import auc_interval, pair_wins
+from mri_saliency.wording import ClassNames
 
 from ..made_cohort import SIDED_PAIRS, sided_regions
 
@@ -29,10 +36,14 @@ def atlas(tmp_path):
 def test_areas_against_a_plain_loop():
     regions = sided_regions(n=7, effect=0.3)
     table = lateralisation_table(regions, SIDED_PAIRS)
-    assert list(table["left_region"]) == ["Left hippocampus", "Left insula"]  # the densest first
+    halves = regions.assign(asymmetry=regions["hemisphere_asymmetry"], region=HEMISPHERES[0])
+    halves["grey_matter_asymmetry"] = regions["hemisphere_grey_matter_asymmetry"]
+    halves = halves.drop_duplicates("subject")
+    # the brain's halves, then the densest
+    assert list(table["left_region"]) == [HEMISPHERES[0], "Left hippocampus", "Left insula"]
     assert list(table.columns) == list(TABLES["lateralisation"])
     for _, row in table.iterrows():
-        rows = regions[regions["region"] == row["left_region"]]
+        rows = pd.concat([regions, halves]).query("region == @row.left_region")
         patients = rows[rows["diagnosis"] != "HC"]
         is_left = (patients["diagnosis"] == "left").to_numpy()
         for prefix, column, sign in (("", "asymmetry", 1), ("grey_matter_", "grey_matter_asymmetry", -1)):
@@ -47,8 +58,22 @@ def test_areas_against_a_plain_loop():
 
 def test_the_direction_is_never_turned_to_fit():
     regions = sided_regions(effect=-2.0)
-    hippocampus = lateralisation_table(regions, SIDED_PAIRS).iloc[0]
+    hippocampus = lateralisation_table(regions, SIDED_PAIRS).iloc[1]
     assert hippocampus["auc"] == hippocampus["grey_matter_auc"] == 0
+
+
+@pytest.mark.parametrize(("hemispheres", "better"), [(0.0, ["yes", "no"]), (3.0, ["no", "no"])])
+def test_a_region_is_judged_against_the_whole_hemisphere(hemispheres, better):
+    """An area of 1 does not localise where the whole side tells as much."""
+    regions = sided_regions(n=12, effect=3.0, hemispheres=hemispheres)
+    table = lateralisation_table(regions, SIDED_PAIRS).set_index("left_region")
+    pairs = table.drop(index=HEMISPHERES[0])
+    assert pairs["better_than_hemisphere"].tolist() == better
+    assert pairs.loc["Left hippocampus", "auc"] == 1
+    expected = pairs["auc"] - table.loc[HEMISPHERES[0], "auc"]
+    np.testing.assert_allclose(pairs["hemisphere_difference"], expected)
+    words = " ".join(lateralisation_sentences(table.reset_index(), ClassNames()))
+    assert "2 pairs" in words and (RESPONSE_OF_A_SIDE in words) == (hemispheres == 3)
 
 
 def test_a_subjects_sessions_are_averaged_first():
@@ -67,7 +92,8 @@ def test_a_subjects_sessions_are_averaged_first():
 def test_subjects_without_grey_matter_leave_the_difference_alone():
     regions = sided_regions(n=7, effect=0.3)
     gone = regions["subject"].isin(["left0", "right3"])
-    partly = regions.assign(grey_matter_asymmetry=regions["grey_matter_asymmetry"].mask(gone))
+    grey_matter = ["grey_matter_asymmetry", "hemisphere_grey_matter_asymmetry"]
+    partly = regions.assign(**{name: regions[name].mask(gone) for name in grey_matter})
     found = lateralisation_table(partly, SIDED_PAIRS)
     both = lateralisation_table(regions[~gone], SIDED_PAIRS)
     for column in ("grey_matter_auc", "grey_matter_auc_low", "auc_difference", "auc_difference_high"):
@@ -75,7 +101,7 @@ def test_subjects_without_grey_matter_leave_the_difference_alone():
     whole = lateralisation_table(regions, SIDED_PAIRS)
     np.testing.assert_allclose(found["auc"], whole["auc"])
     assert (found["grey_matter_n_left"] == 6).all() and (found["n_left"] == 7).all()
-    none = lateralisation_table(regions.assign(grey_matter_asymmetry=np.nan), SIDED_PAIRS)
+    none = lateralisation_table(regions.assign(**dict.fromkeys(grey_matter, np.nan)), SIDED_PAIRS)
     np.testing.assert_allclose(none["auc"], whole["auc"])
     assert none[["grey_matter_auc", "auc_difference"]].isna().all(axis=None)
     assert (none["grey_matter_n_left"] == 0).all()
@@ -93,8 +119,6 @@ def test_files_are_written_and_old_ones_removed(folder, atlas):
 
 def test_what_is_missing_is_said(folder, atlas):
     regions = sided_regions()
-    [note] = lateralise(folder, regions.assign(grey_matter_asymmetry=np.nan), atlas)[1]
-    assert "grey matter of 12 of 12 scans" in note
     unnamed = Atlas(atlas.labels, atlas.affine, {1: "label 1", 2: "label 2"}, atlas.path)
     [note] = lateralise(folder, regions, unnamed)[1]
     assert "no region of the atlas" in note

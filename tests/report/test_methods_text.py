@@ -137,7 +137,13 @@ def all_found(tmp_path, atlas):
     regions = add_normal_ranges(sided_regions(n_controls=16, effect=2.0))
     left = ComparedContrast("saliency", "left_minus_HC", 6, 16, 0.1, 0.01)
     aligned = replace(left, contrast="aligned_minus_HC", n_patients=12)
-    region_test = {"contrast": "left_minus_HC", "n_patients": 6, "n_controls": 15, "p": 0.01}
+    region_test = {
+        "method": "saliency",
+        "contrast": "left_minus_HC",
+        "n_patients": 6,
+        "n_controls": 15,
+        "p": 0.01,
+    }
     table = checks_table("saliency", weights=0.9)
     write_table(OutputFolder(tmp_path).checks, table)
     covariates = pd.DataFrame({"age": [40.0], "site=B": [1.0], "site=C": [0.0]})
@@ -161,9 +167,9 @@ def test_groups_regions_sides_and_checks(tmp_path, all_found):
         *("every two methods and every map with its null map", "the 4 regions of the atlas mni.nii.gz"),
         "Gaussian of 6 mm full width",
         "“epilepsy, focus on the left, minus controls” (6 and 15 to 16 subjects)",
-        *("mirrored at x = 0 mm", "the covariates age and site", "all points of the brain, or regions, and"),
+        *("mirrored at x = 0 mm", "the covariates age and site", "all points of the brain or regions and"),
         *("Significant voxels of one sign", "A group was small.", "from right epilepsy (6 and 6 subjects)"),
-        *("the grey matter's asymmetry", "The maps of 4 scans were checked on the network"),
+        *("the pair's grey matter", "The maps of 4 scans were checked on the network"),
         "These checks failed: saliency (“changes with the weights”)",
         not_this="seed",  # saliency draws nothing, which is no failure
     )
@@ -211,7 +217,7 @@ def test_combined_runs(tmp_path):
         "made of trained classifiers of the architecture EfficientNetV2-L (Tan and Le, 2021)",
         "The maps of 2 runs, of 2 trained networks, were averaged scan by scan, each mean over 1 to 2",
         "The baseline of Integrated Gradients differed between the runs: zero and hc_mean",
-        "The maps of Integrated Gradients did not repeat across trainings",
+        "The maps of Integrated Gradients did not agree between these 2 networks",
         *("Two runs' maps", "PyTorch", "The network ran on NVIDIA H100"),
         not_this="no network was run, At most, path of, checked",
     )

@@ -163,10 +163,11 @@ def test_the_densest_pair_and_the_best_by_grey_matter_are_shown(tmp_path, number
     table[["auc_difference", "auc_difference_low", "auc_difference_high"]] = numbers
     table.loc[table["left_region"] == "Left insula", "grey_matter_auc"] = 1.5
     page = save_page(tmp_path, report_records(), lateralisation=table)
-    first, second = (row for row in page.rows if row[-1] == words)
+    whole, first, second = (row for row in page.rows if row[-1] == words)
+    assert whole[0] == "whole hemisphere (all of the brain)"
     assert first[:3] == ["hippocampus (densest)", "6 and 6", "1.00 (0.69 to 1.00)"]
-    assert second[0] == "insula (best by grey matter)"
-    assert "of 2, the maps' interval lies above 0.5 in 1 and below in 0; by chance, about 0.1" in page.text
+    assert second[0] == "insula (best by grey matter)" and "figures/lateralisation.png" in page.urls
+    assert "of 2, the maps' interval lies above 0.5 in 1, and 0 tell the sides better" in page.text
 
 
 WARNING = "its voxels are of <2> mm"

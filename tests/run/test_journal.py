@@ -106,10 +106,12 @@ def run_json(work):
 # --- the maps ---
 
 
-def test_maps_are_counted_and_the_tables_have_them(journal, work):
+def test_maps_are_counted_and_the_tables_have_them(journal, work, monkeypatch, capsys):
+    monkeypatch.setattr(OutputFolder, "free_bytes", lambda _: 1_000_000)
     with journal, journal.making_maps():
         for index in range(3):
             journal.submit(scan(index), "saliency", finish, work.folder, index)
+    assert "the new maps need about 0.1 GB, and 0.0 GB are free" in capsys.readouterr().err
     found = run_json(work)
     assert found["status"] == "done" and found["counts"] == {"maps": 3, "kept": 1, "failures": 0}
     assert found["work_s"] == {"draw": 1.5} and journal.exit_code == 0

@@ -1,6 +1,7 @@
 """Runs of the script in this process, and comparisons of what they wrote."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,9 @@ SEED_COLUMNS = (
     "method shape mean std min max abs_mean positive_ratio negative_ratio "
     "subject_id true_label prediction sample_idx"
 ).split()
+ONE_METHOD = ("--methods", "saliency", *QUICK)
+TINY_SCRIPT = Path(__file__).with_name("tiny_script.py")
+SUBJECTS = ("sub-A", "sub-B", "12")
 METHODS = ("--methods", "saliency", "gradient_shap")
 
 

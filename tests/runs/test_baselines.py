@@ -15,17 +15,8 @@ from mri_saliency.inputs.checkpoint import prepare_for_attribution
 from mri_saliency.inputs.loading import load_volume
 from mri_saliency.inputs.preprocessing import air_input, brain_mask
 
-from ..conftest import (
-    DIAGNOSIS_COLUMN,
-    N_SLICES,
-    brain,
-    save_scan,
-)
-from .outputs import are_close, array_path
-
-QUICK = ("--n_steps", "4", "--n_samples", "2", "--key_slices", "2", "5")
-SUBJECTS = ("sub-A", "sub-B", "12")
-SCRIPT = Path(script.__file__)
+from ..conftest import DIAGNOSIS_COLUMN, N_SLICES, brain, save_scan
+from .outputs import QUICK, SUBJECTS, are_close, array_path
 
 
 def baseline_totals(network, run, baseline_of):

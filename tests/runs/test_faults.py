@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -17,13 +16,8 @@ import pytest
 import generate_saliency_maps as script
 from mri_saliency.attribution.explainer import Explainer
 from mri_saliency.errors import UserError
-from mri_saliency.output.folder import OutputFolder
 
-from .outputs import QUICK, assert_same_output, run
-
-TINY_SCRIPT = Path(__file__).with_name("tiny_script.py")
-ONE_METHOD = ("--methods", "saliency", *QUICK)
-
+from .outputs import ONE_METHOD, TINY_SCRIPT, assert_same_output, run
 
 # --- a crash at every write ---
 
@@ -92,17 +86,17 @@ def test_a_crash_at_any_write_of_the_cohort_is_recovered_from(finished, tmp_path
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 def test_a_run_that_is_really_killed_ends_as_if_undisturbed(run_folder, tmp_path):
-    """Three SIGKILLs of the whole process group, at the first, second and third finished map."""
+    """SIGKILLs of the whole process group, at the first and at the second finished map."""
     options = run_folder.options(*ONE_METHOD, "--key_slices", "5")
     assert script.main(options) == 0
     expected = tmp_path / "undisturbed"
     run_folder.output.rename(expected)
-    for n_maps, workers in ((1, 0), (2, 1), (3, 0)):
+    for n_maps, workers in ((1, 1), (2, 0)):
         command = [sys.executable, str(TINY_SCRIPT), *options, "--workers", str(workers)]
         process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
         while len(list(run_folder.output.rglob("*_attributions.json"))) < n_maps:
             assert process.poll() is None
-            time.sleep(0.005)
+            time.sleep(0.02)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert script.main(options) == 0
@@ -113,19 +107,15 @@ def test_a_run_that_is_really_killed_ends_as_if_undisturbed(run_folder, tmp_path
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_end_the_run_within_seconds(run_folder, number):
+def test_a_signal_ends_the_run_within_seconds(run_folder):
     options = run_folder.options("--methods", "saliency", "smooth_grad", "--n_samples", "5000")
-    workers = str(int(number == signal.SIGTERM))
-    command = [sys.executable, str(TINY_SCRIPT), *options, "--batch_size", "1", "--workers", workers]
-    # where the tests themselves run in the background of a shell, SIGINT is ignored, and that is inherited
-    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
+    command = [sys.executable, str(TINY_SCRIPT), *options, "--batch_size", "1", "--workers", "1"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     while not list(run_folder.output.rglob("*_attributions.json")):
         assert process.poll() is None
         time.sleep(0.05)
     began = time.monotonic()
-    process.send_signal(number)
+    process.send_signal(signal.SIGTERM)
     error = process.communicate()[1]
     assert time.monotonic() - began < 20
     assert process.returncode == 130
@@ -153,27 +143,7 @@ def test_an_interrupt_keeps_what_is_written(maps_only, run_folder, monkeypatch):
     assert "3 of 6 maps are done" in page and "It was interrupted" in page and "unfinished" not in page
 
 
-def test_an_interrupt_while_the_cohort_is_described_is_said(run_folder, monkeypatch):
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("mri_saliency.describe_cohort", interrupted)
-    assert script.main(run_folder.options(*ONE_METHOD)) == 130
-    assert json.loads((run_folder.output / "run.json").read_text())["status"] == "interrupted"
-    page = (run_folder.output / "report.html").read_text()
-    assert "3 of 3 maps are done" in page and "It was interrupted" in page
-
-
-# --- the device and the checks ---
-
-
-def test_a_device_that_cannot_take_the_network_is_named(run_folder, monkeypatch, capsys):
-    def full(*_):
-        raise UserError("--device: cpu cannot be used now (out of memory). Free it, or name another.")
-
-    monkeypatch.setattr("mri_saliency.run.prepare.move_to_device", full)
-    assert run(run_folder) == 2
-    assert "error: --device: cpu cannot be used now (out of memory)" in capsys.readouterr().err
+# --- the checks ---
 
 
 def test_checks_that_fail_leave_the_report(run_folder, monkeypatch, capsys):
@@ -181,7 +151,7 @@ def test_checks_that_fail_leave_the_report(run_folder, monkeypatch, capsys):
         raise UserError("the device has too little memory")
 
     monkeypatch.setattr("mri_saliency.checks.run.check_maps", fail)
-    assert run(run_folder, "--check_maps", "2") == 1
+    assert script.main(run_folder.options(*ONE_METHOD, "--check_maps", "2")) == 1
     assert "error: checking: the device has too little memory" in capsys.readouterr().err
     assert (run_folder.output / "report.html").exists()
     assert json.loads((run_folder.output / "run.json").read_text())["status"] == "interrupted"
@@ -228,9 +198,3 @@ def test_a_folder_deleted_meanwhile_ends_the_run(maps_only, run_folder, monkeypa
     assert run(run_folder) == 1
     assert "cannot be written" in capsys.readouterr().err
     assert not run_folder.output.exists()
-
-
-def test_a_small_disk_is_warned_of(maps_only, run_folder, monkeypatch, capsys):
-    monkeypatch.setattr(OutputFolder, "free_bytes", lambda _: 1_000_000)
-    assert run(run_folder) == 0
-    assert "the new maps need about 0.1 GB, and 0.0 GB are free" in capsys.readouterr().err

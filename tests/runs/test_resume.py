@@ -14,7 +14,7 @@ import pytest
 import generate_saliency_maps as script
 from mri_saliency.attribution.explainer import Explainer
 
-from ..conftest import brain, lively_network, save_checkpoint, save_scan
+from ..conftest import brain, save_scan
 from .outputs import (
     METHODS,
     QUICK,
@@ -158,16 +158,6 @@ def test_maps_made_in_another_way_are_not_overwritten_unasked(maps_only, finishe
     # a picture of the earlier map must not stay beside the new one; the other method's may
     assert not array_path(finished, "gradient_shap").with_name("sub-A_gradient_shap_slice_5.png").exists()
     assert array_path(finished).with_name("sub-A_saliency_slice_5.png").exists()
-
-
-def test_another_scan_or_checkpoint_is_noticed(maps_only, run_folder, capsys):
-    assert run(run_folder) == 0
-    save_scan(run_folder.scans[0], brain(seed=9))
-    assert run(run_folder) == 2
-    assert "the scan's file has changed" in capsys.readouterr().err
-    save_checkpoint(run_folder.model, lively_network(seed=3))
-    assert run(run_folder) == 2
-    assert "checkpoint was" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("more", [(), ("--overwrite",)])

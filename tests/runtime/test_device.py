@@ -36,10 +36,17 @@ def test_each_rank_takes_its_gpu(monkeypatch):
     assert choose_device(None, ranks) == choose_device("cuda", ranks) == torch.device("cuda:2")
     with pytest.raises(UserError, match="each rank takes its own GPU; leave 'cuda:1' out"):
         choose_device("cuda:1", ranks)
+    with pytest.MonkeyPatch.context() as scheduled:  # one GPU a task: each sees its own alone
+        scheduled.setattr("torch.cuda.device_count", lambda: 1)
+        with pytest.raises(UserError, match="no device 'cuda:2' here"):
+            choose_device(None, ranks)
+        scheduled.setenv("CUDA_VISIBLE_DEVICES", "2")
+        assert choose_device(None, ranks) == torch.device("cuda:0")
     assert choose_device("cuda:3") == torch.device("cuda:3") and choose_device(None) == torch.device("cuda:0")
 
 
 STRICT = """
+import os
 import sys
 import warnings
 
@@ -49,7 +56,13 @@ from mri_saliency.runtime.device import choose_device
 
 backends = torch.backends
 has_new = hasattr(backends.cudnn, "conv")
-start = sys.argv[1]
+for start in ("as it is", "old", "new", "general"):  # each in a process of its own, which has PyTorch
+    if os.fork() == 0:
+        break
+    if os.wait()[1]:
+        sys.exit(f"where it was set {start}")
+else:
+    sys.exit()
 if start == "old" or not has_new:
     backends.cudnn.allow_tf32 = True
     torch.set_float32_matmul_precision("medium")
@@ -70,9 +83,9 @@ if start != "general":  # which recurrent layers follow, of which the old settin
 """
 
 
-@pytest.mark.parametrize("start", ["as it is", "old", "new", "general"])
-def test_float32_is_strict_whatever_was_set_before(start):
-    done = subprocess.run([sys.executable, "-c", STRICT, start], capture_output=True, text=True)
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
+def test_float32_is_strict_whatever_was_set_before():
+    done = subprocess.run([sys.executable, "-c", STRICT], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
@@ -97,6 +110,28 @@ def test_a_device_that_cannot_take_the_network_is_named():
 
     with pytest.raises(UserError, match=r"--device: cpu cannot be used now \(out of memory\)"):
         move_to_device(Full(), torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({"cpu.max": "250000 100000"}, 3),
+        ({"cpu.max": "max 100000"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "50000", "cpu/cpu.cfs_period_us": "100000"}, 1),
+    ],
+)
+def test_a_containers_quota_limits_cores_and_threads(monkeypatch, tmp_path, files, cores):
+    (tmp_path / "cpu").mkdir()
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    monkeypatch.setattr("mri_saliency.runtime.device.Path", lambda _: tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    assert usable_cores() == cores
+    threads = []
+    monkeypatch.setattr("torch.get_num_threads", lambda: 6)
+    monkeypatch.setattr("torch.set_num_threads", threads.append)
+    choose_device("cpu")
+    assert threads == [min(6, cores)]
 
 
 def test_ranks_of_a_machine_share_its_cores(monkeypatch):
