@@ -9,7 +9,7 @@ import pytest
 
 from mri_saliency.checks.verdicts import WEIGHTS, Verdict
 from mri_saliency.groups.comparison import ComparedContrast, GroupComparison
-from mri_saliency.regions.comparison import compare_regions
+from mri_saliency.regions.comparison import compare_regions, region_test_table
 from mri_saliency.report.alarms import Alarm
 from mri_saliency.report.answer import find_answer, short_answer, tiles
 from mri_saliency.run.outcome import RunState
@@ -44,7 +44,10 @@ def findings(effects, counts=SIDED, *, seed=0, with_test=True, **changes):
     names = ["subject_id", "subject", "diagnosis", "method", "region", "density", "density_null"]
     regions = pd.DataFrame(rows, columns=names)
     if with_test:
-        changes = {"regions": regions, "region_test": compare_regions(regions, PAIRS)} | changes
+        changes = {
+            "regions": regions,
+            "region_test": region_test_table(compare_regions(regions, PAIRS)),
+        } | changes
     return findings_of(Path("maps"), records, **changes)
 
 
