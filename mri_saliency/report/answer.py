@@ -21,7 +21,6 @@ import pandas as pd
 from mri_saliency.attribution.baselines import FEW_HEALTHY
 from mri_saliency.checks.verdicts import CHECKS
 from mri_saliency.groups.sentences import ENOUGH
-from mri_saliency.maps.comparison import AGREEMENT, CHANCE
 from mri_saliency.maps.statistics import MapStatistics
 from mri_saliency.methods import METHODS
 from mri_saliency.report.evidence import FOCUS, place_of, region_evidence
@@ -29,9 +28,8 @@ from mri_saliency.report.findings import Findings
 from mri_saliency.statistics.contrasts import ALIGNED, LEFT, MIN_SUBJECTS, RIGHT
 from mri_saliency.statistics.normal_ranges import LEAST_CONTROLS
 from mri_saliency.statistics.sign_flips import SIGNIFICANT
-from mri_saliency.wording import DEFAULT_CLASS_NAMES, NUMBERS, counted, first_of, listed, percent, with_minus
+from mri_saliency.wording import DEFAULT_CLASS_NAMES, NUMBERS, counted, first_of, listed, with_minus
 
-_NOISY = 0.1  # error of a map's voxels from which on it is noise
 _MOST_ACTIONS, _MOST_ROWS, _MOST_TILES = 4, 4, 10
 _SO, _PART, _OPPOSITE = "says so too", "agrees in part", "says the opposite"
 FULL, HALF, NO_CHECK, FAILED = "tick", "half", "dash", "cross"  # what is known of a method
@@ -47,7 +45,7 @@ class MethodLine:
 
     method: str
     state: str  # `FULL` to `FAILED`
-    words: str
+    problems: str  # what is wrong with some of its maps
     is_tested: bool  # on this network
 
 
@@ -71,12 +69,15 @@ def find_answer(findings: Findings) -> Answer:
 
 def short_answer(findings: Findings) -> list[str]:
     """Return the answer as the last lines on the screen."""
-    answer, words = find_answer(findings), {FULL: "passed", FAILED: "failed"}
-    lines = (
-        f"{METHODS[line.method].heading} {words.get(line.state, 'not tested')}: {line.words}"
-        for line in answer.methods
-    )
-    return [f"{answer.headline} {answer.subline}", *lines, *answer.actions]
+    answer = find_answer(findings)
+    lines = [f"{answer.headline} {answer.subline}"]
+    for state, words in ((FULL, "passed the checks"), (FAILED, "failed")):
+        lines += [
+            f"{METHODS[line.method].heading} {words}{line.problems and f': {line.problems}'}."
+            for line in answer.methods
+            if line.state == state
+        ]
+    return [*lines, *answer.actions]
 
 
 def tiles(scans: Sequence[MapStatistics]) -> list[MapStatistics]:
@@ -239,34 +240,13 @@ class _Rules:
     # --- can the maps be believed, what to do ---
 
     def _line(self, method: str) -> MethodLine:
-        is_tested, known = method in self.tested, METHODS[method]
-        alarms = [alarm.problem for alarm in self.findings.alarms if alarm.method == method]
+        state = HALF if METHODS[method].completes else NO_CHECK
+        if method in self.tested:
+            state = FULL
         if method in self.spoiled:
-            return MethodLine(method, FAILED, f"{', '.join(alarms)}: do not use", is_tested)
-        state = FULL if is_tested else (HALF if known.completes else NO_CHECK)
-        return MethodLine(method, state, "; ".join([*self._numbers(method), *alarms]), is_tested)
-
-    def _numbers(self, method: str) -> Iterator[str]:
-        """Yield what is known of a method's maps."""
-        known, rows = METHODS[method], [r.statistics for r in self.findings.records if r.method == method]
-        if known.unit != "logit":
-            yield "shows where a change would matter, not what was used"
-        verdicts = [row.completeness_verdict for row in rows if row.completeness_verdict]
-        n_ok = verdicts.count("ok")
-        yield f"adds up in {n_ok} of {counted(len(rows), 'map')}" if verdicts else "has no sum to check"
-        errors = [row.map_error for row in rows if row.map_error is not None]
-        if errors:
-            error = median(errors)
-            yield f"voxels noisy ({percent(error)})" if error > _NOISY else f"error {percent(error)}"
-        n_passed = sum(verdict.passed is True for verdict in self.findings.verdicts.get(method, {}).values())
-        if n_passed:
-            yield f"passed {counted(n_passed, 'check')}"
-        table, pair = self.findings.agreement, {method, self.leading}
-        if len(pair) == 2 and len(table):
-            both = [pair == set(names) for names in zip(table["method_a"], table["method_b"], strict=True)]
-            r, chance = table[both][[AGREEMENT, AGREEMENT + CHANCE]].mean()
-            if np.isfinite(chance):
-                yield f"r {r:.2f} with the first, {chance:.2f} between different people"
+            state = FAILED
+        problems = [alarm.problem for alarm in self.findings.alarms if alarm.method == method]
+        return MethodLine(method, state, ", ".join(problems), method in self.tested)
 
     def _actions(self) -> Iterator[str]:
         """Yield what to do about methods, scans and maps that something is wrong with."""

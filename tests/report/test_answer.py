@@ -93,7 +93,7 @@ def test_a_method_with_an_alarm_does_not_count():
     alarm = Alarm(SHAP, "too few draws", "repeat it with --n_samples 540")
     answer = find_answer(findings({IG: 6.0, SHAP: 1 / 6}, alarms=[alarm]))
     assert answer.headline.startswith("In patients") and "says the opposite, and fails" in answer.subline
-    assert answer.methods[1].state == "cross" and "too few draws" in answer.methods[1].words
+    assert answer.methods[1].state == "cross" and "too few draws" in answer.methods[1].problems
     assert answer.actions[0] == "Leave Gradient SHAP out, or repeat it with --n_samples 540."
     alone = find_answer(findings({IG: 1.0, SHAP: 6.0}, alarms=[alarm]))
     assert alone.headline == "No region stood out." and alone.methods[0].method == IG
@@ -111,7 +111,7 @@ def test_only_what_was_tested_on_the_network_has_a_full_tick():
     assert "Provisional" not in answer.subline and not any("--check_maps" in text for text in answer.actions)
     lines = "\n".join(short_answer(made))
     assert (
-        answer.headline in lines and "Integrated Gradients passed" in lines and "DeepLIFT not tested" in lines
+        answer.headline in lines and "Integrated Gradients passed" in lines and "DeepLIFT passed" not in lines
     )
 
 
