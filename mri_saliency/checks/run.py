@@ -28,7 +28,7 @@ def check_some_maps(run: Run) -> None:
     groups = run.load(representative(run.request.scans, run.request.n_checked))
     scans = [scan for group in groups for scan in group if isinstance(scan, LoadedScan)]
     if len(scans) < 2:
-        warn("maps are not checked: that takes two readable scans at least, whose maps are compared.")
+        warn("checking maps needs two readable scans at least, whose maps it compares; skipped.")
         return
     inputs, baselines = np.stack([scan.network_input for scan in scans]), run.baseline.of(scans)
     scan_ids = [scan.context.source.sha256 for scan in scans]

@@ -2,26 +2,16 @@
 
 import itertools
 
-import numpy as np
 import pandas as pd
 import pytest
 
 import run_saliency_generation as runner
-from mri_saliency.attribution.explainer import Explainer, Settings
-from mri_saliency.checks import replacement
-from mri_saliency.checks.checked_scans import CheckedScans
-from mri_saliency.checks.run import representative
-from mri_saliency.checks.sanity_checks import check_maps
 from mri_saliency.checks.verdicts import CHECKS, SEED, verdicts
 from mri_saliency.demo import demo as module
-from mri_saliency.inputs.atlas import read_atlas
-from mri_saliency.inputs.checkpoint import build_network, load_checkpoint
-from mri_saliency.inputs.grid import FIRST_SLICE
-from mri_saliency.inputs.loading import load_scan
-from mri_saliency.inputs.preprocessing import pad
-from mri_saliency.inputs.scan_table import read_scan_table
+from mri_saliency.inputs.checkpoint import build_network
+from mri_saliency.output.files import read_table
+from mri_saliency.output.folder import OutputFolder
 
-N_CHECKED = 8
 SMALLER = {"TRAINING_STEPS": 30, "LEARNING_RATE": 0.02, "N_UNSEEN": 12}
 N_BATCHES = 4  # that the network is trained on again and again: to simulate takes longer than to learn
 
@@ -30,8 +20,7 @@ N_BATCHES = 4  # that the network is trained on again and again: to simulate tak
 def demo(tmp_path_factory):
     """The demo's folder, with a tiny network, which learns in seconds, and few steps and slices."""
     folder = tmp_path_factory.mktemp("demo")
-    options = ["--methods", "integrated_gradients", "--n_steps", "5", "--key_slices", "50", "--no_nifti"]
-    options += ["--check_maps", "0"]
+    options = "--methods integrated_gradients --n_steps 5 --key_slices 50 --no_nifti --check_maps 8".split()
     simulate, calls, made = module.Simulator.inputs, itertools.count(), {}
 
     def inputs(simulator, n, generator):
@@ -70,6 +59,7 @@ def test_the_hippocampus_comes_first_and_asymmetry_points_to_the_focus(maps):
 def test_the_hippocampus_tells_the_side_of_every_scan(maps):
     table = pd.read_csv(maps / "tables/lateralisation.csv").set_index(["method", "left_region"])
     hippocampus = table.loc[("integrated_gradients", "Left hippocampus")]
+    assert table.index[0][1] == "whole left hemisphere" and hippocampus["better_than_hemisphere"] == "no"
     assert hippocampus["n_left"] == hippocampus["n_right"] == 5
     assert hippocampus["auc"] == hippocampus["grey_matter_auc"] == 1
     assert 0.5 < hippocampus["auc_low"] < 0.8
@@ -98,31 +88,7 @@ def test_the_lesion_is_found(maps):
     assert table.loc["integrated_gradients", "auc"] > 0.9
 
 
-def test_integrated_gradients_pass_the_checks_on_the_demos_network(demo, monkeypatch):
-    """With few steps, voxels and regions."""
-    checkpoint = load_checkpoint(demo / "run/fold_1/best_model.pth", demo / "run/parameters.json")
-    table = read_scan_table(demo / "val.csv").scans
-    window = {"n_slices": checkpoint.n_slices, "first_slice": FIRST_SLICE}
-    healthy = [load_scan(scan, **window).network_input for scan in table if scan.label == 0]
-    scans = [load_scan(scan, **window) for scan in representative(table, N_CHECKED)]
-    atlas = read_atlas(demo / "atlas.nii.gz", demo / "atlas.csv")
-    labels = pad(atlas.on_network_grid(scans[0].context.grid))
-    kept = [label for label, name in atlas.names.items() if name.endswith("hippocampus")]
-    labels = np.where(np.isin(labels, [0, *kept]), labels, labels % 10 + 1)  # the other regions in ten parts
-    checked = CheckedScans(
-        inputs=np.stack([scan.network_input for scan in scans]),
-        baselines=np.mean(healthy, axis=0)[None],
-        scan_ids=[scan.context.source.sha256 for scan in scans],
-        targets=[0] * N_CHECKED,
-        subject_ids=[scan.context.scan.subject_id for scan in scans],
-        brains=np.stack([scan.context.brain for scan in scans]),
-        labels=np.stack([labels] * N_CHECKED),
-        region_names=atlas.names,
-        classes=[scan.context.scan.label for scan in scans],
-    )
-    explainer = Explainer(checkpoint.network, Settings(batch_size=25, n_steps=2))
-    monkeypatch.setattr(replacement, "REPLACED_PERCENT", (0, 1, 5, 20, 80, 100))
-    table = check_maps(explainer, checked, ["integrated_gradients"], lambda: None)
-    answers = verdicts(table)["integrated_gradients"]
+def test_integrated_gradients_pass_the_checks_on_the_demos_network(maps):
+    answers = verdicts(read_table(OutputFolder(maps).checks))["integrated_gradients"]
     found = {check: verdict.passed for check, verdict in answers.items()}
     assert found == dict.fromkeys(CHECKS, True) | {SEED: None}, answers
