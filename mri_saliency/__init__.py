@@ -39,7 +39,7 @@ _SCRIPT = {
     "locked": "output.lock",
     "prepare": "run.prepare",
     "prepare_combination": "combine.prepare",
-    "print_next_steps": "run.summary",
+    "print_answer": "run.summary",
     "read_description_of": "run.description",
     "table_paths": "run.moved_scans",
     "write_report": "report.report",
