@@ -160,21 +160,22 @@ def _fields(n: int, is_smooth: bool, generator: np.random.Generator) -> np.ndarr
     return values
 
 
-def find_differences(
-    maps: np.ndarray, subjects: Subjects, is_own: bool
-) -> tuple[dict[str, np.ndarray], bool]:
-    """Return where the tool finds each contrast significant, bool on the coarse grid, and whether it warns.
-
-    `is_own` says whether the controls are the baseline.
-    """
+def find_differences(maps: np.ndarray, subjects: Subjects, cohort: str) -> tuple[dict[str, np.ndarray], bool]:
+    """Return where the tool finds each contrast, bool on the coarse grid, and whether it warns."""
     values = subjects.average(lambda index: SPACE.magnitudes(maps[index]))
     mirrored = subjects.average(lambda index: SPACE.magnitudes(SPACE.mirror(maps[index])))
+    if cohort == "own places":  # which raise the mean of smoothed maps, everywhere alike
+        controls = subjects.members("HC")
+        for of_maps in (values, mirrored):
+            of_maps[~controls] -= of_maps[~controls].mean() - of_maps[controls].mean()
     both = {False: values, True: subjects.align(values, mirrored)}
     tested, _ = contrast_test(choose_contrasts(subjects), subjects, both, N_FLIPS)
     found = {
         contrast.name: (answer.p <= SIGNIFICANT).reshape(SPACE.inside.shape) for contrast, answer in tested
     }
-    return found, bool(limits_of_test(METHODS["saliency"], subjects, tested, uses_controls=is_own))
+    return found, bool(
+        limits_of_test(METHODS["saliency"], subjects, tested, uses_controls=cohort == "own baseline")
+    )
 
 
 def count_findings(cell: Cell, seed: int, n_cohorts: int) -> tuple[int, int]:
@@ -192,7 +193,7 @@ def count_findings(cell: Cell, seed: int, n_cohorts: int) -> tuple[int, int]:
     cohorts = (simulate(cell, generator) for generator in np.random.default_rng(seed).spawn(n_cohorts))
     n_found, n_warned = 0, 0
     for cohort in cohorts:
-        differences, is_warned = find_differences(*cohort, cell.cohort == "own baseline")
+        differences, is_warned = find_differences(*cohort, cell.cohort)
         n_found += any((found & counted[name]).any() for name, found in differences.items())
         n_warned += is_warned
     return n_found, n_warned
