@@ -34,9 +34,7 @@ class CommonSpace:
 
 
 def find_common_space(
-    folder: OutputFolder,
-    records: list[MapRecord],
-    workers: Workers,
+    folder: OutputFolder, records: list[MapRecord], workers: Workers
 ) -> tuple[CommonSpace, list[Limitation]]:
     """Return the grid that most scans share, with the mean of some scans on it, and what is left out.
 
@@ -46,13 +44,10 @@ def find_common_space(
     with_affine = [record.grid for record in first.values() if record.grid.affine is not None]
     candidates = with_affine or [record.grid for record in first.values()]
     [(common, _)] = Counter(candidates).most_common(1)
-    mirrored = {}
-    for subject_id, record in first.items():
-        orientation = orientation_to(record.grid, common)
-        if orientation is not None:
-            mirrored[subject_id] = orientation == "mirrored"
+    orientations = {name: orientation_to(record.grid, common) for name, record in first.items()}
+    mirrored = {name: found == "mirrored" for name, found in orientations.items() if found}
+    elsewhere = [name for name, found in orientations.items() if not found]
     limitations = []
-    elsewhere = [subject_id for subject_id in first if subject_id not in mirrored]
     if elsewhere:
         which, of = "on another grid than most", "the group maps and their comparison"
         limitations.append(left_out(len(elsewhere), "scan", which, of, elsewhere))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import combinations, islice
 from operator import itemgetter
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -31,24 +31,28 @@ def compare_methods(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Write the agreement of every scan's maps, with each other and with their null maps.
 
-    Returns
-    -------
-    table : DataFrame
-        method_agreement.csv: `agreement` in the scan's brain, and by chance, of this scan's ``method_a`` and
-        another subject's ``method_b``. Empty, and without a file, if there is no pair.
-    notes : list of str
-        About scans that cannot be read any more.
+    Return method_agreement.csv, with `agreement` in the scan's brain, and by chance, of this scan's
+    ``method_a`` and another subject's ``method_b``; it is empty, and without a file, if there is no pair.
+    And notes on scans that cannot be read any more.
     """
     scans: dict[str, list[MapRecord]] = {}
     for record in records:
         scans.setdefault(record.subject_id, []).append(record)
     work = with_partners(list(scans.values()), itemgetter(0))
-    found = {
-        scan.subject_id: scan for scan in workers.map_parts(partial(_compare_scans, folder, space), work)
-    }
+    found = dict(workers.map_parts(partial(_compare_scans, folder, space), work))
     table = pd.DataFrame([row for subject_id in scans for row in found[subject_id].rows])
     write_or_remove_table(folder.agreement, table)
-    return table, _notes(list(found.values()))
+    n_gone = sum(not scan.is_readable for scan in found.values())
+    n_without = sum(not scan.is_readable and not scan.rows for scan in found.values())
+    notes = []
+    if n_gone > n_without:
+        notes.append(
+            f"{n_gone - n_without} scans cannot be read any more, or have changed: agreement is "
+            "measured inside the brain of the mean scan, and not with their null maps."
+        )
+    if n_without:
+        notes.append(f"{n_without} scans cannot be read any more: agreement of their maps is not measured.")
+    return table, notes
 
 
 def with_partners(scans: Sequence[T], record_of: Callable[[T], MapRecord]) -> list[list[T]]:
@@ -89,33 +93,16 @@ def agreement_sentences(table: pd.DataFrame) -> list[str]:
     ]
 
 
-@dataclass(frozen=True)
-class _Compared:
+class _Compared(NamedTuple):
     """The rows of one scan, and whether it could be read again."""
 
-    subject_id: str
     rows: list[dict]
     is_readable: bool
 
 
-def _notes(found: Sequence[_Compared]) -> list[str]:
-    """Return notes on scans whose brain is not known."""
-    n_gone = sum(not scan.is_readable for scan in found)
-    n_without = sum(not scan.is_readable and not scan.rows for scan in found)
-    notes = []
-    if n_gone > n_without:
-        notes.append(
-            f"{n_gone - n_without} scans cannot be read any more, or have changed: agreement is "
-            "measured inside the brain of the mean scan, and not with their null maps."
-        )
-    if n_without:
-        notes.append(f"{n_without} scans cannot be read any more: agreement of their maps is not measured.")
-    return notes
-
-
 def _compare_scans(
     folder: OutputFolder, space: CommonSpace, work: Sequence[list[list[MapRecord]]]
-) -> list[_Compared]:
+) -> list[tuple[str, _Compared]]:
     """Return what is found of scans, each given by its maps and its partner's; runs in a worker."""
     opened: dict[str, _OpenScan] = {}
     found = []
@@ -126,7 +113,7 @@ def _compare_scans(
             for name, maps in zip(names, scans, strict=True)
         }
         rows = [{"subject_id": names[0]} | row for row in _compare(*opened.values())]
-        found.append(_Compared(names[0], rows, opened[names[0]].is_readable))
+        found.append((names[0], _Compared(rows, opened[names[0]].is_readable)))
     return found
 
 

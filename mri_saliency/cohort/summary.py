@@ -79,8 +79,7 @@ def _draw_strength(axes: Axes, rows_of: Mapping[str, pd.DataFrame]) -> None:
     _draw_box_per_method(axes, rows_of, "abs_mean")
     if any((rows["abs_mean"] > 0).any() for rows in rows_of.values()):
         axes.set_yscale("log")
-    axes.set_title("Attribution strength by method")
-    axes.set_ylabel("mean |attribution| (each method's own unit)")
+    axes.set(title="Attribution strength by method", ylabel="mean |attribution| (each method's own unit)")
 
 
 def _draw_brain_share(axes: Axes, rows_of: Mapping[str, pd.DataFrame]) -> None:
@@ -89,9 +88,7 @@ def _draw_brain_share(axes: Axes, rows_of: Mapping[str, pd.DataFrame]) -> None:
     places, label = np.arange(len(nulls)), f"null map {_NULL}, median"
     axes.hlines(nulls, places - 0.4, places + 0.4, color="black", linestyle=":", zorder=4, label=label)
     axes.legend(fontsize=8, loc="lower left")
-    axes.set_ylim(0, 1.02)
-    axes.set_title("Attribution inside the brain")
-    axes.set_ylabel("share of summed |attribution|")
+    axes.set(title="Attribution inside the brain", ylabel="share of summed |attribution|", ylim=(0, 1.02))
 
 
 def _draw_confidence(

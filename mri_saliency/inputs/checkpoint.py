@@ -68,15 +68,8 @@ def load_checkpoint(path: Path | str, parameters_path: Path | None = None) -> Ch
     network.load_state_dict(
         {name: state.pop(name).float() for name in list(state)}, strict=False, assign=True
     )
-    return Checkpoint(
-        network=prepare_for_attribution(network),
-        variant=variant,
-        n_slices=n_slices,
-        n_logits=n_logits,
-        parameters=parameters,
-        path=path,
-        sha256=sha256,
-    )
+    network = prepare_for_attribution(network)
+    return Checkpoint(network, variant, n_slices, n_logits, parameters, path, sha256)
 
 
 def build_network(variant: str, n_slices: int, n_logits: int, dropout: float = 0.5) -> nn.Module:

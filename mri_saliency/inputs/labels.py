@@ -5,8 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping
 
-from mri_saliency.errors import UserError
-
 GROUPS = {"HC": 0, "left": 1, "right": 1, "TLE": 1}  # group -> label; TLE: a patient without a side
 DEFAULT_LABELS = {"HC": "HC", "left": "left", "right": "right"}  # the table's value -> group
 
@@ -17,16 +15,6 @@ _OTHER_WORDS = {  # for a group, in tables of other laboratories: small letters 
     "TLE": "tle epilepsy patient patients ad alzheimer alzheimers alzheimersdisease",
 }
 _GROUP_OF_WORD = {word: group for group, words in _OTHER_WORDS.items() for word in words.split()}
-
-
-def check_groups(labels: Mapping[str, str]) -> None:
-    """Raise UserError for a label that stands for none of the groups."""
-    for value, group in labels.items():
-        if group not in GROUPS:
-            raise UserError(
-                f"--labels: expected VALUE=GROUP, and as GROUP one of {', '.join(GROUPS)}; "
-                f"found {shlex.quote(f'{value}={group}')}."
-            )
 
 
 def suggest_labels(values: Iterable[str], labels: Mapping[str, str]) -> str | None:

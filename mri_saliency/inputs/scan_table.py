@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from mri_saliency.errors import UserError
-from mri_saliency.inputs.labels import DEFAULT_LABELS, GROUPS, check_groups, suggest_labels
+from mri_saliency.inputs.labels import DEFAULT_LABELS, GROUPS, suggest_labels
 from mri_saliency.inputs.subject_ids import subject_ids
 from mri_saliency.inputs.table_file import check_columns, read_table
 
@@ -63,10 +63,9 @@ def read_scan_table(
     Rows whose diagnosis is none of the labels are left out, as in training; so are rows without
     a path, and repeated rows. Relative paths are relative to the table's folder.
 
-    Raises UserError as `read_table`, for a table that lacks a column, has two diagnoses for one file or no
-    scan, and for a label that stands for another group.
+    Raises UserError as `read_table`, and for a table that lacks a column, or has two diagnoses for one file
+    or no scan.
     """
-    check_groups(labels)
     wanted = (columns.path, columns.diagnosis, columns.subject or SUBJECT_COLUMN)
     rows = _select_columns(read_table(csv_path, wanted), csv_path, columns)
     rows["diagnosis"] = [labels.get(value) for value in rows["value"]]

@@ -42,19 +42,10 @@ def _cpu_quota() -> float | None:
 
 
 def choose_device(name: str | None = None, ranks: Ranks | None = None) -> torch.device:
-    """Return the requested device, and prepare PyTorch for it (strict float32, memory, threads).
+    """Return a device, and prepare PyTorch for it (strict float32, memory, threads).
 
-    Parameters
-    ----------
-    name : str, optional
-        ``cpu``, ``cuda``, ``cuda:1`` ...; by default this rank's GPU, or the CPU where there is none.
-    ranks : Ranks, optional
-        torchrun's processes, of which each takes its own GPU.
-
-    Raises
-    ------
-    UserError
-        No such device (the message names the available ones), or one device named for all ranks.
+    `name` is ``cpu``, ``cuda``, ``cuda:1`` ...; None is this rank's GPU, or the CPU where there is none.
+    Raises UserError for a device that is not there, and for one that is named for several ranks.
     """
     import torch
 
@@ -82,15 +73,12 @@ def choose_device(name: str | None = None, ranks: Ranks | None = None) -> torch.
 def use_strict_float32() -> None:
     """Let PyTorch compute convolutions and matrix products of float32 in float32, on every device.
 
-    By default NVIDIA's convolutions round their inputs to 10 bits (TF32). Two generations of settings exist.
-    From PyTorch 2.9 on, it is an error if they contradict each other, for matrix products too. So both are
-    set, whatever was set before.
+    By default NVIDIA's convolutions round their inputs to 10 bits (TF32). Two generations of settings exist;
+    from PyTorch 2.9 on, it is an error if they contradict each other. So both are set.
 
-    What remains is the order of sums. cuDNN may choose a kernel for the gradient of a convolution that adds
-    in any order. So two runs on one GPU can differ in the last digits, as maps of other batch sizes do: by
-    millionths of a map's maximum, where TF32 changes it by thousandths. Nothing else in the network's
-    backward pass depends on an order. `torch.backends.cudnn.deterministic` would exclude such kernels; it
-    can cost speed, and is left as it is.
+    What remains is the order of sums in the gradients of convolutions: two runs on one GPU can differ by
+    millionths of a map's maximum, where TF32 changes it by thousandths. `torch.backends.cudnn.deterministic`
+    would exclude that; it can cost speed, and is left as it is.
     """
     import torch
 
@@ -108,14 +96,11 @@ def hardware_name(device: torch.device) -> str:
     """Return the name of a device's hardware, such as ``NVIDIA H100``; ``cpu`` for any CPU."""
     import torch
 
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type}"
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def move_to_device(network: nn.Module, device: torch.device) -> nn.Module:
-    """Return the network on a device.
-
-    Raises UserError: the device is full, or reserved for another process.
-    """
+    """Return the network on a device; raises UserError if it is full, or reserved for another process."""
     try:
         return network.to(device)
     except RuntimeError as error:
