@@ -116,8 +116,6 @@ def test_ranks_of_a_machine_share_its_cores(monkeypatch):
     if hasattr(os, "sched_getaffinity"):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    assert usable_cores() == 8
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
-    assert usable_cores() == 2
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", "16")
-    assert usable_cores() == 1
+    for n_ranks, n_cores in (("1", 8), ("3", 2), ("16", 1)):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", n_ranks)
+        assert usable_cores() == n_cores
