@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import pandas as pd
 
 from mri_saliency.cohort.common_space import find_common_space
 from mri_saliency.cohort.comparable import comparable, damage_limitations, draw_summary
+from mri_saliency.cohort.effects import Places, effects_figure
 from mri_saliency.cohort.method_agreement import compare_methods
 from mri_saliency.errors import UserError, warn
 from mri_saliency.groups.comparison import ComparisonSettings, GroupComparison, compare_groups
 from mri_saliency.groups.means import write_means
 from mri_saliency.groups.method_maps import MethodMaps, find_method_maps
+from mri_saliency.groups.null_effects import compare_null_maps
 from mri_saliency.inputs.grid import mixed_directions
 from mri_saliency.output.bids import write_dictionary
 from mri_saliency.output.dictionary import TABLES
-from mri_saliency.output.files import read_table, write_or_remove_table
+from mri_saliency.output.files import read_table, write_figure, write_or_remove_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
-from mri_saliency.regions.comparison import compare_regions
+from mri_saliency.regions.comparison import compare_regions, region_test_table
 from mri_saliency.regions.densities import measure_regions, missing_null_notes
 from mri_saliency.regions.lateralisation import lateralise
 from mri_saliency.report.alarms import find_alarms, judge_maps
@@ -26,6 +31,7 @@ from mri_saliency.report.viewer import write_atlas
 from mri_saliency.run.description import Description
 from mri_saliency.runtime.workers import Workers
 from mri_saliency.statistics.normal_ranges import normal_range_notes
+from mri_saliency.wording import ClassNames
 
 
 def describe_cohort(
@@ -52,14 +58,20 @@ def describe_cohort(
     settings = ComparisonSettings(how.smooth_mm, covariates, how.atlas)
     maps = find_method_maps(folder, records, space, how.key_slices)
     groups = _describe_groups(folder, maps, settings, workers)
+    compare_null_maps(folder, records, space.mirrored, groups.peaks, workers)
+    clusters = pd.DataFrame(groups.clusters).reindex(columns=list(TABLES["group_clusters"]))
+    write_or_remove_table(folder.group_clusters, clusters)
+    _draw_effects(folder.cluster_figure, groups.peaks, folder.class_names)
 
     write_atlas(folder, how.atlas, space.grid)
     regions = region_test = lateralisation = pd.DataFrame()
     if how.atlas is not None:
         regions = measure_regions(folder, records, how.atlas, workers)
         lateralisation, more_notes = lateralise(folder, regions, how.atlas)
-        region_test = compare_regions(regions, how.atlas.paired_names(), covariates)
+        places = compare_regions(regions, how.atlas.paired_names(), covariates)
+        region_test = region_test_table(places)
         write_or_remove_table(folder.region_test, region_test)
+        _draw_effects(folder.region_test_figure, places, folder.class_names)
         notes += missing_null_notes(regions) + normal_range_notes(regions, folder.class_names) + more_notes
     elif folder.regions.exists():
         notes.append(f"{folder.regions} and what follows from it is from an earlier run; --atlas updates it.")
@@ -78,6 +90,14 @@ def describe_cohort(
     )  # fmt: skip
 
 
+def _draw_effects(path: Path, places: Sequence[Places], class_names: ClassNames) -> None:
+    """Draw where groups differ; remove the figure of an earlier run if they differ nowhere."""
+    if figure := effects_figure(places, class_names):
+        write_figure(path, figure)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def _describe_groups(
     folder: OutputFolder, maps: list[MethodMaps], settings: ComparisonSettings, workers: Workers
 ) -> GroupComparison:
@@ -93,7 +113,6 @@ def _describe_groups(
         groups.add(comparison.result())
     for method_maps in maps:
         folder.close_groups(method_maps.method.name)
-    write_or_remove_table(folder.group_clusters, pd.DataFrame(groups.clusters))
     return groups
 
 

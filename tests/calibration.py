@@ -25,10 +25,13 @@ if __name__ == "__main__":
 import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter
+from scipy.special import gammaincinv, ndtr, ndtri
 from scipy.stats import binomtest
 
 from mri_saliency.groups.analysis_space import AnalysisSpace
+from mri_saliency.groups.sentences import limits_of_test
 from mri_saliency.inputs.grid import Grid
+from mri_saliency.methods import METHODS
 from mri_saliency.statistics.contrasts import CONTRASTS, Subjects, choose_contrasts, contrast_test
 from mri_saliency.statistics.sign_flips import SIGNIFICANT
 
@@ -42,6 +45,8 @@ FOCI = {"9 x 12 x 12 mm": np.s_[1:7, 2:10, 8:16], "6 x 6 x 6 mm": np.s_[2:6, 4:8
 STRENGTH = 4.0  # of an effect: standard errors of the difference of one side's mean from the controls'
 # Of a logarithm: sevenfold, in 1.4 % of the brain. In 8 % it would move the map's median, and so the rest.
 FOREIGN_EFFECT, FOREIGN_FOCUS = 2.0, "6 x 6 x 6 mm"
+SKEWS = {"skewed": 1.3, "very skewed": 2.3}  # of the logarithms; smoothing leaves three quarters of it
+OWN_EFFECT, OWN_SHARE = 4.0, 0.05  # of a patient's own places: standard deviations, share of the brain
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,10 @@ class Cell:
 
     Its names: "plain"; "covariates": age and site move the maps and differ between the groups; "sessions":
     every second subject has two scans (intraclass correlation 0.8); "foreign side": patients with a focus on
-    the left differ there, and errors are counted everywhere else. A name in `FOCI`: every patient differs
-    there, by `STRENGTH`, and findings there are counted.
+    the left differ there, and errors are counted everywhere else; one in `SKEWS`: the logarithms of all are
+    skewed alike; "own places": each patient differs in other places, in the mean by nothing; "own baseline":
+    maps are distances from the controls' mean; "unequal slopes": age moves the patients' maps alone, and they
+    are older. A name in `FOCI`: every patient differs there, by `STRENGTH`, and findings there are counted.
     """
 
     is_smooth: bool  # whether neighbouring voxels of a map are alike before the tool smooths it
@@ -65,8 +72,13 @@ def error_cells() -> list[Cell]:
     """Return the cells in which no difference exists, or none but that on the foreign side."""
     plain = itertools.product((True, False), SPREADS, SIZES)
     others = itertools.product(("covariates", "sessions", "foreign side"), (1.0, 2.0), SIZES)
-    return [Cell(is_smooth, spread, *size) for is_smooth, spread, size in plain] + [
-        Cell(True, spread, *size, cohort) for cohort, spread, size in others
+    unequal = itertools.product(("skewed", "very skewed", "own places"), ((200, 40), (100, 20), (60, 40)))
+    return [
+        *(Cell(is_smooth, spread, *size) for is_smooth, spread, size in plain),
+        *(Cell(True, spread, *size, cohort) for cohort, spread, size in others),
+        *(Cell(True, 1.0, *size, cohort) for cohort, size in unequal),
+        *(Cell(True, 1.0, *size, "own baseline") for size in ((6, 80), (15, 80))),
+        Cell(True, 1.0, 60, 40, "unequal slopes"),
     ]
 
 
@@ -83,7 +95,16 @@ def simulate(cell: Cell, generator: np.random.Generator) -> tuple[np.ndarray, Su
     n_left = (cell.n_tle + 1) // 2
     diagnoses = np.repeat(["HC", "left", "right"], [cell.n_hc, n_left, cell.n_tle - n_left]).astype(object)
     is_patient = diagnoses != "HC"
-    fields = np.float32(LOG_SPREAD) * _fields(len(diagnoses), cell.is_smooth, generator)
+    fields = _fields(len(diagnoses), cell.is_smooth, generator)
+    if cell.cohort in SKEWS:
+        shape = 4 / SKEWS[cell.cohort] ** 2  # of a gamma distribution
+        fields = ((gammaincinv(shape, ndtr(fields.astype(float))) - shape) / np.sqrt(shape)).astype(
+            np.float32
+        )
+    if cell.cohort == "own places":
+        places = _fields(cell.n_tle, True, generator) > ndtri(1 - OWN_SHARE)
+        fields[is_patient] += np.float32(OWN_EFFECT) * (places - np.float32(OWN_SHARE))
+    fields *= np.float32(LOG_SPREAD)
     fields[is_patient] *= np.float32(cell.spread)
     error = LOG_SPREAD * np.sqrt(cell.spread**2 / n_left + 1 / cell.n_hc)
     effects = dict.fromkeys(("left", "right"), STRENGTH * error if cell.cohort in FOCI else 0.0)
@@ -93,6 +114,11 @@ def simulate(cell: Cell, generator: np.random.Generator) -> tuple[np.ndarray, Su
         fields[diagnoses == side] += np.float32(effects[side]) * focus
 
     covariates = np.empty((len(diagnoses), 0))
+    if cell.cohort == "unequal slopes":
+        covariates = generator.normal(0, 1, (len(diagnoses), 1)) + 0.8 * is_patient[:, None]
+        slope = LOG_SPREAD * _fields(1, True, generator)
+        age = (covariates - covariates.mean()) * is_patient[:, None]
+        fields += np.tensordot(age, slope, axes=1).astype(np.float32)
     if cell.cohort == "covariates":
         age = generator.normal(0, 1, len(diagnoses)) + 0.8 * is_patient
         site = (generator.random(len(diagnoses)) < np.where(is_patient, 0.65, 0.35)).astype(float)
@@ -108,7 +134,14 @@ def simulate(cell: Cell, generator: np.random.Generator) -> tuple[np.ndarray, Su
         fields = np.concatenate([fields, fields[second]]) + noise
         for place, index in enumerate(second):
             scans[index].append(len(diagnoses) + place)
-    return np.exp(fields), Subjects(scans, diagnoses, covariates)
+    maps = np.exp(fields)
+    if cell.cohort == "own baseline":
+        weights = np.where(is_patient, 1 / cell.n_hc, 1 / (cell.n_hc - 1))[
+            :, None
+        ]  # no scan is its own baseline
+        others = ~is_patient & ~np.eye(len(fields), dtype=bool)
+        maps = np.abs(fields - np.tensordot((weights * others).astype(np.float32), fields, axes=1))
+    return maps, Subjects(scans, diagnoses, covariates)
 
 
 def _foci(cell: Cell) -> tuple[np.ndarray, np.ndarray]:
@@ -127,19 +160,29 @@ def _fields(n: int, is_smooth: bool, generator: np.random.Generator) -> np.ndarr
     return values
 
 
-def find_differences(maps: np.ndarray, subjects: Subjects) -> dict[str, np.ndarray]:
-    """Return where the tool finds each contrast significant: bool, on the coarse grid."""
+def find_differences(maps: np.ndarray, subjects: Subjects, cohort: str) -> tuple[dict[str, np.ndarray], bool]:
+    """Return where the tool finds each contrast, bool on the coarse grid, and whether it warns."""
     values = subjects.average(lambda index: SPACE.magnitudes(maps[index]))
     mirrored = subjects.average(lambda index: SPACE.magnitudes(SPACE.mirror(maps[index])))
+    if cohort == "own places":  # which raise the mean of smoothed maps, everywhere alike
+        controls = subjects.members("HC")
+        for of_maps in (values, mirrored):
+            of_maps[~controls] -= of_maps[~controls].mean() - of_maps[controls].mean()
     both = {False: values, True: subjects.align(values, mirrored)}
     tested, _ = contrast_test(choose_contrasts(subjects), subjects, both, N_FLIPS)
-    return {
+    found = {
         contrast.name: (answer.p <= SIGNIFICANT).reshape(SPACE.inside.shape) for contrast, answer in tested
     }
+    return found, bool(
+        limits_of_test(METHODS["saliency"], subjects, tested, uses_controls=cohort == "own baseline")
+    )
 
 
-def count_findings(cell: Cell, seed: int, n_cohorts: int) -> int:
-    """Return in how many cohorts something is found: with a focus, there; without, where no group differs."""
+def count_findings(cell: Cell, seed: int, n_cohorts: int) -> tuple[int, int]:
+    """Return in how many cohorts something is found: with a focus, there; without, where no group differs.
+
+    And in how many the tool warns of its error.
+    """
     left, right = map(_near, _foci(cell))
     is_focal = cell.cohort in FOCI
     counted = dict.fromkeys(CONTRASTS, np.full(SPACE.inside.shape, not is_focal))
@@ -148,10 +191,12 @@ def count_findings(cell: Cell, seed: int, n_cohorts: int) -> int:
     if is_focal:
         counted["right_minus_HC"] = right
     cohorts = (simulate(cell, generator) for generator in np.random.default_rng(seed).spawn(n_cohorts))
-    return sum(
-        any((found & counted[name]).any() for name, found in find_differences(*cohort).items())
-        for cohort in cohorts
-    )
+    n_found, n_warned = 0, 0
+    for cohort in cohorts:
+        differences, is_warned = find_differences(*cohort, cell.cohort)
+        n_found += any((found & counted[name]).any() for name, found in differences.items())
+        n_warned += is_warned
+    return n_found, n_warned
 
 
 def _near(region: np.ndarray) -> np.ndarray:
@@ -173,9 +218,9 @@ def main() -> None:
         rows = pd.DataFrame(cells)
         with ProcessPoolExecutor(options.processes, get_context("spawn")) as pool:
             counts = [*pool.map(count_findings, cells, range(len(cells)), itertools.repeat(n))]
-        intervals = [binomtest(int(count), n).proportion_ci(method="wilson") for count in counts]
-        rows[["share", "low", "high"]] = [
-            (count / n, *interval) for count, interval in zip(counts, intervals, strict=True)
+        rows[["share", "low", "high", "warned"]] = [
+            (found / n, *binomtest(found, n).proportion_ci(method="wilson"), warned / n)
+            for found, warned in counts
         ]
         summary = rows.groupby(["cohort", "spread"], sort=False)["share"].agg(["min", "max"])
         print(f"\n{title}, {n} cohorts a cell; 95 % intervals\n\n{rows.round(3)}\n\n{summary.round(3)}")

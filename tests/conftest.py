@@ -208,7 +208,9 @@ def finished_once(tmp_path_factory, made_run):
     """A finished run; `finished` copies it."""
     folder = tmp_path_factory.mktemp("finished") / "run"
     shutil.copytree(made_run, folder)
-    assert run(run_in(folder)) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        draw_empty_figures(patch)
+        assert run(run_in(folder)) == 0
     return folder
 
 
@@ -217,6 +219,14 @@ def finished(tmp_path, finished_once):
     """A finished run in a folder of the test's own; its scans are recognised by their content."""
     shutil.copytree(finished_once, tmp_path / "run")
     return run_in(tmp_path / "run")
+
+
+def draw_empty_figures(patch):
+    """Leave out what is in the cohort's figures, each of which takes a second."""
+    from matplotlib.figure import Figure
+
+    for name in ("cohort.comparable.cohort", "checks.run.check", "regions.densities.region"):
+        patch.setattr(f"mri_saliency.{name}_figure", lambda *_: Figure())
 
 
 def make_maps_only(patch):

@@ -12,15 +12,15 @@ from mri_saliency.statistics.sign_flips import SIGNIFICANT
 
 
 def find_clusters(
-    effect: np.ndarray, t: np.ndarray, p: np.ndarray, grid: Grid, atlas: Atlas | None
-) -> list[dict]:
-    """Return the clusters of significant voxels, the largest |t| first.
+    t: np.ndarray, p: np.ndarray, grid: Grid, atlas: Atlas | None
+) -> tuple[list[dict], np.ndarray]:
+    """Return the clusters of significant voxels, the largest |t| first, and the points of their peaks.
 
     Voxels of one sign that share a face, an edge or a corner belong together. Arrays are
     (n_slices, height, width).
 
-    Returns a list of dict: the columns of group_clusters.csv from ``peak_x`` on. Without an affine there is
-    no place, volume or region.
+    Returns a list of dict, columns of group_clusters.csv: ``peak_x`` to ``volume_mm3``, ``peak_t`` and ``p``;
+    without an affine there is no place, volume or region. And int (n_clusters, 3), on the coarse grid.
     """
     from scipy import ndimage
 
@@ -28,7 +28,7 @@ def find_clusters(
     names = {} if atlas is None else atlas.names
     labels = np.zeros(t.shape, int) if atlas is None or affine is None else atlas.on_network_grid(grid)
     voxel_mm3 = None if affine is None else abs(np.linalg.det(affine[:3, :3]))
-    clusters = []
+    found = []
     for sign in (1, -1):
         significant = np.argwhere((p <= SIGNIFICANT) & (sign * t > 0))  # (n, 3)
         if not len(significant):
@@ -42,16 +42,15 @@ def find_clusters(
         _, firsts, sizes = np.unique(numbers[order], return_index=True, return_counts=True)
         for size, first in zip(sizes, firsts, strict=True):
             peak = tuple(significant[order[first]].tolist())
-            middle = np.array(peak) // BLOCK * BLOCK + (BLOCK - 1) / 2  # a block's voxels are equal
+            point = np.array(peak) // BLOCK  # whose voxels are equal
+            middle = point * BLOCK + (BLOCK - 1) / 2
             peak_mm = 3 * [None] if affine is None else apply_affine(affine, middle).tolist()
-            clusters.append(
-                dict(zip(("peak_x", "peak_y", "peak_z"), peak_mm, strict=True))
-                | {
-                    "region": names.get(int(labels[peak]), ""),
-                    "volume_mm3": None if voxel_mm3 is None else float(size * voxel_mm3),
-                    "peak_effect": float(effect[peak]),
-                    "peak_t": float(t[peak]),
-                    "p": float(p[peak]),
-                }
-            )
-    return sorted(clusters, key=lambda cluster: -abs(cluster["peak_t"]))
+            row = dict(zip(("peak_x", "peak_y", "peak_z"), peak_mm, strict=True)) | {
+                "region": names.get(int(labels[peak]), ""),
+                "volume_mm3": None if voxel_mm3 is None else float(size * voxel_mm3),
+                "peak_t": float(t[peak]),
+                "p": float(p[peak]),
+            }
+            found.append((row, point))
+    found.sort(key=lambda cluster: -abs(cluster[0]["peak_t"]))
+    return [row for row, _ in found], np.array([point for _, point in found]).reshape(-1, 3)

@@ -13,7 +13,8 @@ from mri_saliency.groups.analysis_space import AnalysisSpace
 from mri_saliency.groups.clusters import find_clusters
 from mri_saliency.groups.figures import contrast_figure
 from mri_saliency.groups.method_maps import MethodMaps
-from mri_saliency.groups.sentences import missing_contrasts, unequal_spread
+from mri_saliency.groups.null_effects import Peaks
+from mri_saliency.groups.sentences import inexact_maps, limits_of_test, missing_contrasts
 from mri_saliency.inputs.atlas import Atlas
 from mri_saliency.maps.colours import colour_scale
 from mri_saliency.maps.image import neg_log10_p, ratio, t_score
@@ -51,6 +52,11 @@ class ComparedContrast:
     n_controls: int
     significant_share: float  # of the brain's tested points
     smallest_p: float
+    smallest_possible_p: float = np.nan  # that so many subjects can reach
+    # the ratio of the groups where |t| is largest, with the ends of its 95 % interval
+    strongest_ratio: float = np.nan
+    strongest_low: float = np.nan
+    strongest_high: float = np.nan
 
 
 @dataclass(eq=False)
@@ -61,11 +67,13 @@ class GroupComparison:
     clusters: list[dict] = field(default_factory=list)  # rows of group_clusters.csv
     figures: dict[str, dict[str, Path]] = field(default_factory=dict)  # method -> {title: path}
     limitations: list[Limitation] = field(default_factory=list)
+    peaks: list[Peaks] = field(default_factory=list)  # of the contrasts that have clusters
 
     def add(self, other: GroupComparison) -> None:
         """Add what another comparison showed; a limitation that is there already is not repeated."""
         self.contrasts += other.contrasts
         self.clusters += other.clusters
+        self.peaks += other.peaks
         for method, figures in other.figures.items():
             self.figures.setdefault(method, {}).update(figures)
         self.limitations += [limit for limit in other.limitations if limit not in self.limitations]
@@ -100,29 +108,49 @@ def compare_groups(maps: MethodMaps, settings: ComparisonSettings) -> GroupCompa
     if not contrasts:
         return found
 
+    maps = replace(maps, scans=scans)
     values = {False: subjects.average(lambda index: rows.pop(scans[index].subject_id))}
     points = {False: space.inside}
     if ALIGNED in contrasts:
-        other = space.mirrored()
-        points[True] = space.inside & other.inside
-        kept = points[True][other.inside]
-        mirrored = subjects.average(
-            lambda index: other.magnitudes(space.mirror(maps.open_map(scans[index])))[kept]
-        )
-        values[True] = subjects.align(values[False][:, points[True][space.inside]], mirrored)
+        points[True], values[True] = _aligned(maps, space, subjects, values[False])
     tested, refused = contrast_test(contrasts, subjects, values)
     found.limitations += [
         Limitation(f"The contrast {name} was not tested: {error}.") for name, error in refused.items()
     ]
-    found.limitations += unequal_spread(subjects, tested)
+    found.limitations += limits_of_test(maps.method, subjects, tested, maps.uses_controls)
+    found.limitations += inexact_maps(maps.method, scans) if tested else []
     for contrast, answer in tested:
         places = points[contrast.aligned]
         voxels = (
             space.to_voxels(of_points, places, fill)
             for of_points, fill in ((answer.effect, 0), (answer.t, 0), (answer.p, 1))
         )
-        found.add(_write(maps, subjects, _TestedVoxels(contrast, answer, *voxels), settings.atlas))
+        on_voxels = _TestedVoxels(contrast, answer, *voxels)
+        found.add(_write(maps, subjects, on_voxels))
+        clusters, peaks = find_clusters(on_voxels.t, on_voxels.p, space.grid, settings.atlas)
+        if clusters:
+            indices = (np.cumsum(places) - 1).reshape(places.shape)[tuple(peaks.T)]
+            at_peaks = values[contrast.aligned][:, indices]
+            of_method = {"method": maps.method.name, "contrast": contrast.name}
+            rows_of_peaks = [of_method | row for row in clusters]
+            unknown, ids = np.full_like(at_peaks, np.nan), [scan.subject_id for scan in scans]
+            found.clusters += rows_of_peaks
+            found.peaks.append(Peaks(contrast, subjects, at_peaks, unknown, rows_of_peaks, peaks, space, ids))
+            found.peaks[-1].add_ratios()
     return found
+
+
+def _aligned(
+    maps: MethodMaps, space: AnalysisSpace, subjects: Subjects, values: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the points with a mirror image, on the coarse grid, and what aligned contrasts compare there."""
+    other = space.mirrored()
+    points = space.inside & other.inside
+    kept = points[other.inside]
+    mirrored = subjects.average(
+        lambda index: other.magnitudes(space.mirror(maps.open_map(maps.scans[index])))[kept]
+    )
+    return points, subjects.align(values[:, points[space.inside]], mirrored)
 
 
 def _magnitudes(
@@ -160,25 +188,27 @@ def _find_subjects(
     return subjects
 
 
-def _write(
-    maps: MethodMaps, subjects: Subjects, tested: _TestedVoxels, atlas: Atlas | None
-) -> GroupComparison:
+def _write(maps: MethodMaps, subjects: Subjects, tested: _TestedVoxels) -> GroupComparison:
     """Write a contrast's images and figure; return its part of what was found."""
     contrast, method, names = tested.contrast, maps.method.name, maps.folder.class_names
+    answer = tested.answer
+    ratio, low, high = np.exp([answer.effect, *answer.interval()])[:, np.abs(answer.t).argmax()].tolist()
     summary = ComparedContrast(
         method=method,
         contrast=contrast.name,
         n_patients=subjects.count_patients(contrast),
         n_controls=subjects.count("HC"),
-        significant_share=float(np.mean(tested.answer.p <= SIGNIFICANT)),
-        smallest_p=float(tested.answer.p.min()),
+        significant_share=float(np.mean(answer.p <= SIGNIFICANT)),
+        smallest_p=float(answer.p.min()),
+        smallest_possible_p=answer.smallest_possible_p,
+        strongest_ratio=ratio,
+        strongest_low=low,
+        strongest_high=high,
     )
     title = f"magnitude, {contrast.title.format(hc=names.hc, tle=names.tle)}"
     _write_images(maps, summary, tested)
     figure = maps.write_figure(contrast.name, _draw(maps, title, summary, tested))
-    clusters = find_clusters(np.exp(tested.effect), tested.t, tested.p, maps.space.grid, atlas)
-    rows = [{"method": method, "contrast": contrast.name} | cluster for cluster in clusters]
-    return GroupComparison([summary], rows, {method: {title: figure}})
+    return GroupComparison([summary], figures={method: {title: figure}})
 
 
 def _write_images(maps: MethodMaps, summary: ComparedContrast, tested: _TestedVoxels) -> None:
@@ -198,7 +228,8 @@ def _write_images(maps: MethodMaps, summary: ComparedContrast, tested: _TestedVo
 def _draw(maps: MethodMaps, title: str, summary: ComparedContrast, tested: _TestedVoxels) -> np.ndarray:
     """Draw a contrast: uint8 (height, width, 4), RGBA."""
     share, names = summary.significant_share, maps.folder.class_names
-    where = f"in {share:.2%} of the brain" if share else "nowhere"
+    least = f"nowhere; {summary.smallest_possible_p:.3g} is the smallest p that so many subjects can reach"
+    where = f"in {share:.2%} of the brain" if share else least
     view = maps.view(
         f"{title}: {summary.n_patients} and {summary.n_controls} subjects",
         f"significant {where}: opaque and outlined (p ≤ {SIGNIFICANT} family-wise)",

@@ -32,6 +32,7 @@ class MethodMaps:
     scans: list[MapStatistics]
     space: CommonSpace
     key_slices: tuple[int, ...]
+    uses_controls: bool = False  # whether the maps compare scans with the controls'
 
     @property
     def has_one_target(self) -> bool:
@@ -93,11 +94,13 @@ def find_method_maps(
     """Return the maps of each method that has some on the common grid."""
     found = []
     for method in METHODS.values():
-        scans = [
-            record.statistics
+        of_method = [
+            record
             for record in records
             if record.method == method.name and record.subject_id in space.mirrored
         ]
-        if scans:
-            found.append(MethodMaps(folder, method, scans, space, key_slices))
+        if of_method:
+            recipe, scans = of_method[0].recipe, [record.statistics for record in of_method]
+            uses_controls = recipe.baseline_name == "hc_mean" or "references" in recipe.settings
+            found.append(MethodMaps(folder, method, scans, space, key_slices, uses_controls))
     return found

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from statistics import median
 
 from mri_saliency.groups.analysis_space import BLOCK
+from mri_saliency.maps.statistics import MapStatistics
+from mri_saliency.methods import Method
 from mri_saliency.statistics.contrasts import CONTRASTS, MIN_SUBJECTS, Contrast, Subjects
 from mri_saliency.statistics.sign_flips import N_FLIPS, SIGNIFICANT, Tested
 from mri_saliency.wording import ClassNames, Limitation, listed, span
 
 _ENOUGH, _ALIKE = 8, 1.3  # subjects in a group, ratio of groups' spreads: from here on, up to here, 5 % hold
+_SKEWED = 0.4  # skewness of an estimated difference: up to here, 5 % hold
+_FEW_CONTROLS = 15  # of whom a shared baseline is made: below, 5 % do not hold
+_LARGE_ERROR = 0.1  # of a map, in the median
+_WEAK = "a p near 0.05 is weak evidence"
 _UNEQUAL_SPREAD = Limitation(
     f"In at least one comparison a group had fewer than {_ENOUGH} subjects and the groups' maps varied "
     "unequally; there the family-wise error rate can reach 9% instead of 5%.",
-    "a p near 0.05 is weak evidence",
+    _WEAK,
 )
 
 
@@ -31,14 +38,42 @@ def missing_contrasts(subjects: Subjects, contrasts: Sequence[Contrast]) -> list
     return [Limitation(f"{what}: {needed}; found {found}, unknown {n['TLE'] - n['left'] - n['right']}.")]
 
 
-def unequal_spread(subjects: Subjects, tested: Sequence[tuple[Contrast, Tested]]) -> list[Limitation]:
-    """Return what limits a test where the error rate was found to be kept less well."""
-    is_found = any(
+def limits_of_test(
+    method: Method, subjects: Subjects, tested: Sequence[tuple[Contrast, Tested]], uses_controls: bool
+) -> list[Limitation]:
+    """Return what limits a test where its error rate was found to be kept less well.
+
+    `uses_controls` says whether all maps compare with the controls, such as with their mean.
+    """
+    found = []
+    if any(
         min(map(subjects.count, contrast.weights)) < _ENOUGH
         and answer.spreads.max() > _ALIKE * answer.spreads.min()
         for contrast, answer in tested
+    ):
+        found.append(_UNEQUAL_SPREAD)
+    skewness = max((abs(answer.skewness) for _, answer in tested), default=0)
+    if skewness > _SKEWED:
+        what = f"{method.title} maps are skewed, and groups unequal: a contrast's skewness is {skewness:.2f}"
+        found.append(Limitation(f"{what}; that 5% hold is known up to {_SKEWED:g}.", _WEAK))
+    n_controls = subjects.count("HC")
+    if tested and uses_controls and n_controls < _FEW_CONTROLS:
+        what = f"All {method.title} maps share {n_controls} controls as baseline, and are not independent"
+        limit = f"below {_FEW_CONTROLS} controls the family-wise error rate can reach 15% instead of 5%"
+        found.append(Limitation(f"{what}; {limit}.", _WEAK))
+    return found
+
+
+def inexact_maps(method: Method, scans: Sequence[MapStatistics]) -> list[Limitation]:
+    """Return that maps were compared although their own error is large."""
+    errors = [scan.map_error for scan in scans if scan.map_error is not None]
+    n_wrong = sum(scan.completeness_verdict == "check" for scan in scans)
+    found = (
+        [f"median error {median(errors):.0%} of a map"] if errors and median(errors) > _LARGE_ERROR else []
     )
-    return [_UNEQUAL_SPREAD] if is_found else []
+    found += [f"{n_wrong} of {len(scans)} miss the logit's change"] if n_wrong else []
+    what = f"{method.title} maps were compared although their own error is large"
+    return [Limitation(f"{what}: {listed(found)}.")] if found else []
 
 
 def comparison_sentences(smooth_mm: float) -> list[str]:
@@ -51,6 +86,7 @@ def comparison_sentences(smooth_mm: float) -> list[str]:
         )
     return [
         "Groups were compared by the logarithm of a map's magnitude over its median in the brain.",
+        "Magnitudes, too, come from the classifier that tells the groups apart, and show its responses.",
         f"Before that, each map {averaged}; the scans of a subject were averaged.",
     ]
 
@@ -77,23 +113,39 @@ def contrast_sentences(tested: Sequence[tuple[str, int, int]], names: ClassNames
     return sentences
 
 
-def sign_flip_sentences(corrected_for: str, covariates: Sequence[str]) -> list[str]:
+def sign_flip_sentences(families: Mapping[str, int], covariates: Sequence[str]) -> list[str]:
     """Return what `sign_flip_test` did, in sentences for a paper.
 
-    `corrected_for` says what the points of a family are, such as "points of the brain".
+    `families` are what the points of a family are, such as "points of the brain" -> the number of methods.
     """
-    model = "of the group means"
+    model, slopes = "of the group means", ""
     if covariates:
+        slopes = ", and that a covariate's slope is the same in all groups"
         model += f" and {'the covariate' if len(covariates) == 1 else 'the covariates'} {listed(covariates)}"
     return [
-        "The statistic was Welch's t [@welch1947], which does not assume equal variances, in a linear model"
-        f" {model}; its null distribution came from {N_FLIPS} "
+        "The statistic was Welch's t [@welch1947], which does not assume equal variances, corrected for its "
+        f"mean skewness [@hall1992], in a linear model {model}; its null distribution came from {N_FLIPS} "
         "random sign flips of the residuals of the model without the contrast, or from all where there were "
         "fewer [@freedman1983; @winkler2014].",
-        f"p values were two-sided and corrected family-wise for all {corrected_for} and contrasts of a "
-        "method, by each flip's largest statistic and smallest p over the contrasts [@westfall1993]; "
-        f"p ≤ {SIGNIFICANT} was called significant.",
+        f"It is assumed that subjects are independent, and errors symmetric but for that skewness{slopes}.",
+        f"p values were two-sided and corrected family-wise for all {' or '.join(families)} and contrasts of "
+        "a method, by each flip's largest statistic and smallest p over the contrasts [@westfall1993]; "
+        f"p ≤ {SIGNIFICANT} was called significant. {family_sentence(families)}",
+        "With 95% intervals of each point alone, the contrast was also estimated for null maps, and for the "
+        "ratio of a subject's map to the null map.",
     ]
+
+
+def family_sentence(families: Mapping[str, int]) -> str:
+    """Return how many families were tested and what that means; as in `sign_flip_sentences`."""
+    n = sum(families.values())
+    if n == 1:
+        return "One family was tested."
+    parts = listed(f"{n_methods} by {points}" for points, n_methods in families.items())
+    return (
+        f"{n} such families were tested ({parts}), each at {SIGNIFICANT:.0%}: if no group differed, "
+        f"some family would show a difference in up to {1 - (1 - SIGNIFICANT) ** n:.0%} of studies."
+    )
 
 
 def cluster_sentence(atlas_name: str | None) -> str:

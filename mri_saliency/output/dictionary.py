@@ -43,6 +43,10 @@ _CONTRASTS = {
     "aligned_minus_HC": "both, right-sided maps mirrored, so that every focus is on the left, HC",
     "TLE_minus_HC": "all patients, HC",
 }
+_EXCEEDS = column(
+    "whether the interval of the effect over the null map's lies on the effect's side of 1; or unknown",
+    levels={"True": "more than the null map's effect", "False": "not shown to be more"},
+)
 _WITH_NULL = "the same of a run's map and |scan - baseline| (or |scan|), mean of both runs"
 _RUNS_CHANCE = "the same of the maps of two subjects by one run, mean of both runs"
 
@@ -144,9 +148,13 @@ _TABLES: dict[str, Mapping[str, Column | str]] = {  # a text: the column's meani
         "method": _METHOD,
         "contrast": column("which groups, as in group_clusters.csv", levels=_CONTRASTS),
         "region": "its name; of mirrored foci, left stands for the side of the focus",
-        "ratio": "of the patients' to the controls' density (geometric means)",
-        "t": "Welch's",
+        **_with_interval("ratio", "of the patients' to the controls' density (geometric means)"),
+        "t": "Welch's, corrected for its skewness over all regions",
         "p": "corrected for all regions and contrasts of the method",
+        "smallest_possible_p": "the smallest that so many subjects can reach",
+        **_with_interval("ratio_null", "the same of `density_null`"),
+        **_with_interval("ratio_over_null", "the same of each subject's density over `density_null`"),
+        "exceeds_null": _EXCEEDS,
         "n_patients": column("subjects", name="number of patients"),
         "n_controls": column("subjects", name="number of controls"),
     },
@@ -188,9 +196,12 @@ _TABLES: dict[str, Mapping[str, Column | str]] = {  # a text: the column's meani
         "peak_z": column("the point with the largest |t|", "mm", "z of the peak"),
         "region": "the atlas's region there",
         "volume_mm3": column("volume of the significant voxels", "mm3"),
-        "peak_effect": "ratio of the patients' to the controls' magnitude there",
-        "peak_t": "t at the peak",
+        **_with_interval("peak_effect", "ratio of the patients' to the controls' magnitude there"),
+        "peak_t": "Welch's t there, corrected for its skewness over all points",
         "p": "p at the peak, corrected for all points and contrasts",
+        **_with_interval("effect_null", "the same ratio of the null map, |scan - baseline|"),
+        **_with_interval("effect_over_null", "the same of each subject's magnitude over the null map's"),
+        "exceeds_null": _EXCEEDS,
     },
     "failures": {
         "subject_id": _SCAN,

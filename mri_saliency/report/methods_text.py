@@ -138,12 +138,14 @@ def _group_sentences(findings: Findings) -> Iterator[str]:
     if tested:
         counts = [(row.contrast, row.n_patients, row.n_controls) for row in tested]
         yield from contrast_sentences(counts, names)
-        family = "points of the brain" if contrasts else "regions"
-        if contrasts and len(findings.region_test):
-            family += ", or regions,"
+        families = {
+            points: len({row.method for row in rows})
+            for points, rows in (("points of the brain", contrasts), ("regions", tested[len(contrasts) :]))
+            if rows
+        }
         columns = () if settings.covariates is None else settings.covariates.columns
         covariates = list(dict.fromkeys(str(column).split("=")[0] for column in columns))
-        yield from sign_flip_sentences(family, covariates)
+        yield from sign_flip_sentences(families, covariates)
     if findings.groups.clusters:
         yield cluster_sentence(atlas_name)
     yield from (limitation.sentence for limitation in findings.groups.limitations)

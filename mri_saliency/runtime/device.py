@@ -41,7 +41,7 @@ def _cpu_quota() -> float | None:
     return None
 
 
-def choose_device(name: str | None = None, ranks: Ranks | None = None) -> torch.device:
+def choose_device(name: str | torch.device | None = None, ranks: Ranks | None = None) -> torch.device:
     """Return a device, and prepare PyTorch for it (strict float32, memory, threads).
 
     `name` is ``cpu``, ``cuda``, ``cuda:1`` ...; None is this rank's GPU, or the CPU where there is none.
@@ -49,6 +49,7 @@ def choose_device(name: str | None = None, ranks: Ranks | None = None) -> torch.
     """
     import torch
 
+    name = None if name is None else str(name)
     # devices are counted even where the driver is too old for them
     n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     available = ["cpu", *(f"cuda:{index}" for index in range(n_gpus))]

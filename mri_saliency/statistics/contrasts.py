@@ -60,6 +60,15 @@ class Subjects:
         """Return how many patients a contrast compares with the controls."""
         return self.count(*(diagnosis for diagnosis in contrast.weights if diagnosis != "HC"))
 
+    def has_enough(self, contrast: Contrast) -> bool:
+        """Return whether the groups of a contrast have `MIN_SUBJECTS`."""
+        return all(self.count(diagnosis) >= MIN_SUBJECTS for diagnosis in contrast.weights)
+
+    def subset(self, kept: np.ndarray) -> Subjects:
+        """Return some of the subjects; `kept` is bool (n_subjects,)."""
+        scans = [scans for scans, is_kept in zip(self.scans, kept, strict=True) if is_kept]
+        return Subjects(scans, self.diagnoses[kept], self.covariates[kept], self.disputed)
+
     def average(self, row_of_scan: Callable[[int], np.ndarray]) -> np.ndarray:
         """Return each subject's mean over its scans' rows: float32 (n_subjects, n_points).
 
@@ -106,13 +115,9 @@ def choose_contrasts(subjects: Subjects) -> list[Contrast]:
 
     Those of the sides; and that of all patients where some have no known side, or no side has enough.
     """
-    contrasts = [
-        contrast
-        for contrast in (LEFT, RIGHT, ALIGNED)
-        if all(subjects.count(diagnosis) >= MIN_SUBJECTS for diagnosis in contrast.weights)
-    ]
+    contrasts = [contrast for contrast in (LEFT, RIGHT, ALIGNED) if subjects.has_enough(contrast)]
     has_unknown = subjects.count("left", "right") < subjects.count("TLE")
-    if (has_unknown or not contrasts) and min(map(subjects.count, ("TLE", "HC"))) >= MIN_SUBJECTS:
+    if (has_unknown or not contrasts) and subjects.has_enough(ALL_PATIENTS):
         contrasts.append(ALL_PATIENTS)
     return contrasts
 
@@ -127,6 +132,7 @@ def contrast_test(
 
     `values` is `Contrast.aligned` -> what such contrasts compare, float32 (n_subjects, n_points). Returns the
     contrasts that can be tested, with their answers; and the name of each other contrast -> why it cannot.
+    With `n_flips=0` the answers have estimates, but no p.
     """
     family, refused = [], {}
     for contrast in contrasts:

@@ -26,17 +26,12 @@ def pair_wins(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
 
 
 def auc_interval(wins: np.ndarray) -> tuple[float, float]:
-    """Return the 95 % interval of the area under a ROC curve by Newcombe's method 5.
+    """Return the 95 % interval of the area under a ROC curve; `wins` are from `pair_wins`.
 
-    It asks which areas the found one does not contradict, as Wilson's interval does, so it does not shrink
-    to a point where two groups happen to be apart entirely, as a bootstrap's does: of 5 against 5 subjects
-    and a true area of 0.98, it held the true area in 95 % of simulations, a stratified bootstrap in 25 %.
-    `wins` are from `pair_wins`.
-
-    Notes
-    -----
-    Newcombe 2006, Confidence intervals for an effect size measure based on the Mann-Whitney statistic,
-    part 2, Statistics in Medicine.
+    Method 5 of Newcombe (2006, Confidence intervals for an effect size measure based on the Mann-Whitney
+    statistic, part 2, Statistics in Medicine) asks which areas the found one does not contradict. So it does
+    not shrink to a point where two groups happen to be apart entirely: of 5 against 5 subjects and a true
+    area of 0.98, it held the true area in 95 % of simulations, a stratified bootstrap in 25 %.
     """
     from scipy.optimize import brentq  # 0.3 s, which only regions need
 
@@ -56,14 +51,9 @@ def auc_interval(wins: np.ndarray) -> tuple[float, float]:
 def auc_difference_interval(wins: np.ndarray, other: np.ndarray) -> tuple[float, float]:
     """Return the 95 % interval of the difference of two areas under ROC curves of the same subjects.
 
-    From the two areas' own intervals and the correlation of the areas, which DeLong's covariances give
-    (0 where one of them does not vary). `wins` and `other` are from `pair_wins`; the second area is
-    subtracted from the first.
-
-    Notes
-    -----
-    Zou & Donner 2008, Construction of confidence limits about effect measures, Statistics in Medicine;
-    DeLong, DeLong & Clarke-Pearson 1988, Biometrics.
+    From the two areas' own intervals (Zou & Donner 2008, Construction of confidence limits about effect
+    measures, Statistics in Medicine) and their correlation (DeLong et al. 1988, Biometrics).
+    `wins` and `other` are from `pair_wins`; the second area is subtracted from the first.
     """
     (low_a, high_a), (low_b, high_b) = auc_interval(wins), auc_interval(other)
     a, b = float(wins.mean()), float(other.mean())

@@ -25,15 +25,16 @@ def made_up():
     t[2:6, 14:16, 20:24], p[2:6, 14:16, 20:24] = -7, 0.002
     t[10:12, 60:62, 60:62], p[10:12, 60:62, 60:62] = 4, 0.05
     t[0, 0, 0], p[0, 0, 0] = 9, 0.06  # not significant
-    return 2 * t, t, p
+    return t, p
 
 
 def test_clusters_are_of_one_sign_and_the_largest_t_comes_first(made_up):
     labels = np.zeros(REAL_SHAPE, np.int32)
     labels[:14, 10:22], labels[14:30, 10:22] = 1, 2
     atlas = Atlas(labels, AFFINE, {1: "Outer", 2: "Inner"}, Path("atlas.nii"))
-    found = pd.DataFrame(find_clusters(*made_up, GRID, atlas))
-    assert found["peak_t"].tolist() == [-7, 6, 4] and found["peak_effect"].tolist() == [-14, 12, 8]
+    rows, peaks = find_clusters(*made_up, GRID, atlas)
+    found = pd.DataFrame(rows)
+    assert found["peak_t"].tolist() == [-7, 6, 4] and peaks.tolist() == [[1, 7, 10], [2, 6, 11], [5, 30, 30]]
     assert found["p"].tolist() == pytest.approx([0.002, 0.004, 0.05])
     voxel_mm3 = 1.5**3 * (113 / 112) ** 2
     assert (found["volume_mm3"] / voxel_mm3).tolist() == pytest.approx([32, 64, 8])
@@ -45,5 +46,5 @@ def test_clusters_are_of_one_sign_and_the_largest_t_comes_first(made_up):
 
 
 def test_without_affine_a_cluster_has_no_place(made_up):
-    found = pd.DataFrame(find_clusters(*made_up, Grid(SYNTHETIC_SHAPE, None, 0, 9, 12), None))
+    found = pd.DataFrame(find_clusters(*made_up, Grid(SYNTHETIC_SHAPE, None, 0, 9, 12), None)[0])
     assert len(found) == 3 and found[["peak_x", "peak_y", "peak_z", "volume_mm3"]].isna().all(axis=None)

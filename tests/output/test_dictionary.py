@@ -13,7 +13,7 @@ from mri_saliency.methods import METHODS
 from mri_saliency.output.bids import write_dictionary
 from mri_saliency.output.dictionary import TABLES
 from mri_saliency.output.folder import OutputFolder
-from mri_saliency.regions.comparison import compare_regions
+from mri_saliency.regions.comparison import compare_regions, region_test_table
 from mri_saliency.regions.lateralisation import lateralisation_table
 from mri_saliency.statistics.normal_ranges import LEAST_CONTROLS
 
@@ -22,8 +22,9 @@ from ..made_cohort import GRID, SIDED_PAIRS, sided_regions
 
 def made_up_clusters():
     t = np.full((GRID.n_slices, 112, 112), 5.0, np.float32)
-    clusters = find_clusters(t, t, 0 * t, GRID, None)
-    return pd.DataFrame([{"method": "saliency", "contrast": "left_minus_HC"} | row for row in clusters])
+    clusters = pd.DataFrame(find_clusters(t, 0 * t, GRID, None)[0])
+    clusters = clusters.assign(method="saliency", contrast="left_minus_HC", exceeds_null=True)
+    return clusters.reindex(columns=list(TABLES["group_clusters"]))
 
 
 TABLES_OF_PATIENTS = {
@@ -31,7 +32,7 @@ TABLES_OF_PATIENTS = {
         pd.concat([sided_regions().assign(run=name) for name in ("a", "b")])
     ),
     "group_clusters": made_up_clusters,
-    "region_group_test": lambda: compare_regions(sided_regions(), SIDED_PAIRS),
+    "region_group_test": lambda: region_test_table(compare_regions(sided_regions(), SIDED_PAIRS)),
     "lateralisation": lambda: lateralisation_table(sided_regions(), SIDED_PAIRS),
 }
 
@@ -43,7 +44,7 @@ def test_a_dictionary_has_the_tables_columns_and_values(name):
     assert list(TABLES[name]) == list(table.columns)
     for column, about in TABLES[name].items():
         if "Levels" in about:
-            assert set(table[column].dropna()) <= set(about["Levels"]), column
+            assert set(map(str, table[column].dropna())) <= set(about["Levels"]), column
 
 
 def test_numbers_in_descriptions_are_the_programs():

@@ -137,7 +137,13 @@ def all_found(tmp_path, atlas):
     regions = add_normal_ranges(sided_regions(n_controls=16, effect=2.0))
     left = ComparedContrast("saliency", "left_minus_HC", 6, 16, 0.1, 0.01)
     aligned = replace(left, contrast="aligned_minus_HC", n_patients=12)
-    region_test = {"contrast": "left_minus_HC", "n_patients": 6, "n_controls": 15, "p": 0.01}
+    region_test = {
+        "method": "saliency",
+        "contrast": "left_minus_HC",
+        "n_patients": 6,
+        "n_controls": 15,
+        "p": 0.01,
+    }
     table = checks_table("saliency", weights=0.9)
     write_table(OutputFolder(tmp_path).checks, table)
     covariates = pd.DataFrame({"age": [40.0], "site=B": [1.0], "site=C": [0.0]})
@@ -161,7 +167,7 @@ def test_groups_regions_sides_and_checks(tmp_path, all_found):
         *("every two methods and every map with its null map", "the 4 regions of the atlas mni.nii.gz"),
         "Gaussian of 6 mm full width",
         "“epilepsy, focus on the left, minus controls” (6 and 15 to 16 subjects)",
-        *("mirrored at x = 0 mm", "the covariates age and site", "all points of the brain, or regions, and"),
+        *("mirrored at x = 0 mm", "the covariates age and site", "all points of the brain or regions and"),
         *("Significant voxels of one sign", "A group was small.", "from right epilepsy (6 and 6 subjects)"),
         *("the pair's grey matter", "The maps of 4 scans were checked on the network"),
         "These checks failed: saliency (“changes with the weights”)",

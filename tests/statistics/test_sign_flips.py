@@ -26,11 +26,24 @@ def values():
     return np.random.default_rng(0).standard_normal((len(GROUPS), 300))
 
 
-def test_without_covariates_the_statistic_is_welchs(values):
+def hall(t, skewness):
+    """Hall's transformation of a statistic."""
+    return ((1 + skewness * t / 3) ** 3 - 1) / skewness + skewness / 6 if skewness else t
+
+
+def test_without_covariates_the_statistic_is_welchs_less_its_skewness(values):
+    values = np.exp(values)
     left, right = sign_flip_test([question(values, GROUPS, [-1, 1, 0]), question(values, GROUPS, [-1, 0, 1])])
     for tested, group in ((left, 1), (right, 2)):
         expected = stats.ttest_ind(values[GROUPS == group], values[GROUPS == 0], equal_var=False).statistic
-        np.testing.assert_allclose(tested.t, expected, rtol=1e-9)
+        samples = [(values / values.std(0))[GROUPS == number] for number in (0, group)]
+        variance, third = (
+            [stats.kstat(sample, order, axis=0).mean() / len(sample) ** (order - 1) for sample in samples]
+            for order in (2, 3)
+        )
+        skewness = (third[1] - third[0]) / sum(variance) ** 1.5
+        assert 0.8 < tested.skewness / skewness < 1 and abs(skewness) > 0.05  # less what is its own error
+        np.testing.assert_allclose(tested.t, hall(expected, tested.skewness), rtol=1e-9)
         difference = values[GROUPS == group].mean(0) - values[GROUPS == 0].mean(0)
         np.testing.assert_allclose(tested.effect, difference, rtol=1e-9)
 
@@ -47,7 +60,7 @@ def test_with_covariates_and_one_variance_the_statistic_is_that_of_permuted_ols(
         n_perm=0,
         output_type="dict",
     )["t"][0]
-    np.testing.assert_allclose(tested.t, expected, atol=1e-6)
+    np.testing.assert_allclose(tested.t, hall(expected, tested.skewness), atol=1e-6)
 
 
 def test_p_is_that_of_a_test_written_out():
@@ -78,8 +91,9 @@ def test_p_is_that_of_a_test_written_out():
     fitted = merged @ np.linalg.lstsq(root * merged, root * scaled, rcond=None)[0]
     flips = np.array(np.meshgrid(*[[1, -1]] * 9)).reshape(9, -1).T
     largest = np.array([np.abs(statistic(flip[:, None] * (scaled - fitted))[0]).max() for flip in flips])
-    expected = [(largest >= magnitude - 1e-4).mean() for magnitude in np.abs(t)]
     [tested] = sign_flip_test([asked])
+    t = hall(t, tested.skewness)
+    expected = [(largest >= magnitude - 1e-4).mean() for magnitude in np.abs(t)]
     np.testing.assert_allclose(tested.t, t, rtol=1e-9)
     np.testing.assert_allclose(tested.p, expected, atol=1e-9)
 
@@ -112,6 +126,18 @@ def test_hypotheses_of_a_family_pay_for_each_other(values):
     assert (together >= alone).all() and together.min() > alone.min()
     twice = sign_flip_test([question(values, GROUPS, [-1, 1, 0])] * 2)[0].p
     np.testing.assert_allclose(twice, alone)  # the same question asked again costs nothing
+
+
+def test_a_large_t_stays_as_large():
+    """The cubic alone, which is right near 0, would make far more or less of it."""
+    generator = np.random.default_rng(0)
+    values, groups = generator.standard_gamma(1.0, (60, 40)), np.repeat([0, 1], [50, 10])
+    values[groups == 1, 0] += 30
+    values[groups == 1, 1] -= 30
+    [tested] = sign_flip_test([question(values, groups, [-1, 1])])
+    welch = stats.ttest_ind(values[groups == 1], values[groups == 0], equal_var=False).statistic
+    assert abs(welch[:2]).min() > 15 and abs(tested.skewness) > 0.1
+    np.testing.assert_allclose(tested.t[:2], welch[:2], atol=5)
 
 
 def test_where_nothing_varies_nothing_is_found():
