@@ -82,12 +82,8 @@ def _mean_input(
     chosen = representative([records[name].statistics for name in mirrored], BACKGROUND_SCANS)
     names = [row.subject_id for row in chosen]
     jobs = [workers.submit(_load_input, records[name], mirrored[name]) for name in names]
-    total, count = np.zeros((records[names[0]].grid.n_slices, INPUT_SIZE, INPUT_SIZE)), 0
-    for job in jobs:
-        if (network_input := job.result()) is not None:
-            total += network_input
-            count += 1
-    return (total / count).astype(np.float32) if count else None
+    inputs = [job.result() for job in jobs if job.result() is not None]
+    return np.asarray(np.mean(inputs, axis=0, dtype=np.float64), np.float32) if inputs else None
 
 
 def _load_input(record: MapRecord, is_mirrored: bool) -> np.ndarray | None:

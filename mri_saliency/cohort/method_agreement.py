@@ -80,16 +80,15 @@ def agreement_sentences(table: pd.DataFrame) -> list[str]:
         return []
     with_null = table["method_b"] == NULL
     compared = ["the maps of every two methods"] if (~with_null).any() else []
-    null = ""
-    if with_null.any():
-        compared.append("every map with its null map")
-        null = (
-            ". A null map is the scan's distance from the baseline, or from zero for a method without one, "
-            "and knows nothing of the network"
-        )
+    compared += ["every map with its null map"] if with_null.any() else []
+    null = (
+        "A null map is the scan's distance from the baseline, or from zero for a method without one, "
+        "and knows nothing of the network."
+    )
     return [
         f"Within the brain, {listed(compared)} were compared by Spearman's correlation of magnitudes, over "
-        f"every third voxel along each axis, with the maps of two different subjects as chance level{null}."
+        "every third voxel along each axis, with the maps of two different subjects as chance level.",
+        *([null] if with_null.any() else []),
     ]
 
 

@@ -36,15 +36,9 @@ def cohort_figure(
 ) -> Figure:
     """Draw what a cohort's maps show, in six panels.
 
-    Parameters
-    ----------
-    statistics : DataFrame
-        A row a map, with `subject_id`, `method`, `class` ("HC" or "TLE"), `abs_mean`, `confidence`,
-        `brain_share`, `brain_share_null`.
-    profiles : mapping
-        (method, class) -> float64 (n_slices,), the class's mean share of magnitude by slice.
-    correlations : mapping
-        Method -> rank correlation of `confidence` and `abs_mean`; NaN where undefined.
+    `statistics` is the table of maps, and `class` ("HC" or "TLE"); `profiles` has by method and class float64
+    (n_slices,), the class's mean share of magnitude by slice; `correlations` by method the rank correlation
+    of `confidence` and `abs_mean`, NaN where undefined.
     """
     methods, words = list(agreement.mean.columns), class_words(class_names)
     rows_of = {name: statistics[statistics["method"] == name] for name in methods}

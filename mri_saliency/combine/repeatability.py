@@ -102,16 +102,15 @@ def repeatability_sentences(
 
     `found` is method -> {check: its verdict}, empty for runs of one network.
     """
-    regions = ""
-    if with_regions:
-        regions = (
-            "; over the scans of a diagnosis, regions were compared by the intraclass correlation ICC(2,1) "
-            "of the logarithm of their density [@shrout1979]"
-        )
     sentences = [
         "Two runs' maps of a scan were compared by their rank correlation and by the share of the brain with "
-        f"the same sign [@eitel2019; @arun2021]{regions}."
+        "the same sign [@eitel2019; @arun2021]."
     ]
+    if with_regions:
+        sentences.append(
+            "Over the scans of a diagnosis, regions were compared by the intraclass correlation ICC(2,1) of "
+            "the logarithm of their density [@shrout1979]."
+        )
     judged = {METHODS[name].title: verdicts.get(REPEATABLE) for name, verdicts in found.items()}
     for passed, words in (
         (True, "The maps of {} agreed between these {} networks."),

@@ -64,7 +64,12 @@ def load_checkpoint(path: Path | str, parameters_path: Path | None = None) -> Ch
     variant, network = _match_architecture(state, path)
     _check_tensors(state, network.state_dict(), variant, path)
     n_slices, n_logits = state[STEM].shape[1], state[_HEAD].shape[0]
-    _check_channels(n_slices, path)
+    if n_slices in _PICTURE_CHANNELS:
+        raise UserError(
+            f"{path}: the network has {n_slices} input channel(s), as one for {_PICTURE_CHANNELS[n_slices]}; "
+            "expected one that was trained on scans, with the coronal slices as input channels, such as 115. "
+            "Name its checkpoint with --model_path."
+        )
     network.load_state_dict(
         {name: state.pop(name).float() for name in list(state)}, strict=False, assign=True
     )
@@ -175,13 +180,3 @@ def _check_tensors(
         ]
     if problems:
         raise UserError(f"{path}: the weights do not make an EfficientNetV2-{variant}: {first_of(problems)}.")
-
-
-def _check_channels(n_channels: int, path: Path) -> None:
-    """Raise UserError for a network of pictures, whose input channels are no slices."""
-    if n_channels in _PICTURE_CHANNELS:
-        raise UserError(
-            f"{path}: the network has {n_channels} input channel(s), as one for "
-            f"{_PICTURE_CHANNELS[n_channels]}; expected one that was trained on scans, with the coronal "
-            "slices as input channels, such as 115. Name its checkpoint with --model_path."
-        )

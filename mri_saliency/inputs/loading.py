@@ -150,16 +150,13 @@ def load_in_groups(
     for _ in scans:
         for scan in islice(remaining, group_size - len(loading)):
             loading.append((scan, workers.submit(load, scan)))
-        group.append(_finish(*loading.popleft()))
+        scan, job = loading.popleft()
+        try:
+            group.append(job.result())
+        except Exception as error:
+            group.append(UnreadableScan(scan, failure_message(error)))
         if len(group) == group_size:
             yield group
             group = []
     if group:
         yield group
-
-
-def _finish(scan: Scan, loading: Future[LoadedScan]) -> LoadedScan | UnreadableScan:
-    try:
-        return loading.result()
-    except Exception as error:
-        return UnreadableScan(scan, failure_message(error))
