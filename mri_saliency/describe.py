@@ -13,7 +13,7 @@ from mri_saliency.cohort.effects import Places, effects_figure
 from mri_saliency.cohort.method_agreement import compare_methods
 from mri_saliency.errors import UserError, warn
 from mri_saliency.groups.comparison import ComparisonSettings, GroupComparison, compare_groups
-from mri_saliency.groups.means import write_means
+from mri_saliency.groups.means import draw_mean_scan, write_means
 from mri_saliency.groups.method_maps import MethodMaps, find_method_maps
 from mri_saliency.groups.null_effects import compare_null_maps
 from mri_saliency.inputs.grid import mixed_directions
@@ -106,6 +106,8 @@ def _describe_groups(
         folder.open_groups(method_maps.method.name)
     means = [workers.submit(write_means, method_maps, settings.smooth_mm) for method_maps in maps]
     comparisons = [workers.submit(compare_groups, method_maps, settings) for method_maps in maps]
+    if maps:
+        draw_mean_scan(maps[0])
     groups = GroupComparison()
     for method_maps, figures in zip(maps, means, strict=True):
         groups.figures[method_maps.method.name] = figures.result()

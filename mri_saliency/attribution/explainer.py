@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 import warnings
 from collections import Counter
@@ -26,6 +27,7 @@ from mri_saliency.inputs.grid import INPUT_SIZE
 from mri_saliency.inputs.loading import Volume
 from mri_saliency.methods import AUTO, BATCH_SIZES, find_method
 from mri_saliency.runtime import device_errors
+from mri_saliency.runtime.device import plain_pytorch
 
 if TYPE_CHECKING:
     from torchvision.models import EfficientNet
@@ -48,11 +50,14 @@ class Explainer:
     default the command line's, becomes smaller where the device's memory is too small for it.
     """
 
+    @plain_pytorch()
     def __init__(self, network: EfficientNet, settings: Settings | None = None) -> None:
-        self._split = SplitNetwork(network)
-        self.network = network
+        is_inference = next(network.parameters()).is_inference()  # moved to its device in that mode
+        self.network = copy.deepcopy(network) if is_inference else network
         self.settings = settings or Settings(BATCH_SIZES.get(self._device.type, BATCH_SIZES["cpu"]))
+        self._split = SplitNetwork(self.network)
 
+    @plain_pytorch()
     def batch(
         self,
         inputs: np.ndarray,
@@ -100,6 +105,7 @@ class Explainer:
         }
         return max(1, settings.batch_size // passes.get(method, 1))
 
+    @plain_pytorch()
     def attribute(self, method: str, batch: Batch) -> list[Attribution]:
         """Compute the map of each scan of `batch` with `method`.
 
@@ -122,6 +128,7 @@ class Explainer:
         expected = none if maps.expected_totals is None else maps.expected_totals.tolist()
         standard_errors = none if maps.standard_errors is None else maps.standard_errors.tolist()
         voxel_errors = none if maps.voxel_errors is None else _slices_first(maps.voxel_errors)
+        nulls = none if maps.nulls is None else _slices_first(maps.nulls)
         seconds = (time.perf_counter() - began) / len(values)
         return [
             Attribution(
@@ -136,6 +143,7 @@ class Explainer:
                 standard_errors[i],
                 maps.degrees_of_freedom[i] if maps.degrees_of_freedom else None,
                 voxel_errors[i],
+                nulls[i],
             )
             for i in range(len(values))
         ]
@@ -213,6 +221,7 @@ class Explainer:
     def _outputs(self, batch: Batch) -> Tensor:
         return self._within_memory("prediction", lambda: self._passes(batch).outputs())
 
+    @plain_pytorch()
     def _within_memory(self, work: str, run: Callable[[], _Result]) -> _Result:
         """Return what `run` returns; while the device's memory is too small, halve the batch size."""
         while True:

@@ -225,7 +225,7 @@ def report_localisation(folder: Path, results: OutputFolder) -> None:
             rows.append({"method": method, **localisation(values, lesion, brain)})
     means = pd.DataFrame(rows).groupby("method").mean()
     table = means.reindex([name for name in METHODS if name in means.index]).reset_index()
-    write_table(results.root / "demo_localisation.csv", table)
+    write_table(results.table("demo_localisation"), table)
     print(
         f"\nWhere the attribution went in {len(methods_of)} simulated TLE scans, whose lesion is known:\n"
         "enrichment: share of the brain's |attribution| inside the lesion over the lesion's share of\n"
@@ -254,7 +254,7 @@ def report_group_localisation(folder: Path, results: OutputFolder) -> None:
             rows.append({"method": method, "contrast": contrast, **group_localisation(significant, lesion)})
     if rows:
         table = pd.DataFrame(rows)
-        write_table(results.root / "demo_groups.csv", table)
+        write_table(results.table("demo_groups"), table)
         print(
             "\nWhere groups differ significantly in |attribution|: share of these voxels up to "
             f"{NEAR_MM:.0f} mm from\nthe simulated lesions, and share of the lesions that was found"

@@ -11,7 +11,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mri_saliency.maps.comparison import mean_agreement
-from mri_saliency.maps.drawing import DIAGNOSIS_COLOURS
+from mri_saliency.maps.drawing import PAGE_COLOURS
 from mri_saliency.regions.lateralisation import RESPONSE_OF_A_SIDE
 from mri_saliency.report.bibliography import with_authors
 from mri_saliency.report.findings import Findings
@@ -55,7 +55,7 @@ def _environment() -> Environment:
         runs_section, scan_entries, shown_clusters, side_entries, viewer_of,
     )  # fmt: skip
     environment.globals |= {function.__name__: function for function in functions}
-    environment.globals["diagnosis_colours"] = DIAGNOSIS_COLOURS
+    environment.globals["diagnosis_colours"] = PAGE_COLOURS
     environment.globals["response_of_a_side"] = RESPONSE_OF_A_SIDE
     environment.globals["now"] = lambda: datetime.now().astimezone().isoformat()
     return environment

@@ -14,7 +14,7 @@ from mri_saliency.inputs.grid import Grid
 from mri_saliency.maps.drawing import LOWERS, OPACITY_POWER, RAISES
 from mri_saliency.maps.image import voxel_mass
 from mri_saliency.maps.viewer_data import atlas_script
-from mri_saliency.output.files import write_text
+from mri_saliency.output.files import relative_url, write_text
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
 from mri_saliency.report.findings import Findings
@@ -54,7 +54,7 @@ def viewer_of(findings: Findings, *, embedded: bool) -> Viewer | None:
     index = {
         "methods": methods,
         "diagnoses": {scan.subject_id: findings.diagnoses[scan.diagnosis] for scan in findings.scans},
-        "atlas": folder.atlas_viewer.name if has_atlas else None,
+        "atlas": relative_url(folder.atlas_viewer, folder.root) if has_atlas else None,
         "colours": {"raises": RAISES, "lowers": LOWERS, "power": OPACITY_POWER},
     }
     paths += [folder.atlas_viewer] if has_atlas else []

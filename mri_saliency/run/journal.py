@@ -211,12 +211,7 @@ class Journal:
     def write(self, context: ScanContext, method: str, attribution: Attribution | Exception | None) -> None:
         """Let a worker write a map; None draws it again, from its array; an error is the map's failure.
 
-        Raises
-        ------
-        OutputError
-            The output folder cannot be written to.
-        UserError
-            The first scans have all failed for one reason, and no map was written.
+        Raises UserError if the first scans have all failed for one reason, and no map was written.
         """
         files = self._plan.files
         if isinstance(attribution, Exception):

@@ -7,7 +7,8 @@ import math
 import os
 import sys
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,8 +67,9 @@ def choose_device(name: str | torch.device | None = None, ranks: Ranks | None = 
         raise UserError(f"--device: no device {name!r} here; there are {', '.join(available)}.")
     use_strict_float32()
     keep_freed_memory()
-    if name == "cpu" and is_shared:
-        torch.set_num_threads(usable_cores())  # torchrun leaves each rank a single one
+    if name == "cpu":  # torchrun leaves each rank one thread, and a container's quota is not known to PyTorch
+        n_threads = usable_cores() if is_shared else min(usable_cores(), torch.get_num_threads())
+        torch.set_num_threads(n_threads)
     return torch.device(name)
 
 
@@ -91,6 +93,27 @@ def use_strict_float32() -> None:
         # "none", which the line above leaves, means whatever torch.backends.fp32_precision is
         for backend in (torch.backends.cudnn, torch.backends.mkldnn):
             backend.conv.fp32_precision = "ieee"
+
+
+@contextmanager
+def plain_pytorch() -> Iterator[None]:
+    """Let PyTorch compute as it does where nothing was switched: gradients, float32, no autocast.
+
+    A notebook's inference mode, default type or default device is given back at the end.
+    """
+    import torch
+
+    with ExitStack() as states:
+        states.enter_context(torch.inference_mode(False))
+        states.enter_context(torch.enable_grad())
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                states.enter_context(torch.autocast(kind, enabled=False))
+        if torch.empty(0).device.type != "cpu":
+            states.enter_context(torch.device("cpu"))
+        states.callback(torch.set_default_dtype, torch.get_default_dtype())
+        torch.set_default_dtype(torch.float32)
+        yield
 
 
 def hardware_name(device: torch.device) -> str:

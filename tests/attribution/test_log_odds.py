@@ -32,12 +32,6 @@ def test_a_single_output_is_its_own_log_odds():
     assert log_odds(outputs) is outputs
 
 
-def test_of_two_classes_they_are_the_outputs_difference():
-    outputs = random_outputs(2)
-    difference = outputs[:, 1] - outputs[:, 0]
-    assert torch.equal(log_odds(outputs), torch.stack([-difference, difference], dim=1))
-
-
 @pytest.mark.parametrize("n_logits", [2, 3, 5, 10])
 def test_they_are_the_logit_of_the_probability(n_logits):
     outputs = random_outputs(n_logits)

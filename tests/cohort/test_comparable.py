@@ -2,11 +2,7 @@
 
 from dataclasses import replace
 
-import numpy as np
-import pandas as pd
-from PIL import Image
-
-from mri_saliency.cohort.comparable import comparable, draw_summary
+from mri_saliency.cohort.comparable import comparable
 from mri_saliency.output.record import in_order
 from mri_saliency.wording import Limitation
 
@@ -48,9 +44,3 @@ def test_the_copy_of_a_scan_whose_map_is_of_another_recipe_stays():
     copy, third = of_file("a", "sub-B", sample_idx=1), of_file("c", "sub-C", sample_idx=2)
     kept, notes = comparable([original, copy, third])
     assert kept == [copy, third] and len(notes) == 1
-
-
-def test_the_summary_figure_is_drawn(cohort):
-    draw_summary(cohort.folder, cohort.records, pd.DataFrame())
-    picture = np.asarray(Image.open(cohort.folder.summary))
-    assert picture.shape[1] == 1500 and picture.std() > 10

@@ -5,6 +5,7 @@ import pandas as pd
 
 from mri_saliency.checks.verdicts import Verdict
 from mri_saliency.combine.repeatability import REPEATABLE
+from mri_saliency.output.files import write_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.report.networks import recipe_differences, runs_section
 
@@ -44,10 +45,10 @@ def test_means_and_coefficients(tmp_path):
             "rank_correlation_null": np.nan,
         }
     )
-    rows.to_csv(folder.run_agreement, index=False)
+    write_table(folder.run_agreement, rows)
     icc = pd.DataFrame({"method": "saliency", "region": list("abc"), "icc": [0.1, 0.9, 0.6]})
     icc = icc.assign(icc_low=icc["icc"] - 0.3, icc_high=icc["icc"] + 0.05)
-    icc.to_csv(folder.run_region_agreement, index=False)
+    write_table(folder.run_region_agreement, icc)
     verdicts = {"saliency": {REPEATABLE: Verdict(False, "unlike")}}
     page = save_page(tmp_path, report_records(2), run=run, verdicts=verdicts)
     assert ["checkpoint", "one/best_model.pth", "two/best_model.pth"] in page.rows

@@ -138,7 +138,8 @@ def test_lateralisation_compares_with_grey_matter_and_counts_the_pairs(tmp_path)
     whole, row = page.rows_of("saliency")
     assert whole[1].startswith("whole hemisphere")
     assert row[1:4] == ["hippocampus (densest)", "6 / 6", "1.00 (0.69 to 1.00)"]
-    assert row[7] == "not shown to differ from grey matter there" and "lateralisation.png" in page.urls
+    assert row[7] == "not shown to differ from grey matter there"
+    assert "figures/lateralisation.png" in page.urls
     assert "of 2 pairs, the interval lies above 0.5 in 1, and 0 tell the sides better" in page.text
 
 
@@ -239,7 +240,8 @@ def test_every_link_of_the_report_leads_to_a_file(described):
     folder, records, found = described
     page = save_page(folder.root, records, **found)
     files = {unquote(url) for url in page.urls if not url.startswith("#")}
-    assert {"map_checks.png", "region_statistics.png", "lateralisation.png", "references.bib"} <= files
+    assert {f"figures/{name}.png" for name in ("map_checks", "region_statistics", "lateralisation")} <= files
+    assert "references.bib" in files
     assert {"group_maps/saliency/saliency_HC.png", "saliency/12/12_saliency_thumbnail.png"} <= files
     assert not [name for name in files if not (folder.root / name).exists()]
 

@@ -204,7 +204,7 @@ def test_folds_that_share_no_scan(maps_only, runs, tmp_path, capsys):
     assert combine(*runs, output=output) == 0
     assert "each map is that of one run" in capsys.readouterr().err
     assert (pd.read_csv(output / "attribution_statistics.csv")["n_networks"] == 1).all()
-    assert not (output / "run_agreement.csv").exists() and not list(output.rglob("*_spread.nii.gz"))
+    assert not (output / "tables/run_agreement.csv").exists() and not list(output.rglob("*_spread.nii.gz"))
 
 
 def test_a_scan_that_changed_costs_its_maps(maps_only, runs, tmp_path, made_runs, capsys):
@@ -218,7 +218,7 @@ def test_a_scan_that_changed_costs_its_maps(maps_only, runs, tmp_path, made_runs
     assert combine(*runs, output=output) == 1
     error = capsys.readouterr().err
     assert "failed: sub-A" in error and "has changed since the maps to combine were made" in error
-    failures = pd.read_csv(output / "failures.csv", dtype=str)
+    failures = pd.read_csv(output / "tables/failures.csv", dtype=str)
     assert sorted(failures["subject_id"]) == ["12", "12", "sub-A", "sub-A"]
     assert len(pd.read_csv(output / "attribution_statistics.csv")) == 2
 
