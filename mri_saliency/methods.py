@@ -29,6 +29,11 @@ class Method:
     draws: str = ""  # how often it drew, in a sentence with the settings' names and n_available in braces
 
     @property
+    def heading(self) -> str:
+        """The title at the beginning of a line."""
+        return self.title[0].upper() + self.title[1:]
+
+    @property
     def stochastic(self) -> bool:
         """Whether the method draws random numbers."""
         return "seed" in self.settings

@@ -66,10 +66,7 @@ class Options:
 
 
 def read_options(description: str, args: list[str] | None = None) -> Options:
-    """Read the command line.
-
-    Raises UserError if a value cannot be right, and argparse's SystemExit.
-    """
+    """Read the command line; raises UserError if a value cannot be right, and argparse's SystemExit."""
     values = vars(get_parser(description).parse_args(args))
     for name in ("methods", "key_slices", "labels", "covariates"):
         values[name] = tuple(dict.fromkeys(values.get(name, ())))

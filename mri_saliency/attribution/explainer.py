@@ -52,10 +52,12 @@ class Explainer:
 
     @plain_pytorch()
     def __init__(self, network: EfficientNet, settings: Settings | None = None) -> None:
-        is_inference = next(network.parameters()).is_inference()  # moved to its device in that mode
-        self.network = copy.deepcopy(network) if is_inference else network
+        self._split = SplitNetwork(network)
+        if next(network.parameters()).is_inference():  # moved to its device in that mode
+            network = copy.deepcopy(network)
+            self._split = SplitNetwork(network)
+        self.network = network
         self.settings = settings or Settings(BATCH_SIZES.get(self._device.type, BATCH_SIZES["cpu"]))
-        self._split = SplitNetwork(self.network)
 
     @plain_pytorch()
     def batch(
@@ -179,8 +181,7 @@ class Explainer:
 
         Maps are those of the command line, but for methods that draw: these draws are seeded by the network's
         input, not by the file. In signed methods, positive values raised the log-odds of the class. For many
-        volumes, use `batch` and `attribute`, which fill the passes: with one volume, a GPU waits for the
-        launches of its kernels (2,100 in a pass of L) rather than computes.
+        volumes, use `batch` and `attribute`, which fill the passes.
 
         The volume is compared with the `baseline`, another volume or a network input, float32 (n_slices, 128,
         128); by default zero, the mean intensity of a scan. `target` is the index of the class to explain; by

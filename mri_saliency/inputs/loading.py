@@ -50,9 +50,8 @@ def load_volume(path: Path | str, n_slices: int, first_slice: int = FIRST_SLICE)
     """Load a volume and prepare it exactly as the training code did.
 
     A real scan (``.nii``, ``.nii.gz``, ``.mgz``, ``.npy``) is z-scored over the whole volume; a
-    synthetic one (``.pkl``) is normalised already, and its slice 0 is a real scan's slice 1. Then
-    coronal slices `first_slice` onward (of a real scan), bilinear to 112 x 112, zero-padded to
-    128 x 128. A real scan's NaN voxels outside the brain count as 0, with a warning.
+    synthetic one (``.pkl``) is normalised already, and its slice 0 is a real scan's slice 1: `first_slice`
+    is that of a real scan. A real scan's NaN voxels outside the brain count as 0, with a warning.
 
     Raises UserError as `read_volume`, and for a volume that is constant or has too few slices.
     """

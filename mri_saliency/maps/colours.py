@@ -12,7 +12,7 @@ from mri_saliency.maps.drawing import LOWERS, OPACITY_POWER, RAISES
 # Of the brain's voxels saturate: in a map so few that a lesion, some thousandths of the brain, shows what is
 # strong within it; in a smoothed map, which has no single strong voxels, as much as makes a lesion opaque.
 _SATURATED, _SMOOTH_SATURATED = 1e-4, 1e-3
-_OUTLINE = (255, 225, 0, 255)  # yellow: visible on grey, red and blue alike
+OUTLINE = (255, 225, 0, 255)  # yellow: visible on grey, red and blue alike
 _OVERLAY_GREY = 0.35  # under the overlay's colour bar
 
 
@@ -71,7 +71,7 @@ def highlighted(
     for axis in (0, 1):
         for step in (-1, 1):
             interior &= np.roll(outlined, step, axis)
-    image[outlined & ~interior] = _OUTLINE
+    image[outlined & ~interior] = OUTLINE
     return image
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.grid import INPUT_SIZE, RESIZED, Grid
 from mri_saliency.inputs.preprocessing import unpad
+from mri_saliency.maps.colours import colour_scale
 from mri_saliency.methods import find_method
 
 _ALIGNED = 1  # NIfTI's space code where the scan gives an affine, but no space
@@ -130,9 +131,6 @@ def map_to_nifti(values: np.ndarray, grid: Grid, method: str, scale: float | Non
 
     Raises UserError: there is no such method, or the map is not of the grid's slices.
     """
-    # matplotlib, which only this default needs
-    from mri_saliency.maps.colours import colour_scale
-
     known = find_method(method)
     if not isinstance(grid, Grid):
         raise UserError(f"map_to_nifti: expected the grid of a volume, found {type(grid).__name__}.")

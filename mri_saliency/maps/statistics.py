@@ -287,8 +287,6 @@ def prediction(logits: np.ndarray) -> dict[str, Any]:
     less the softmax of class 0 (HC). ``predicted_label``: 1 if a single logit's probability is above 0.5,
     else 0; with several, the class of the largest. ``confidence``: the predicted class's probability.
 
-    Notes
-    -----
     With three or more logits, ``prediction`` can be above 0.5 where class 0 is the most probable
     single class; ``predicted_label`` decides.
     """

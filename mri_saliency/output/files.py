@@ -146,6 +146,12 @@ def write_picture(path: Path, picture: np.ndarray) -> None:
             file.write(struct.pack(">I", zlib.crc32(data, zlib.crc32(name))))
 
 
+def picture_size(path: Path) -> tuple[int, int]:
+    """Read a picture's width and height in pixels."""
+    with Image.open(path) as image:
+        return image.size
+
+
 def write_figure(path: Path, figure: Figure) -> None:
     """Write a matplotlib figure as PNG."""
     from matplotlib.text import Text

@@ -79,7 +79,7 @@ def use_strict_float32() -> None:
     By default NVIDIA's convolutions round their inputs to 10 bits (TF32). Two generations of settings exist;
     from PyTorch 2.9 on, it is an error if they contradict each other. So both are set.
 
-    What remains is the order of sums in the gradients of convolutions: two runs on one GPU can differ by
+    What remains is the order of sums in cuDNN's gradient of a convolution: two runs on one GPU can differ by
     millionths of a map's maximum, where TF32 changes it by thousandths. `torch.backends.cudnn.deterministic`
     would exclude that; it can cost speed, and is left as it is.
     """
@@ -124,7 +124,7 @@ def hardware_name(device: torch.device) -> str:
 
 
 def move_to_device(network: nn.Module, device: torch.device) -> nn.Module:
-    """Return the network on a device; raises UserError if it is full, or reserved for another process."""
+    """Return the network on a device; raises UserError if that is full, or reserved for another process."""
     try:
         return network.to(device)
     except RuntimeError as error:

@@ -3,7 +3,7 @@
 import copy
 import itertools
 import re
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 
 import captum.attr
@@ -284,14 +284,11 @@ def test_settings_that_make_no_map_are_refused(name, odd):
         Settings(**{"batch_size": 1, name: odd})
 
 
-@contextmanager
 def in_float64():
+    state = ExitStack()
+    state.callback(torch.set_default_dtype, torch.get_default_dtype())
     torch.set_default_dtype(torch.float64)
-    try:
-        yield
-        assert torch.get_default_dtype() == torch.float64  # given back
-    finally:
-        torch.set_default_dtype(torch.float32)
+    return state
 
 
 SWITCHED = {
@@ -309,7 +306,9 @@ def test_what_a_notebook_has_switched_changes_no_map(tmp_path, network, prepared
     with SWITCHED[switched]():
         loaded = load_checkpoint(tmp_path / "net.pth").network
         explainer = explainer_of(copy.deepcopy(loaded) if switched == "inference_mode" else loaded)
+        before = torch.get_default_dtype()
         found = [explainer.explain(volumes[0], method) for method in METHODS]
+        assert torch.get_default_dtype() == before  # given back
     expected = [explainer_of(prepared).explain(volumes[0], method) for method in METHODS]
     assert_same_maps(stacked(found), stacked(expected))
 

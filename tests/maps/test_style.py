@@ -51,7 +51,7 @@ def draw_all(folder):
     charts = {
         "cohort": cohort_figure(table, profiles, agreement, {"saliency": 0.5}, NAMES),
         "regions": region_figure(regions, {"saliency": regions["region"].unique()}, NAMES),
-        "sides": lateralisation_figure(lateralisation_table(regions, [tuple(sides)]), NAMES),
+        "sides": lateralisation_figure(lateralisation_table(regions, [tuple(sides)]), NAMES, ""),
         "checks": check_figure(checks_table(), ["smooth_grad"]),
     }
     for name, figure in charts.items():

@@ -113,26 +113,22 @@ def test_a_device_that_cannot_take_the_network_is_named():
         move_to_device(Full(), torch.device("cpu"))
 
 
-@pytest.mark.parametrize(
-    ("files", "cores"),
-    [
-        ({"cpu.max": "250000 100000"}, 3),
-        ({"cpu.max": "max 100000"}, 8),
-        ({"cpu/cpu.cfs_quota_us": "50000", "cpu/cpu.cfs_period_us": "100000"}, 1),
-    ],
-)
-def test_a_containers_quota_limits_cores_and_threads(monkeypatch, tmp_path, files, cores):
-    (tmp_path / "cpu").mkdir()
-    for name, content in files.items():
-        (tmp_path / name).write_text(content)
+def test_a_containers_quota_limits_cores_and_threads(monkeypatch, tmp_path):
     monkeypatch.setattr("mri_saliency.runtime.device.Path", lambda _: tmp_path)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
-    assert usable_cores() == cores
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000")
+    for name, quota, cores in (
+        *(("cpu/cpu.cfs_quota_us", "-1", 8), ("cpu/cpu.cfs_quota_us", "50000", 1)),
+        *(("cpu.max", "max 100000", 1), ("cpu.max", "250000 100000", 3)),
+    ):
+        (tmp_path / name).write_text(quota)
+        assert usable_cores() == cores
     threads = []
     monkeypatch.setattr("torch.get_num_threads", lambda: 6)
     monkeypatch.setattr("torch.set_num_threads", threads.append)
     choose_device("cpu")
-    assert threads == [min(6, cores)]
+    assert threads == [3]
 
 
 def test_ranks_of_a_machine_share_its_cores(monkeypatch):
