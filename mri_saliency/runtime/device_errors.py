@@ -14,11 +14,7 @@ _NO_MEMORY_OR_NO_KERNEL = (
     "CUDNN_STATUS_NOT_INITIALIZED",
     "CUBLAS_STATUS_NOT_INITIALIZED",
 )
-_NO_KERNEL = (
-    "no kernel image is available",
-    "is not compatible with devices",
-    "CUDNN_STATUS_ARCH_MISMATCH",
-)
+_NO_KERNEL = ("no kernel image is available", "is not compatible with devices", "CUDNN_STATUS_ARCH_MISMATCH")
 # Free share of a GPU's memory above which a lack of it is no cause: a convolution's smallest working memory
 # for 50 volumes is a few hundred MB.
 _ENOUGH_FREE = 0.25

@@ -28,7 +28,7 @@ def test_labels_diagnoses_and_what_is_left_out(tmp_path):
     assert "left out 1 rows without a file" in table.notes[1] and len(table.notes) == 2
     unknown = f"{DIAGNOSIS_COLUMN} is none of HC, left, right"
     assert [tuple(row.values()) for row in table.skipped] == [
-        *(("/a/x.nii", "bilateral", unknown), ("/a/y.nii", "", unknown), ("", "HC", "no file")),
+        *(("/a/x.nii", "bilateral", unknown), ("/a/y.nii", "", unknown), ("", "HC", "no file"))
     ]
 
 

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import warnings
 from types import SimpleNamespace
 
 import pytest
@@ -96,12 +95,6 @@ def test_before_pytorch_2_9_there_are_the_old_settings_alone(monkeypatch):
     torch.set_float32_matmul_precision("high")
     use_strict_float32()
     assert vars(cudnn) == {"allow_tf32": False} and torch.get_float32_matmul_precision() == "highest"
-
-
-def test_pytorch_2_9_says_of_the_old_settings_that_they_are_old(monkeypatch, recwarn):
-    monkeypatch.setattr("torch.set_float32_matmul_precision", lambda _: warnings.warn("old", stacklevel=2))
-    use_strict_float32()
-    assert not recwarn.list
 
 
 def test_a_device_that_cannot_take_the_network_is_named():
