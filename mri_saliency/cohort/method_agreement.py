@@ -79,7 +79,7 @@ def agreement_sentences(table: pd.DataFrame) -> list[str]:
     if table.empty:
         return []
     with_null = table["method_b"] == NULL
-    compared = ["the maps of every two methods"] if (~with_null).any() else []
+    compared = ["the maps of every two methods"] if not with_null.all() else []
     compared += ["every map with its null map"] if with_null.any() else []
     null = (
         "A null map is the scan's distance from the baseline, or from zero for a method without one, "

@@ -34,12 +34,12 @@ def intraclass_correlation(values: np.ndarray, groups: np.ndarray) -> tuple[floa
     `values` is (n_scans, n_runs), two runs at least; `groups` (n_scans,) has two scans or more of each. The
     coefficient is 1 at most and about 0 by chance; NaN if all values of a group are equal.
     """
-    names, places = np.unique(groups, return_inverse=True)
+    names = np.unique(groups)
     (n, k), g = values.shape, len(names)
     n_mean = n / g
     between_scans = between_runs = error = 0.0
-    for place in range(g):
-        centred = values[places == place] - values[places == place].mean()
+    for name in names:
+        centred = values[groups == name] - values[groups == name].mean()
         of_scans, of_runs = centred.mean(axis=1), centred.mean(axis=0)
         between_scans += k * (of_scans**2).sum() / (n - g)
         between_runs += len(centred) * (of_runs**2).sum() / (g * (k - 1))

@@ -27,9 +27,8 @@ def suggest_labels(values: Iterable[str], labels: Mapping[str, str]) -> str | No
     known = {value.strip().casefold(): group for value, group in labels.items()}
     suggested = {}
     for value in values:
-        word = "".join(character for character in value.casefold() if character.isalnum())
-        group = known.get(value.strip().casefold()) or _GROUP_OF_WORD.get(word)
-        if group:
+        word = "".join(filter(str.isalnum, value.casefold()))
+        if group := known.get(value.strip().casefold()) or _GROUP_OF_WORD.get(word):
             suggested[value] = group
     if not suggested:
         return None
