@@ -82,5 +82,5 @@ def test_without_a_second_control_nothing_is_written(run_folder, capsys):
 
 
 def test_references_are_loaded_for_their_method_alone(cohort, maps_only, monkeypatch):
-    monkeypatch.setattr("mri_saliency.run.request.load_references", None)
+    monkeypatch.setattr("mri_saliency.run.prepare.load_references", None)
     assert script.main(cohort.options("--methods", "saliency", "--key_slices", "5")) == 0

@@ -17,7 +17,7 @@ OPTIONS += (*QUICK, "--baseline", "hc_mean", "--check_maps", "3", "--workers", "
 def test_maps_and_checks_are_the_cpus(cohort, tmp_path, monkeypatch, maps_only):  # noqa: F811
     assert script.main(cohort.options(*OPTIONS)) == 0
     expected = cohort.output.rename(tmp_path / "expected")
-    monkeypatch.setattr("mri_saliency.run.request.choose_device", lambda *_: torch.device(NAME, 0))
+    monkeypatch.setattr("mri_saliency.run.prepare.choose_device", lambda *_: torch.device(NAME, 0))
     with rehearsed():
         assert script.main(cohort.options(*OPTIONS)) == 0
     assert_same_maps(cohort.output, expected)
