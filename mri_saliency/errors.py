@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+from numbers import Integral
 
 
 class UserError(Exception):
@@ -15,6 +16,13 @@ class UserError(Exception):
 
 class OutputError(UserError):
     """The output folder cannot be written to, so that no further work makes sense."""
+
+
+def check_counts(least: int, **counts: object) -> None:
+    """Raise UserError for a value, given by its name, that is no whole number of `least` or more."""
+    for name, value in counts.items():
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+            raise UserError(f"{name}: expected a whole number of {least} or more, found {value!r}.")
 
 
 def failure_message(error: Exception) -> str:

@@ -57,6 +57,7 @@ _CONTRIBUTION = "logit"
 _SLOPE = "logit per unit of intensity"
 _DRAWS = ("n_samples", "noise_std", "seed")
 _NOISE = "normal noise with a standard deviation of {noise_std}, in units of the network's input"
+_IN_PAIRS = ", added to one and subtracted from the next"
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -169,7 +170,7 @@ METHODS: dict[str, Method] = {
             account="Smoothed Integrated Gradients averaged Integrated Gradients [@sundararajan2017] over "
             "copies of the scan with added noise [@smilkov2017].",
             draws=f"For smoothed Integrated Gradients, {{n_samples}} copies of each scan were made with "
-            f"{_NOISE}.",
+            f"{_NOISE}{_IN_PAIRS}.",
         ),
         Method(
             name="smooth_grad",
@@ -185,7 +186,7 @@ METHODS: dict[str, Method] = {
             title="SmoothGrad",
             account="SmoothGrad [@smilkov2017] averaged the logit's gradient over copies of the scan with "
             "added noise.",
-            draws=f"For SmoothGrad, {{n_samples}} copies of each scan were made with {_NOISE}.",
+            draws=f"For SmoothGrad, {{n_samples}} copies of each scan were made with {_NOISE}{_IN_PAIRS}.",
         ),
     )
 }
@@ -193,7 +194,7 @@ DEFAULT_METHODS = ("integrated_gradients", "saliency", "gradient_shap")
 
 # Value of --n_steps: as many points as --map_error asks for.
 AUTO: Final = "auto"
-# The error of --map_error: the difference of the map from that of half the points, relative to the map.
+# The error of --map_error, relative to the map.
 MAP_ERROR = 0.001
 
 # Values of --baseline besides a file's path.
@@ -224,6 +225,6 @@ def explained_sentence(n_logits: int, target: int | None, tle: str) -> str:
 
 def find_method(name: str) -> Method:
     """Return a method by its name; raises UserError, with all names, where there is none."""
-    if name not in METHODS:
+    if name not in [*METHODS]:  # it may be anything
         raise UserError(f"no method {name!r}; there are {', '.join(METHODS)}.")
     return METHODS[name]

@@ -167,7 +167,7 @@ def _add_methods(group: argparse._ArgumentGroup) -> None:
         "--map_error",
         type=float,
         default=MAP_ERROR,
-        help="with --n_steps auto, points are doubled until the map changes by no more than this part of it",
+        help="with --n_steps auto, points are doubled until a map's estimated error is this part of it",
     )
     add("--n_samples", type=int, default=10, help="draws of gradient_shap, noise_tunnel_ig, smooth_grad")
     add("--noise_std", type=float, default=0.1, help="standard deviation of the draws, in input units")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
 
+from mri_saliency.errors import UserError, check_counts
 from mri_saliency.methods import AUTO, MAP_ERROR
 
 if TYPE_CHECKING:
@@ -28,6 +30,16 @@ class Settings:
     map_error: float = MAP_ERROR
     n_references: int = 50  # draws of Expected Gradients: a reference and a place on the path from it
     references: References | None = None  # the HC scans of Expected Gradients, which needs them
+
+    def __post_init__(self) -> None:
+        """Raise UserError for a setting that makes no map."""
+        n_steps = 1 if self.n_steps == AUTO else self.n_steps
+        check_counts(1, batch_size=self.batch_size, n_steps=n_steps, n_samples=self.n_samples)
+        check_counts(1, n_references=self.n_references)
+        check_counts(0, seed=self.seed)
+        for name, value in (("noise_std", self.noise_std), ("map_error", self.map_error)):
+            if not (isinstance(value, int | float) and 0 < value < math.inf):
+                raise UserError(f"{name}: expected a positive number, found {value!r}.")
 
     def to_json(self) -> dict[str, object]:
         """Return the values as recipes and run.json have them; of the references, what identifies them."""
@@ -82,4 +94,5 @@ class BatchMaps:
     expected_totals: Tensor | None = None  # float64 (n,)
     errors: list[float | None] | None = None
     standard_errors: Tensor | None = None  # float64 (n,)
+    degrees_of_freedom: list[float] | None = None  # of `standard_errors`
     voxel_errors: Tensor | None = None  # as `values`

@@ -42,10 +42,10 @@ def integrated_gradients(passes: Passes) -> BatchMaps:
 def noise_tunnel_ig(passes: Passes) -> BatchMaps:
     """Average Integrated Gradients over noisy copies of the scan."""
     batch, settings = passes.batch, passes.settings
-    moments = RunningMoments(torch.zeros_like(batch.inputs))
+    moments = RunningMoments(torch.zeros_like(batch.inputs), settings.n_samples)
     # paths that are integrated together fill passes, though each has few open points
     points = 4 if settings.n_steps == AUTO else settings.n_steps
-    for draws in draw(batch, settings, "noise_tunnel_ig", settings.batch_size // points):
+    for draws in draw(batch, settings, "noise_tunnel_ig", settings.batch_size // points, in_pairs=True):
         integrals, _ = _integrate(passes, draws.scans, batch.inputs[draws.scans] + draws.noise)
         for scan, integral in zip(draws.scans, integrals, strict=True):
             moments.add(scan, integral)
@@ -54,9 +54,9 @@ def noise_tunnel_ig(passes: Passes) -> BatchMaps:
 
 def smooth_grad(passes: Passes) -> BatchMaps:
     """Average the gradient over noisy copies of the scan."""
-    batch, first = passes.batch, passes.network.first
-    moments = RunningMoments(torch.zeros_like(batch.inputs))
-    for draws in draw(batch, passes.settings, "smooth_grad", passes.settings.batch_size):
+    batch, settings, first = passes.batch, passes.settings, passes.network.first
+    moments = RunningMoments(torch.zeros_like(batch.inputs), settings.n_samples)
+    for draws in draw(batch, settings, "smooth_grad", settings.batch_size, in_pairs=True):
         gradients = passes.gradients(draws.scans, first(batch.inputs[draws.scans] + draws.noise))[0]
         for scan, gradient in zip(draws.scans, first.back(gradients, draws.noise), strict=True):
             moments.add(scan, gradient)
@@ -69,13 +69,14 @@ def gradient_shap(passes: Passes) -> BatchMaps:
     Sample i's point lies in the i-th of n_samples equal parts of the path: the same expectation as
     Captum's draws from the whole path, with less variance.
     """
-    batch, first = passes.batch, passes.network.first
+    batch, settings, first = passes.batch, passes.settings, passes.network.first
     at_scans = passes.log_odds()
     moments, expected, missed = (
-        RunningMoments(torch.zeros_like(like), in_strata=True) for like in (batch.inputs, at_scans, at_scans)
+        RunningMoments(torch.zeros_like(like), settings.n_samples, in_strata=True)
+        for like in (batch.inputs, at_scans, at_scans)
     )
     ends = first(batch.inputs)
-    for draws in draw(batch, passes.settings, "gradient_shap", passes.settings.batch_size):
+    for draws in draw(batch, settings, "gradient_shap", settings.batch_size):
         starts = first(draws.noise)
         points = torch.lerp(starts, ends[draws.scans], draws.fractions[:, None, None, None])
         gradients = first.back(passes.gradients(draws.scans, points)[0], draws.noise)
@@ -86,8 +87,10 @@ def gradient_shap(passes: Passes) -> BatchMaps:
             moments.add(scan, product)
             expected.add(scan, change)
             missed.add(scan, product.sum(dtype=torch.float64) - change)
+    # differences overlap, and strata differ in variance: about a third of the draws tell of it
+    degrees = [settings.n_samples / 3] * len(at_scans)
     errors = moments.relative_errors()
-    return BatchMaps(moments.means, expected.means, errors, missed.standard_errors())
+    return BatchMaps(moments.means, expected.means, errors, missed.standard_errors(), degrees)
 
 
 def deep_lift(passes: Passes) -> BatchMaps:

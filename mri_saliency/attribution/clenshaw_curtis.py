@@ -9,7 +9,8 @@ import numpy as np
 from mri_saliency.methods import AUTO
 from mri_saliency.wording import listed, percent
 
-POINTS = (5, 9, 17, 33, 65, 129)  # of each rule; the first serves to estimate the second's error
+POINTS = (3, 5, 9, 17, 33, 65, 129)  # of each rule
+FIRST = 2  # the index of the first rule of a map; those before serve to estimate its error
 
 
 def places() -> np.ndarray:
@@ -19,7 +20,7 @@ def places() -> np.ndarray:
 
 
 def weights() -> np.ndarray:
-    """Return the weights of all rules at `places`, float64 (6, 129); zero where a rule has no point."""
+    """Return the weights of all rules at `places`, float64 (7, 129); zero where a rule has no point."""
     table = np.zeros((len(POINTS), POINTS[-1]))
     for row, n_points in zip(table, POINTS, strict=True):
         row[:: stride(n_points)] = rule_weights(n_points)
@@ -53,15 +54,16 @@ def steps_sentence(titles: Sequence[str], n_steps: int | str, map_error: float |
     limit = "little" if map_error is None else f"no more than {percent(map_error)} of its summed magnitude"
     return (
         f"The path of {listed(titles)} was integrated by nested Clenshaw-Curtis rules [@clenshaw1960] of "
-        f"{', '.join(map(str, POINTS[1:-1]))} or {POINTS[-1]} points: for each integral, their number was "
-        f"doubled until it changed by {limit}, or {POINTS[-1]} were reached."
+        f"{', '.join(map(str, POINTS[FIRST:-1]))} or {POINTS[-1]} points: for each integral, their number "
+        "was doubled until its error, estimated from the changes by the last two doublings, was "
+        f"{limit}, or {POINTS[-1]} were reached."
     )
 
 
 def new_points(n_points: int) -> list[int]:
-    """Return which of `places` a rule adds to those of the rule before it; for the second rule, all."""
+    """Return which of `places` a rule adds to those of the rule before it; for a map's first rule, all."""
     step = stride(n_points)
-    if n_points == POINTS[1]:
+    if n_points == POINTS[FIRST]:
         return list(range(0, POINTS[-1], step))
     return list(range(step, POINTS[-1], 2 * step))
 

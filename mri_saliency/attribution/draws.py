@@ -23,22 +23,30 @@ class Draws:
     fractions: Tensor  # float32 (n,): sample i in the i-th of n_samples equal parts of 0 to 1
 
 
-def draw(batch: Batch, settings: Settings, method: str, at_a_time: int) -> Iterator[Draws]:
+def draw(
+    batch: Batch, settings: Settings, method: str, at_a_time: int, *, in_pairs: bool = False
+) -> Iterator[Draws]:
     """Draw for every scan, scan by scan, `at_a_time` (at least 1) draws in a group.
 
     Each scan has its own generator, so that its draws depend neither on other scans nor on the grouping.
+    `in_pairs`: the noise of samples 1, 3, 5 ... is that of the sample before with the opposite sign.
     """
     generators = [
         torch.Generator(batch.inputs.device).manual_seed(seed_of(settings.seed, scan_id, method))
         for scan_id in batch.scan_ids
     ]
-    pairs = itertools.product(range(len(generators)), range(settings.n_samples))
-    while group := list(itertools.islice(pairs, max(1, at_a_time))):
+    samples = itertools.product(range(len(generators)), range(settings.n_samples))
+    latest = batch.inputs.new_empty(0)
+    while group := list(itertools.islice(samples, max(1, at_a_time))):
         noise = batch.inputs.new_empty(len(group), *batch.inputs.shape[1:])
         fractions = batch.inputs.new_empty(len(group))
         for i, (scan, sample) in enumerate(group):
             fractions[i].uniform_(generator=generators[scan]).add_(sample).div_(settings.n_samples)
-            noise[i].normal_(0, settings.noise_std, generator=generators[scan])
+            if in_pairs and sample % 2:
+                noise[i] = -latest
+            else:
+                noise[i].normal_(0, settings.noise_std, generator=generators[scan])
+            latest = noise[i]
         yield Draws([scan for scan, _ in group], noise, fractions)
 
 

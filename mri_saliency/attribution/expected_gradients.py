@@ -12,19 +12,20 @@ from torch import Tensor
 from mri_saliency.attribution.batch import BatchMaps
 from mri_saliency.attribution.draws import draw_references, seed_of
 from mri_saliency.attribution.moments import relative, sums
-from mri_saliency.attribution.passes import Passes, of_targets
+from mri_saliency.attribution.passes import Passes, of_targets, slices
 from mri_saliency.attribution.references import References
+from mri_saliency.errors import UserError
 
 
 def expected_gradients(passes: Passes) -> BatchMaps:
     """Average ``(x - x') * gradient`` over HC scans x' and random points between x' and x.
 
-    Raises ValueError: the settings have no references, or all are left out for a scan.
+    Raises UserError: the settings have no references.
     """
     batch, references = passes.batch, passes.settings.references
     n, seed = passes.settings.n_references, passes.settings.seed
     if references is None:
-        raise ValueError("expected_gradients: expected Settings.references, found None")
+        raise UserError("expected_gradients: expected Settings(references=...), found None.")
     starts, start_outputs = _behind_first_layer(passes, references)
     draws = [
         draw_references(references.available(scan_id), n, seed_of(seed, scan_id, "expected_gradients"))
@@ -41,26 +42,23 @@ def expected_gradients(passes: Passes) -> BatchMaps:
     # the sum over voxels of a draw's contribution, without going back to them: the first layer is linear
     missed = ((ends - starts[drawn]) * gradients).sum(dim=(1, 2, 3), dtype=torch.float64) - changes
 
-    def contribution(scan: Tensor, index: int, gradient: Tensor) -> Tensor:
-        reference = torch.from_numpy(references.inputs[index]).to(scan.device)
-        return (scan - reference) * passes.network.first.back(gradient[None], scan[None])[0]
-
     maps, voxel_errors = torch.empty_like(batch.inputs), torch.empty_like(batch.inputs)
-    standard_errors = torch.empty_like(at_scans)
+    standard_errors, degrees_of_freedom = torch.empty_like(at_scans), []
     for scan, (of_scan, _) in enumerate(draws):
         part = slice(scan * n, (scan + 1) * n)
-        contributions = (
-            (weight, contribution(batch.inputs[scan], index, gradient))
-            for index, weight, gradient in _by_reference(of_scan, gradients[part])
-        )
-        maps[scan], voxel_errors[scan] = _mean_and_standard_error(contributions)
-        of_missed = ((weight, mean) for _, weight, mean in _by_reference(of_scan, missed[part]))
-        standard_errors[scan] = _mean_and_standard_error(of_missed)[1]
+        contrasts, degrees = error_contrasts(of_scan)
+        degrees_of_freedom.append(degrees)
+        of_draws = torch.from_numpy(contrasts).to(missed)
+        standard_errors[scan] = (of_draws @ missed[part]).norm()
+        for some, contributions in _contributions(passes, references, scan, of_scan, gradients[part]):
+            maps[scan, ..., some] = contributions.mean(0)
+            contrasted = torch.tensordot(of_draws.to(contributions), contributions, dims=1)
+            voxel_errors[scan, ..., some] = contrasted.square_().sum(0).sqrt_()
     expected = changes.unflatten(0, (-1, n)).mean(1)
     if standard_errors.isnan().any():  # a single reference
         return BatchMaps(maps, expected, voxel_errors=voxel_errors)
     errors = relative(sums(voxel_errors), sums(maps.abs()))
-    return BatchMaps(maps, expected, errors, standard_errors, voxel_errors)
+    return BatchMaps(maps, expected, errors, standard_errors, degrees_of_freedom, voxel_errors)
 
 
 def _behind_first_layer(passes: Passes, references: References) -> tuple[Tensor, Tensor]:
@@ -73,30 +71,39 @@ def _behind_first_layer(passes: Passes, references: References) -> tuple[Tensor,
     return network.references
 
 
-def _by_reference(drawn: np.ndarray, values: Tensor) -> Iterator[tuple[int, float, Tensor]]:
-    """Yield each drawn reference, its share of the draws, and the mean of its draws' values."""
-    for index in np.unique(drawn):
-        places = np.flatnonzero(drawn == index)
-        yield index, len(places) / len(drawn), values[places].mean(0)
+def _contributions(
+    passes: Passes, references: References, scan: int, drawn: np.ndarray, gradients: Tensor
+) -> Iterator[tuple[slice, Tensor]]:
+    """Yield some slices, and there each draw's contribution to a scan's map, (n, 128, 128, some slices).
 
-
-def _mean_and_standard_error(shares: Iterator[tuple[float, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Return the mean m of values c with weights w (sum 1), and its standard error; NaN with one value.
-
-    The error's square is k / (k - 1) times the sum of (w (c - m))^2 over the k values: with equal weights,
-    the variance over k. Sums are of differences from the first value, for which float32 suffices.
+    They have the memory of four volumes, so that a CPU's can be used again (`keep_freed_memory`).
     """
-    weight, first = next(shares)
-    weights = [weight]
-    mean, linear, square = (torch.zeros_like(first) for _ in range(3))
-    for weight, values in shares:
-        weights.append(weight)
-        values -= first
-        mean.add_(values, alpha=weight)
-        linear.add_(values, alpha=weight**2)
-        square.addcmul_(values, values, value=weight**2)
-    k = len(weights)
-    if k == 1:
-        return first, torch.full_like(first, math.nan)
-    squares = square - 2 * mean * linear + mean**2 * sum(weight**2 for weight in weights)
-    return first + mean, (squares.clamp_(min=0) * (k / (k - 1))).sqrt_()
+    volume = passes.batch.inputs[scan]
+    n_slices = volume.shape[-1]
+    used, of_draws = np.unique(drawn, return_inverse=True)
+    for some in slices(n_slices, n_slices * min(4, passes.settings.batch_size) // len(drawn)):
+        inputs = np.stack([references.inputs[index][..., some] for index in used])
+        differences = (volume[..., some] - torch.from_numpy(inputs).to(volume.device))[of_draws]
+        yield some, differences.mul_(passes.network.first.back(gradients, differences, some))
+
+
+def error_contrasts(drawn: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return weights of a mean's draws whose weighted sums, squared, add up to its squared standard error.
+
+    `drawn` are the draws' references, in the order of their places on the path. The trend along the path,
+    which the places' strata take out of the mean's error, is taken out as a polynomial. What remains differs
+    between references by chance: the weighted sums are those of each reference's distance from the mean.
+    Returns float64 (n_references, n), NaN for a single reference, and the degrees of freedom.
+    """
+    n = len(drawn)
+    of_reference = np.unique(drawn)[:, None] == drawn
+    degree = min(4, 1 + n // 5, max(0, n - 2))  # as high as so few draws can tell
+    trend = np.linalg.qr(np.vander(np.linspace(-1, 1, n), degree + 1))[0]
+    contrasts = of_reference / n - of_reference.mean(axis=1, keepdims=True) / n
+    contrasts -= contrasts @ trend @ trend.T
+    variances = np.linalg.svd(contrasts, compute_uv=False) ** 2
+    if len(of_reference) == 1 or not variances.any():
+        return np.full_like(contrasts, np.nan), math.nan
+    # scaled to what independent draws of equal variance ask for
+    contrasts *= (n * variances.sum()) ** -0.5
+    return contrasts, float(variances.sum() ** 2 / (variances**2).sum())

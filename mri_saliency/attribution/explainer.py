@@ -20,7 +20,7 @@ from mri_saliency.attribution.log_odds import log_odds
 from mri_saliency.attribution.moments import sums
 from mri_saliency.attribution.passes import Passes
 from mri_saliency.attribution.result import Attribution
-from mri_saliency.errors import UserError
+from mri_saliency.errors import UserError, check_counts
 from mri_saliency.inputs.file_identity import sha256_of_array
 from mri_saliency.inputs.grid import INPUT_SIZE
 from mri_saliency.inputs.loading import Volume
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from torchvision.models import EfficientNet
 
 # Raised by a change after which maps differ by more than rounding from earlier ones.
-MATHS = 1
+MATHS = 2
 
 _Result = TypeVar("_Result")
 
@@ -43,25 +43,15 @@ class Explainer:
     class's logit less the logsumexp of the others. `logits`, `baseline_logits` and `predict` return them, so
     that a map is compared with what it explains. Classes are predicted from the network's outputs.
 
-    Parameters
-    ----------
-    network : EfficientNet
-        float32 (n, n_slices, 128, 128) -> (n, n_logits), prepared by
-        `inputs.checkpoint.prepare_for_attribution`.
-    settings : Settings, optional
-        By default passes of as many volumes as the command line's. The batch size becomes smaller where the
-        device's memory is too small for it.
-
-    Raises
-    ------
-    ValueError
-        The network's batch normalisation is not merged into its convolutions.
+    The network, float32 (n, n_slices, 128, 128) -> (n, n_logits), is `load_checkpoint`'s, or one prepared by
+    `inputs.checkpoint.prepare_for_attribution`; any other raises UserError. The settings' batch size, by
+    default the command line's, becomes smaller where the device's memory is too small for it.
     """
 
     def __init__(self, network: EfficientNet, settings: Settings | None = None) -> None:
+        self._split = SplitNetwork(network)
         self.network = network
         self.settings = settings or Settings(BATCH_SIZES.get(self._device.type, BATCH_SIZES["cpu"]))
-        self._split = SplitNetwork(network)
 
     def batch(
         self,
@@ -72,14 +62,9 @@ class Explainer:
     ) -> Batch:
         """Copy scans to the network's device; raises UserError if its memory is too small.
 
-        Parameters
-        ----------
-        inputs, baselines : ndarray
-            float32 (n, n_slices, 128, 128); baselines may be (1, ...) for all.
-        scan_ids : list of str
-            Stable ids that seed each scan's random draws.
-        targets : list of int, int or None
-            The class to explain, of each scan or of all; None: each scan's predicted class.
+        Arrays are float32 (n, n_slices, 128, 128); baselines may be (1, ...) for all. The stable `scan_ids`
+        seed each scan's random draws. `targets` are the classes to explain, of each scan or of all; None:
+        each scan's predicted class.
         """
 
         def on_device(array: np.ndarray) -> Tensor:
@@ -123,9 +108,10 @@ class Explainer:
         Raises UserError: the memory is too small for one volume at a time, or PyTorch has no kernel for the
         device.
         """
+        kept: Counter[int] = Counter()
 
         def run() -> tuple[BatchMaps, Counter[int]]:
-            passes = self._passes(batch)
+            passes = Passes(self._split, batch, self.settings, kept)
             return METHOD_FUNCTIONS[method](passes), passes.counts
 
         began = time.perf_counter()
@@ -148,6 +134,7 @@ class Explainer:
                 counts[i],
                 maps.errors[i] if maps.errors else None,
                 standard_errors[i],
+                maps.degrees_of_freedom[i] if maps.degrees_of_freedom else None,
                 voxel_errors[i],
             )
             for i in range(len(values))
@@ -187,36 +174,38 @@ class Explainer:
         volumes, use `batch` and `attribute`, which fill the passes: with one volume, a GPU waits for the
         launches of its kernels (2,100 in a pass of L) rather than computes.
 
-        Parameters
-        ----------
-        baseline : Volume or ndarray, optional
-            What the volume is compared with: another one, or a network input, float32 (n_slices, 128, 128).
-            By default zero, the mean intensity of a scan.
-        target : int, optional
-            Index of the class to explain; by default the predicted one.
+        The volume is compared with the `baseline`, another volume or a network input, float32 (n_slices, 128,
+        128); by default zero, the mean intensity of a scan. `target` is the index of the class to explain; by
+        default the predicted one.
 
-        Raises
-        ------
-        UserError
-            There is no such method or class, or a volume does not have the network's slices; as `attribute`.
+        Raises UserError: there is no such method or class, a volume does not have the network's slices, or a
+        voxel is not finite; and as `attribute`.
         """
         find_method(method)
-        if baseline is None:
-            baseline = np.zeros_like(volume.network_input)
-        elif isinstance(baseline, Volume):
+        if not isinstance(volume, Volume):
+            raise UserError(f"expected a volume of load_volume, found {type(volume).__name__}.")
+        inputs = self._checked("volume", volume.network_input)
+        if isinstance(baseline, Volume):
             baseline = baseline.network_input
-        expected = (self.network.features[0][0].in_channels, INPUT_SIZE, INPUT_SIZE)
-        for name, array in (("volume", volume.network_input), ("baseline", baseline)):
-            if array.shape != expected:
-                raise UserError(f"expected a {name} of shape {expected}, found {array.shape}.")
+        baselines = np.zeros_like(inputs) if baseline is None else self._checked("baseline", baseline)
         n_logits = self.network.classifier[-1].out_features
-        if target is not None and not 0 <= target < n_logits:
+        check_counts(0, target=target or 0)
+        if target is not None and target >= n_logits:
             raise UserError(f"no class {target}; the network has {n_logits} logit(s), counted from 0.")
-        inputs, baselines = (
-            np.ascontiguousarray(array, np.float32)[None] for array in (volume.network_input, baseline)
-        )
         batch = self.batch(inputs, baselines, [sha256_of_array(inputs[0])], target)
         return self.attribute(method, batch)[0]
+
+    def _checked(self, name: str, values: object) -> np.ndarray:
+        """Return a network input as a batch of one; raise UserError for another shape, or a NaN."""
+        expected = (self.network.features[0][0].in_channels, INPUT_SIZE, INPUT_SIZE)
+        found = f"{getattr(values, 'shape', ())} of {getattr(values, 'dtype', type(values).__name__)}"
+        if not isinstance(values, np.ndarray) or values.shape != expected or values.dtype.kind not in "fiu":
+            raise UserError(f"expected a {name} of numbers of shape {expected}, found {found}.")
+        with np.errstate(over="ignore"):
+            network_input = np.ascontiguousarray(values, np.float32)
+        if not np.isfinite(network_input).all():
+            raise UserError(f"expected a {name} of finite numbers, found NaN or infinite ones.")
+        return network_input[None]
 
     def _passes(self, batch: Batch) -> Passes:
         return Passes(self._split, batch, self.settings)

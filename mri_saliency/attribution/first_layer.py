@@ -17,6 +17,7 @@ from torch.nn.grad import conv2d_input
 
 from mri_saliency.attribution.deep_lift import use_deep_lift_rules
 from mri_saliency.attribution.log_odds import LogOdds
+from mri_saliency.errors import UserError
 
 if TYPE_CHECKING:
     from torchvision.models import EfficientNet
@@ -26,6 +27,12 @@ class SplitNetwork:
     """A network, as `Explainer` takes it, split behind its first layer; both parts share its weights."""
 
     def __init__(self, network: EfficientNet) -> None:
+        in_use = hasattr(network, "features") and not network.training
+        if not in_use or any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
+            raise UserError(
+                "expected the network of load_checkpoint, or an EfficientNet after prepare_for_attribution; "
+                f"found {type(network).__name__}, which is none or not prepared."
+            )
         self.first = FirstLayer(network)
         self.later = LaterLayers(network)
         # of Expected Gradients: behind the first layer, (n, channels, 64, 64), and the outputs for them
@@ -49,9 +56,7 @@ class FirstLayer:
     """The first layer, of volumes with their slices last: a convolution, linear but for its bias."""
 
     def __init__(self, network: EfficientNet) -> None:
-        self._convolution, norm, _ = network.features[0]
-        if not isinstance(norm, nn.Identity):
-            raise ValueError("expected a network whose batch normalisation is merged")
+        self._convolution = network.features[0][0]
 
     @property
     def device(self) -> torch.device:
@@ -63,12 +68,11 @@ class FirstLayer:
         with torch.no_grad():
             return self._convolution(inputs.permute(0, 3, 1, 2))
 
-    def back(self, gradients: Tensor, inputs: Tensor) -> Tensor:
-        """Return gradients at `inputs`, (n, 128, 128, n_slices), from those behind the layer."""
-        convolution, slices_first = self._convolution, inputs.permute(0, 3, 1, 2)
-        return conv2d_input(
-            slices_first.shape, convolution.weight, gradients, convolution.stride, convolution.padding
-        ).permute(0, 2, 3, 1)
+    def back(self, gradients: Tensor, inputs: Tensor, some: slice = slice(None)) -> Tensor:
+        """Return gradients at some slices of inputs, (n, 128, 128, n_slices), from those behind it."""
+        layer, shape = self._convolution, inputs.permute(0, 3, 1, 2).shape
+        back = conv2d_input(shape, layer.weight[:, some], gradients, layer.stride, layer.padding)
+        return back.permute(0, 2, 3, 1)
 
 
 class LaterLayers(nn.Module):

@@ -16,15 +16,16 @@ from mri_saliency.attribution.log_odds import log_odds
 class Passes:
     """A method's passes for a batch, which keeps what other methods need again.
 
-    Attributes
-    ----------
-    counts : Counter
-        Index of a scan -> forward-backward passes made for it.
+    `counts` has the number of forward-backward passes for each scan, by its index. Those whose results the
+    batch keeps count in `kept` too, with which the next attempt begins after one that ran out of memory.
     """
 
-    def __init__(self, network: SplitNetwork, batch: Batch, settings: Settings) -> None:
+    def __init__(
+        self, network: SplitNetwork, batch: Batch, settings: Settings, kept: Counter[int] | None = None
+    ) -> None:
         self.network, self.batch, self.settings = network, batch, settings
-        self.counts: Counter[int] = Counter()
+        self._kept: Counter[int] = Counter() if kept is None else kept
+        self.counts = Counter(self._kept)
 
     def predict(self, points: Tensor) -> Tensor:
         """Return the network's outputs (n, n_logits) for points behind the first layer."""
@@ -91,7 +92,9 @@ class Passes:
                     missing.setdefault(wanted[-1], (scan, volumes[scan]))
         if missing:
             points = self.network.first(torch.stack([volume for _, volume in missing.values()]))
-            gradients, outputs = self.gradients([scan for scan, _ in missing.values()], points)
+            of_scans = [scan for scan, _ in missing.values()]
+            gradients, outputs = self.gradients(of_scans, points)
+            self._kept.update(of_scans)
             batch.gradients.update(zip(missing, gradients, strict=True))
             batch.outputs.update(zip((key for key, _ in missing), outputs, strict=True))
         return [batch.gradients[pair] for pair in wanted]

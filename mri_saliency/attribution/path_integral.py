@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from mri_saliency.attribution import clenshaw_curtis
-from mri_saliency.attribution.clenshaw_curtis import POINTS
+from mri_saliency.attribution.clenshaw_curtis import FIRST, POINTS
 from mri_saliency.attribution.moments import relative
+
+ROUNDING = 1e-5  # relative error of a map below which float32 hides a rule's own
 
 
 @dataclass(frozen=True)
@@ -62,14 +64,11 @@ def mean_gradients(
 class _Sums:
     """The weighted sums of a path's gradients: those of every rule at once, so that no gradient is kept.
 
-    `difference` is the path's end less its start, (channels, 64, 64).
-
-    Attributes
-    ----------
-    error : float or None
-        The difference of the map from that of the rule before, relative to the map, in L1: the error of the
-        rule before, and more than the map's own. It is taken behind the first layer, where a map is the mean
-        gradient times `difference`. None for a map that is zero with these points, but was not with fewer.
+    `difference` is the path's end less its start, (channels, 64, 64). `error` is the map's estimated error,
+    relative to the map, in L1. With d the change of the map by the last doubling, which is the error of the
+    rule before, and d' that by the doubling before it: d min(1, d / d'), as rules converge geometrically at
+    least, and no less than `ROUNDING`. Changes are taken behind the first layer, where a map is the mean
+    gradient times `difference`. None for a map that is zero with these points, but was not with fewer.
     """
 
     def __init__(self, difference: Tensor) -> None:
@@ -77,8 +76,8 @@ class _Sums:
         # float64: the decision to go on should not depend on the order of additions
         self._weights = torch.from_numpy(clenshaw_curtis.weights()).to(difference.device)
         self._sums = self._difference.new_zeros(len(POINTS), *difference.shape)
-        self._rule = 1
-        self.missing = clenshaw_curtis.new_points(POINTS[1])  # the current rule's points without gradient
+        self._rule = FIRST
+        self.missing = clenshaw_curtis.new_points(POINTS[FIRST])  # the current rule's points without gradient
         self.error: float | None = None
 
     def add(self, points: list[int], gradients: Tensor) -> None:
@@ -87,11 +86,18 @@ class _Sums:
         self.missing = [point for point in self.missing if point not in points]
 
     def raise_above(self, map_error: float) -> bool:
-        """Estimate the error; if it is above `map_error`, go on to the next rule. Return whether it did."""
-        before, now = self._sums[self._rule - 1], self._sums[self._rule]
-        change = ((now - before).abs() * self._difference).sum()
-        [self.error] = relative([float(change)], [float((now.abs() * self._difference).sum())])
-        if self._rule + 1 == len(POINTS) or (self.error is not None and self.error <= map_error):
+        """Estimate the error; if it is above `map_error`, go on to the next rule. Return whether it did.
+
+        A map that changed more than by the doubling before goes on too: it does not converge yet.
+        """
+        rules = self._sums[self._rule - 2 : self._rule + 1]  # (3, channels, 64, 64)
+        maps = torch.cat([rules.diff(dim=0), rules[1:]]).abs() * self._difference
+        sizes = maps.flatten(1).sum(1).tolist()
+        before, self.error = relative(sizes[:2], sizes[2:])
+        converges = self.error is not None and (self.error <= ROUNDING or self.error < (before or 0))
+        if self.error and converges:
+            self.error = max(ROUNDING, self.error * min(1, self.error / (before or 1)))
+        if self._rule + 1 == len(POINTS) or (converges and (self.error or 0) <= map_error):
             return False
         self._rule += 1
         self.missing = clenshaw_curtis.new_points(POINTS[self._rule])

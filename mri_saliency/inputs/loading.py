@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mri_saliency.errors import UserError, failure_message
+from mri_saliency.errors import UserError, check_counts, failure_message
 from mri_saliency.inputs.file_identity import FileIdentity
 from mri_saliency.inputs.grid import FIRST_SLICE, Grid, difference_from_training_grid
 from mri_saliency.inputs.plausibility import implausible_intensities
@@ -56,6 +56,8 @@ def load_volume(path: Path | str, n_slices: int, first_slice: int = FIRST_SLICE)
 
     Raises UserError as `read_volume`, and for a volume that is constant or has too few slices.
     """
+    check_counts(1, n_slices=n_slices)
+    check_counts(0, first_slice=first_slice)
     path = Path(path)
     voxels, affine, space_code = read_volume(path, nan_allowed=not is_synthetic(path))
     if is_synthetic(path):

@@ -9,7 +9,8 @@ from functools import lru_cache
 import nibabel as nib
 import numpy as np
 
-from mri_saliency.inputs.grid import RESIZED, Grid
+from mri_saliency.errors import UserError
+from mri_saliency.inputs.grid import INPUT_SIZE, RESIZED, Grid
 from mri_saliency.inputs.preprocessing import unpad
 from mri_saliency.methods import find_method
 
@@ -112,32 +113,22 @@ def to_nifti(
 
 
 def map_to_nifti(values: np.ndarray, grid: Grid, method: str, scale: float | None = None) -> nib.Nifti1Image:
-    """Make the NIfTI image of a method's map, on the scan's grid and affine.
+    """Make the NIfTI image of a method's map, (n_slices, 128, 128), on the scan's grid and affine.
 
-    Parameters
-    ----------
-    values : ndarray
-        float32 (n_slices, 128, 128), with the pad of the network's input.
-    grid : Grid
-        The scan's, `Volume.grid`.
-    method : str
-    scale : float, optional
-        Magnitude at which a viewer's colours saturate; by default `colour_scale`'s of all voxels.
+    `scale` is the magnitude at which a viewer's colours saturate, by default `colour_scale`'s of all voxels.
+    The image is float32, zero where the network saw nothing; its sum is that of the map without its pad.
 
-    Returns
-    -------
-    Nifti1Image
-        float32, the scan's shape; zero where the network saw nothing. Its sum is that of the map without pad.
-
-    Raises
-    ------
-    UserError
-        There is no such method.
+    Raises UserError: there is no such method, or the map is not of the grid's slices.
     """
     # matplotlib, which only this default needs
     from mri_saliency.maps.colours import colour_scale
 
     known = find_method(method)
+    if not isinstance(grid, Grid):
+        raise UserError(f"map_to_nifti: expected the grid of a volume, found {type(grid).__name__}.")
+    expected = (grid.n_slices, INPUT_SIZE, INPUT_SIZE)
+    if np.shape(values) != expected:
+        raise UserError(f"map_to_nifti: expected a map of shape {expected}, found {np.shape(values)}.")
     meaning = estimate(known.unit, colour_scale(values) if scale is None else scale, signed=known.signed)
     return to_nifti(unpad(values), grid, f"{known.name}, {known.unit}", meaning)
 

@@ -8,6 +8,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import ndtr, stdtrit
 
 from mri_saliency.errors import UserError
 from mri_saliency.methods import METHODS
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 # A map whose sum misses the logit's change by more than this fraction of it gets the verdict "check"; and the
 # share that the standard error of a method that draws should not exceed.
 COMPLETENESS_TOLERANCE = 0.05
-# Of a method that draws, it gets it beyond so many standard errors: of ten draws, 1.5% are by chance.
+# Of a method that draws, it gets it beyond so many standard errors: 0.3% are by chance.
 STANDARD_ERRORS = 3
 # Differences below this many logits are the rounding of two float32 logits, whatever the fraction.
 LOGIT_ROUNDING = 1e-4
@@ -41,7 +42,7 @@ _DIAGNOSES = {
 }
 _VERDICTS = {
     "ok": f"up to {COMPLETENESS_TOLERANCE:.0%} of it, for methods that draw up to {STANDARD_ERRORS} standard "
-    f"errors; or {LOGIT_ROUNDING:g} logits",
+    f"errors (of few draws, as many as Student's t asks for); or {LOGIT_ROUNDING:g} logits",
     "check": "more",
 }
 
@@ -87,9 +88,8 @@ class MapStatistics:
     )
     map_error: float | None = _column(
         "estimated error, summed over voxels, over the summed magnitude. Methods that draw: the standard "
-        "error (of gradient_shap, whose places on the path are stratified, a little too large); "
-        "`--n_steps auto`: the difference from the map of half the points, more than its own error. "
-        "Empty for others"
+        "error; `--n_steps auto`: extrapolated from the map's changes by the last two doublings of its "
+        "points, 1e-5 at least. Empty for others"
     )
     passes: int | None = _column(
         "forward-backward passes of the network; one that methods share counts for the first"
@@ -136,7 +136,12 @@ def measure_map(
         target=attribution.target,
         baseline=baseline,
         sample_idx=scan.sample_idx,
-        **completeness(attribution.total, attribution.expected_total, attribution.standard_error),
+        **completeness(
+            attribution.total,
+            attribution.expected_total,
+            attribution.standard_error,
+            attribution.degrees_of_freedom,
+        ),
         seconds=attribution.seconds,
         input_warning=context.input_warning,
         subject=scan.subject,
@@ -190,7 +195,10 @@ def slice_profile(values: np.ndarray) -> np.ndarray:
 
 
 def completeness(
-    total: float, expected_total: float | None, standard_error: float | None = None
+    total: float,
+    expected_total: float | None,
+    standard_error: float | None = None,
+    degrees_of_freedom: float | None = None,
 ) -> dict[str, Any]:
     """Compare a map's sum with the change of the logit that it should equal: ``completeness_…``'s columns.
 
@@ -198,7 +206,8 @@ def completeness(
     None for a method that promises no sum (then all columns are None); `standard_error` that of their
     difference, for a method that draws. The error is None where the expected change is zero and the sum is
     not. The verdict is "ok" up to `COMPLETENESS_TOLERANCE` of the expected change, or with a `standard_error`
-    up to `STANDARD_ERRORS` of them, or `LOGIT_ROUNDING` logits, else "check".
+    up to `STANDARD_ERRORS` of them, or `LOGIT_ROUNDING` logits, else "check". With few `degrees_of_freedom`
+    of the standard error, there are as many more of them as Student's t asks for at equal probability.
     """
     if expected_total is None:
         return dict.fromkeys(
@@ -211,7 +220,7 @@ def completeness(
     if standard_error is None:
         tolerance = COMPLETENESS_TOLERANCE * abs(expected_total)
     else:
-        tolerance = STANDARD_ERRORS * standard_error
+        tolerance = float(stdtrit(degrees_of_freedom or 1e9, ndtr(STANDARD_ERRORS))) * standard_error
     accepted = difference <= max(tolerance, LOGIT_ROUNDING)
     return {
         "completeness_sum": total,
@@ -242,7 +251,7 @@ def error_sentences(titles: Mapping[str, str], rows: Sequence[MapStatistics]) ->
                 middle = percent(median(spreads))
                 text += f"; that of their sum was {middle} of the logit's change in the median"
         else:
-            text = f"The last doubling changed {title} maps by {reached}"
+            text = f"The estimated error of {title} maps was {reached}"
         sentences.append(f"{text}.")
     return sentences + _completeness_sentences(titles, rows_of)
 

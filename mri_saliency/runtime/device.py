@@ -41,23 +41,16 @@ def _cpu_quota() -> float | None:
     return None
 
 
-def choose_device(name: str | None = None, ranks: Ranks | None = None) -> torch.device:
+def choose_device(name: str | torch.device | None = None, ranks: Ranks | None = None) -> torch.device:
     """Return the requested device, and prepare PyTorch for it (strict float32, memory, threads).
 
-    Parameters
-    ----------
-    name : str, optional
-        ``cpu``, ``cuda``, ``cuda:1`` ...; by default this rank's GPU, or the CPU where there is none.
-    ranks : Ranks, optional
-        torchrun's processes, of which each takes its own GPU.
+    ``cpu``, ``cuda``, ``cuda:1`` ...; by default this rank's own GPU, or the CPU where there is none.
 
-    Raises
-    ------
-    UserError
-        No such device (the message names the available ones), or one device named for all ranks.
+    Raises UserError: no such device (the message names the available ones), or one named for all ranks.
     """
     import torch
 
+    name = None if name is None else str(name)
     # devices are counted even where the driver is too old for them
     n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     available = ["cpu", *(f"cuda:{index}" for index in range(n_gpus))]

@@ -104,4 +104,4 @@ class Linear(torch.nn.Module):
         self.avgpool = nothing
         self.classifier = torch.nn.Linear(weights.numel(), 1, bias=False)
         self.classifier.weight.data = weights.reshape(1, -1)
-        self.requires_grad_(False)  # as a checkpoint's network
+        self.eval().requires_grad_(False)  # as a checkpoint's network

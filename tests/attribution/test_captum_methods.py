@@ -6,11 +6,14 @@ from dataclasses import dataclass
 import captum.attr
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from torch import nn
 
 from mri_saliency.attribution.draws import draw_references, seed_of
+from mri_saliency.attribution.expected_gradients import error_contrasts
 from mri_saliency.attribution.references import References
+from mri_saliency.errors import UserError
 from mri_saliency.inputs.checkpoint import prepare_for_attribution
 
 from ..conftest import lively_network, scan_inputs
@@ -97,11 +100,14 @@ def test_integrated_gradients_start_from_the_baseline(pair, inputs, shared):
 
 
 def documented_draws(scan_id, method, n, shape):
-    """Draw as documented: a uniform number and a volume of noise (slices last) for each sample."""
+    """Draw as documented: a uniform number for each sample, and noise (slices last) for each or each pair."""
     generator = torch.Generator().manual_seed(seed_of(0, scan_id, method))
     for sample in range(n):
         fraction = (sample + torch.empty(()).uniform_(generator=generator)) / n
-        noise = torch.empty(shape[1], shape[2], shape[0]).normal_(0, NOISE, generator=generator)
+        if method == "gradient_shap" or sample % 2 == 0:
+            noise = torch.empty(shape[1], shape[2], shape[0]).normal_(0, NOISE, generator=generator)
+        else:
+            noise = -noise
         yield fraction, noise.permute(2, 0, 1)
 
 
@@ -177,16 +183,42 @@ def test_expected_gradients_equal_a_plain_loop(pair, inputs):
         change = float(plain(x[None])[0, target]) - np.mean(logits)
         assert found[scan].expected_total == pytest.approx(change, rel=1e-3, abs=1e-4)
 
-        weights = np.bincount(drawn, minlength=4)[available] / N_REFERENCES
-        means = [
-            np.mean([s for s, i in zip(shares, drawn, strict=True) if i == r], axis=0) for r in available
-        ]
-        deviations = [weight * (value - mean) for weight, value in zip(weights, means, strict=True)]
-        k = len(available)
-        expected = np.sqrt(k / (k - 1) * np.square(deviations).sum(0))
+        contrasts, degrees = error_contrasts(drawn)
+        expected = np.sqrt(np.square(np.tensordot(contrasts, shares, 1)).sum(0))
         error = torch.from_numpy(found[scan].voxel_errors)
         assert difference(error, torch.from_numpy(expected)) <= CAPTUMS
         assert found[scan].voxel_errors.dtype == np.float32
+        missed = np.sum(shares, axis=(1, 2, 3)) - (float(plain(x[None])[0, target]) - np.array(logits))
+        stated = np.linalg.norm(contrasts @ missed)
+        assert found[scan].standard_error == pytest.approx(stated, rel=1e-2, abs=1e-4)
+        assert found[scan].degrees_of_freedom == degrees
+
+
+def draw_on_paths(n_references, n, kind, seed):
+    """Random functions of references, smooth along the path, of mean 0; each one's own too for a "sum"."""
+    generator = np.random.default_rng(seed)
+    common, own = generator.normal(0, 1, 3), generator.normal(0, 0.3, (n_references, 3))
+    common[0], own[:, 0] = 0, own[:, 0] * (kind == "voxel")
+    drawn, places = draw_references(range(n_references), n, seed)
+    waves = np.cos(np.pi * np.arange(3) * places[:, None]) / (1, 1, 2)  # of mean 0 but for the first
+    return drawn, ((common + own[drawn]) * waves).sum(1)
+
+
+@pytest.mark.parametrize("n", [10, 20, 40])
+@pytest.mark.parametrize("n_references", [2, 5, 10, 20])
+@pytest.mark.parametrize("kind", ["sum", "voxel"])
+def test_errors_of_references_are_true(n_references, n, kind):
+    """Over cohorts and draws; few stray beyond what Student's t allows."""
+    errors, stated, beyond = [], [], 0
+    for seed in range(400):
+        drawn, values = draw_on_paths(n_references, n, kind, seed)
+        contrasts, degrees = error_contrasts(drawn)
+        errors.append(values.mean())
+        stated.append(np.linalg.norm(contrasts @ values))
+        beyond += abs(errors[-1]) > scipy.stats.t.isf(0.01, degrees) * stated[-1]
+    ratio = np.sqrt(np.square(stated).mean() / np.square(errors).mean())
+    assert 0.8 < ratio < (1.3 if kind == "voxel" else 1.45)
+    assert beyond < 400 * 0.06
 
 
 def test_the_standard_error_is_the_spread_over_seeds(prepared, inputs):
@@ -212,5 +244,5 @@ def test_one_reference_tells_nothing_of_the_error_and_none_is_an_error(prepared,
     batch = batch_of(explainer, inputs[:1], "a")
     [found] = explainer.attribute("expected_gradients", batch)
     assert np.isfinite(found.values).all() and np.isnan(found.voxel_errors).all()
-    with pytest.raises(ValueError, match="Settings.references, found None"):
+    with pytest.raises(UserError, match=r"Settings\(references=.*found None"):
         explainer_of(prepared, references=None).attribute("expected_gradients", batch)

@@ -1,10 +1,12 @@
 """Maps do not depend on how they were batched, and passes fit the memory."""
 
 import copy
+import itertools
 import re
 from dataclasses import replace
 
 import captum.attr
+import numpy as np
 import pytest
 import torch
 
@@ -145,6 +147,12 @@ def test_out_of_memory_halves_the_batch_and_repeats(prepared, inputs, error):
         found = stacked(explainer.attribute("gradient_shap", batch))
     assert explainer.settings.batch_size == 2
     assert_same_maps(found, reference)
+    expected = [one.passes for one in explain(prepared, inputs, "integrated_gradients", n_steps="auto")]
+    other = explainer_of(prepared, batch_size=8, n_steps="auto")
+    paths = batch_of(other, inputs)  # the paths' ends, 4 points, fit before it is halved
+    with layer.register_forward_pre_hook(too_much_for(5)), pytest.warns(match="--batch_size 4"):
+        found = other.attribute("integrated_gradients", paths)
+    assert [one.passes for one in found] == expected
     with layer.register_forward_pre_hook(too_much_for(0)), pytest.warns():
         with pytest.raises(UserError, match=rf"one volume at a time \({re.escape(str(error))}\)"):
             explainer.attribute("saliency", batch)
@@ -237,20 +245,49 @@ def test_one_volumes_class_can_be_chosen(volumes):
         predicted = int(explainer.network(scan_inputs(1)).argmax())
     targets = [explainer.explain(volumes[0], "saliency", target=k).target for k in (None, 0, 2)]
     assert targets == [predicted, 0, 2]
-    with pytest.raises(UserError, match=r"no class 3; the network has 3 logit\(s\)"):
-        explainer.explain(volumes[0], "saliency", target=3)
 
 
-def test_what_cannot_be_explained_is_refused(prepared, volumes):
+def test_what_cannot_be_explained_is_refused(prepared, network, volumes):
     explainer = Explainer(prepared)  # with the command line's batch size
     assert explainer.settings == Settings(BATCH_SIZES["cpu"])
-    with pytest.raises(UserError, match="no method 'grad_cam'; there are integrated_gradients, "):
-        explainer.explain(volumes[0], "grad_cam")
-    short = replace(volumes[0], network_input=volumes[0].network_input[1:])
-    with pytest.raises(UserError, match=r"volume of shape \(9, 128, 128\), found \(8, 128, 128\)"):
-        explainer.explain(short)
-    with pytest.raises(UserError, match=r"baseline of shape \(9, 128, 128\), found \(8, 128, 128\)"):
-        explainer.explain(volumes[0], baseline=short)
+    volume, array = volumes[0], volumes[0].network_input
+    damaged = np.where(array > 2, np.nan, array), np.where(array > 2, 1e300, array.astype(float))
+    odd_calls = [
+        ((volume, "grad_cam"), "no method 'grad_cam'; there are integrated_gradients, "),
+        ((volume, ["saliency"]), "no method"),
+        ((array,), "a volume of load_volume, found ndarray"),
+        (("scan.nii",), "a volume of load_volume, found str"),
+        ((replace(volume, network_input=array[1:]),), r"volume .* \(9, 128, 128\), found \(8, 128, 128\)"),
+        *(((replace(volume, network_input=bad),), "volume of finite numbers") for bad in damaged),
+        *(((volume, "saliency", bad), "baseline of finite numbers") for bad in damaged),
+        ((volume, "saliency", array[1:]), r"baseline .* \(9, 128, 128\), found \(8, 128, 128\)"),
+        ((volume, "saliency", array.astype(str)), "baseline of numbers .*<U"),
+        ((volume, "saliency", "zero"), r"a baseline .* \(9, 128, 128\), found \(\) of str"),
+        ((volume, "saliency", None, 1), r"no class 1; the network has 1 logit\(s\)"),
+        *(((volume, "saliency", None, bad), f"target: .* found {bad!r}") for bad in (0.5, "0", True, -1)),
+        ((volume, "expected_gradients"), r"Settings\(references="),
+    ]
+    for arguments, message in odd_calls:
+        with pytest.raises(UserError, match=message):
+            explainer.explain(*arguments)
+    for unprepared in (network, prepared.features, "best_model.pth", copy.deepcopy(prepared).train()):
+        with pytest.raises(UserError, match=f"load_checkpoint.*found {type(unprepared).__name__}"):
+            Explainer(unprepared)
+
+
+@pytest.mark.parametrize(
+    ("name", "odd"),
+    [
+        *itertools.product(
+            ("batch_size", "n_steps", "n_samples", "n_references"), (0, 1.5, "50", True, None)
+        ),
+        *itertools.product(("noise_std", "map_error"), (0, -1.0, float("nan"), float("inf"), "0.1", None)),
+        *itertools.product(("seed",), (-1, 0.5, "0")),
+    ],
+)
+def test_settings_that_make_no_map_are_refused(name, odd):
+    with pytest.raises(UserError, match=f"{name}: expected .*, found {odd!r}"):
+        Settings(**{"batch_size": 1, name: odd})
 
 
 on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

@@ -3,18 +3,12 @@
 import pytest
 import torch
 
-from mri_saliency.attribution.explainer import Explainer, Settings
 from mri_saliency.attribution.first_layer import SplitNetwork
 
 
 @pytest.fixture(scope="module")
 def slices_last(inputs):
     return inputs.permute(0, 2, 3, 1).contiguous()
-
-
-def test_a_network_with_batch_normalisation_left_is_refused(network):
-    with pytest.raises(ValueError, match="merged"):
-        Explainer(network, Settings(1))
 
 
 def test_first_and_later_layers_are_the_network(prepared, inputs, slices_last):

@@ -5,51 +5,54 @@ import pytest
 import torch
 
 from mri_saliency.attribution.draws import draw
+from mri_saliency.attribution.explainer import Explainer, Settings
 from mri_saliency.attribution.moments import RunningMoments, relative, sums
 
-from .conftest import assert_same_maps, batch_of, explain, explainer_of, stacked
+from .conftest import N_STEPS, assert_same_maps, batch_of, explain, stacked
 
 
-def test_moments_are_numpys_of_all_draws():
-    drawn = np.random.default_rng(0).normal(5, 2, (2, 7, 3, 4)).astype(np.float32)
-    moments = RunningMoments(torch.zeros(2, 3, 4))
-    for scan, n in ((0, 7), (1, 3)):
-        for values in drawn[scan, :n]:
+@pytest.mark.parametrize("n", [4, 6, 7])
+def test_errors_are_those_of_pairs(n):
+    """Of an odd number, the last one's distance from the pairs' mean is all that tells of its error."""
+    drawn = np.random.default_rng(n).normal(5, 2, (2, n, 3, 4)).astype(np.float32)
+    moments = RunningMoments(torch.zeros(2, 3, 4), n)
+    for scan in range(2):
+        for values in drawn[scan]:
             moments.add(scan, torch.from_numpy(values))
-    for scan, n in ((0, 7), (1, 3)):
-        used = drawn[scan, :n].astype(float)
+    for scan, used in enumerate(drawn.astype(float)):
         np.testing.assert_allclose(moments.means[scan], used.mean(0), rtol=1e-5)
-        errors = used.std(0, ddof=1) / n**0.5
-        np.testing.assert_allclose(moments.standard_errors()[scan], errors, rtol=1e-4)
-        share = errors.sum() / np.abs(used.mean(0)).sum()
+        pairs = used[: n // 2 * 2].reshape(n // 2, 2, 3, 4).mean(1)
+        variance = pairs.var(0, ddof=1) / (n // 2) * (2 * (n // 2) / n) ** 2
+        variance += ((used[-1] - pairs.mean(0)) / n) ** 2 if n % 2 else 0
+        errors = moments.standard_errors()[scan]
+        np.testing.assert_allclose(errors, np.sqrt(variance), rtol=1e-4)
+        share = float(errors.double().sum()) / np.abs(used.mean(0)).sum()
         assert moments.relative_errors()[scan] == pytest.approx(share, rel=1e-4)
 
 
-def test_in_strata_neighbours_are_compared():
-    """So the slope of draws along the strata is no chance: errors of a mean, over many repetitions."""
-    generator = np.random.default_rng(1)
-    n, n_repetitions = 20, 2000
-    drawn = np.linspace(0, 30, n)[:, None] + generator.normal(0, 2, (n, n_repetitions))
-    stratified, plain = (
-        RunningMoments(torch.zeros(1, n_repetitions), in_strata=flag) for flag in (True, False)
-    )
-    for values in torch.from_numpy(drawn.astype(np.float32)):
-        stratified.add(0, values)
-        plain.add(0, values)
-    np.testing.assert_allclose(stratified.means, drawn.mean(0)[None], rtol=1e-5)
-    expected = np.sqrt((np.diff(drawn, axis=0) ** 2).sum(0) / 2 / n / (n - 1))
-    np.testing.assert_allclose(stratified.standard_errors()[0], expected, rtol=1e-4)
-    true = drawn.mean(0).std()
-    assert 0.95 * true < float(stratified.standard_errors().square().mean().sqrt()) < 1.3 * true
-    assert float(plain.standard_errors().mean()) > 4 * true
+@pytest.mark.parametrize("n", [10, 20, 40])
+@pytest.mark.parametrize("curve", [lambda f: np.sin(3 * f), lambda f: np.exp(3 * f) / 20, lambda f: 0 * f])
+def test_errors_of_draws_in_strata_are_true(n, curve):
+    """Of places on a trend, with noise: stated over true 0.8 to 1.3; for independent draws up to 5."""
+    generator = np.random.default_rng(n)
+    places = (np.arange(n)[:, None] + generator.random((n, 3000))) / n
+    drawn = curve(places) + generator.normal(0, 0.02, places.shape)
+    moments = RunningMoments(torch.zeros(1, 3000, dtype=torch.float64), n, in_strata=True)
+    for values in torch.from_numpy(drawn):
+        moments.add(0, values)
+    np.testing.assert_allclose(moments.means[0], drawn.mean(0), rtol=1e-5, atol=1e-8)
+    stated = float(moments.standard_errors().square().mean().sqrt())
+    assert 0.8 < stated / drawn.mean(0).std() < 1.3
 
 
-def test_one_draw_has_no_standard_error():
-    moments = RunningMoments(torch.zeros(2, dtype=torch.float64))
-    for scan in (0, 0, 1):
-        moments.add(scan, torch.tensor(3.0))
-    assert moments.means.tolist() == [3, 3]
-    assert moments.standard_errors() is moments.relative_errors() is None
+@pytest.mark.parametrize("in_strata", [False, True])
+def test_too_few_draws_have_no_standard_error(in_strata):
+    for n in (1, 2, 3) if not in_strata else (1,):
+        moments = RunningMoments(torch.zeros(1, dtype=torch.float64), n, in_strata=in_strata)
+        for _ in range(n):
+            moments.add(0, torch.tensor(3.0))
+        assert moments.means.tolist() == [3]
+        assert moments.standard_errors() is moments.relative_errors() is None
 
 
 def test_errors_of_nothing():
@@ -57,41 +60,34 @@ def test_errors_of_nothing():
     assert sums(torch.ones(2, 3, 4)) == [12, 12]
 
 
-@pytest.mark.parametrize("method", ["smooth_grad", "noise_tunnel_ig", "gradient_shap"])
-def test_a_maps_error_is_that_of_its_draws_maps(prepared, inputs, method):
-    """One map of n draws against n maps of one draw each: the same volumes of noise."""
-    explainer = explainer_of(prepared)
+@pytest.mark.parametrize("method", ["smooth_grad", "noise_tunnel_ig"])
+def test_a_maps_error_is_that_of_its_pairs_maps(prepared, inputs, method):
+    """One map of four draws against four maps of one draw each: the same volumes of noise."""
+    explainer = Explainer(prepared, Settings(4, N_STEPS, n_samples=4))
     batch = batch_of(explainer, inputs[:1], ids="a")
-    n = explainer.settings.n_samples
     [found] = explainer.attribute(method, batch)
-    assert found.map_error > 0
-    if method == "gradient_shap":
-        values, missed = shap_draws(explainer, batch)
-        error = missed.std(ddof=1) / n**0.5
-        assert found.standard_error == pytest.approx(error, rel=1e-3)
-        assert found.total - found.expected_total == pytest.approx(missed.mean(), rel=1e-2, abs=1e-5)
-    else:
-        assert found.standard_error is None
-        noise = next(draw(batch, explainer.settings, method, n)).noise.permute(0, 3, 1, 2)
-        inner = {"smooth_grad": "input_x_gradient", "noise_tunnel_ig": "integrated_gradients"}[method]
-        values = stacked(explain(prepared, inputs[:1] + noise, inner, ids="ab"))
-        values = values / (inputs[:1] + noise) if method == "smooth_grad" else values
-    values = values.double()
-    mean, errors = values.mean(0), values.std(0) / n**0.5
+    noise = next(draw(batch, explainer.settings, method, 4, in_pairs=True)).noise.permute(0, 3, 1, 2)
+    assert torch.equal(noise[1], -noise[0]) and torch.equal(noise[3], -noise[2])
+    inner = {"smooth_grad": "input_x_gradient", "noise_tunnel_ig": "integrated_gradients"}[method]
+    values = stacked(explain(prepared, inputs[:1] + noise, inner, ids="abcd"))
+    values = values / (inputs[:1] + noise) if method == "smooth_grad" else values
+    pairs = values.double().unflatten(0, (2, 2)).mean(1)
+    mean, errors = pairs.mean(0), pairs.std(0) / 2**0.5
     assert_same_maps(torch.from_numpy(found.values)[None], mean[None].float(), 1e-4)
     assert found.map_error == pytest.approx(float(errors.sum() / mean.abs().sum()), rel=1e-3)
+    assert found.standard_error is None
 
 
-def shap_draws(explainer, batch):
-    """Gradient SHAP's draws one by one: their maps, and by how much their sums miss the logit's change."""
-    network, x = explainer.network, batch.inputs[0].permute(2, 0, 1)
-    maps, missed = [], []
-    for draws in draw(batch, explainer.settings, "gradient_shap", 1):
-        noise = draws.noise[0].permute(2, 0, 1)
-        point = (noise + draws.fractions * (x - noise)).requires_grad_()
-        (gradient,) = torch.autograd.grad(network(point[None]).sum(), point)
-        maps.append((x - noise) * gradient)
-        with torch.no_grad():
-            change = float(network(x[None]) - network(noise[None]))
-        missed.append(float(maps[-1].sum(dtype=torch.float64)) - change)
-    return torch.stack(maps), np.array(missed)
+def test_gradient_shaps_errors_are_the_spread_over_seeds(prepared, inputs):
+    """Copies of one scan, each with draws of its own."""
+    n_copies, n = 30, 10
+    explainer = Explainer(prepared, Settings(25, n_samples=n))
+    batch = batch_of(explainer, inputs[:1].expand(n_copies, -1, -1, -1), map(str, range(n_copies)))
+    found = explainer.attribute("gradient_shap", batch)
+    maps = stacked(found)
+    true = float(maps.std(0).sum() / maps.mean(0).abs().sum())
+    assert 0.8 < np.mean([one.map_error for one in found]) / true < 1.3
+    missed = np.array([one.total - one.expected_total for one in found])
+    stated = np.array([one.standard_error for one in found])
+    assert 0.6 < np.sqrt((stated**2).mean() / (missed**2).mean()) < 1.7  # of 30, true to 13 %
+    assert all(one.degrees_of_freedom == pytest.approx(n / 3) for one in found)

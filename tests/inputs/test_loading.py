@@ -57,6 +57,13 @@ def test_unusable_volumes_say_what_is_wrong(tmp_path, voxels, message):
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize(("n_slices", "first_slice"), [(0, 10), (115, -5), ("115", 10), (115, 2.0)])
+def test_slices_that_no_scan_has_are_refused(tmp_path, n_slices, first_slice):
+    path = save_scan(tmp_path / "a.nii", brain())
+    with pytest.raises(UserError, match="_slice.*: expected a whole number"):
+        load_volume(path, n_slices, first_slice)
+
+
 def with_nan_air():
     """A brain as SPM masks it: NaN wherever there is no brain."""
     voxels = brain()

@@ -36,6 +36,13 @@ def codes_of(image):
     return int(image.header["sform_code"]), int(image.header["qform_code"])
 
 
+@pytest.mark.parametrize(("shape", "of"), [(MAP_SHAPE, "grid"), ((), "grid"), ((115, 128, 128), "volume")])
+def test_a_map_of_another_shape_or_grid_is_refused(shape, of):
+    expected = {"grid": r"shape \(115, 128, 128\), found \(", "volume": "grid of a volume, found str"}[of]
+    with pytest.raises(UserError, match=expected):
+        map_to_nifti(np.zeros(shape), grid_of(REAL_SHAPE) if of == "grid" else "scan.nii", "saliency")
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("affine", [AFFINE, FLIPPED])
 def test_a_blob_comes_back_at_its_voxel_and_mm(tmp_path, shape, affine):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from mri_saliency.attribution.result import Attribution
 from mri_saliency.errors import UserError
@@ -152,6 +153,14 @@ def test_completeness(total, expected, standard_error, error, verdict):
     assert found["completeness_error"] == pytest.approx(error)
     assert found["completeness_verdict"] == verdict
     assert (found["completeness_sum"], found["completeness_expected"]) == (total, expected)
+
+
+@pytest.mark.parametrize("degrees", [1.0, 3.3, 20.0])
+def test_a_standard_error_of_few_draws_accepts_more_of_them(degrees):
+    limit = scipy.stats.t.isf(scipy.stats.norm.sf(3), degrees)  # as probable as 3 of many draws'
+    for share, verdict in ((0.99, "ok"), (1.01, "check")):
+        found = statistics.completeness(1.0 + share * limit, 1.0, 1.0, degrees)
+        assert found["completeness_verdict"] == verdict
 
 
 def test_completeness_of_a_method_that_promises_no_sum():

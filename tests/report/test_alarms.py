@@ -36,9 +36,9 @@ def drawn_record(n, *, error, n_samples=10, **changes):
 def test_too_few_draws_are_an_alarm_that_says_how_many_are_needed():
     [alarm] = find_alarms([drawn_record(n, error=error) for n, error in enumerate((0.3, 0.23, 0.1))], {})
     assert alarm.startswith("Gradient SHAP has too few draws") and "error of 23% of the logit's" in alarm
-    assert "--n_samples 220 would bring it to 5%" in alarm  # 10 (0.23 / 0.05)^2 = 212
+    assert "--n_samples 34 would bring it to about 5%, if" in alarm  # 10 (0.23 / 0.05)^(1 / 1.25) = 33.9
     [alarm] = find_alarms([drawn_record(0, error=0.06, n_samples=4)], {})
-    assert "--n_samples 6 would" in alarm  # 5.8
+    assert "--n_samples 5 would" in alarm  # 4.6
     enough = [drawn_record(n, error=error) for n, error in enumerate((0.3, 0.04, 0.05))]
     unknown = drawn_record(0, error=1, completeness_expected=0.0)
     assert find_alarms(enough, {}) == find_alarms([unknown], {}) == []

@@ -23,9 +23,10 @@ from mri_saliency.runtime.ranks import Ranks
 def test_without_cuda_the_cpu_serves(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)  # the driver is too old for it
-    assert choose_device(None) == torch.device("cpu") and hardware_name(torch.device("cpu")) == "cpu"
+    assert choose_device(None) == choose_device(torch.device("cpu")) == torch.device("cpu")
+    assert hardware_name(torch.device("cpu")) == "cpu"
     with pytest.raises(UserError, match="no device 'cuda:0' here; there are cpu"):
-        choose_device("cuda:0")
+        choose_device(torch.device("cuda:0"))
 
 
 def test_each_rank_takes_its_gpu(monkeypatch):
