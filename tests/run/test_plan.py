@@ -73,13 +73,6 @@ def test_recipes_hold_what_determines_a_method_and_no_more():
     }
 
 
-def test_recipes_share_the_common_settings():
-    common = replace(COMMON, settings={"explains": "log-odds"})
-    recipes = make_recipes(METHODS, common, SETTINGS, "cpu")
-    assert all(recipe.settings["explains"] == "log-odds" for recipe in recipes.values())
-    assert recipes["integrated_gradients"].settings["n_steps"] == 50
-
-
 def test_an_empty_folder_needs_everything(files, scans):
     recipes = make_recipes(["saliency", "deep_lift"], COMMON, SETTINGS, "cpu")
     plan = planned(scans, recipes, files, overwrite=False)

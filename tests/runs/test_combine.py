@@ -17,8 +17,7 @@ from mri_saliency.output.folder import OutputFolder
 from ..combine.test_runs import edit, edit_records
 from ..conftest import lively_network, make_maps_only, run_in, save_checkpoint
 from ..made_cohort import save_halves
-from .outputs import SUBJECTS, contents, file_names
-from .test_faults import assert_every_crash_is_recovered_from
+from .outputs import SUBJECTS, contents
 
 METHODS = ("integrated_gradients", "saliency")
 OPTIONS = ("--methods", *METHODS, "--n_steps", "3", "--key_slices", "5")
@@ -185,15 +184,6 @@ def test_a_refusal_leaves_nothing(maps_only, runs, tmp_path, capsys):
     assert contents(runs[0]) == before and not (tmp_path / "combined").exists()
 
 
-def test_other_maps_in_the_folder_are_replaced_if_asked(maps_only, runs, tmp_path, capsys):
-    output, before = tmp_path / "other_maps", contents(runs[0])
-    shutil.copytree(runs[0], output)
-    assert combine(*runs, output=output) == 2
-    assert "maps that were made in another way" in capsys.readouterr().err and contents(output) == before
-    assert combine(*runs, output=output, more=["--overwrite"]) == 0
-    assert (pd.read_csv(output / "attribution_statistics.csv")["n_networks"] == 2).all()
-
-
 def test_folds_that_share_no_scan(maps_only, runs, tmp_path, capsys):
     """Each scan is explained by the network that did not see it in training: one map each."""
     for root, subjects in zip(runs, (("sub-A",), ("sub-B", "12")), strict=True):
@@ -221,21 +211,3 @@ def test_a_scan_that_changed_costs_its_maps(maps_only, runs, tmp_path, made_runs
     failures = pd.read_csv(output / "failures.csv", dtype=str)
     assert sorted(failures["subject_id"]) == ["12", "12", "sub-A", "sub-A"]
     assert len(pd.read_csv(output / "attribution_statistics.csv")) == 2
-
-
-def test_a_crash_at_any_write_is_recovered_from(maps_only, runs, tmp_path, monkeypatch):
-    monkeypatch.setattr("mri_saliency.compare_runs", lambda *_: None)
-    for root in runs:
-        shutil.rmtree(root / "integrated_gradients")
-        shutil.rmtree(root / "saliency/sub-B")
-        shutil.rmtree(root / "saliency/12")
-    output, expected = tmp_path / "combined", tmp_path / "undisturbed"
-    command = options(*runs, output=output)
-    assert script.main(command) == 0
-    output.rename(expected)
-    crashes = 0
-    for _ in assert_every_crash_is_recovered_from(command, output, expected):
-        shutil.rmtree(output)
-        crashes += 1
-    assert crashes >= 7 + 5
-    assert file_names(output) == file_names(expected)

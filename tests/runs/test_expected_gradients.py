@@ -69,12 +69,6 @@ def test_each_map_has_its_standard_error_and_is_made_again_for_it(cohort, maps_o
     assert "0 maps in" in capsys.readouterr().out
 
 
-def test_checks_work(cohort, maps_only):
-    assert script.main(cohort.options(*OPTIONS, "--check_maps", "2", "--no_nifti")) == 0
-    checks = pd.read_csv(cohort.output / "map_checks.csv")
-    assert {"weights", "noise", "seed", "deletion"} <= set(checks.loc[checks["method"] == METHOD, "check"])
-
-
 def test_without_a_second_control_nothing_is_written(run_folder, capsys):
     assert script.main(run_folder.options(*OPTIONS)) == 2
     assert "expected HC scans of two subjects at least" in capsys.readouterr().err
