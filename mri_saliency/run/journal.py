@@ -120,7 +120,8 @@ class Journal:
             self._progress.close()
             self._workers.work_behind_network(False)
             if self._ranks.is_main:
-                self._write_tables()
+                write_or_remove_table(self._folder.statistics, statistics_table(self.records))
+                write_or_remove_table(self._folder.failures, pd.DataFrame(map(asdict, self.outcome.failures)))
 
     def _count_records(self) -> None:
         """Raise UserError if maps that were written are not in the folder."""
@@ -248,12 +249,7 @@ class Journal:
             )
         self.outcome.input_warnings.update([warning] if warning else [])
 
-    # --- the tables, run.json, the page ---
-
-    def _write_tables(self) -> None:
-        """Write the statistics of all maps in the folder, and this run's failures."""
-        write_or_remove_table(self._folder.statistics, statistics_table(self.records))
-        write_or_remove_table(self._folder.failures, pd.DataFrame(map(asdict, self.outcome.failures)))
+    # --- run.json, the page ---
 
     def _write_status(self, status: str) -> None:
         """Write how the run stands into run.json and onto the page."""

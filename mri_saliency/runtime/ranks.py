@@ -187,6 +187,6 @@ def _names(ranks: Iterable[int]) -> str:
 
 def _silent(ranks: Iterable[int], seconds: float) -> str:
     return (
-        f"torchrun: no sign of life from {_names(ranks)} for {seconds / 60:.0f} minutes. The reason is in what "
-        "these processes print; the same command goes on. Without torchrun, unset RANK and WORLD_SIZE."
+        f"torchrun: no sign of life from {_names(ranks)} for {seconds / 60:.0f} minutes. The reason is in "
+        "what these processes print; the same command goes on. Without torchrun, unset RANK and WORLD_SIZE."
     )

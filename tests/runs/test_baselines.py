@@ -89,6 +89,3 @@ def test_healthy_scans_are_compared_with_other_subjects_in_any_company(maps_only
         assert script.main(run.options(*options, "--batch_size", batch_size)) == 0
         for subject, values in expected.items():
             assert are_close(np.load(array_path(run, "integrated_gradients", subject)), values), subject
-    # one healthy person is not enough, and nothing is written then
-    run_folder.table.write_text("\n".join([header, rows[0], rows[1], rows[3], ""]))
-    assert script.main(run_folder.options(*options)) == 2 and not run_folder.output.exists()

@@ -127,21 +127,6 @@ def test_a_signal_ends_the_run_within_seconds(run_folder):
     assert not list(run_folder.output.rglob("*.part"))
 
 
-def test_an_interrupt_keeps_what_is_written(maps_only, run_folder, monkeypatch):
-    attribute = Explainer.attribute
-
-    def interrupted(self, method, batch):
-        if method == "input_x_gradient":
-            raise KeyboardInterrupt
-        return attribute(self, method, batch)
-
-    monkeypatch.setattr(Explainer, "attribute", interrupted)
-    assert script.main(run_folder.options("--methods", "saliency", "input_x_gradient")) == 130
-    assert len(list(run_folder.output.rglob("*.npy"))) == 3
-    page = (run_folder.output / "report.html").read_text()
-    assert "3 of 6 maps are done" in page and "It was interrupted" in page and "unfinished" not in page
-
-
 # --- the disk ---
 
 

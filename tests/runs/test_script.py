@@ -11,7 +11,6 @@ import torch
 from PIL import Image
 
 import generate_saliency_maps as script
-from mri_saliency.attribution.explainer import Explainer
 from mri_saliency.inputs.loading import load_volume
 from mri_saliency.methods import METHODS
 
@@ -172,19 +171,6 @@ def test_a_number_of_steps_keeps_the_recipe_without_a_map_error(maps_only, run_f
     fixed = json.loads(path.read_text())
     assert fixed["fingerprint"]["n_steps"] == 4 and "map_error" not in fixed["fingerprint"]
     assert fixed["statistics"]["map_error"] is None and fixed["statistics"]["passes"] == 4
-
-
-def test_scans_are_explained_in_small_groups(run_folder, monkeypatch, maps_only):
-    batch, sizes = Explainer.batch, []
-
-    def note(explainer, inputs, *args):
-        sizes.append(len(inputs))
-        return batch(explainer, inputs, *args)
-
-    monkeypatch.setattr(Explainer, "batch", note)
-    monkeypatch.setattr("mri_saliency.run.prepare.GROUP_SIZE", 2)
-    assert script.main(run_folder.options("--methods", "saliency", "--key_slices", "5")) == 0
-    assert sizes == [2, 1]
 
 
 def test_without_cuda_the_cpu_serves_with_a_warning(maps_only, run_folder, monkeypatch, capsys):
