@@ -64,7 +64,7 @@ def generate(options: Options, command_line: str) -> int:
                     tool.check_some_maps(run)
             if run.ranks.is_main and journal.records:
                 with journal.chapter("describing"):
-                    describe(run.folder, journal.records, run.request.description, workers)
+                    journal.answer = describe(run.folder, journal.records, run.request.description, workers)
         return journal.exit_code
 
 
@@ -80,7 +80,7 @@ def combine(options: Options, command_line: str) -> int:
             if journal.records:
                 with journal.chapter("describing"):
                     tool.compare_runs(run.folder, run.combination, run.description.atlas, workers)
-                    describe(run.folder, journal.records, run.description, workers)
+                    journal.answer = describe(run.folder, journal.records, run.description, workers)
         return journal.exit_code
 
 
@@ -89,15 +89,15 @@ def report_again(options: Options) -> int:
     folder = tool.OutputFolder(options.output_dir, options.class_names)
     records = tool.find_scans(folder, folder.last_records(), tool.table_paths(options))
     with Workers(options.workers) as workers:
-        describe(folder, records, tool.read_description_of(records, options), workers)
-    tool.print_next_steps(folder)
+        answer = describe(folder, records, tool.read_description_of(records, options), workers)
+    tool.print_answer(folder, records, answer)
     return DONE
 
 
-def describe(folder: OutputFolder, records: list[MapRecord], how: Description, workers: Workers) -> None:
-    """Find what the maps in a folder show together, and write the report."""
+def describe(folder: OutputFolder, records: list[MapRecord], how: Description, workers: Workers) -> list[str]:
+    """Find what the maps in a folder show together, and write the report; return its answer, in lines."""
     findings = tool.describe_cohort(folder, records, how, workers)
-    tool.write_report(findings, embed=how.embed)
+    return tool.write_report(findings, embed=how.embed)
 
 
 if __name__ == "__main__":

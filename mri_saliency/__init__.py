@@ -11,6 +11,10 @@ script's words.
 """
 
 import gc
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 
 __version__ = "0.3.0"
@@ -35,7 +39,7 @@ _SCRIPT = {
     "locked": "output.lock",
     "prepare": "run.prepare",
     "prepare_combination": "combine.prepare",
-    "print_next_steps": "run.summary",
+    "print_answer": "run.summary",
     "read_description_of": "run.description",
     "table_paths": "run.moved_scans",
     "write_report": "report.report",
@@ -52,11 +56,25 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     gc.disable()  # PyTorch makes a million objects, all to stay: a run starts 0.7 s sooner
     try:
-        value = getattr(import_module(f"{__name__}.{module}"), name)
+        with _backend_later():
+            value = getattr(import_module(f"{__name__}.{module}"), name)
     finally:
         gc.enable()
     globals()[name] = value  # so that this function is not asked again
     return value
+
+
+@contextmanager
+def _backend_later() -> Iterator[None]:
+    """Load matplotlib even if the backend of a notebook is not installed here; where it is, it is kept."""
+    backend = None if "matplotlib" in sys.modules else os.environ.pop("MPLBACKEND", None)
+    try:
+        yield
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+            with suppress(ValueError, KeyError):  # not installed, or matplotlib was not loaded
+                sys.modules["matplotlib"].rcParams["backend"] = backend
 
 
 def __dir__() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,12 +12,13 @@ from mri_saliency.cohort.common_space import find_common_space
 from mri_saliency.cohort.comparable import comparable, damage_limitations, draw_summary
 from mri_saliency.cohort.effects import Places, effects_figure
 from mri_saliency.cohort.method_agreement import compare_methods
-from mri_saliency.errors import UserError, warn
+from mri_saliency.errors import UserError, warn_by_kind
 from mri_saliency.groups.comparison import ComparisonSettings, GroupComparison, compare_groups
-from mri_saliency.groups.means import write_means
+from mri_saliency.groups.means import draw_mean_scan, write_means
 from mri_saliency.groups.method_maps import MethodMaps, find_method_maps
 from mri_saliency.groups.null_effects import compare_null_maps
 from mri_saliency.inputs.grid import mixed_directions
+from mri_saliency.methods import METHODS
 from mri_saliency.output.bids import write_dictionary
 from mri_saliency.output.dictionary import TABLES
 from mri_saliency.output.files import read_table, write_figure, write_or_remove_table
@@ -26,6 +28,8 @@ from mri_saliency.regions.comparison import compare_regions, region_test_table
 from mri_saliency.regions.densities import measure_regions, missing_null_notes
 from mri_saliency.regions.lateralisation import lateralise
 from mri_saliency.report.alarms import find_alarms, judge_maps
+from mri_saliency.report.answer import find_answer, tiles
+from mri_saliency.report.answer_pictures import AnswerPictures, draw_answer
 from mri_saliency.report.findings import Findings
 from mri_saliency.report.viewer import write_atlas
 from mri_saliency.run.description import Description
@@ -78,16 +82,28 @@ def describe_cohort(
 
     verdicts = judge_maps(folder, records)
     alarms = find_alarms(records, verdicts)
-    for message in (*limitations, *groups.limitations, *notes, *alarms):
-        warn(str(message))
+    titles = [method.title for method in METHODS.values()]
+    warn_by_kind(map(str, (*limitations, *groups.limitations, *notes)), titles)
     for table in TABLES:
         write_dictionary(folder, table)
     summary.result()
-    return Findings(
+    findings = Findings(
         folder, run, records, [] if failures is None else failures.to_dict("records"),
         agreement=agreement, groups=groups, comparison=settings, regions=regions, region_test=region_test,
         lateralisation=lateralisation, verdicts=verdicts, alarms=alarms, notes=notes, limitations=limitations,
     )  # fmt: skip
+    return replace(findings, pictures=_draw_answer(findings, maps, workers))
+
+
+def _draw_answer(findings: Findings, maps: list[MethodMaps], workers: Workers) -> AnswerPictures:
+    """Draw the leading method's maps."""
+    leading = find_answer(findings).methods[0].method
+    of_scan = {record.subject_id: record for record in findings.records if record.method == leading}
+    shown = [of_scan[scan.subject_id] for scan in tiles(findings.scans) if scan.subject_id in of_scan]
+    for method_maps in maps:
+        if method_maps.method.name == leading and findings.comparison:
+            return draw_answer(method_maps, shown, findings.comparison.smooth_mm, workers)
+    return AnswerPictures()
 
 
 def _draw_effects(path: Path, places: Sequence[Places], class_names: ClassNames) -> None:
@@ -106,6 +122,8 @@ def _describe_groups(
         folder.open_groups(method_maps.method.name)
     means = [workers.submit(write_means, method_maps, settings.smooth_mm) for method_maps in maps]
     comparisons = [workers.submit(compare_groups, method_maps, settings) for method_maps in maps]
+    if maps:
+        draw_mean_scan(maps[0])
     groups = GroupComparison()
     for method_maps, figures in zip(maps, means, strict=True):
         groups.figures[method_maps.method.name] = figures.result()

@@ -1,7 +1,9 @@
 """The errors a user can correct, and how a failure is worded."""
 
+import re
 import sys
 import traceback
+from collections.abc import Iterable
 from numbers import Integral
 
 
@@ -38,3 +40,13 @@ def failure_message(error: Exception) -> str:
 def warn(message: str) -> None:
     """Print a warning to stderr."""
     print(f"warning: {message}", file=sys.stderr, flush=True)
+
+
+def warn_by_kind(messages: Iterable[str], names: Iterable[str] = ()) -> None:
+    """Print warnings; of those that differ in numbers or in `names` alone, the first and how many more."""
+    varying = re.compile("|".join([*map(re.escape, names), r"\d[\d.]*"]))
+    kinds: dict[str, list[str]] = {}
+    for message in messages:
+        kinds.setdefault(varying.sub("", message), []).append(message)
+    for first, *more in kinds.values():
+        warn(f"{first} ({len(more)} more like this)" if more else first)

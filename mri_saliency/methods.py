@@ -4,6 +4,7 @@ Data, and no heavy import, so that ``--help`` shows the methods without loading 
 is in `attribution.captum_methods.METHOD_FUNCTIONS`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,6 +29,11 @@ class Method:
     draws: str = ""  # how often it drew, in a sentence with the settings' names and n_available in braces
 
     @property
+    def heading(self) -> str:
+        """The title at the beginning of a line."""
+        return self.title[0].upper() + self.title[1:]
+
+    @property
     def stochastic(self) -> bool:
         """Whether the method draws random numbers."""
         return "seed" in self.settings
@@ -44,8 +50,8 @@ class Method:
 
     @property
     def null_reference(self) -> str:
-        """What its null map |scan - reference| takes as reference: "baseline", or "zero" without one."""
-        return "baseline" if "baseline" in self.settings else "zero"
+        """What its null map takes as reference: "baseline", "references", or "zero" without either."""
+        return next((name for name in ("baseline", "references") if name in self.settings), "zero")
 
     @property
     def from_zero(self) -> bool:
@@ -53,6 +59,11 @@ class Method:
         return self.unit == _CONTRIBUTION and not {"baseline", "references"} & set(self.settings)
 
 
+_NULLS = {  # by `Method.null_reference`
+    "baseline": "|scan − baseline|",
+    "references": "mean |scan − control|",
+    "zero": "|scan|",
+}
 _CONTRIBUTION = "logit"
 _SLOPE = "logit per unit of intensity"
 _DRAWS = ("n_samples", "noise_std", "seed")
@@ -207,6 +218,14 @@ CHECKED_SCANS = 8
 # --check_maps, which take a GPU seconds.
 BATCH_SIZES = {"cpu": 25, "cuda": 50}
 CHECKED_BY_DEFAULT = {"cpu": 0, "cuda": CHECKED_SCANS}
+
+
+def null_legend(methods: Iterable[str]) -> str:
+    """Return which null maps these methods have, in words: each one's, with its methods."""
+    by_null: dict[str, list[str]] = {}
+    for method in methods:
+        by_null.setdefault(_NULLS[METHODS[method].null_reference], []).append(METHODS[method].title)
+    return "\n".join(f"{null} ({', '.join(titles)})" for null, titles in by_null.items())
 
 
 def explained_sentence(n_logits: int, target: int | None, tle: str) -> str:

@@ -69,20 +69,12 @@ class Options:
 
 
 def read_options(description: str, args: list[str] | None = None) -> Options:
-    """Read the command line.
-
-    Raises
-    ------
-    UserError
-        A value cannot be right.
-    SystemExit
-        argparse refused the command line (code 2), or ``--help`` or ``--version`` was answered.
-    """
+    """Read the command line; raises UserError if a value cannot be right, and argparse's SystemExit."""
     values = vars(get_parser(description).parse_args(args))
     for name in ("methods", "key_slices", "labels", "covariates"):
         values[name] = tuple(dict.fromkeys(values.get(name, ())))
     values["combine"] = tuple(values.get("combine", ()))  # a run may be given twice
-    values["class_names"] = ClassNames(*values["class_names"])
+    values["class_names"] = ClassNames(*map(_one_line, values["class_names"]))
     options = Options(**values)
     _check_numbers(options)
     if options.atlas_names is not None and options.atlas is None:
@@ -124,6 +116,11 @@ def choose_target(target: int | None, n_logits: int) -> int | None:
     if target is not None and target >= n_logits:
         raise UserError(f"--target: the network has {n_logits} logit(s), counted from 0; found {target}.")
     return 0 if n_logits == 1 else target
+
+
+def _one_line(words: str) -> str:
+    """Return words as figures can draw them: without line breaks, and bytes that are not UTF-8 replaced."""
+    return " ".join(os.fsencode(words).decode("utf-8", "replace").split())
 
 
 def _check_numbers(options: Options) -> None:

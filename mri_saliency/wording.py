@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 DEMO_PREFIX = "sub-DEMO"  # of simulated scans
 
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
 _LEAST_PERCENT = 1e-4  # below, "less than" so many
 
 

@@ -234,7 +234,7 @@ def make_maps_only(patch):
     patch.setattr(f"{writer}.summary_figure", lambda _: pixel)
     patch.setattr(f"{writer}.slice_figures", lambda shown: [pixel] * len(shown.view.key_slices))
     patch.setattr("mri_saliency.describe_cohort", lambda *_: None)
-    patch.setattr("mri_saliency.write_report", lambda *_, **__: None)
+    patch.setattr("mri_saliency.write_report", lambda *_, **__: [])
 
 
 @pytest.fixture

@@ -33,7 +33,9 @@ def test_modules_load_what_they_need_and_workers_no_pytorch():
         ("import mri_saliency; dir(mri_saliency).index('Explainer')", {*HEAVY, "numpy", "nibabel", "scipy"}),
         ("import mri_saliency.methods", {*HEAVY, "numpy"}),
         ("import mri_saliency.attribution.result", {"torch", "pandas"}),
-        ("from mri_saliency import load_volume, map_to_nifti", {"torch"}),
+        ("import os; os.environ['MPLBACKEND'] = 'module://matplotlib_inline.backend_inline'", ()),
+        ("from mri_saliency import load_volume, map_to_nifti", {"torch"}),  # the backend does not matter
+        ("assert 'inline' in os.environ['MPLBACKEND']", ()),
         ("import mri_saliency.attribution.baselines, mri_saliency.attribution.references", {"torch"}),
         (f"import {', '.join(described)}", {"torch"}),
     )

@@ -11,6 +11,7 @@ from mri_saliency.methods import (
     DEFAULT_METHODS,
     METHODS,
     explained_sentence,
+    null_legend,
 )
 from mri_saliency.report.bibliography import cited_keys, read_library
 
@@ -18,6 +19,15 @@ from mri_saliency.report.bibliography import cited_keys, read_library
 def test_the_registry_and_the_dispatch_have_the_same_methods():
     assert set(METHOD_FUNCTIONS) == set(METHODS)
     assert all(name == method.name for name, method in METHODS.items())
+
+
+def test_a_legend_has_each_null_map_with_its_methods():
+    legend = null_legend(["integrated_gradients", "saliency", "deep_lift", "expected_gradients"])
+    assert legend.splitlines() == [
+        "|scan − baseline| (Integrated Gradients, DeepLIFT)",
+        "|scan| (saliency)",
+        "mean |scan − control| (Expected Gradients)",
+    ]
 
 
 def test_the_defaults_are_the_contracts():

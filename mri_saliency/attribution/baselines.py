@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mri_saliency.errors import UserError, warn
+from mri_saliency.errors import UserError, warn, warn_by_kind
 from mri_saliency.inputs.file_identity import sha256_of_array, sha256_of_file
 from mri_saliency.inputs.grid import FIRST_SLICE, INPUT_SIZE
 from mri_saliency.inputs.loading import LoadedScan, UnreadableScan, load_volume
@@ -196,13 +196,15 @@ def check_healthy(option: str, n: int, alone: Sequence[Scan | AveragedScan]) -> 
 
 
 def _average(groups: Iterable[list[LoadedScan | UnreadableScan]], first_slice: int) -> HealthyMean:
-    total, scans = np.zeros(()), []
+    total, scans, unreadable = np.zeros(()), [], []
     for scan in (scan for group in groups for scan in group):
         if isinstance(scan, UnreadableScan):
-            warn(f"left out of the baseline: {scan.reason}")
+            unreadable.append(scan)
         else:
             total = total + scan.network_input.astype(np.float64)
             scans.append(_identified(scan))
+    reasons = (f"left out of the baseline: {scan.reason}" for scan in unreadable)
+    warn_by_kind(reasons, [str(scan.scan.path) for scan in unreadable])
     healthy = HealthyMean(total, tuple(scans), first_slice)
     alone = [scan for scan in healthy.scans if len(healthy.left_out(scan)) == len(scans)]
     check_healthy("--baseline hc_mean", len(scans), alone)

@@ -96,3 +96,4 @@ class BatchMaps:
     standard_errors: Tensor | None = None  # float64 (n,)
     degrees_of_freedom: list[float] | None = None  # of `standard_errors`
     voxel_errors: Tensor | None = None  # as `values`
+    nulls: Tensor | None = None  # as `values`

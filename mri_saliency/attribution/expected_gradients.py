@@ -43,22 +43,23 @@ def expected_gradients(passes: Passes) -> BatchMaps:
     missed = ((ends - starts[drawn]) * gradients).sum(dim=(1, 2, 3), dtype=torch.float64) - changes
 
     maps, voxel_errors = torch.empty_like(batch.inputs), torch.empty_like(batch.inputs)
-    standard_errors, degrees_of_freedom = torch.empty_like(at_scans), []
+    nulls, standard_errors, degrees_of_freedom = torch.empty_like(maps), torch.empty_like(at_scans), []
     for scan, (of_scan, _) in enumerate(draws):
         part = slice(scan * n, (scan + 1) * n)
         contrasts, degrees = error_contrasts(of_scan)
         degrees_of_freedom.append(degrees)
         of_draws = torch.from_numpy(contrasts).to(missed)
         standard_errors[scan] = (of_draws @ missed[part]).norm()
-        for some, contributions in _contributions(passes, references, scan, of_scan, gradients[part]):
+        parts = _contributions(passes, references, scan, of_scan, gradients[part])
+        for some, nulls[scan, ..., some], contributions in parts:
             maps[scan, ..., some] = contributions.mean(0)
             contrasted = torch.tensordot(of_draws.to(contributions), contributions, dims=1)
             voxel_errors[scan, ..., some] = contrasted.square_().sum(0).sqrt_()
     expected = changes.unflatten(0, (-1, n)).mean(1)
     if standard_errors.isnan().any():  # a single reference
-        return BatchMaps(maps, expected, voxel_errors=voxel_errors)
+        return BatchMaps(maps, expected, voxel_errors=voxel_errors, nulls=nulls)
     errors = relative(sums(voxel_errors), sums(maps.abs()))
-    return BatchMaps(maps, expected, errors, standard_errors, degrees_of_freedom, voxel_errors)
+    return BatchMaps(maps, expected, errors, standard_errors, degrees_of_freedom, voxel_errors, nulls)
 
 
 def _behind_first_layer(passes: Passes, references: References) -> tuple[Tensor, Tensor]:
@@ -73,10 +74,11 @@ def _behind_first_layer(passes: Passes, references: References) -> tuple[Tensor,
 
 def _contributions(
     passes: Passes, references: References, scan: int, drawn: np.ndarray, gradients: Tensor
-) -> Iterator[tuple[slice, Tensor]]:
-    """Yield some slices, and there each draw's contribution to a scan's map, (n, 128, 128, some slices).
+) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Yield some slices, and there the scan's null map and each draw's contribution to the map.
 
-    They have the memory of four volumes, so that a CPU's can be used again (`keep_freed_memory`).
+    The null map is the mean distance from the draws' references, (128, 128, some slices). Contributions,
+    (n, ...), have the memory of four volumes, which a CPU's can use again (`keep_freed_memory`).
     """
     volume = passes.batch.inputs[scan]
     n_slices = volume.shape[-1]
@@ -84,7 +86,8 @@ def _contributions(
     for some in slices(n_slices, n_slices * min(4, passes.settings.batch_size) // len(drawn)):
         inputs = np.stack([references.inputs[index][..., some] for index in used])
         differences = (volume[..., some] - torch.from_numpy(inputs).to(volume.device))[of_draws]
-        yield some, differences.mul_(passes.network.first.back(gradients, differences, some))
+        null = differences.abs().mean(0)
+        yield some, null, differences.mul_(passes.network.first.back(gradients, differences, some))
 
 
 def error_contrasts(drawn: np.ndarray) -> tuple[np.ndarray, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 import warnings
 from collections import Counter
@@ -26,6 +27,7 @@ from mri_saliency.inputs.grid import INPUT_SIZE
 from mri_saliency.inputs.loading import Volume
 from mri_saliency.methods import AUTO, BATCH_SIZES, find_method
 from mri_saliency.runtime import device_errors
+from mri_saliency.runtime.device import plain_pytorch
 
 if TYPE_CHECKING:
     from torchvision.models import EfficientNet
@@ -48,11 +50,16 @@ class Explainer:
     default the command line's, becomes smaller where the device's memory is too small for it.
     """
 
+    @plain_pytorch()
     def __init__(self, network: EfficientNet, settings: Settings | None = None) -> None:
         self._split = SplitNetwork(network)
+        if next(network.parameters()).is_inference():  # moved to its device in that mode
+            network = copy.deepcopy(network)
+            self._split = SplitNetwork(network)
         self.network = network
         self.settings = settings or Settings(BATCH_SIZES.get(self._device.type, BATCH_SIZES["cpu"]))
 
+    @plain_pytorch()
     def batch(
         self,
         inputs: np.ndarray,
@@ -100,6 +107,7 @@ class Explainer:
         }
         return max(1, settings.batch_size // passes.get(method, 1))
 
+    @plain_pytorch()
     def attribute(self, method: str, batch: Batch) -> list[Attribution]:
         """Compute the map of each scan of `batch` with `method`.
 
@@ -122,6 +130,7 @@ class Explainer:
         expected = none if maps.expected_totals is None else maps.expected_totals.tolist()
         standard_errors = none if maps.standard_errors is None else maps.standard_errors.tolist()
         voxel_errors = none if maps.voxel_errors is None else _slices_first(maps.voxel_errors)
+        nulls = none if maps.nulls is None else _slices_first(maps.nulls)
         seconds = (time.perf_counter() - began) / len(values)
         return [
             Attribution(
@@ -136,6 +145,7 @@ class Explainer:
                 standard_errors[i],
                 maps.degrees_of_freedom[i] if maps.degrees_of_freedom else None,
                 voxel_errors[i],
+                nulls[i],
             )
             for i in range(len(values))
         ]
@@ -171,8 +181,7 @@ class Explainer:
 
         Maps are those of the command line, but for methods that draw: these draws are seeded by the network's
         input, not by the file. In signed methods, positive values raised the log-odds of the class. For many
-        volumes, use `batch` and `attribute`, which fill the passes: with one volume, a GPU waits for the
-        launches of its kernels (2,100 in a pass of L) rather than computes.
+        volumes, use `batch` and `attribute`, which fill the passes.
 
         The volume is compared with the `baseline`, another volume or a network input, float32 (n_slices, 128,
         128); by default zero, the mean intensity of a scan. `target` is the index of the class to explain; by
@@ -213,6 +222,7 @@ class Explainer:
     def _outputs(self, batch: Batch) -> Tensor:
         return self._within_memory("prediction", lambda: self._passes(batch).outputs())
 
+    @plain_pytorch()
     def _within_memory(self, work: str, run: Callable[[], _Result]) -> _Result:
         """Return what `run` returns; while the device's memory is too small, halve the batch size."""
         while True:

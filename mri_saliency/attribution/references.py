@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from mri_saliency.attribution.baselines import check_healthy
-from mri_saliency.errors import warn
+from mri_saliency.errors import warn, warn_by_kind
 from mri_saliency.inputs.file_identity import FileIdentity
 from mri_saliency.inputs.loading import UnreadableScan
 from mri_saliency.inputs.scan_table import Scan
@@ -77,12 +77,14 @@ def identify_scan(scan: Scan) -> FileIdentity:
 def _sources(scans: Sequence[Scan], in_groups: Callable[..., Iterator[list]]) -> dict[Scan, FileIdentity]:
     """Return the identity of each scan's file, without those that cannot be read."""
     found = (source for group in in_groups(scans, load=identify_scan) for source in group)
-    sources = {}
+    sources, unreadable = {}, []
     for scan, source in zip(scans, found, strict=True):
         if not isinstance(source, UnreadableScan):
             sources[scan] = source
         elif scan.label == 0:
-            warn(f"left out of the references: {source.reason}")
+            unreadable.append(source)
+    reasons = (f"left out of the references: {source.reason}" for source in unreadable)
+    warn_by_kind(reasons, [str(source.scan.path) for source in unreadable])
     return sources
 
 

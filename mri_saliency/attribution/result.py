@@ -21,3 +21,5 @@ class Attribution:
     degrees_of_freedom: float | None = None  # of `standard_error`, as of Student's t
     # of each value, float32, from the method's draws; NaN where they tell nothing of it; None: not estimated
     voxel_errors: np.ndarray | None = None
+    # of Expected Gradients: the mean |scan - control| over the drawn controls, as `values`
+    null: np.ndarray | None = None

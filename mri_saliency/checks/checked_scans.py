@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mri_saliency.attribution.explainer import Explainer
+from mri_saliency.methods import METHODS
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,18 @@ class ExplainedScans:
         self.explainer = explainer
         self.checked = checked
         self.batch = explainer.batch(checked.inputs, checked.baselines, checked.scan_ids, checked.targets)
+        self._nulls: dict[str, np.ndarray] = {}  # of methods that were explained and make their own
 
     def maps(self, method: str) -> np.ndarray:
         """Compute the scans' maps, float32 (n, n_slices, 128, 128)."""
-        return np.stack([attribution.values for attribution in self.explainer.attribute(method, self.batch)])
+        found = self.explainer.attribute(method, self.batch)
+        nulls = [attribution.null for attribution in found if attribution.null is not None]
+        if nulls:
+            self._nulls[method] = np.stack(nulls)
+        return np.stack([attribution.values for attribution in found])
+
+    def nulls(self, method: str) -> np.ndarray:
+        """Return the scans' null maps, of the shape of `maps`, which were made before."""
+        if method in self._nulls:
+            return self._nulls[method]
+        return np.abs(self.checked.inputs) if METHODS[method].from_zero else self.checked.differences

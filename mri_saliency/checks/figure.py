@@ -13,6 +13,7 @@ from mri_saliency.checks.curves import evidence_scores, leads, region_scores
 from mri_saliency.checks.table import ANOTHER, DIFFERENCE, ORDER_WORDS, RANDOM, SHUFFLED
 from mri_saliency.checks.verdicts import UNCHANGED
 from mri_saliency.maps.charts import panel_grid, set_method_ticks
+from mri_saliency.maps.style import own_style
 from mri_saliency.methods import METHODS
 from mri_saliency.statistics.intervals import mean_interval
 from mri_saliency.wording import demo_mark
@@ -29,6 +30,7 @@ _LIKENESS = {  # measure -> words, marker, place beside the tick
 }
 
 
+@own_style()
 def check_figure(table: pd.DataFrame, methods: Sequence[str]) -> Figure:
     """Draw what the verdicts on these methods rest on, from the table of `sanity_checks.check_maps`."""
     scores = {

@@ -67,7 +67,7 @@ def check_maps(
             advance()
     for name in methods:
         orders = {order: maps[name, order] for order in (MAP, SHUFFLED)}
-        rows += _compare_with_shuffled(name, orders[MAP], orders[SHUFFLED], checked)
+        rows += _compare_with_shuffled(name, orders[MAP], orders[SHUFFLED], scans)
         orders[ANOTHER] = orders[MAP][checked.other_scans]
         if METHODS[name].signed:  # groups are compared by magnitudes
             orders |= {order + BY_MAGNITUDE: np.abs(values) for order, values in orders.items()}
@@ -101,13 +101,13 @@ def _compare(
 
 
 def _compare_with_shuffled(
-    method: str, maps: np.ndarray, others: np.ndarray, checked: CheckedScans
+    method: str, maps: np.ndarray, others: np.ndarray, scans: ExplainedScans
 ) -> Iterator[Row]:
-    """Compare values with a sign, and magnitudes without what scan, baseline and place explain of both."""
+    """Compare values with a sign, and magnitudes without what the null map and place explain of both."""
+    checked = scans.checked
     if METHODS[method].signed:
         yield from _compare("weights", method, maps, others, checked)
-    factors = np.abs(checked.inputs) if METHODS[method].from_zero else checked.differences
-    both = zip(maps, others, factors, checked.subject_ids, checked.brains, strict=True)
+    both = zip(maps, others, scans.nulls(method), checked.subject_ids, checked.brains, strict=True)
     for a, b, factor, subject_id, brain in both:
         value = partial_similarity(a, b, factor, brain)
         yield Row("weights", method, subject_id, WHOLE, "partial", value)

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from mri_saliency.cohort.groups import diagnosis_words
 from mri_saliency.maps.charts import method_label, panel_grid
 from mri_saliency.maps.drawing import DIAGNOSIS_COLOURS
+from mri_saliency.maps.style import own_style
 from mri_saliency.statistics.contrasts import Contrast, Subjects, contrast_test
 from mri_saliency.statistics.sign_flips import SIGNIFICANT
 from mri_saliency.wording import ClassNames
@@ -60,6 +61,7 @@ class Places:
         return np.full((3, values.shape[1]), np.nan)
 
 
+@own_style()
 def effects_figure(places: Sequence[Places], class_names: ClassNames) -> Figure | None:
     """Draw a panel a method: the significant places of the largest |t|, a dot a subject; None without any."""
     found: dict[str, list[tuple[float, Places, int]]] = {}
@@ -87,6 +89,7 @@ def effects_figure(places: Sequence[Places], class_names: ClassNames) -> Figure 
         axes.set_title(method_label(method))
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("")  # or a formula is written out
         axes.set_yticks(range(len(ticks)), ticks, fontsize=8)
         axes.set_ylim(len(ticks) - 0.5, -0.5)
         axes.axvline(1, color="0.5", linewidth=1, linestyle=":")

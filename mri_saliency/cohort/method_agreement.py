@@ -31,13 +31,9 @@ def compare_methods(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Write the agreement of every scan's maps, with each other and with their null maps.
 
-    Returns
-    -------
-    table : DataFrame
-        method_agreement.csv: `agreement` in the scan's brain, and by chance, of this scan's ``method_a`` and
-        another subject's ``method_b``. Empty, and without a file, if there is no pair.
-    notes : list of str
-        About scans that cannot be read any more.
+    Returns method_agreement.csv: `agreement` in the scan's brain, and by chance, of this scan's ``method_a``
+    and another subject's ``method_b``; empty, and without a file, if there is no pair. And notes about scans
+    that cannot be read any more.
     """
     scans: dict[str, list[MapRecord]] = {}
     for record in records:

@@ -1,4 +1,4 @@
-"""A finished map's scan, read again -> its brain, its grey matter, and its null map |scan - reference|.
+"""A finished map's scan, read again -> its brain, its grey matter, and its null map.
 
 The null map knows nothing of the network: what a method's map has in common with it, the network did not
 add. All functions can run in a worker; calls about one scan in a row read its file once.
@@ -15,10 +15,11 @@ import numpy as np
 from mri_saliency.attribution.baselines import AveragedScan, HealthyMean, load_baseline
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.file_identity import FileIdentity, sha256_of_array
-from mri_saliency.inputs.grid import INPUT_SIZE
+from mri_saliency.inputs.grid import INPUT_SIZE, RESIZED
 from mri_saliency.inputs.loading import load_volume
 from mri_saliency.inputs.preprocessing import air_input, brain_mask, unpad
 from mri_saliency.maps.null_map import null_map
+from mri_saliency.methods import METHODS
 from mri_saliency.output.files import read_array, read_json
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
@@ -68,9 +69,13 @@ def _load_source(source: FileIdentity, n_slices: int, first_slice: int) -> Sourc
 def read_null_map(folder: OutputFolder, record: MapRecord) -> np.ndarray | None:
     """Return the null map of a finished map's scan: float32 (n_slices, 112, 112), without pad.
 
-    |scan - baseline|, or |scan| for a method without baseline. None if the scan or its baseline cannot be
-    read any more, or is another than the map was made from.
+    |scan - baseline|, of Expected Gradients the mean |scan - control|, or |scan| for a method with neither.
+    None if the scan or its baseline cannot be read any more, or is another than the map was made from.
     """
+    if METHODS[record.method].null_reference == "references":
+        shape = (record.grid.n_slices, RESIZED, RESIZED)
+        null = read_array(folder.null(record.method, record.subject_id), shape)
+        return None if null is None else null.astype(np.float32)
     scan, identity = read_source(record), baseline_identity(record)
     if scan is None:
         return None
@@ -81,8 +86,8 @@ def read_null_map(folder: OutputFolder, record: MapRecord) -> np.ndarray | None:
 
 
 def baseline_identity(record: MapRecord) -> str:
-    """Return what a map's null map takes as reference; "zero" for a method without baseline."""
-    return str(record.recipe.settings.get("baseline", "zero"))
+    """Return what a map's null map takes as reference; "zero" for a method without one."""
+    return str(record.recipe.settings.get(METHODS[record.method].null_reference, "zero"))
 
 
 def _read_baseline(

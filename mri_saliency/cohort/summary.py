@@ -6,27 +6,28 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from mri_saliency.cohort.groups import class_words
 from mri_saliency.maps.charts import (
-    CLASS_COLOURS,
     Box,
     draw_box,
-    method_colour,
     method_label,
     new_figure,
     set_method_ticks,
     wrapped_label,
 )
 from mri_saliency.maps.comparison import NULL, MeanAgreement
+from mri_saliency.maps.drawing import DIAGNOSIS_COLOURS, METHOD_COLOURS
+from mri_saliency.maps.style import own_style
+from mri_saliency.methods import null_legend
 from mri_saliency.wording import ClassNames, demo_mark, with_minus
 
-_NULL = "|scan \N{MINUS SIGN} reference|"  # what the null map is
 
-
+@own_style()
 def cohort_figure(
     statistics: pd.DataFrame,
     profiles: Mapping[tuple[str, str], np.ndarray],
@@ -36,15 +37,9 @@ def cohort_figure(
 ) -> Figure:
     """Draw what a cohort's maps show, in six panels.
 
-    Parameters
-    ----------
-    statistics : DataFrame
-        A row a map, with `subject_id`, `method`, `class` ("HC" or "TLE"), `abs_mean`, `confidence`,
-        `brain_share`, `brain_share_null`.
-    profiles : mapping
-        (method, class) -> float64 (n_slices,), the class's mean share of magnitude by slice.
-    correlations : mapping
-        Method -> rank correlation of `confidence` and `abs_mean`; NaN where undefined.
+    `statistics` has a row a map, with `subject_id`, `method`, `class` ("HC" or "TLE"), `abs_mean`,
+    `confidence`, `brain_share`, `brain_share_null`. `profiles` are by method and class the mean shares of
+    magnitude, (n_slices,). `correlations` are of `confidence` and `abs_mean`; NaN where undefined.
     """
     methods, words = list(agreement.mean.columns), class_words(class_names)
     rows_of = {name: statistics[statistics["method"] == name] for name in methods}
@@ -64,8 +59,8 @@ def cohort_figure(
 
 
 def _draw_box_per_method(axes: Axes, rows_of: Mapping[str, pd.DataFrame], column: str) -> None:
-    for index, rows in enumerate(rows_of.values()):
-        draw_box(axes, rows[column].to_numpy(float), Box(index, 0.5, method_colour(index)))
+    for index, (method, rows) in enumerate(rows_of.items()):
+        draw_box(axes, rows[column].to_numpy(float), Box(index, 0.5, METHOD_COLOURS[method]))
     set_method_ticks(axes, list(rows_of))
 
 
@@ -75,10 +70,18 @@ def _relative_strength(rows: pd.DataFrame) -> np.ndarray:
     return strength / (np.median(strength) or 1)
 
 
+class _LogLabels(LogFormatter):
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """Return a tick's number, or nothing, as matplotlib decides, but without its formula."""
+        return with_minus(f"{x:.3g}") if super().__call__(x, pos) else ""
+
+
 def _draw_strength(axes: Axes, rows_of: Mapping[str, pd.DataFrame]) -> None:
     _draw_box_per_method(axes, rows_of, "abs_mean")
     if any((rows["abs_mean"] > 0).any() for rows in rows_of.values()):
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(_LogLabels())
+        axes.yaxis.set_minor_formatter(_LogLabels())
     axes.set_title("Attribution strength by method")
     axes.set_ylabel("mean |attribution| (each method's own unit)")
 
@@ -86,7 +89,7 @@ def _draw_strength(axes: Axes, rows_of: Mapping[str, pd.DataFrame]) -> None:
 def _draw_brain_share(axes: Axes, rows_of: Mapping[str, pd.DataFrame]) -> None:
     _draw_box_per_method(axes, rows_of, "brain_share")
     nulls = [rows["brain_share_null"].median() for rows in rows_of.values()]
-    places, label = np.arange(len(nulls)), f"null map {_NULL}, median"
+    places, label = np.arange(len(nulls)), f"median of the null map:\n{null_legend(rows_of)}"
     axes.hlines(nulls, places - 0.4, places + 0.4, color="black", linestyle=":", zorder=4, label=label)
     axes.legend(fontsize=8, loc="lower left")
     axes.set_ylim(0, 1.02)
@@ -97,12 +100,12 @@ def _draw_brain_share(axes: Axes, rows_of: Mapping[str, pd.DataFrame]) -> None:
 def _draw_confidence(
     axes: Axes, rows_of: Mapping[str, pd.DataFrame], correlations: Mapping[str, float]
 ) -> None:
-    for index, (method, rows) in enumerate(rows_of.items()):
+    for method, rows in rows_of.items():
         rho = correlations[method]
         rho_text = with_minus(f"ρ = {rho:+.2f}") if np.isfinite(rho) else "ρ undefined"
         axes.scatter(
             rows["confidence"], _relative_strength(rows), s=max(6, 24 - len(rows) / 20), alpha=0.6,
-            linewidths=0, color=method_colour(index), label=f"{method_label(method)}: {rho_text}",
+            linewidths=0, color=METHOD_COLOURS[method], label=f"{method_label(method)}: {rho_text}",
         )  # fmt: skip
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, 0), high + 0.09 * (len(rows_of) + 1) * (high - min(low, 0)))
@@ -119,11 +122,11 @@ def _draw_confidence(
 def _draw_classes(axes: Axes, rows_of: Mapping[str, pd.DataFrame], words: Mapping[str, str]) -> None:
     for index, rows in enumerate(rows_of.values()):
         strength = _relative_strength(rows)
-        for offset, (name, colour) in zip((-0.2, 0.2), CLASS_COLOURS.items(), strict=True):
-            draw_box(axes, strength[rows["class"] == name], Box(index + offset, 0.32, colour))
-    for name, colour in CLASS_COLOURS.items():
-        axes.scatter([], [], s=24, color=colour, label=words[name])
-    axes.legend(fontsize=9)
+        for offset, name in zip((-0.2, 0.2), words, strict=True):
+            box = Box(index + offset, 0.32, DIAGNOSIS_COLOURS[name])
+            draw_box(axes, strength[rows["class"] == name], box)
+    marks = [axes.scatter([], [], s=24, color=DIAGNOSIS_COLOURS[name]) for name in words]
+    axes.legend(marks, words.values(), fontsize=9)  # without labels, names that begin with _ are left out
     set_method_ticks(axes, list(rows_of))
     axes.set_title(f"{words['HC']} against {words['TLE']} (true class)")
     axes.set_ylabel("mean |attribution| over its method's median")
@@ -137,12 +140,10 @@ def _draw_profiles(
 ) -> None:
     styles = {"HC": "--", "TLE": "-"}
     for (method, name), profile in profiles.items():
-        axes.plot(100 * profile, styles[name], color=method_colour(methods.index(method)), linewidth=1.3)
-    for name, style in styles.items():
-        axes.plot([], [], style, color="black", label=words[name])
-    for index, method in enumerate(methods):
-        axes.plot([], [], color=method_colour(index), label=method_label(method))
-    axes.legend(fontsize=8, ncols=2)
+        axes.plot(100 * profile, styles[name], color=METHOD_COLOURS[method], linewidth=1.3)
+    lines = [axes.plot([], [], style, color="black")[0] for style in styles.values()]
+    lines += [axes.plot([], [], color=METHOD_COLOURS[method])[0] for method in methods]
+    axes.legend(lines, [*words.values(), *map(method_label, methods)], fontsize=8, ncols=2)
     axes.set_ylim(bottom=0)
     axes.set_title("Attribution along the slices (class means)")
     axes.set_xlabel("network slice (posterior to anterior)")
@@ -152,17 +153,18 @@ def _draw_profiles(
 def _draw_agreement(axes: Axes, agreement: MeanAgreement) -> None:
     names, methods = list(agreement.mean.index), list(agreement.mean.columns)
     values, chances = agreement.mean.to_numpy(), agreement.chance.loc[names].to_numpy()
-    image = axes.imshow(values, vmin=-1, vmax=1, cmap="PuOr_r", aspect="auto")
+    # half transparent, so that black numbers are read on every cell
+    colours = colormaps["PuOr_r"].resampled(256)
+    image = axes.imshow(values, vmin=-1, vmax=1, cmap=colours, alpha=0.5, aspect="auto")
     for row, column in np.ndindex(values.shape):
         value, chance = values[row, column], chances[row, column]
         text = f"{value:.2f}" if np.isfinite(value) else "–"
         if names[row] != methods[column] and np.isfinite(chance):
             text += f"\n({chance:.2f})"
-        colour = "white" if abs(value) > 0.65 else "black"
         size = 9 if len(methods) < 6 else 7
-        axes.text(column, row, with_minus(text), ha="center", va="center", fontsize=size, color=colour)
+        axes.text(column, row, with_minus(text), ha="center", va="center", fontsize=size)
     set_method_ticks(axes, methods)
-    labels = ["null map\n" + _NULL if name == NULL else wrapped_label(name) for name in names]
+    labels = ["null map" if name == NULL else wrapped_label(name) for name in names]
     axes.set_yticks(range(len(names)), labels, fontsize=8)
     axes.figure.colorbar(image, ax=axes, shrink=0.8)
     axes.set_title(

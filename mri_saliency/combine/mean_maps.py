@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
+from mri_saliency.cohort.source_scan import read_null_map
 from mri_saliency.combine.combination import Member, marks
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.loading import ScanContext
 from mri_saliency.inputs.preprocessing import unpad
 from mri_saliency.maps.colours import colour_scale
 from mri_saliency.maps.image import Meaning, estimate, to_nifti
-from mri_saliency.maps.statistics import (
-    MapStatistics,
-    cancellation,
-    completeness,
-    map_statistics,
-)
+from mri_saliency.maps.statistics import MapStatistics, cancellation, completeness, map_statistics
 from mri_saliency.methods import METHODS
 from mri_saliency.output.record import MeasuredMap, Recipe
 from mri_saliency.run.map_writer import write_map
@@ -75,7 +72,11 @@ def combine_maps(
         statistics = replace(statistics, sign_agreement=float(signs[context.brain].mean()))
     record = MeasuredMap.of(values, statistics, context, recipe, marks(members))
     name, folder, runs = (first.method, context.scan.subject_id), files.folder, f"{len(maps)} runs"
-    images = {}
+    images: dict[Path, nib.Nifti1Image | np.ndarray] = {}
+    if METHODS[first.method].null_reference == "references":
+        nulls = [read_null_map(member.folder, member.record) for member in members]
+        if found := [null for null in nulls if null is not None]:
+            images[folder.null(*name)] = mean_map(found).astype(np.float16)
     if len(maps) > 1:
         title = f"standard deviation, {first.method}, {runs}"
         images[folder.spread(*name)] = _image(spread(maps), context, first.method, title, signed=False)

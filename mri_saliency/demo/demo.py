@@ -29,7 +29,7 @@ from mri_saliency.maps.comparison import localisation
 from mri_saliency.methods import DEFAULT_METHODS, METHODS
 from mri_saliency.output.files import read_json, write_json, write_table
 from mri_saliency.output.folder import OutputFolder
-from mri_saliency.run.summary import print_next_steps
+from mri_saliency.report.report import write_known_answer
 from mri_saliency.runtime.device import keep_freed_memory
 from mri_saliency.statistics.contrasts import ALIGNED, LEFT, RIGHT
 from mri_saliency.statistics.sign_flips import SIGNIFICANT
@@ -50,7 +50,7 @@ TRAINING_SEED, COHORT_SEED, UNSEEN_SEED = 1, 2, 3
 
 
 def run(folder: Path, passed_on: list[str], generate: Callable[[list[str]], int]) -> int:
-    """Make the demo in `folder` unless an earlier run did, explain it, and print what the maps found.
+    """Make the demo in `folder` unless an earlier run did, explain it; the report gets the right answer.
 
     `passed_on` are options for the script, which override the demo's; `generate` is the script's ``main``,
     whose exit code is returned. Raises UserError if nilearn is missing, or the folder cannot be written.
@@ -75,9 +75,11 @@ def run(folder: Path, passed_on: list[str], generate: Callable[[list[str]], int]
         ]
     )
     if code in (0, 1):
-        report_localisation(folder, OutputFolder(output_dir))
-        report_group_localisation(folder, OutputFolder(output_dir))
-        print_next_steps(OutputFolder(output_dir))
+        results = OutputFolder(output_dir)
+        report_localisation(folder, results)
+        report_group_localisation(folder, results)
+        write_known_answer(results)
+        print("DEMO: the page also has the right answer, which only a demo knows.")
     return code
 
 
@@ -209,13 +211,12 @@ def write_run(run_folder: Path, network: nn.Module, accuracy: float) -> None:
 
 
 def report_localisation(folder: Path, results: OutputFolder) -> None:
-    """Compute how well each method's maps find the lesions; print it and write demo_localisation.csv."""
+    """Compute how well each method's maps find the lesions, and write demo_localisation.csv."""
     methods_of: dict[str, list[str]] = {}
     for record in results.all_records():
         if lesion_path(scan_path(folder, record.subject_id)).is_file():
             methods_of.setdefault(record.subject_id, []).append(record.method)
     if not methods_of:
-        print("\nNone of the demo's TLE scans was explained, so there is no lesion to look for.")
         return
     rows = []
     for subject_id, methods in methods_of.items():
@@ -225,13 +226,7 @@ def report_localisation(folder: Path, results: OutputFolder) -> None:
             rows.append({"method": method, **localisation(values, lesion, brain)})
     means = pd.DataFrame(rows).groupby("method").mean()
     table = means.reindex([name for name in METHODS if name in means.index]).reset_index()
-    write_table(results.root / "demo_localisation.csv", table)
-    print(
-        f"\nWhere the attribution went in {len(methods_of)} simulated TLE scans, whose lesion is known:\n"
-        "enrichment: share of the brain's |attribution| inside the lesion over the lesion's share of\n"
-        "the brain (1: chance); auc: how well |attribution| tells lesion from other voxels (0.5: chance)"
-    )
-    print(table.to_string(index=False, float_format="{:.2f}".format))
+    write_table(results.table("demo_localisation"), table)
 
 
 def load_lesion_and_brain(scan: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -241,7 +236,7 @@ def load_lesion_and_brain(scan: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def report_group_localisation(folder: Path, results: OutputFolder) -> None:
-    """Compute how well each method's group tests find the lesions; print it and write demo_groups.csv."""
+    """Compute how well each method's group tests find the lesions, and write demo_groups.csv."""
     labels = _voxels(folder / "atlas.nii.gz")
     names = pd.read_csv(folder / "atlas.csv").set_index("name")["index"]
     left, right = (labels == names[f"{side} hippocampus"] for side in ("Left", "Right"))
@@ -253,13 +248,7 @@ def report_group_localisation(folder: Path, results: OutputFolder) -> None:
             significant = _voxels(path) >= -np.log10(SIGNIFICANT) - 1e-6  # of float32
             rows.append({"method": method, "contrast": contrast, **group_localisation(significant, lesion)})
     if rows:
-        table = pd.DataFrame(rows)
-        write_table(results.root / "demo_groups.csv", table)
-        print(
-            "\nWhere groups differ significantly in |attribution|: share of these voxels up to "
-            f"{NEAR_MM:.0f} mm from\nthe simulated lesions, and share of the lesions that was found"
-        )
-        print(table.to_string(index=False, float_format="{:.2f}".format))
+        write_table(results.table("demo_groups"), pd.DataFrame(rows))
 
 
 def group_localisation(significant: np.ndarray, lesion: np.ndarray) -> dict[str, float]:

@@ -25,8 +25,6 @@ def find_clusters(
     from scipy import ndimage
 
     affine = grid.input_affine
-    names = {} if atlas is None else atlas.names
-    labels = np.zeros(t.shape, int) if atlas is None or affine is None else atlas.on_network_grid(grid)
     voxel_mm3 = None if affine is None else abs(np.linalg.det(affine[:3, :3]))
     found = []
     for sign in (1, -1):
@@ -44,9 +42,10 @@ def find_clusters(
             peak = tuple(significant[order[first]].tolist())
             point = np.array(peak) // BLOCK  # whose voxels are equal
             middle = point * BLOCK + (BLOCK - 1) / 2
-            peak_mm = 3 * [None] if affine is None else apply_affine(affine, middle).tolist()
-            row = dict(zip(("peak_x", "peak_y", "peak_z"), peak_mm, strict=True)) | {
-                "region": names.get(int(labels[peak]), ""),
+            peak_mm = None if affine is None else apply_affine(affine, middle)
+            places_mm = 3 * [None] if peak_mm is None else peak_mm.tolist()
+            row = dict(zip(("peak_x", "peak_y", "peak_z"), places_mm, strict=True)) | {
+                "region": "" if atlas is None or peak_mm is None else atlas.region_at(peak_mm),
                 "volume_mm3": None if voxel_mm3 is None else float(size * voxel_mm3),
                 "peak_t": float(t[peak]),
                 "p": float(p[peak]),

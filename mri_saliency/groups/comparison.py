@@ -16,7 +16,7 @@ from mri_saliency.groups.method_maps import MethodMaps
 from mri_saliency.groups.null_effects import Peaks
 from mri_saliency.groups.sentences import inexact_maps, limits_of_test, missing_contrasts
 from mri_saliency.inputs.atlas import Atlas
-from mri_saliency.maps.colours import colour_scale
+from mri_saliency.maps.colours import colour_scale, ratio_scale
 from mri_saliency.maps.image import neg_log10_p, ratio, t_score
 from mri_saliency.maps.statistics import MapStatistics
 from mri_saliency.statistics.contrasts import (
@@ -214,7 +214,7 @@ def _write(maps: MethodMaps, subjects: Subjects, tested: _TestedVoxels) -> Group
 def _write_images(maps: MethodMaps, summary: ComparedContrast, tested: _TestedVoxels) -> None:
     """Write a contrast's images: the ratio, t, and -log10 p, which is 0 where nothing was tested."""
     name, answer = summary.contrast, tested.answer
-    limit = float(np.exp(colour_scale(answer.effect)))
+    limit = float(np.exp(ratio_scale(answer.effect)))
     freedom = min(summary.n_patients, summary.n_controls) - 1  # at least; Welch's differ between voxels
     log_p = neg_log10_p(SIGNIFICANT, answer.smallest_possible_p)
     for ending, values, what, meaning in (
@@ -232,11 +232,11 @@ def _draw(maps: MethodMaps, title: str, summary: ComparedContrast, tested: _Test
     where = f"in {share:.2%} of the brain" if share else least
     view = maps.view(
         f"{title}: {summary.n_patients} and {summary.n_controls} subjects",
-        f"significant {where}: opaque and outlined (p ≤ {SIGNIFICANT} family-wise)",
+        f"colour: ratio; opaque and outlined: significant (p ≤ {SIGNIFICANT} family-wise), {where}",
     )
     return contrast_figure(
         replace(view, unit=f"of {names.tle}'s to {names.hc}'s"),
-        maps.layer(tested.effect / np.log(2), colour_scale(tested.answer.effect) / np.log(2)),
+        maps.layer(tested.effect, ratio_scale(tested.answer.effect)),
         maps.shown(tested.t),
         maps.shown(tested.p) <= SIGNIFICANT,
         tested.answer.threshold,

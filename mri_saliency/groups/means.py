@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from mri_saliency.cohort.groups import GROUPS, GroupMean, group_means, group_titles
+from mri_saliency.cohort.groups import GROUPS, group_means, group_titles
 from mri_saliency.groups.figures import group_figure
 from mri_saliency.groups.method_maps import MethodMaps
-from mri_saliency.maps.colours import measure_scale
+from mri_saliency.maps.colours import colour_scale
 from mri_saliency.maps.drawing import Drawing
-from mri_saliency.maps.figures import Layer
+from mri_saliency.maps.figures import montage
 from mri_saliency.maps.image import estimate
 from mri_saliency.maps.smoothing import smoothed
+from mri_saliency.output.files import write_picture
 
-_WEAK = 0.5  # of the common scale: below, a figure says so
+
+def draw_mean_scan(maps: MethodMaps) -> None:
+    """Draw the mean scan, on which all figures of groups lie, by itself."""
+    view = replace(maps.view("", "mean of some scans' network inputs, under groups' maps"), title="Mean scan")
+    write_picture(maps.folder.mean_scan_figure, montage(view, {"mean scan": view.greys()}, []))
 
 
 def write_means(maps: MethodMaps, smooth_mm: float) -> dict[str, Path]:
-    """Write every group's mean map and mean magnitude; all groups share their colour scales.
+    """Write every group's mean map, and draw its mean magnitude too; all groups share their colour scales.
 
     Images hold the means as they are; figures show them smoothed. Returns title of the group -> path of its
     figure.
@@ -45,39 +49,21 @@ def write_means(maps: MethodMaps, smooth_mm: float) -> dict[str, Path]:
         )
         for name, mean in means.items()
     }
-    scale, magnitude_scale = _common_scales(means.values(), space.brain, is_smooth=False)
-    smooth_scale, smooth_magnitude_scale = _common_scales(smooth.values(), space.brain, is_smooth=True)
-    signed = estimate(unit, scale, signed=maps.method.signed)
-    magnitude = estimate(unit, magnitude_scale, signed=False)
+    in_figures = partial(colour_scale, brain=space.brain, is_smooth=True)
+    scale = max(colour_scale(mean.signed, space.brain) for mean in means.values())
+    smooth_scale = max(in_figures(mean.signed) for mean in smooth.values())
+    magnitude_scale = max(in_figures(mean.magnitude) for mean in smooth.values())
+    meaning = estimate(unit, scale, signed=maps.method.signed)
     titles = group_titles(maps.folder.class_names)
     drawing = Drawing(scale, smooth_scale, smooth_mm, telling_slice=maps.key_slices[0])
     figures = {}
     for name, mean in means.items():
         maps.write_viewer(name, mean.signed, drawing)
-        of_group = f"of {mean.n} {name}, {unit}"
-        maps.write_image(f"{name}_mean", mean.signed, f"mean {of_group}{caveat}", signed)
-        maps.write_image(f"{name}_magnitude", mean.magnitude, f"mean magnitude {of_group}", magnitude)
+        maps.write_image(f"{name}_mean", mean.signed, f"mean of {mean.n} {name}, {unit}{caveat}", meaning)
         title = f"{titles[name]}: mean of {mean.n} scan{'s' if mean.n > 1 else ''}"
         drawn = maps.layer(smooth[name].signed, smooth_scale)
-        drawn_magnitude = maps.layer(smooth[name].magnitude, smooth_magnitude_scale)
-        subtitle = f"all groups of a method share one scale{_weakness(drawn)}{caveat}"
+        drawn_magnitude = maps.layer(smooth[name].magnitude, magnitude_scale)
+        subtitle = f"all groups of a method share one scale{caveat}"
         picture = group_figure(maps.view(title, subtitle), drawn, drawn_magnitude, smooth_mm)
         figures[titles[name]] = maps.write_figure(name, picture)
     return figures
-
-
-def _common_scales(
-    means: Collection[GroupMean], brain: np.ndarray | None, *, is_smooth: bool
-) -> tuple[float, float]:
-    """Return where the colours of all groups' mean maps, and of their mean magnitudes, saturate."""
-
-    def limit(values: np.ndarray) -> float:
-        return measure_scale(values, brain, is_smooth=is_smooth).limit
-
-    return max(limit(mean.signed) for mean in means), max(limit(mean.magnitude) for mean in means)
-
-
-def _weakness(layer: Layer) -> str:
-    """Return a note on a group whose map stays far below the common scale; empty for others."""
-    reach = layer.scale.maximum / (layer.scale.limit or 1)
-    return f"; weak: at most {reach:.0%} of it" if reach < _WEAK else ""

@@ -10,10 +10,9 @@ import numpy as np
 from mri_saliency.cohort.common_space import CommonSpace
 from mri_saliency.inputs.grid import upright
 from mri_saliency.inputs.preprocessing import grey_levels, intensity_window
-from mri_saliency.maps.colours import measure_scale
 from mri_saliency.maps.drawing import Drawing
 from mri_saliency.maps.figures import Layer, View
-from mri_saliency.maps.image import Meaning, to_nifti, to_scan_grid
+from mri_saliency.maps.image import Meaning, as_int16, to_nifti, to_scan_grid
 from mri_saliency.maps.statistics import MapStatistics
 from mri_saliency.maps.viewer_data import Anatomy, map_script
 from mri_saliency.methods import METHODS, Method
@@ -21,6 +20,8 @@ from mri_saliency.output.files import write_nifti, write_picture, write_text
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
 from mri_saliency.wording import demo_mark
+
+_COMPRESSION = 6  # of images of groups, which are few
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +46,14 @@ class MethodMaps:
         return values[:, ::-1] if self.space.mirrored[scan.subject_id] else values
 
     def write_image(self, name: str, values: np.ndarray, description: str, meaning: Meaning) -> None:
-        """Write a map of a group as NIfTI image on the common grid."""
+        """Write a map of a group as NIfTI image on the common grid, compressed.
+
+        Means in steps that are far below what they are known to; what is tested is equal in blocks of voxels,
+        and compresses as it is.
+        """
         image = to_nifti(values, self.space.grid, f"{self.method.name}, {description}", meaning)
-        write_nifti(self.folder.group_map(self.method.name, f"{name}.nii.gz"), image)
+        path = self.folder.group_map(self.method.name, f"{name}.nii.gz")
+        write_nifti(path, image if meaning.nearest else as_int16(image), level=_COMPRESSION)
 
     def write_viewer(self, name: str, values: np.ndarray, drawing: Drawing) -> None:
         """Write a group's mean map for the report's viewer, over the mean scan."""
@@ -68,9 +74,9 @@ class MethodMaps:
         """Return a map's key slices, upright."""
         return upright(values[list(self.key_slices)], self.space.grid)
 
-    def layer(self, values: np.ndarray, scale: float) -> Layer:
-        """Return a map of a group as figures show it, on a given scale."""
-        return Layer(self.shown(values), measure_scale(values, self.space.brain, limit=scale))
+    def layer(self, values: np.ndarray, limit: float) -> Layer:
+        """Return a map of a group as figures show it."""
+        return Layer(self.shown(values), limit)
 
     def view(self, title: str, subtitle: str) -> View:
         """Return what the figures of groups show besides the maps."""
@@ -80,7 +86,7 @@ class MethodMaps:
             grid=grid,
             key_slices=self.key_slices,
             anatomy=self.shown(grey_levels(mean_scan, window)),
-            title=f"{self.method.name}   {title}",
+            title=f"{self.method.title}   {title}",
             subtitle=demo_mark(scan.subject_id for scan in self.scans) + subtitle,
             signed=self.method.signed,
             unit=self.method.unit,

@@ -12,16 +12,14 @@ from mri_saliency.statistics.contrasts import CONTRASTS, MIN_SUBJECTS, Contrast,
 from mri_saliency.statistics.sign_flips import N_FLIPS, SIGNIFICANT, Tested
 from mri_saliency.wording import ClassNames, Limitation, listed, span
 
-_ENOUGH, _ALIKE = 8, 1.3  # subjects in a group, ratio of groups' spreads: from here on, up to here, 5 % hold
+ENOUGH, _ALIKE = 8, 1.3  # subjects in a group, ratio of groups' spreads: from here on, up to here, 5 % hold
 _SKEWED = 0.4  # skewness of an estimated difference: up to here, 5 % hold
 _FEW_CONTROLS = 15  # of whom a shared baseline is made: below, 5 % do not hold
 _LARGE_ERROR = 0.1  # of a map, in the median
 _WEAK = "a p near 0.05 is weak evidence"
-_UNEQUAL_SPREAD = Limitation(
-    f"In at least one comparison a group had fewer than {_ENOUGH} subjects and the groups' maps varied "
-    "unequally; there the family-wise error rate can reach 9% instead of 5%.",
-    _WEAK,
-)
+_WORDS = {"HC": "controls", "TLE": "patients"} | {
+    side: f"patients with a focus on the {side}" for side in ("left", "right")
+}
 
 
 def missing_contrasts(subjects: Subjects, contrasts: Sequence[Contrast]) -> list[Limitation]:
@@ -47,11 +45,17 @@ def limits_of_test(
     """
     found = []
     if any(
-        min(map(subjects.count, contrast.weights)) < _ENOUGH
+        min(map(subjects.count, contrast.weights)) < ENOUGH
         and answer.spreads.max() > _ALIKE * answer.spreads.min()
         for contrast, answer in tested
     ):
-        found.append(_UNEQUAL_SPREAD)
+        # the groups of all contrasts, so that the methods of a cohort say the same
+        groups = dict.fromkeys(name for contrast, _ in tested for name in contrast.weights)
+        few = listed(f"{n} {_WORDS[name]}" for name in groups if (n := subjects.count(name)) < ENOUGH)
+        what = f"Groups of fewer than {ENOUGH} subjects ({few}) were compared whose maps varied unequally"
+        found.append(
+            Limitation(f"{what}; there the family-wise error rate can reach 9% instead of 5%.", _WEAK)
+        )
     skewness = max((abs(answer.skewness) for _, answer in tested), default=0)
     if skewness > _SKEWED:
         what = f"{method.title} maps are skewed, and groups unequal: a contrast's skewness is {skewness:.2f}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from nibabel.affines import apply_affine
+from nibabel.affines import apply_affine, from_matvec
 
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.atlas_names import read_names
@@ -18,7 +18,8 @@ from mri_saliency.inputs.grid import RESIZED, Grid
 from mri_saliency.inputs.volume_file import read_image, readable
 from mri_saliency.wording import first_of
 
-_MAX_LABEL = 100_000  # tables have a place for each label up to the largest
+_MAX_REGIONS = 65_535  # larger labels are numbered anew: tables have a place for each up to the largest
+_LARGEST = 2**53  # up to here, float64 has every whole number
 _MAX_VOXELS = 512**3
 _MIN_OVERLAP = 0.1  # of the atlas's labelled volume, inside the network's field of view
 # A side in a region's name: a whole word ("Left Hippocampus", "Hippocampus_L", "lh-insula") or
@@ -72,6 +73,11 @@ class Atlas:
         clipped = (np.clip(i, 0, n - 1) for i, n in zip(indices, self.labels.shape, strict=True))
         return np.where(inside, self.labels[tuple(clipped)], 0).astype(np.int32, copy=False)
 
+    def region_at(self, place_mm: np.ndarray) -> str:
+        """Return the name of the region at a place; "" where there is none."""
+        label = self.resampled((1, 1, 1), from_matvec(np.eye(3), place_mm)).item()
+        return self.names.get(label, "")
+
     def on_network_grid(self, grid: Grid) -> np.ndarray:
         """Return the label of each voxel of a map without pad: int32 (n_slices, 112, 112); 0 outside.
 
@@ -101,8 +107,9 @@ def read_atlas(path: Path, names_path: Path | None) -> Atlas:
     """
     voxels, affine = _read_labels(path)
     labels_in_image = [int(label) for label in np.unique(voxels) if label]
-    if not labels_in_image:
-        raise UserError(f"{path}: expected a label image, found zeros alone.")
+    if not 0 < len(labels_in_image) <= _MAX_REGIONS:
+        found = f"{len(labels_in_image)} different values" if labels_in_image else "zeros alone"
+        raise UserError(f"{path}: expected a label image, found {found}.")
     listed = read_names(names_path) if names_path else {}
     if listed and not set(listed) & set(labels_in_image):
         raise UserError(
@@ -112,7 +119,10 @@ def read_atlas(path: Path, names_path: Path | None) -> Atlas:
     names = {label: listed.get(label, f"label {label}") for label in labels_in_image}
     repeated = {name for name, n in Counter(names.values()).items() if n > 1}
     names = {label: f"{name} ({label})" if name in repeated else name for label, name in names.items()}
-    atlas = Atlas(voxels, affine, names, path)
+    if labels_in_image[-1] > _MAX_REGIONS:
+        voxels = np.searchsorted([0, *labels_in_image], voxels)
+        names = dict(enumerate(names.values(), start=1))
+    atlas = Atlas(voxels.astype(np.int32), affine, names, path)
     _check_sides(atlas)
     return atlas
 
@@ -149,7 +159,7 @@ def _other_side(name: str) -> str:
 
 
 def _read_labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read an image's voxels, int32 (x, y, z), and affine; NaN, as masking tools write it, is no region."""
+    """Read an image's voxels, float64 (x, y, z), and affine; NaN, as masking tools write it, is no region."""
     check_is_file(path, "a label image. Name it with --atlas")
     with readable(path):
         voxels, affine, _ = read_image(path, _MAX_VOXELS)
@@ -160,14 +170,13 @@ def _read_labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
         )
     labels = np.rint(np.nan_to_num(voxels, nan=0.0, posinf=np.inf, neginf=-np.inf))
     with np.errstate(invalid="ignore"):
-        odd = (labels < 0) | (labels > _MAX_LABEL) | (np.abs(voxels - labels) > 1e-3)  # False for NaN
+        odd = (labels < 0) | (labels > _LARGEST) | (np.abs(voxels - labels) > 1e-3)  # False for NaN
     if odd.any():
         raise UserError(
-            f"{path}: expected whole numbers from 0 to {_MAX_LABEL}, a label a voxel; found "
-            f"{voxels[odd].flat[0]:g}. Resample labels by the nearest neighbour, save them as integers, and "
-            "give larger ones smaller numbers."
+            f"{path}: expected whole numbers from 0, a label a voxel; found {voxels[odd].flat[0]:g}. "
+            "Resample labels by the nearest neighbour, and save them as integers."
         )
-    return labels.astype(np.int32), affine
+    return labels, affine
 
 
 def _check_sides(atlas: Atlas) -> None:

@@ -24,7 +24,7 @@ def read_names(path: Path) -> dict[int, str]:
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as a table of names ({error}).") from error
     separator = max(SEPARATORS, key=text.lstrip().partition("\n")[0].count)
-    rows = [[cell.strip() for cell in row] for row in split_rows(text, separator, path)]
+    rows = [[" ".join(cell.split()) for cell in row] for row in split_rows(text, separator, path)]
     if rows and rows[0][0].isdigit():
         label_column, name_column = 0, 1
     else:

@@ -15,6 +15,7 @@ from torchvision.models import EfficientNet
 
 from mri_saliency.errors import UserError, warn
 from mri_saliency.inputs.weights_file import STEM, read_weights
+from mri_saliency.runtime.device import plain_pytorch
 from mri_saliency.wording import first_of
 
 
@@ -52,6 +53,7 @@ class Checkpoint:
     sha256: str
 
 
+@plain_pytorch()
 def load_checkpoint(path: Path | str, parameters_path: Path | None = None) -> Checkpoint:
     """Load a trained EfficientNetV2; its architecture is derived from the shapes of the weights.
 

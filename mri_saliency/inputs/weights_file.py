@@ -128,11 +128,12 @@ def _records(file: BinaryIO, path: Path) -> dict[str, zipfile.ZipInfo]:
             f"{path}: a zip archive that torch.save did not write; it holds {first_of(names, 3)}. If the "
             "checkpoint is among that, unpack it first, and name it with --model_path."
         )
-    is_stored = all(info.compress_type == zipfile.ZIP_STORED for info in records.values())
-    if not is_stored or sum(info.file_size for info in records.values()) > os.fstat(file.fileno()).st_size:
+    if any(info.compress_type != zipfile.ZIP_STORED for info in records.values()):
         raise UserError(
             f"{path}: torch.save's archive was packed again. Unpack it, and pack it without compression."
         )
+    if sum(info.file_size for info in records.values()) > os.fstat(file.fileno()).st_size:
+        raise ValueError("its parts claim more than the file holds")
     return records
 
 

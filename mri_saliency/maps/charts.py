@@ -1,4 +1,4 @@
-"""What the charts of matplotlib share: panels, colours, the methods' labels, boxes."""
+"""What the charts of matplotlib share: panels, the methods' labels, boxes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from mri_saliency.maps.drawing import DIAGNOSIS_COLOURS
+from mri_saliency.methods import METHODS
 
-CLASS_COLOURS = {"HC": DIAGNOSIS_COLOURS["HC"], "TLE": DIAGNOSIS_COLOURS["left"]}
 _MAX_JITTERED_POINTS = 80  # more points than this hide the box beneath
 
 
@@ -36,19 +35,14 @@ def panel_grid(n: int) -> tuple[Figure, list[Axes]]:
     return figure, panels[:n]
 
 
-def method_colour(index: int) -> str:
-    """Return the colour of a method by its place in a chart."""
-    return f"C{index}"
-
-
 def method_label(method: str) -> str:
     """Return a method's name as charts write it."""
-    return method.replace("_", " ")
+    return METHODS[method].title
 
 
 def wrapped_label(method: str) -> str:
     """Return a method's name as it stands on an axis."""
-    return method_label(method).replace(" gradients", "\ngradients")
+    return method_label(method).replace(" Gradients", "\nGradients")
 
 
 def set_method_ticks(axes: Axes, methods: Sequence[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import matplotlib
 import numpy as np
@@ -13,13 +12,13 @@ from mri_saliency.maps.drawing import LOWERS, OPACITY_POWER, RAISES
 # Of the brain's voxels saturate: in a map so few that a lesion, some thousandths of the brain, shows what is
 # strong within it; in a smoothed map, which has no single strong voxels, as much as makes a lesion opaque.
 _SATURATED, _SMOOTH_SATURATED = 1e-4, 1e-3
-_OUTLINE = (255, 225, 0, 255)  # yellow: visible on grey, red and blue alike
+OUTLINE = (255, 225, 0, 255)  # yellow: visible on grey, red and blue alike
 _OVERLAY_GREY = 0.35  # under the overlay's colour bar
 
 
 def _colour_table(name: str) -> np.ndarray:
     """Return a colour map of matplotlib at 256 values: uint8 (256, 4), RGBA."""
-    return (matplotlib.colormaps[name](np.arange(256)) * 255 + 0.5).astype(np.uint8)
+    return (matplotlib.colormaps[name].resampled(256)(np.arange(256)) * 255 + 0.5).astype(np.uint8)
 
 
 DIVERGING = _colour_table("RdBu_r")
@@ -55,22 +54,24 @@ def overlay_colours(relative: np.ndarray) -> np.ndarray:
 
 
 def highlighted(
-    under: np.ndarray, relative: np.ndarray, opaque_at: float, outlined: np.ndarray
+    under: np.ndarray, relative: np.ndarray, evidence: np.ndarray, outlined: np.ndarray
 ) -> np.ndarray:
-    """Blend a signed image over colours, faded where it is weak, and draw a line around a part of it.
+    """Blend a signed image over colours, faded where evidence is weak, and draw a line around a part of it.
 
     `under` is uint8 (height, width, 4), RGBA; what is returned is twice as large, so that the line is thin.
-    `relative` is (height, width), from -1 to 1: opaque from ``1 / opaque_at``; below, opacity falls with its
-    square.
+    The others are (height, width): `relative` the image, from -1 to 1; the magnitude of `evidence` is opaque
+    from 1, and below opacity falls with its square.
     """
-    under, relative, outlined = (image.repeat(2, 0).repeat(2, 1) for image in (under, relative, outlined))
-    opacity = np.clip(np.abs(relative) * opaque_at, 0, 1)[..., None] ** 2
+    under, relative, evidence, outlined = (
+        image.repeat(2, 0).repeat(2, 1) for image in (under, relative, evidence, outlined)
+    )
+    opacity = np.clip(np.abs(evidence), 0, 1)[..., None] ** 2
     image = ((1 - opacity) * under + opacity * lookup(DIVERGING, (relative + 1) / 2)).astype(np.uint8)
     interior = outlined.copy()
     for axis in (0, 1):
         for step in (-1, 1):
             interior &= np.roll(outlined, step, axis)
-    image[outlined & ~interior] = _OUTLINE
+    image[outlined & ~interior] = OUTLINE
     return image
 
 
@@ -84,40 +85,24 @@ BAR_COLOURS = {  # kind of colour bar -> uint8 (256, 4), RGBA, from its left end
 }
 
 
-@dataclass(frozen=True)
-class ColourScale:
-    """Where a map's colours saturate."""
+def colour_scale(values: np.ndarray, brain: np.ndarray | None = None, *, is_smooth: bool = False) -> float:
+    """Return the magnitude at which a whole map's colours saturate; 0 for a map of zeros.
 
-    limit: float  # magnitude from which on they do; 0 for a map of zeros
-    saturated: float = 0.0  # share of the brain's voxels that are beyond it
-    maximum: float = 0.0  # largest magnitude in the brain
-
-
-def colour_scale(values: np.ndarray, brain: np.ndarray | None = None) -> float:
-    """Return the limit of a map's `measure_scale`."""
-    return measure_scale(values, brain).limit
-
-
-def measure_scale(
-    values: np.ndarray,
-    brain: np.ndarray | None = None,
-    *,
-    is_smooth: bool = False,
-    limit: float | None = None,
-) -> ColourScale:
-    """Return a whole map's colour scale: its colours saturate in few of the brain's voxels.
-
-    Of the voxels in `brain` (by default all), one of 10,000 saturates, of a smoothed map one of 1,000: the
-    limit is that quantile of the magnitude (the maximum if it is zero), rounded up to two digits; or `limit`,
-    that of several maps.
+    Of the voxels in `brain` (by default all), one of 10,000 is beyond, of a smoothed map one of 1,000: it is
+    that quantile of the magnitude (the maximum if that is zero), rounded up to two digits.
     """
     magnitude = np.abs(values if brain is None or not brain.any() else values[brain]).ravel()
-    if limit is None:
-        saturated = _SMOOTH_SATURATED if is_smooth else _SATURATED
-        rank = min(int((1 - saturated) * magnitude.size), magnitude.size - 1)
-        quantile = np.partition(magnitude, rank)[rank]
-        limit = _rounded_up(float(quantile or magnitude.max() or np.abs(values).max()))
-    return ColourScale(limit, float((magnitude > limit).mean()), float(magnitude.max()))
+    saturated = _SMOOTH_SATURATED if is_smooth else _SATURATED
+    rank = min(int((1 - saturated) * magnitude.size), magnitude.size - 1)
+    quantile = np.partition(magnitude, rank)[rank]
+    return _rounded_up(float(quantile or magnitude.max() or np.abs(values).max()))
+
+
+def ratio_scale(logarithms: np.ndarray) -> float:
+    """Return where colours of ratios, given as logarithms, saturate: at 1, 2 or 5 times a power of 10."""
+    ratio = math.exp(colour_scale(logarithms))
+    steps = (step * 10**power for power in range(9) for step in (1, 2, 5))
+    return math.log(next(step for step in steps if step > 1 and step >= ratio * (1 - 1e-9)))
 
 
 def _rounded_up(number: float) -> float:

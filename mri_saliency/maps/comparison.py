@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-# In the place of a method: the map |scan - reference|, which knows nothing of the network. Not "null", which
-# pandas and others read as an empty cell.
+# In the place of a method: its null map. Not "null", which pandas and others read as an empty cell.
 NULL = "null_map"
 _SAMPLED = (slice(None, None, 3),) * 3  # ranking 20,000 voxels of a brain is right to 0.01, and quick
 AGREEMENT = "rank_correlation"  # the column of `agreement`

@@ -14,9 +14,8 @@ from mri_saliency.maps.colours import (
     DIVERGING,
     GREY,
     SEQUENTIAL,
-    ColourScale,
+    colour_scale,
     lookup,
-    measure_scale,
     overlay,
     overlay_colours,
 )
@@ -37,18 +36,15 @@ _SMOOTH_ENOUGH_MM = 4.0  # from here on, every second voxel tells how strong a m
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """A map as figures show it: its key slices, float32 (n, height, width), upright, without pad.
-
-    Its scale is that of all slices.
-    """
+    """A map as figures show it: its key slices, float32 (n, height, width), upright, without pad."""
 
     values: np.ndarray
-    scale: ColourScale
+    limit: float  # where its colours saturate
 
     @property
     def relative(self) -> np.ndarray:
-        """The values over the scale's limit."""
-        return self.values / (self.scale.limit or 1)
+        """The values over the limit."""
+        return self.values / (self.limit or 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,9 +92,7 @@ class MapView:
     @property
     def drawing(self) -> Drawing:
         """What the map's record has of it."""
-        return Drawing(
-            self.attribution.scale.limit, self.smooth.scale.limit, self.smooth_mm, self.telling_slice
-        )
+        return Drawing(self.attribution.limit, self.smooth.limit, self.smooth_mm, self.telling_slice)
 
     @cached_property
     def rows(self) -> tuple[list[np.ndarray], ...]:
@@ -110,8 +104,8 @@ class MapView:
         """Return the colour bars of the attribution and the overlay."""
         kind, unit = self.view.kind, self.view.unit
         return (
-            Bar("attribution", kind, self.attribution.scale, unit),
-            Bar(overlay_name, f"{kind} overlay", self.smooth.scale, unit),
+            Bar("attribution", kind, self.attribution.limit, unit),
+            Bar(overlay_name, f"{kind} overlay", self.smooth.limit, unit),
         )
 
 
@@ -137,7 +131,7 @@ def scan_view(
         grid=grid,
         key_slices=key_slices,
         anatomy=upright(context.greys[list(key_slices)], grid),
-        title=f"{_shortened(statistics.subject_id, _MAX_SUBJECT_ID)}   {method.name}{reference}",
+        title=f"{_shortened(statistics.subject_id, _MAX_SUBJECT_ID)}   {method.title}{reference}",
         subtitle=demo_mark([statistics.subject_id])
         + _prediction_in_words(statistics, n_logits, class_names)
         + ("; no affine: sides unknown" if grid.affine is None else "")
@@ -158,8 +152,8 @@ def map_view(view: View, values: np.ndarray, brain: np.ndarray, smooth_mm: float
     drawn = smoothed(values, grid, smooth_mm, chosen)
     return MapView(
         view,
-        attribution=Layer(upright(values[chosen], grid), measure_scale(values, brain)),
-        smooth=Layer(upright(drawn, grid), measure_scale(smooth, inside, is_smooth=True)),
+        attribution=Layer(upright(values[chosen], grid), colour_scale(values, brain)),
+        smooth=Layer(upright(drawn, grid), colour_scale(smooth, inside, is_smooth=True)),
         smooth_mm=smooth_mm,
         telling_slice=step * int(peaks.argmax()) if peaks.any() else len(values) // 2,
     )

@@ -12,6 +12,7 @@ import numpy as np
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.grid import INPUT_SIZE, RESIZED, Grid
 from mri_saliency.inputs.preprocessing import unpad
+from mri_saliency.maps.colours import colour_scale
 from mri_saliency.methods import find_method
 
 _ALIGNED = 1  # NIfTI's space code where the scan gives an affine, but no space
@@ -74,6 +75,16 @@ def to_scan_grid(values: np.ndarray, grid: Grid, *, nearest: bool = False, fill:
     return volume
 
 
+def as_int16(image: nib.Nifti1Image) -> nib.Nifti1Image:
+    """Return an image in steps of 1/32767 of its largest magnitude: a quarter of the bytes, compressed."""
+    values = np.asarray(image.dataobj)
+    step = float(np.abs(values).max()) / np.iinfo(np.int16).max or 1.0
+    stored = nib.Nifti1Image(np.rint(values / step).astype(np.int16), image.affine, image.header)
+    stored.header.set_data_dtype(np.int16)
+    stored.header.set_slope_inter(step, 0.0)
+    return stored
+
+
 def voxel_mass(grid: Grid) -> float:
     """Return the part of a map's value that a voxel of the scan has in `to_scan_grid`."""
     nx, _, nz = grid.shape
@@ -120,9 +131,6 @@ def map_to_nifti(values: np.ndarray, grid: Grid, method: str, scale: float | Non
 
     Raises UserError: there is no such method, or the map is not of the grid's slices.
     """
-    # matplotlib, which only this default needs
-    from mri_saliency.maps.colours import colour_scale
-
     known = find_method(method)
     if not isinstance(grid, Grid):
         raise UserError(f"map_to_nifti: expected the grid of a volume, found {type(grid).__name__}.")

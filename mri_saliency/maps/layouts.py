@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.maps.sheet import Sheet, TextStyle
+from mri_saliency.maps.style import own_style
 
 _SLICE_PANEL_PX = 336  # three times a slice's 112 pixels
 _MONTAGE_PANEL_PX = 224  # twice
@@ -17,6 +18,7 @@ _MM_TICKS = (-100, -50, 0, 50, 100)
 
 
 @lru_cache(maxsize=8)
+@own_style()
 def slice_sheet(grid: Grid, signed: bool, overlay: str) -> Sheet:
     """Return the layout of a slice's figure: three panels, a colour bar under each.
 
@@ -25,7 +27,7 @@ def slice_sheet(grid: Grid, signed: bool, overlay: str) -> Sheet:
     """
     size, gap, left, top = _SLICE_PANEL_PX, 24, 56, 84
     height, width = _panel_height(grid, size), 3 * size + 2 * gap
-    sheet = Sheet(left + width + gap, top + height + 106)
+    sheet = Sheet(left + width + gap, top + height + 88)
     sheet.add_text("title", left, 8, TextStyle(18, bold=True))
     sheet.add_text("slice title", left + width, 8, TextStyle(18, align="r", bold=True))
     sheet.add_text("subtitle", left, 33, TextStyle(15, max_width=width))
@@ -47,6 +49,7 @@ def slice_sheet(grid: Grid, signed: bool, overlay: str) -> Sheet:
 
 
 @lru_cache(maxsize=8)
+@own_style()
 def montage_sheet(
     grid: Grid, key_slices: tuple[int, ...], rows: tuple[str, ...], bars: tuple[tuple[str, str], ...]
 ) -> Sheet:
@@ -61,7 +64,7 @@ def montage_sheet(
     blocks = math.ceil(len(key_slices) / _MONTAGE_COLUMNS)
     block_height = 44 + len(rows) * (height + gap)
     width = max(2 * left + columns * (size + gap), 800)  # never narrower than its texts
-    sheet = Sheet(width, top + blocks * block_height + 84)
+    sheet = Sheet(width, top + blocks * block_height + (64 if bars else gap))
     sheet.add_text("title", left, 8, TextStyle(18, bold=True, max_width=width - 2 * left))
     sheet.add_text("subtitle", left, 33, TextStyle(15, max_width=width - 2 * left))
     for index, slice_title in enumerate(grid.slice_titles(list(key_slices))):
@@ -78,7 +81,7 @@ def montage_sheet(
     bar_width = 440 if len(bars) == 1 else 300
     for index, (name, kind) in enumerate(bars):
         middle = width * (2 * index + 1) // (2 * len(bars))
-        sheet.add_colour_bar(name, middle - bar_width // 2, sheet.height - 80, bar_width, kind)
+        sheet.add_colour_bar(name, middle - bar_width // 2, sheet.height - 60, bar_width, kind)
     return sheet
 
 

@@ -7,6 +7,7 @@ over it, and Pillow, which is faster at it, writes the texts that change.
 from __future__ import annotations
 
 import math
+import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,10 +18,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont
 from PIL import Image, ImageDraw, ImageFont
 
-from mri_saliency.maps.colours import BAR_COLOURS, ColourScale
+from mri_saliency.maps.colours import BAR_COLOURS
+from mri_saliency.maps.style import font_path, own_style
 from mri_saliency.wording import with_minus
 
 _DPI = 100
@@ -39,14 +40,14 @@ class TextStyle:
     bold: bool = False
     max_width: float = math.inf  # what is longer is cut
 
-    @property
-    def font(self) -> ImageFont.FreeTypeFont:
-        """The figures' font."""
-        return _font(self.size, self.bold)
+    def font(self, text: str) -> ImageFont.FreeTypeFont:
+        """Return the font that a text is written in."""
+        return _font(font_path(text, self.bold), self.size)
 
     def fitted(self, text: str) -> str:
         """Return a line of text, cut with an ellipsis if it is wider than `max_width`."""
-        measure = self.font.getlength
+        text = re.sub(r"\s", " ", text)
+        measure = self.font(text).getlength
         if measure(text) <= self.max_width:
             return text
         lengths = range(1, len(text))
@@ -95,7 +96,6 @@ class Sheet:
         for index in range(len(ticks)):
             self.add_text(f"{name} tick {index}", x + width * index / (len(ticks) - 1), y + 17, _LABEL)
         self.add_text(f"{name} unit", x + width / 2, y + 35, _LABEL)
-        self.add_text(f"{name} beyond", x + width / 2, y + 53, _LABEL)
 
     def draw(self, texts: dict[str, str], over: np.ndarray | None = None) -> np.ndarray:
         """Write texts, by the names given to `add_text`, on a new picture: uint8 (height, width, 4), RGBA.
@@ -106,8 +106,8 @@ class Sheet:
         canvas = ImageDraw.Draw(image)
         for name, text in texts.items():
             x, top, style = self._texts[name]
-            place = (x, top + _CAP_HEIGHT * style.size)
-            canvas.text(place, style.fitted(text), (0, 0, 0), style.font, anchor=f"{style.align}s")
+            place, line = (x, top + _CAP_HEIGHT * style.size), style.fitted(text)
+            canvas.text(place, line, (0, 0, 0), style.font(line), anchor=f"{style.align}s")
         return np.array(image)
 
     def paste(self, picture: np.ndarray, images: Sequence[np.ndarray]) -> None:
@@ -125,7 +125,8 @@ class Sheet:
     @cached_property
     def _background(self) -> np.ndarray:
         """What does not change: uint8 (height, width, 4), RGBA."""
-        self._canvas.draw()
+        with own_style():
+            self._canvas.draw()
         return np.array(self._canvas.buffer_rgba())
 
     def _add_axes(self, x: int, y: int, width: int, height: int) -> Axes:
@@ -139,30 +140,29 @@ class Sheet:
 class Bar:
     """A colour bar, of a kind in `BAR_COLOURS`.
 
-    With `is_log2` the values are logarithms of ratios, and the bar is labelled with the ratios.
+    With `is_log` the values are logarithms of ratios, and its middle and ends are labelled with the ratios.
     """
 
     name: str
     kind: str
-    scale: ColourScale
+    limit: float  # at its ends
     unit: str
-    is_log2: bool = False
+    is_log: bool = False
 
 
 def bar_labels(bar: Bar) -> dict[str, str]:
     """Return the texts of a colour bar, for `Sheet.draw`."""
-    name, limit = bar.name, bar.scale.limit
-    exponent = math.floor(math.log10(limit)) if limit and not bar.is_log2 else 0
+    name, limit = bar.name, bar.limit
+    exponent = math.floor(math.log10(limit)) if limit and not bar.is_log else 0
     exponent = 0 if -1 <= exponent <= 2 else exponent
     factor = f"10{str(exponent).translate(_SUPERSCRIPTS)} " if exponent else ""
     labels = {f"{name} unit": f"{name} ({factor}{bar.unit})" if limit else f"{name}: zero everywhere"}
+    if bar.is_log:
+        end = f"{math.exp(limit):.3g}"
+        return labels | {f"{name} tick 0": f"÷{end}", f"{name} tick 2": "1", f"{name} tick 4": f"×{end}"}
     for index, tick in enumerate(_ticks(bar.kind)):
         bound = {-1.0: "≤ ", 1.0: "≥ "}.get(tick, "") if limit else ""
-        value = 2.0 ** (tick * limit) if bar.is_log2 else tick * limit / 10.0**exponent
-        labels[f"{name} tick {index}"] = bound + with_minus(f"{value:.3g}")
-    if limit and bar.scale.saturated:
-        share, maximum = 100 * bar.scale.saturated, bar.scale.maximum / 10.0**exponent
-        labels[f"{name} beyond"] = f"{share:.1g}% of the brain saturates, up to {maximum:.3g}"
+        labels[f"{name} tick {index}"] = bound + with_minus(f"{tick * limit / 10.0**exponent:.3g}")
     return labels
 
 
@@ -184,6 +184,5 @@ def _ticks(kind: str) -> tuple[float, ...]:
 
 
 @lru_cache
-def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
-    path = findfont(FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal"))  # matplotlib's
+def _font(path: str, size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)

@@ -83,8 +83,8 @@ class MapStatistics:
     input_warning: str | None = _column("how the scan differs from the training data")
     subject: str = _column("the person")
     brain_share_null: float | None = _column(
-        "`brain_share` of a map that knows nothing of the network: |scan - baseline|, or |scan| where the "
-        "method has no baseline"
+        "`brain_share` of the null map, which knows nothing of the network: |scan - baseline|, of "
+        "expected_gradients the mean |scan - control|, |scan| for methods with neither"
     )
     map_error: float | None = _column(
         "estimated error, summed over voxels, over the summed magnitude. Methods that draw: the standard "
@@ -123,7 +123,9 @@ def measure_map(
 
     Raises UserError if the map has NaN or infinite values.
     """
-    scan = context.scan
+    scan, null_share = context.scan, context.null_shares.get(METHODS[method].null_reference)
+    if attribution.null is not None:
+        null_share = brain_share(attribution.null, context.brain)
     if not np.isfinite(attribution.values).all():
         raise UserError(f"{scan.path}: the {method} map has NaN or infinite values.")
     return MapStatistics(
@@ -145,7 +147,7 @@ def measure_map(
         seconds=attribution.seconds,
         input_warning=context.input_warning,
         subject=scan.subject,
-        brain_share_null=context.null_shares.get(METHODS[method].null_reference),
+        brain_share_null=null_share,
         map_error=attribution.map_error,
         passes=attribution.passes,
         cancellation=cancellation(attribution.values),
@@ -285,8 +287,6 @@ def prediction(logits: np.ndarray) -> dict[str, Any]:
     less the softmax of class 0 (HC). ``predicted_label``: 1 if a single logit's probability is above 0.5,
     else 0; with several, the class of the largest. ``confidence``: the predicted class's probability.
 
-    Notes
-    -----
     With three or more logits, ``prediction`` can be above 0.5 where class 0 is the most probable
     single class; ``predicted_label`` decides.
     """

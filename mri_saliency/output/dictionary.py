@@ -47,7 +47,7 @@ _EXCEEDS = column(
     "whether the interval of the effect over the null map's lies on the effect's side of 1; or unknown",
     levels={"True": "more than the null map's effect", "False": "not shown to be more"},
 )
-_WITH_NULL = "the same of a run's map and |scan - baseline| (or |scan|), mean of both runs"
+_WITH_NULL = "the same of a run's map and its null map, mean of both runs"
 _RUNS_CHANCE = "the same of the maps of two subjects by one run, mean of both runs"
 
 _TABLES: dict[str, Mapping[str, Column | str]] = {  # a text: the column's meaning, and nothing else
@@ -63,7 +63,7 @@ _TABLES: dict[str, Mapping[str, Column | str]] = {  # a text: the column's meani
         "share": "share of the whole map's mass",
         "density": "mass per voxel over the brain's; 1: as everywhere",
         "asymmetry": "(L - R) / (L + R) of the two sides' mass per voxel, in both rows",
-        "density_null": "the same density of |scan - baseline| (zero for methods without baseline)",
+        "density_null": "the same density of the method's null map, as in attribution_statistics.csv",
         **_normal_range("density"),
         **_normal_range("asymmetry"),
     },
@@ -87,9 +87,8 @@ _TABLES: dict[str, Mapping[str, Column | str]] = {  # a text: the column's meani
         "subject_id": _SCAN,
         "method_a": column("a method", levels=METHOD_LEVELS),
         "method_b": column(
-            "another, or `null_map`: |scan - baseline|, which knows nothing of the network, or |scan| where "
-            "`method_a` has no baseline",
-            levels=METHOD_LEVELS | {"null_map": "|scan - baseline|, or |scan| if method_a has no baseline"},
+            "another, or `null_map`, that of `method_a`, which knows nothing of the network",
+            levels=METHOD_LEVELS | {"null_map": "as for `brain_share_null` in attribution_statistics.csv"},
         ),
         "rank_correlation": "Spearman's, of magnitudes inside the brain",
         "rank_correlation_chance": column(_CHANCE, name="rank correlation by chance"),
@@ -194,7 +193,7 @@ _TABLES: dict[str, Mapping[str, Column | str]] = {  # a text: the column's meani
         "peak_x": column("the point with the largest |t|", "mm", "x of the peak"),
         "peak_y": column("the point with the largest |t|", "mm", "y of the peak"),
         "peak_z": column("the point with the largest |t|", "mm", "z of the peak"),
-        "region": "the atlas's region there",
+        "region": "the atlas's region at the peak",
         "volume_mm3": column("volume of the significant voxels", "mm3"),
         **_with_interval("peak_effect", "ratio of the patients' to the controls' magnitude there"),
         "peak_t": "Welch's t there, corrected for its skewness over all points",

@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+# Of an output folder, beside those of the methods; made when a first file is written there.
+SUBFOLDERS = TABLES_FOLDER, FIGURES, GROUP_MAPS = "tables", "figures", "group_maps"
 _PART = ".mri-saliency.part"  # ends the name of a file that is being written
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run such a cell
 
@@ -50,6 +53,8 @@ def whole_file(path: Path, durably: bool = False) -> Iterator[BinaryIO]:
     part = path.with_name(f".{path.name[-150:]}.{os.getpid()}{_PART}")
     with output_errors(path):
         try:
+            if path.parent.name in SUBFOLDERS:
+                make_folder(path.parent)
             with part.open("wb") as file:
                 yield file
                 if durably:
@@ -58,6 +63,13 @@ def whole_file(path: Path, durably: bool = False) -> Iterator[BinaryIO]:
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder in one that exists: a run whose folder is deleted should end."""
+    if path.is_symlink():
+        raise OutputError(f"{path}: is a link, through which nothing is written. Remove it.")
+    path.mkdir(exist_ok=True)
 
 
 def remove_parts(folder: Path) -> None:
@@ -95,15 +107,15 @@ def open_array(path: Path) -> np.ndarray:
     return array
 
 
-def write_nifti(path: Path, image: nib.Nifti1Image, *, durably: bool = False) -> None:
-    """Write a gzipped NIfTI file, stored rather than compressed.
+def write_nifti(path: Path, image: nib.Nifti1Image, *, durably: bool = False, level: int = 0) -> None:
+    """Write a gzipped NIfTI file, by default stored rather than compressed.
 
     The digits of a float32 map do not compress: deflating one takes longer than drawing its
     figures, and saves little more than the zeros of the slices that the network did not see.
     """
     with (
         whole_file(path, durably) as file,
-        gzip.GzipFile("", "wb", compresslevel=0, fileobj=file, mtime=0) as gzipped,
+        gzip.GzipFile("", "wb", compresslevel=level, fileobj=file, mtime=0) as gzipped,
     ):
         image.to_stream(gzipped)
 
@@ -134,9 +146,22 @@ def write_picture(path: Path, picture: np.ndarray) -> None:
             file.write(struct.pack(">I", zlib.crc32(data, zlib.crc32(name))))
 
 
+def picture_size(path: Path) -> tuple[int, int]:
+    """Read a picture's width and height in pixels."""
+    with Image.open(path) as image:
+        return image.size
+
+
 def write_figure(path: Path, figure: Figure) -> None:
     """Write a matplotlib figure as PNG."""
-    with whole_file(path) as file:
+    from matplotlib.text import Text
+
+    from mri_saliency.maps.style import font_path, own_style
+
+    with whole_file(path) as file, own_style(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `font_path` warns of letters that no font has
+        for text in figure.findobj(Text):
+            text.get_fontproperties().set_file(font_path(text.get_text(), text.get_fontweight() == "bold"))
         figure.savefig(file, format="png")
 
 

@@ -12,17 +12,26 @@ from typing import Any
 
 import numpy as np
 
-from mri_saliency.errors import OutputError, UserError
+from mri_saliency.errors import UserError
 from mri_saliency.inputs.grid import INPUT_SIZE
 from mri_saliency.inputs.preprocessing import unpad
 from mri_saliency.methods import METHODS
-from mri_saliency.output.files import open_array, output_errors, read_json, remove_parts, write_json
+from mri_saliency.output.files import (
+    FIGURES,
+    GROUP_MAPS,
+    TABLES_FOLDER,
+    make_folder,
+    open_array,
+    output_errors,
+    read_json,
+    remove_parts,
+    write_json,
+)
 from mri_saliency.output.json_kinds import of_kind
 from mri_saliency.output.record import MapRecord
 from mri_saliency.wording import DEFAULT_CLASS_NAMES, ClassNames, first_of
 
-FORMAT = 3  # of a run's folder: raised by a change after which a folder of before cannot be read
-GROUP_MAPS = "group_maps"
+FORMAT = 4  # of a run's folder: raised by a change after which a folder of before cannot be read
 _RUN: dict[str, Any] = {  # the kinds of run.json's parts
     **{"status": str, "working_directory": str, "settings": dict[str, object], "versions": dict[str, str]},
     **{"tool": {"version": str, "source": str}, "device": {"hardware": str}},
@@ -43,30 +52,36 @@ class OutputFolder:
 
     def __init__(self, root: Path, class_names: ClassNames = DEFAULT_CLASS_NAMES) -> None:
         self.root, self.class_names = root, class_names
-        self.statistics = root / "attribution_statistics.csv"
-        self.summary = root / "attribution_summary.png"
-        self.failures = root / "failures.csv"
-        self.run_record = root / "run.json"
-        self.hc_mean = root / "baseline_hc_mean.npy"
-        self.hc_mean_scans = root / "baseline_hc_mean.json"
-        self.mean_scan = root / "mean_scan.npy"
-        self.agreement = root / "method_agreement.csv"
-        self.run_agreement = root / "run_agreement.csv"
-        self.run_regions = root / "run_regions.csv"
-        self.run_region_agreement = root / "run_region_agreement.csv"
-        self.group_clusters = root / "group_clusters.csv"
-        self.cluster_figure = root / "group_clusters.png"
-        self.regions = root / "region_statistics.csv"
-        self.region_test = root / "region_group_test.csv"
-        self.region_test_figure = root / "region_group_test.png"
-        self.region_figure = root / "region_statistics.png"
-        self.atlas_viewer = root / "atlas_viewer.js"
-        self.lateralisation = root / "lateralisation.csv"
-        self.lateralisation_figure = root / "lateralisation.png"
-        self.checks = root / "map_checks.csv"
-        self.check_figure = root / "map_checks.png"
         self.report = root / "report.html"
+        self.summary = root / "attribution_summary.png"
+        self.statistics = self.table("attribution_statistics")
+        self.run_record = root / "run.json"
         self.references = root / "references.bib"
+        self.failures = self.table("failures")
+        self.agreement = self.table("method_agreement")
+        self.run_agreement = self.table("run_agreement")
+        self.run_regions = self.table("run_regions")
+        self.run_region_agreement = self.table("run_region_agreement")
+        self.group_clusters = self.table("group_clusters")
+        self.regions = self.table("region_statistics")
+        self.region_test = self.table("region_group_test")
+        self.lateralisation = self.table("lateralisation")
+        self.checks = self.table("map_checks")
+        self.mean_scan_figure = root / FIGURES / "mean_scan.png"
+        self.region_figure = root / FIGURES / "region_statistics.png"
+        self.lateralisation_figure = root / FIGURES / "lateralisation.png"
+        self.check_figure = root / FIGURES / "map_checks.png"
+        self.cluster_figure = root / FIGURES / "group_clusters.png"
+        self.region_test_figure = root / FIGURES / "region_group_test.png"
+        self.hc_mean = root / GROUP_MAPS / "baseline_hc_mean.npy"
+        self.hc_mean_scans = root / GROUP_MAPS / "baseline_hc_mean.json"
+        self.mean_scan = root / GROUP_MAPS / "mean_scan.npy"
+        self.atlas_viewer = root / GROUP_MAPS / "atlas_viewer.js"
+
+    def table(self, name: str) -> Path:
+        """Return the path of a table; that of all maps' numbers lies at the top."""
+        folder = self.root if name == "attribution_statistics" else self.root / TABLES_FOLDER
+        return folder / f"{name}.csv"
 
     def create(self) -> None:
         """Make the folder; raises OutputError if it cannot be made."""
@@ -86,6 +101,7 @@ class OutputFolder:
     nifti = partialmethod(_map_file, ending="attributions.nii.gz")  # in the scan's grid, as all images
     sidecar = partialmethod(_map_file, ending="attributions.json")  # its `MapRecord`; it is written last
     standard_error = partialmethod(_map_file, ending="standard_error.nii.gz")  # of methods that estimate it
+    null = partialmethod(_map_file, ending="null.npy")  # mean |scan - control|, float16, without pad
     spread = partialmethod(_map_file, ending="spread.nii.gz")  # standard deviation over the combined runs
     sign_agreement = partialmethod(_map_file, ending="sign_agreement.nii.gz")  # share of them with the mean's
     difference = partialmethod(_map_file, ending="difference.nii.gz")  # the second of two less the first
@@ -267,8 +283,6 @@ class OutputFolder:
 
 
 def _make(folder: Path) -> None:
-    """Make a folder of the root's folders; not the root: a run whose folder is deleted should end."""
-    for path in (folder.parent, folder):
-        if path.is_symlink():
-            raise OutputError(f"{path}: is a link, through which nothing is written. Remove it.")
-        path.mkdir(exist_ok=True)
+    """Make a folder of one of the root's folders, but not the root."""
+    make_folder(folder.parent)
+    make_folder(folder)

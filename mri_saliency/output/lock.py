@@ -27,13 +27,7 @@ def locked(root: Path) -> Iterator[None]:
 
     The system drops the lock when the process ends, however it ends, also that of another machine on NFS. A
     file system without locks is written to without one. torchrun's first process locks for the others.
-
-    Raises
-    ------
-    UserError
-        Another run writes there; the message says which.
-    OutputError
-        The folder cannot be made or written to.
+    Raises UserError, which names it, if another run writes there.
     """
     if int(os.environ.get("RANK", "0")):
         yield

@@ -13,18 +13,21 @@ from numpy.typing import ArrayLike
 
 from mri_saliency.cohort.groups import diagnosis_words
 from mri_saliency.inputs.atlas import HEMISPHERES, without_side
-from mri_saliency.maps.charts import CLASS_COLOURS, Box, draw_box, method_label, panel_grid
+from mri_saliency.maps.charts import Box, draw_box, method_label, panel_grid
 from mri_saliency.maps.drawing import DIAGNOSIS_COLOURS
+from mri_saliency.maps.style import own_style
+from mri_saliency.methods import null_legend
 from mri_saliency.wording import ClassNames, demo_mark
 
 _MAX_NAME = 40  # characters
 _N_PAIRS = 12  # a panel, the densest
 _SCORES = {  # prefix of the columns -> label, colour, marker, offset
-    "": ("attribution (more)", CLASS_COLOURS["TLE"], "o", -0.15),
+    "": ("attribution (more)", DIAGNOSIS_COLOURS["TLE"], "o", -0.15),
     "grey_matter_": ("grey matter (less)", "0.45", "s", 0.15),
 }
 
 
+@own_style()
 def region_figure(
     regions: pd.DataFrame, densest: Mapping[str, Sequence[str]], class_names: ClassNames
 ) -> Figure:
@@ -45,8 +48,9 @@ def region_figure(
     labels = list(words.values())
     if regions["density_null"].notna().any():
         marks.append(_mark_null(panels[0], [], []))
-        labels.append("mean of the null, |scan \N{MINUS SIGN} baseline|, which knows nothing of the network")
-    figure.legend(marks, labels, loc="outside lower center", ncols=len(labels), fontsize=10)
+        null = null_legend(densest).replace("\n", "; ")
+        labels.append(f"mean of the null map, which knows nothing of the network: {null}")
+    figure.legend(marks, labels, loc="outside lower center", ncols=2 * len(panels), fontsize=10)
     return figure
 
 
@@ -66,6 +70,7 @@ def _mark_null(axes: Axes, x: ArrayLike, y: ArrayLike) -> PathCollection:
     return axes.scatter(x, y, s=22, marker="D", facecolors="none", edgecolors="black", zorder=4)
 
 
+@own_style()
 def lateralisation_figure(table: pd.DataFrame, class_names: ClassNames, mark: str) -> Figure:
     """Draw the areas under the ROC curves of the hemispheres and the densest pairs, from lateralisation.csv.
 

@@ -1,20 +1,22 @@
-"""Records of maps and the table of sanity checks -> sentences on what needs a look."""
+"""Records of maps and the table of sanity checks -> what is wrong with a method's maps, and what helps."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median
 
 from mri_saliency.attribution.clenshaw_curtis import POINTS
 from mri_saliency.checks import verdicts as check_verdicts
 from mri_saliency.checks.verdicts import Verdict
 from mri_saliency.combine.repeatability import judge_repeatability
-from mri_saliency.maps.statistics import COMPLETENESS_TOLERANCE, STANDARD_ERRORS
+from mri_saliency.maps.statistics import COMPLETENESS_TOLERANCE
 from mri_saliency.methods import AUTO, METHODS
 from mri_saliency.output.files import read_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
+from mri_saliency.wording import counted
 
 OUTSIDE_ALARM = 0.5  # share of a map's magnitude outside the brain; for maps without a null
 # How far a map's share in the brain may lie below its null's. In the demo, shares differ between scans by a
@@ -24,6 +26,21 @@ NULL_MARGIN = 0.1
 # How the error of a sum over n strata falls: with n^-1.0 to n^-1.6 from 10 to 20 and 40 draws, on the demo's
 # and an untrained network; n^-0.5 would be of independent draws, n^-1.5 of places in strata without noise.
 STRATIFIED_RATE = 1.25
+_FEW = 0.05  # of a method's maps: so many may be odd by chance, and spoil nothing
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """What is wrong with some maps of a method."""
+
+    method: str
+    problem: str  # "1 of 20 maps do not add up"
+    remedy: str = ""  # what helps, as a command
+    spoils: bool = True  # whether what the method shows does not count
+
+    def __str__(self) -> str:
+        """Return the alarm as a line of text."""
+        return f"{METHODS[self.method].heading}: {self.problem}{self.remedy and '; '}{self.remedy}."
 
 
 def judge_maps(folder: OutputFolder, records: Sequence[MapRecord]) -> dict[str, dict[str, Verdict]]:
@@ -43,53 +60,47 @@ def judge_maps(folder: OutputFolder, records: Sequence[MapRecord]) -> dict[str, 
     return found
 
 
-def find_alarms(records: Sequence[MapRecord], verdicts: Mapping[str, Mapping[str, Verdict]]) -> list[str]:
-    """Return what in the cohort needs a look, in sentences; `verdicts` as from `judge_maps`."""
-    alarms = unusual_maps(records)
-    for method, maps in _by_method(records).items():
-        alarms += _completeness_alarms(method, maps) + _path_alarms(method, maps) + _draw_alarms(method, maps)
-    return alarms + [
-        f"{METHODS[method].title} fails “{check}”: {verdict}"
+def find_alarms(records: Sequence[MapRecord], verdicts: Mapping[str, Mapping[str, Verdict]]) -> list[Alarm]:
+    """Return what is wrong with each method's maps; `verdicts` as from `judge_maps`."""
+    alarms = [
+        Alarm(method, f"fails “{check}”", "raise --n_samples" if check == check_verdicts.SEED else "")
         for method, answers in verdicts.items()
         for check, verdict in answers.items()
         if verdict.passed is False
     ]
+    for method, maps in _by_method(records).items():
+        for find in (_draw_alarms, _completeness_alarms, _path_alarms):
+            alarms += find(method, maps)
+        for n, words, _ in _unusual(maps):
+            text = f"{n} of {counted(len(maps), 'map')} {words}"
+            alarms.append(Alarm(method, text, spoils=n > _FEW * len(maps)))
+    return alarms
 
 
 def unusual_maps(records: Sequence[MapRecord]) -> list[str]:
-    """Return which maps lie outside the brain or are zero, in sentences for the report and a paper."""
-    sentences = []
-    for method, maps in _by_method(records).items():
-        rows = [record.statistics for record in maps]
-        with_null = [
-            (row.brain_share, row.brain_share_null)
-            for row in rows
-            if row.brain_share is not None and row.brain_share_null is not None
-        ]
-        below = [(share, null) for share, null in with_null if share < null - NULL_MARGIN]
-        n_outside = sum(
-            row.brain_share_null is None
-            and row.brain_share is not None
-            and row.brain_share < 1 - OUTSIDE_ALARM
-            for row in rows
-        )
-        n_zero = sum(row.abs_mean == 0 for row in rows)
-        of_maps = f"of {len(rows)} {METHODS[method].title} maps"
-        if below:
-            share, null = (median(shares) for shares in zip(*below, strict=True))
-            sentences.append(
-                f"In {len(below)} {of_maps}, the share of the attribution inside the brain was lower than "
-                f"that of the null map, which knows nothing of the network, by more than {NULL_MARGIN:.0%} "
-                f"of the map (median {share:.0%} and {null:.0%}): the mark of a shortcut."
-            )
-        if n_outside:
-            sentences.append(
-                f"In {n_outside} {of_maps}, more than {OUTSIDE_ALARM:.0%} of the attribution lay outside the "
-                "brain: the mark of a shortcut."
-            )
-        if n_zero:
-            sentences.append(f"In {n_zero} {of_maps}, all values were zero.")
-    return sentences
+    """Return which maps lie outside the brain or are zero, in sentences for a paper."""
+    return [
+        f"Of {len(maps)} {METHODS[method].title} maps, {n} {words}{numbers}."
+        for method, maps in _by_method(records).items()
+        for n, words, numbers in _unusual(maps)
+    ]
+
+
+def _unusual(maps: list[MapRecord]) -> Iterator[tuple[int, str, str]]:
+    """Yield how many of a method's maps are unusual, in which way, and numbers of that."""
+    rows = [record.statistics for record in maps]
+    inside = [(row.brain_share, row.brain_share_null) for row in rows if row.brain_share is not None]
+    below = [(share, null) for share, null in inside if null is not None and share < null - NULL_MARGIN]
+    n_outside = sum(null is None and share < 1 - OUTSIDE_ALARM for share, null in inside)
+    n_zero = sum(row.abs_mean == 0 for row in rows)
+    if below:
+        share, null = (median(shares) for shares in zip(*below, strict=True))
+        less = f"had at least {NULL_MARGIN:.0%} less inside the brain than a map that knows nothing of it"
+        yield len(below), f"{less}, the mark of a shortcut", f" (median {share:.0%} and {null:.0%})"
+    if n_outside:
+        yield n_outside, f"had over {OUTSIDE_ALARM:.0%} outside the brain, the mark of a shortcut", ""
+    if n_zero:
+        yield n_zero, "were zero everywhere", ""
 
 
 def _by_method(records: Sequence[MapRecord]) -> dict[str, list[MapRecord]]:
@@ -98,23 +109,25 @@ def _by_method(records: Sequence[MapRecord]) -> dict[str, list[MapRecord]]:
     return {method: maps for method, maps in found.items() if maps}
 
 
-def _completeness_alarms(method: str, records: list[MapRecord]) -> list[str]:
+def _completeness_alarms(method: str, records: list[MapRecord]) -> list[Alarm]:
     """Return the alarm about maps whose sums are wrong."""
     incomplete = [record for record in records if record.statistics.completeness_verdict == "check"]
     if not incomplete:
         return []
+    remedy = ""
     if all(record.statistics.completeness_standard_error is not None for record in incomplete):
-        remedy = f", by more than {STANDARD_ERRORS} standard errors"
+        remedy = "raise --n_samples" if "n_samples" in METHODS[method].settings else ""
     elif all(record.recipe.settings.get("n_steps") == AUTO for record in incomplete):
-        remedy = "; lower --map_error"
+        remedy = "lower --map_error"
     else:
-        counts = [name for name in METHODS[method].settings if name.startswith("n_")]
-        remedy = "".join(f"; raise --{name}" for name in counts)
-    of_maps = f"{len(incomplete)} of {len(records)} {METHODS[method].title} maps"
-    return [f"{of_maps} do not add up to the logit's change{remedy}."]
+        counts = [f"--{name}" for name in METHODS[method].settings if name.startswith("n_")]
+        remedy = f"raise {' and '.join(counts)}" if counts else ""
+    n, of = len(incomplete), counted(len(records), "map")
+    verb = "does" if n == 1 else "do"
+    return [Alarm(method, f"{n} of {of} {verb} not add up", remedy, n > _FEW * len(records))]
 
 
-def _path_alarms(method: str, records: list[MapRecord]) -> list[str]:
+def _path_alarms(method: str, records: list[MapRecord]) -> list[Alarm]:
     """Return the alarm about maps for whose error the points on the path did not suffice."""
     if METHODS[method].stochastic:
         return []  # their error is that of the draws
@@ -126,13 +139,14 @@ def _path_alarms(method: str, records: list[MapRecord]) -> list[str]:
             missed.append(error)
     if not missed:
         return []
-    return [
-        f"{len(missed)} of {len(records)} {METHODS[method].title} maps did not reach --map_error with "
-        f"{POINTS[-1]} points; the largest error is {max(missed):.2g} of the map."
-    ]
+    text = (
+        f"{len(missed)} of {counted(len(records), 'map')} did not reach --map_error with {POINTS[-1]} points"
+    )
+    n_bad = sum(error > COMPLETENESS_TOLERANCE for error in missed)
+    return [Alarm(method, f"{text} (largest error {max(missed):.2g})", spoils=n_bad > _FEW * len(records))]
 
 
-def _draw_alarms(method: str, records: list[MapRecord]) -> list[str]:
+def _draw_alarms(method: str, records: list[MapRecord]) -> list[Alarm]:
     """Return the alarm about maps of too few draws for their sums."""
     errors, needed = [], []  # of each map: its sum's relative standard error, and draws for the tolerance
     for record in records:
@@ -146,12 +160,8 @@ def _draw_alarms(method: str, records: list[MapRecord]) -> list[str]:
             needed.append(n_samples * (errors[-1] / COMPLETENESS_TOLERANCE) ** (1 / STRATIFIED_RATE))
     if not errors or median(errors) <= COMPLETENESS_TOLERANCE:
         return []
-    return [
-        f"{METHODS[method].title} has too few draws: its maps' sums have a standard error of "
-        f"{median(errors):.0%} of the logit's change (median of {len(errors)} maps); --n_samples "
-        f"{_rounded_up(median(needed))} would bring it to about {COMPLETENESS_TOLERANCE:.0%}, if it falls "
-        f"with n^-{STRATIFIED_RATE}, as on the demo's network."
-    ]
+    text = f"too few draws (sums uncertain by {median(errors):.0%})"
+    return [Alarm(method, text, f"repeat it with --n_samples {_rounded_up(median(needed))}")]
 
 
 def _rounded_up(number: float) -> int:

@@ -15,6 +15,8 @@ from mri_saliency.maps.statistics import MapStatistics
 from mri_saliency.methods import METHODS
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
+from mri_saliency.report.alarms import Alarm
+from mri_saliency.report.answer_pictures import AnswerPictures
 from mri_saliency.run.outcome import RunState
 from mri_saliency.statistics.contrasts import CONTRASTS
 from mri_saliency.wording import Limitation, demo_mark
@@ -39,16 +41,17 @@ class Findings:
     lateralisation: pd.DataFrame = field(default_factory=pd.DataFrame)
     # method -> {check: its verdict}
     verdicts: Mapping[str, Mapping[str, Verdict]] = field(default_factory=dict)
-    alarms: list[str] = field(default_factory=list)  # from `mri_saliency.report.alarms.find_alarms`
+    alarms: list[Alarm] = field(default_factory=list)
+    pictures: AnswerPictures = field(default_factory=AnswerPictures)
     notes: list[str] = field(default_factory=list)  # what is missing, and why, for the user alone
     # what is left out, for the user and for a paper; those of the groups' comparison are in `groups`
     limitations: list[Limitation] = field(default_factory=list)
 
     @cached_property
     def methods(self) -> dict[str, str]:
-        """The methods of the maps, in the registry's order -> their names in words."""
+        """The methods of the maps, in the registry's order -> what headings call them."""
         used = {record.method for record in self.records}
-        return {name: name.replace("_", " ") for name in METHODS if name in used}
+        return {name: method.heading for name, method in METHODS.items() if name in used}
 
     @cached_property
     def scans(self) -> list[MapStatistics]:

@@ -28,7 +28,7 @@ from mri_saliency.regions.densities import region_sentences
 from mri_saliency.regions.lateralisation import lateralisation_sentences
 from mri_saliency.report.alarms import unusual_maps
 from mri_saliency.report.findings import Findings
-from mri_saliency.report.networks import runs_section
+from mri_saliency.report.networks import run_entries
 from mri_saliency.report.scan_sentences import (
     failure_sentences,
     network_sentences,
@@ -106,11 +106,12 @@ def _baseline_sentences(findings: Findings, recipes: dict[str, Recipe]) -> Itera
 
 def _run_sentences(findings: Findings) -> list[str]:
     """Return how runs were compared; nothing where no two explained a scan."""
-    runs = runs_section(findings)
-    if runs is None or not runs.entries:
+    entries = run_entries(findings) if "combined" in findings.run else []
+    if not entries:
         return []
-    with_regions = any(entry.icc for entry in runs.entries)
-    return repeatability_sentences(findings.verdicts, runs.n_networks, with_regions=with_regions)
+    n_networks = len({part["checkpoint"]["sha256"] for part in findings.run["combined"]})
+    with_regions = any(entry["icc"] for entry in entries)
+    return repeatability_sentences(findings.verdicts, n_networks, with_regions=with_regions)
 
 
 def _check_sentences(findings: Findings) -> list[str]:

@@ -3,57 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import pandas as pd
 
-from mri_saliency.checks.verdicts import Verdict
 from mri_saliency.combine.repeatability import OF_NULL, REPEATABLE, SIGNS
 from mri_saliency.maps.comparison import AGREEMENT, CHANCE
 from mri_saliency.output.files import read_table
 from mri_saliency.report.findings import Findings
 
 _OPTIONS = ("csv_path", "baseline", "target", "first_slice", "max_samples")  # that differ between runs
+_ICC = ["icc", "icc_low", "icc_high"]
 _SHA256_SHOWN = 12  # digits
 
 
-@dataclass(frozen=True)
-class RunEntry:
-    """How far runs agree by one method's maps."""
+def run_entries(findings: Findings) -> list[dict]:
+    """Return how far combined runs agree, an entry for each method that two or more explain a scan by.
 
-    method: str
-    n_scans: int
-    # measure -> its mean over scans and pairs of runs, "chance" and "null"
-    means: dict[str, dict[str, float]]
-    # medians over regions of the intraclass correlation and of its interval's ends
-    icc: tuple[float, float, float] | None
-    verdict: Verdict | None  # whether the networks agree; None for runs of one network
-
-
-@dataclass(frozen=True)
-class RunsSection:
-    """What the report shows of combined runs."""
-
-    names: list[str]
-    n_networks: int  # runs may be of one network
-    differences: dict[str, list[str]]  # what differs between the runs -> each run's
-    entries: list[RunEntry]  # one for each method that two runs or more explain a scan by
-
-
-def runs_section(findings: Findings) -> RunsSection | None:
-    """Return what the report shows of combined runs; None for a folder of one run."""
-    runs, folder = findings.run.get("combined"), findings.folder
-    if not runs:
-        return None
+    Of each: ``method``, ``n_scans``; ``rank_correlation`` and ``sign_agreement``, each a dict of its "mean"
+    over scans and pairs of runs, by "chance" and with the "null"; ``icc``, the medians over regions of the
+    intraclass correlation and of its interval's ends, or None; ``verdict``, None for runs of one network.
+    """
+    folder, entries = findings.folder, []
     agreement, regions = read_table(folder.run_agreement), read_table(folder.run_region_agreement)
-    entries = []
     for method, rows in () if agreement is None else agreement.groupby("method", sort=False):
-        verdict = findings.verdicts.get(method, {}).get(REPEATABLE)
-        icc = None if regions is None else _icc(regions[regions["method"] == method])
-        means = {measure: _means(rows, measure) for measure in (AGREEMENT, SIGNS)}
-        entries.append(RunEntry(method, rows["subject_id"].nunique(), means, icc, verdict))
-    n_networks = len({part["checkpoint"]["sha256"] for part in runs})
-    return RunsSection([part["run"] for part in runs], n_networks, recipe_differences(runs), entries)
+        icc = None if regions is None else regions.loc[regions["method"] == method, _ICC].median()
+        entry: dict[str, object] = {measure: _means(rows, measure) for measure in (AGREEMENT, SIGNS)}
+        entry |= {"method": method, "n_scans": rows["subject_id"].nunique()}
+        entry["icc"] = None if icc is None or icc.isna().any() else icc.tolist()
+        entries.append(entry | {"verdict": findings.verdicts.get(method, {}).get(REPEATABLE)})
+    return entries
 
 
 def recipe_differences(runs: Sequence[Mapping]) -> dict[str, list[str]]:
@@ -81,8 +59,3 @@ def _means(rows: pd.DataFrame, measure: str) -> dict[str, float]:
     columns = {"mean": measure, "chance": f"{measure}{CHANCE}", "null": f"{measure}{OF_NULL}"}
     known = rows.reindex(columns=list(columns.values())).astype(float).mean()
     return {name: float(known[column]) for name, column in columns.items()}
-
-
-def _icc(rows: pd.DataFrame) -> tuple[float, float, float] | None:
-    icc, low, high = (rows[name].median() for name in ("icc", "icc_low", "icc_high"))
-    return (icc, low, high) if icc == icc else None

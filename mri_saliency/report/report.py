@@ -6,23 +6,25 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 
-from mri_saliency.output.files import data_url, relative_url, write_text
+from mri_saliency.output.files import data_url, read_text, relative_url, write_text
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord, in_order
+from mri_saliency.report.answer import short_answer
 from mri_saliency.report.bibliography import bibliography
 from mri_saliency.report.findings import Findings
 from mri_saliency.report.methods_text import methods_text
-from mri_saliency.report.page import render_page
+from mri_saliency.report.page import known_answer, render_page
 from mri_saliency.run.outcome import RunState
 
 
-def write_report(findings: Findings, *, embed: bool) -> None:
+def write_report(findings: Findings, *, embed: bool) -> list[str]:
     """Write report.html and references.bib; with `embed`, the page contains its pictures.
 
-    Raises OutputError: they cannot be written.
+    Returns the page's answer as lines for the screen. Raises OutputError: they cannot be written.
     """
     write_text(findings.folder.references, bibliography(methods_text(findings)))
     _write_page(findings, embed=embed)
+    return short_answer(findings)
 
 
 def write_unfinished(folder: OutputFolder, records: Sequence[MapRecord], state: RunState) -> None:
@@ -39,3 +41,12 @@ def write_unfinished(folder: OutputFolder, records: Sequence[MapRecord], state: 
 def _write_page(findings: Findings, *, embed: bool) -> None:
     link = data_url if embed else partial(relative_url, folder=findings.folder.root)
     write_text(findings.folder.report, render_page(findings, link, embedded=embed))
+
+
+def write_known_answer(folder: OutputFolder) -> None:
+    """Write what only a demo knows into its report, which was made before it was known."""
+    page = read_text(folder.report)
+    if page is not None:
+        begin, end = '<section id="known-answer">', "</section>"
+        first, _, rest = page.partition(begin)
+        write_text(folder.report, f"{first}{begin}{known_answer(folder)}{end}{rest.partition(end)[2]}")

@@ -1,8 +1,7 @@
-"""Findings -> the rows of the report's table of scans, and of what did not go in as it should."""
+"""Findings -> the scans of the report, with their maps."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,16 +11,17 @@ from mri_saliency.maps.drawing import OPACITY_POWER
 from mri_saliency.maps.statistics import MapStatistics
 from mri_saliency.output.record import MapRecord
 from mri_saliency.regions.densities import OUTSIDE
+from mri_saliency.report.alarms import NULL_MARGIN
 from mri_saliency.report.findings import Findings
 from mri_saliency.report.numbers import common_scale
-from mri_saliency.wording import counted, with_minus
+from mri_saliency.wording import with_minus
 
-_SHOWN_REGIONS = 5  # of a map
+_SHOWN_REGIONS = 3  # of a map
 
 
 @dataclass(frozen=True)
 class MapEntry:
-    """A map in the report's table of scans."""
+    """A map of a scan in the report."""
 
     record: MapRecord
     place: str  # the thumbnail's slice in words
@@ -33,10 +33,18 @@ class MapEntry:
         """The opacity of the thumbnail's overlay on the common scale; 1 for a map that is stronger."""
         return min(1.0, self.strength**OPACITY_POWER)
 
+    @property
+    def is_below_null(self) -> bool:
+        """Whether less of the map lies in the brain than of its null map, by more than chance."""
+        row = self.record.statistics
+        if row.brain_share is None or row.brain_share_null is None:
+            return False
+        return row.brain_share < row.brain_share_null - NULL_MARGIN
+
 
 @dataclass(frozen=True)
 class ScanEntry:
-    """A scan's maps in the report's table; `row` is that of the first, for what it says of the scan."""
+    """A scan's maps in the report; `row` is that of the first, for what it says of the scan."""
 
     row: MapStatistics
     maps: list[MapEntry]
@@ -48,7 +56,7 @@ class ScanEntry:
 
 
 def scan_entries(findings: Findings) -> list[ScanEntry]:
-    """Return the table of scans: wrong predictions first, then the least confident."""
+    """Return the scans: wrong predictions first, then the least confident."""
     scales, telling = _common_scales(findings.records), telling_regions(findings)
     place_of = lru_cache(_place)  # scans of one grid share it
     scans: dict[str, ScanEntry] = {}
@@ -95,20 +103,3 @@ def _place(grid: Grid, index: int) -> str:
     """Return where a slice of the network's input lies, such as "y = −21 mm"."""
     y_mm = grid.slice_y_mm(index)
     return f"slice {index}" if y_mm is None else with_minus(f"y = {y_mm:.0f} mm")
-
-
-def input_tables(findings: Findings) -> dict[str, tuple[tuple[str, ...], list[tuple]]]:
-    """Return the title of a table -> its columns and rows: input warnings, skipped rows, failures."""
-    warnings = Counter(findings.input_warnings.values()).most_common()
-    skipped = [(row["file"], row["value"], row["reason"]) for row in findings.run.get("skipped_rows", ())]
-    methods: dict[tuple[str, str], list[str]] = {}  # (scan, reason) -> of the maps that failed
-    for row in findings.failures:
-        methods.setdefault((row["subject_id"], row["reason"]), []).append(row["method"])
-    failed = [(subject_id, ", ".join(names), reason) for (subject_id, reason), names in methods.items()]
-    n_skipped, n_failed = counted(len(skipped), "row"), counted(len(findings.failures), "map")
-    tables: dict[str, tuple[tuple[str, ...], list[tuple]]] = {
-        "The input warnings": (("warning", "scans"), warnings),
-        f"{n_skipped} of the table skipped": (("file", "value", "reason"), skipped),
-        f"{n_failed} failed (failures.csv)": (("scan", "methods", "reason"), failed),
-    }
-    return {title: table for title, table in tables.items() if table[1]}

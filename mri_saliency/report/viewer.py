@@ -14,7 +14,7 @@ from mri_saliency.inputs.grid import Grid
 from mri_saliency.maps.drawing import LOWERS, OPACITY_POWER, RAISES
 from mri_saliency.maps.image import voxel_mass
 from mri_saliency.maps.viewer_data import atlas_script
-from mri_saliency.output.files import write_text
+from mri_saliency.output.files import relative_url, write_text
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
 from mri_saliency.report.findings import Findings
@@ -38,14 +38,16 @@ def viewer_of(findings: Findings, *, embedded: bool) -> Viewer | None:
     """
     folder, titles = findings.folder, group_titles(findings.folder.class_names)
     has_scans = not embedded or len(findings.scans) <= _EMBEDDED_SCANS
-    methods, paths = {}, []
+    methods: dict[str, dict] = {}
+    paths = []
     for method in findings.methods:
         maps = [record for record in findings.records if record.method == method]
         files = {name: folder.group_map(method, f"{name}_mean_viewer.js") for name in titles}
         groups = {name: titles[name] for name, path in files.items() if path.exists()}
         scans = [record.subject_id for record in maps] if has_scans else []
         if groups or scans:
-            methods[method] = {"limits": common_limits(maps), "groups": groups, "scans": scans}
+            methods[method] = {"title": findings.methods[method], "limits": common_limits(maps)}
+            methods[method] |= {"groups": groups, "scans": scans}
             paths += [files[name] for name in groups]
             paths += [folder.viewer(method, subject_id) for subject_id in scans if embedded]
     if not methods:
@@ -53,8 +55,7 @@ def viewer_of(findings: Findings, *, embedded: bool) -> Viewer | None:
     has_atlas = folder.atlas_viewer.exists()
     index = {
         "methods": methods,
-        "diagnoses": {scan.subject_id: findings.diagnoses[scan.diagnosis] for scan in findings.scans},
-        "atlas": folder.atlas_viewer.name if has_atlas else None,
+        "atlas": relative_url(folder.atlas_viewer, folder.root) if has_atlas else None,
         "colours": {"raises": RAISES, "lowers": LOWERS, "power": OPACITY_POWER},
     }
     paths += [folder.atlas_viewer] if has_atlas else []

@@ -68,6 +68,7 @@ class Journal:
         self._work, self._workers, self._write_page = work, workers, write_page
         self._plan, self._ranks = work.plan, work.ranks
         self._folder = work.plan.files.folder
+        self.answer: list[str] = []  # what the maps show, once they are described, in lines
         self.outcome = Outcome(n_kept=work.plan.count(Action.KEEP))
         self._n_ranks = work.ranks.size  # whose maps are not counted here yet
         self._is_stopped = self._is_described = False
@@ -161,7 +162,8 @@ class Journal:
                 self._work.record.write("done" if is_whole else "interrupted", self.outcome.to_json())
             else:
                 self._write_status("interrupted")
-        print_summary(self._folder, self.records, self.outcome, time.monotonic() - self._began_s)
+        elapsed_s = time.monotonic() - self._began_s
+        print_summary(self._folder, self.records, self.outcome, elapsed_s, self.answer)
 
     def _stop(self, reason: str) -> None:
         self._is_stopped = True
@@ -185,12 +187,7 @@ class Journal:
     def write(self, context: ScanContext, method: str, attribution: Attribution | Exception | None) -> None:
         """Let a worker write a map; None draws it again, from its array; an error is the map's failure.
 
-        Raises
-        ------
-        OutputError
-            The output folder cannot be written to.
-        UserError
-            The first scans have all failed for one reason, and no map was written.
+        Raises UserError if the first scans have all failed for one reason, and no map was written.
         """
         files = self._plan.files
         if isinstance(attribution, Exception):

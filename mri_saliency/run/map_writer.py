@@ -34,13 +34,15 @@ def write_new_map(
     """Measure a map that was just made, and write it; a worker's job, as `redraw_map`."""
     statistics = measure_map(attribution, context, method, recipe.baseline_name)
     record = MeasuredMap.of(attribution.values, statistics, context, recipe)
-    images = {}
+    extras: dict[Path, nib.Nifti1Image | np.ndarray] = {}
+    if attribution.null is not None:
+        extras[files.folder.null(method, record.subject_id)] = unpad(attribution.null).astype(np.float16)
     if attribution.voxel_errors is not None:
         scale = colour_scale(unpad(attribution.values), unpad(context.brain))  # the map's
         meaning = estimate(METHODS[method].unit, scale, signed=False)
         image = to_nifti(unpad(attribution.voxel_errors), context.grid, f"{method}, standard error", meaning)
-        images[files.folder.standard_error(method, record.subject_id)] = image
-    seconds = write_map(context, record, attribution.values, files, images)
+        extras[files.folder.standard_error(method, record.subject_id)] = image
+    seconds = write_map(context, record, attribution.values, files, extras)
     return seconds | {"network": attribution.seconds}
 
 
@@ -58,12 +60,12 @@ def write_map(
     record: MeasuredMap,
     values: np.ndarray,
     files: MapFiles,
-    images: Mapping[Path, nib.Nifti1Image] | None = None,
+    extras: Mapping[Path, nib.Nifti1Image | np.ndarray] | None = None,
 ) -> dict[str, float]:
     """Write a map's figures, array, images and, last, its record; return processor seconds by kind of work.
 
     A `MapRecord` is a finished map's, whose array is kept; any other record a new map's, which replaces a
-    previous one. `images` are written besides the map's own: path -> an image of the scan's grid.
+    previous one. `extras` are written besides: path -> an array, or an image of the scan's grid.
     """
     began_s, kept = time.process_time(), record.files if isinstance(record, MapRecord) else {}
     folder, name = files.folder, (record.method, record.subject_id)
@@ -89,10 +91,14 @@ def write_map(
     script = map_script("/".join(name), np.asarray(image.dataobj), context.grid, anatomy, drawing)
     write_text(folder.viewer(*name), script)
     written.append(folder.viewer(*name))
-    if files.nifti:
-        for path, content in {folder.nifti(*name): image, **(images or {})}.items():
+    for path, content in {folder.nifti(*name): image, **(extras or {})}.items():
+        if isinstance(content, np.ndarray):
+            write_array(path, content)
+        elif files.nifti:
             write_nifti(path, content, durably=True)
-            written.append(path)
+        else:
+            continue
+        written.append(path)
     for path, picture in pictures.items():
         write_picture(path, picture)
     sizes = {path.name: path.stat().st_size for path in (*written, *pictures)}

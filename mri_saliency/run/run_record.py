@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from mri_saliency import __version__
 from mri_saliency.output.bids import describe_dataset
-from mri_saliency.output.files import remove_parts, write_array, write_json
+from mri_saliency.output.files import SUBFOLDERS, remove_parts, write_array, write_json
 from mri_saliency.output.folder import FORMAT, OutputFolder
 from mri_saliency.output.program import TOOL, program, source_hash
 from mri_saliency.wording import listed
@@ -72,7 +72,8 @@ class RunRecord:
 
 def prepare_folder(folder: OutputFolder, baseline: Baseline | None = None) -> None:
     """Remove half-written tables; write what describes the folder, and the mean control with its scans."""
-    remove_parts(folder.root)
+    for name in ("", *SUBFOLDERS):
+        remove_parts(folder.root / name)
     if baseline is not None and baseline.healthy is not None:
         write_array(folder.hc_mean, baseline.healthy.mean)
         write_json(folder.hc_mean_scans, baseline.healthy.to_json())

@@ -1,41 +1,48 @@
-"""The last lines of a run on the screen: what was made, what failed, what to do next."""
+"""The last lines of a run on the screen: what was made, what failed, the answer, where the report is."""
 
 from __future__ import annotations
 
 import sys
-from collections import Counter
+from collections.abc import Sequence
 
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
 from mri_saliency.run.outcome import Outcome
+from mri_saliency.statistics.intervals import share_interval
+from mri_saliency.wording import counted
 
 _SHOWN_FAILURES = 10
 
 
-def print_summary(folder: OutputFolder, records: list[MapRecord], outcome: Outcome, elapsed_s: float) -> None:
-    """Print what was made, what failed, and what to do next."""
-    kept = f", {outcome.n_kept} were there" if outcome.n_kept else ""
-    print(f"{outcome.n_written} maps in {elapsed_s:.0f} s{kept}: {folder.root}")
-    verdicts = Counter((record.method, record.statistics.completeness_verdict) for record in records)
-    for method in dict.fromkeys(method for method, verdict in verdicts if verdict):
-        print(f"completeness of {method}: {verdicts[method, 'ok']} ok, {verdicts[method, 'check']} to check")
+def print_summary(
+    folder: OutputFolder, records: list[MapRecord], outcome: Outcome, elapsed_s: float, answer: Sequence[str]
+) -> None:
+    """Print what was made, what failed, and `answer`, the lines on what the maps show."""
+    minutes, seconds = divmod(round(elapsed_s), 60)
+    took = f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+    scans = counted(len({record.subject_id for record in records}), "scan")
+    kept = f"; {outcome.n_kept} were there" if outcome.n_kept else ""
+    made = f"{counted(outcome.n_written, 'map')} made in {took}{kept}"
+    print(f"{made}; in {folder.root} are {len(records)} of {scans}.")
     if outcome.failures:
         print(f"{len(outcome.failures)} maps failed, listed in {folder.failures}:", file=sys.stderr)
     for failure in outcome.failures[:_SHOWN_FAILURES]:
         print(f"  {failure.subject_id} {failure.method}: {failure.reason}", file=sys.stderr)
     if len(outcome.failures) > _SHOWN_FAILURES:
         print(f"  and {len(outcome.failures) - _SHOWN_FAILURES} more", file=sys.stderr)
-    print_next_steps(folder)
+    print_answer(folder, records, answer)
 
 
-def print_next_steps(folder: OutputFolder) -> None:
-    """Print the three things to do next, with addresses that a terminal or a browser opens."""
-    if not folder.report.exists():
-        return
-    report = folder.report.absolute().as_uri()
-    steps = {"read the report": report}
-    if b'id="map-viewer"' in folder.report.read_bytes():
-        steps["look into the maps"] = f"{report}#view"
-    if folder.statistics.exists():
-        steps["compute with the table"] = folder.statistics.absolute().as_uri()
-    print("next:", *(f"  {step:<23}{address}" for step, address in steps.items()), sep="\n", flush=True)
+def print_answer(folder: OutputFolder, records: list[MapRecord], answer: Sequence[str]) -> None:
+    """Print how often the network was right, the lines of the answer, and the report's address."""
+    rows = {record.subject_id: record.statistics for record in records}.values()
+    if answer:
+        k = sum(row.predicts_tle == row.is_tle for row in rows)
+        low, high = share_interval(k, len(rows))
+        print(
+            f"The network was right on {k} of {len(rows)} scans (95% interval {100 * low:.0f} to {high:.0%})."
+        )
+    if answer:
+        print(*answer, sep="\n")
+    if folder.report.exists():
+        print(f"report: {folder.report.absolute().as_uri()}", flush=True)

@@ -7,7 +7,8 @@ import math
 import os
 import sys
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,8 +68,9 @@ def choose_device(name: str | torch.device | None = None, ranks: Ranks | None = 
         raise UserError(f"--device: no device {name!r} here; there are {', '.join(available)}.")
     use_strict_float32()
     keep_freed_memory()
-    if name == "cpu" and is_shared:
-        torch.set_num_threads(usable_cores())  # torchrun leaves each rank a single one
+    if name == "cpu":  # torchrun leaves each rank one thread, and a container's quota is not known to PyTorch
+        n_threads = usable_cores() if is_shared else min(usable_cores(), torch.get_num_threads())
+        torch.set_num_threads(n_threads)
     return torch.device(name)
 
 
@@ -79,11 +81,9 @@ def use_strict_float32() -> None:
     From PyTorch 2.9 on, it is an error if they contradict each other, for matrix products too. So both are
     set, whatever was set before.
 
-    What remains is the order of sums. cuDNN may choose a kernel for the gradient of a convolution that adds
-    in any order. So two runs on one GPU can differ in the last digits, as maps of other batch sizes do: by
-    millionths of a map's maximum, where TF32 changes it by thousandths. Nothing else in the network's
-    backward pass depends on an order. `torch.backends.cudnn.deterministic` would exclude such kernels; it
-    can cost speed, and is left as it is.
+    What remains is the order of sums in cuDNN's gradient of a convolution: two runs on one GPU can differ by
+    millionths of a map's maximum, where TF32 changes it by thousandths. `torch.backends.cudnn.deterministic`
+    would exclude that; it can cost speed, and is left as it is.
     """
     import torch
 
@@ -97,6 +97,27 @@ def use_strict_float32() -> None:
             backend.conv.fp32_precision = "ieee"
 
 
+@contextmanager
+def plain_pytorch() -> Iterator[None]:
+    """Let PyTorch compute as it does where nothing was switched: gradients, float32, no autocast.
+
+    A notebook's inference mode, default type or default device is given back at the end.
+    """
+    import torch
+
+    with ExitStack() as states:
+        states.enter_context(torch.inference_mode(False))
+        states.enter_context(torch.enable_grad())
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                states.enter_context(torch.autocast(kind, enabled=False))
+        if torch.empty(0).device.type != "cpu":
+            states.enter_context(torch.device("cpu"))
+        states.callback(torch.set_default_dtype, torch.get_default_dtype())
+        torch.set_default_dtype(torch.float32)
+        yield
+
+
 def hardware_name(device: torch.device) -> str:
     """Return the name of a device's hardware, such as ``NVIDIA H100``; ``cpu`` for any CPU."""
     import torch
@@ -105,10 +126,7 @@ def hardware_name(device: torch.device) -> str:
 
 
 def move_to_device(network: nn.Module, device: torch.device) -> nn.Module:
-    """Return the network on a device.
-
-    Raises UserError: the device is full, or reserved for another process.
-    """
+    """Return the network on a device; raises UserError if that is full, or reserved for another process."""
     try:
         return network.to(device)
     except RuntimeError as error:

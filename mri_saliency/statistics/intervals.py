@@ -74,6 +74,12 @@ def _correlation(wins: np.ndarray, other: np.ndarray) -> float:
     return float(np.clip(covariance[0, 1] / math.sqrt(variances), -1, 1)) if variances > 0 else 0.0
 
 
+def share_interval(k: int, n: int) -> tuple[float, float]:
+    """Return Wilson's 95 % interval of a share, of which `k` of `n` cases were found (1927, JASA)."""
+    middle, spread = k + _Z**2 / 2, _Z * math.sqrt(k * (n - k) / n + _Z**2 / 4)
+    return max(0.0, (middle - spread) / (n + _Z**2)), min(1.0, (middle + spread) / (n + _Z**2))
+
+
 @dataclass(frozen=True)
 class Interval:
     """A mean with its two-sided 95 % interval, of `n` values."""

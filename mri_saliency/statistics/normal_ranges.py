@@ -41,7 +41,7 @@ def normal_range_notes(table: pd.DataFrame, class_names: ClassNames = DEFAULT_CL
         return []
     return [
         f"regions have no normal range: it needs {LEAST_CONTROLS} {class_names.hc} subjects, and there are "
-        f"{n_controls}; density_z and asymmetry_z are empty."
+        f"{n_controls}."
     ]
 
 

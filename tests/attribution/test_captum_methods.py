@@ -188,6 +188,8 @@ def test_expected_gradients_equal_a_plain_loop(pair, inputs):
         error = torch.from_numpy(found[scan].voxel_errors)
         assert difference(error, torch.from_numpy(expected)) <= CAPTUMS
         assert found[scan].voxel_errors.dtype == np.float32
+        null = np.mean([np.abs(x - references[index]).numpy() for index in drawn], axis=0)
+        assert difference(torch.from_numpy(found[scan].null), torch.from_numpy(null)) <= 1e-6
         missed = np.sum(shares, axis=(1, 2, 3)) - (float(plain(x[None])[0, target]) - np.array(logits))
         stated = np.linalg.norm(contrasts @ missed)
         assert found[scan].standard_error == pytest.approx(stated, rel=1e-2, abs=1e-4)

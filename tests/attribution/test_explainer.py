@@ -3,6 +3,7 @@
 import copy
 import itertools
 import re
+from contextlib import ExitStack
 from dataclasses import replace
 
 import captum.attr
@@ -12,22 +13,15 @@ import torch
 
 from mri_saliency.attribution.explainer import Explainer, Settings
 from mri_saliency.errors import UserError
-from mri_saliency.inputs.checkpoint import prepare_for_attribution
+from mri_saliency.inputs.checkpoint import load_checkpoint, prepare_for_attribution
 from mri_saliency.inputs.file_identity import sha256_of_array
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.inputs.loading import Volume
 from mri_saliency.methods import BATCH_SIZES, METHODS
 from mri_saliency.runtime.device import use_strict_float32
 
-from ..conftest import AFFINE, N_SLICES, REAL_SHAPE, lively_network, scan_inputs
-from .conftest import (
-    PlainLogOdds,
-    assert_same_maps,
-    batch_of,
-    explain,
-    explainer_of,
-    stacked,
-)
+from ..conftest import AFFINE, N_SLICES, REAL_SHAPE, lively_network, save_checkpoint, scan_inputs
+from .conftest import PlainLogOdds, assert_same_maps, batch_of, explain, explainer_of, stacked
 
 INTEGRATING = ("integrated_gradients", "noise_tunnel_ig")
 
@@ -279,6 +273,35 @@ def test_what_cannot_be_explained_is_refused(prepared, network, volumes):
 def test_settings_that_make_no_map_are_refused(name, odd):
     with pytest.raises(UserError, match=f"{name}: expected .*, found {odd!r}"):
         Settings(**{"batch_size": 1, name: odd})
+
+
+def in_float64():
+    state = ExitStack()
+    state.callback(torch.set_default_dtype, torch.get_default_dtype())
+    torch.set_default_dtype(torch.float64)
+    return state
+
+
+SWITCHED = {
+    "inference_mode": torch.inference_mode,
+    "no_grad": torch.no_grad,
+    "autocast": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
+    "default_device": lambda: torch.device("meta"),
+    "float64": in_float64,
+}
+
+
+@pytest.mark.parametrize("switched", SWITCHED)
+def test_what_a_notebook_has_switched_changes_no_map(tmp_path, network, prepared, volumes, switched):
+    save_checkpoint(tmp_path / "net.pth", network)
+    with SWITCHED[switched]():
+        loaded = load_checkpoint(tmp_path / "net.pth").network
+        explainer = explainer_of(copy.deepcopy(loaded) if switched == "inference_mode" else loaded)
+        before = torch.get_default_dtype()
+        found = [explainer.explain(volumes[0], method) for method in METHODS]
+        assert torch.get_default_dtype() == before  # given back
+    expected = [explainer_of(prepared).explain(volumes[0], method) for method in METHODS]
+    assert_same_maps(stacked(found), stacked(expected))
 
 
 on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

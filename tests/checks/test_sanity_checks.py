@@ -24,6 +24,7 @@ from mri_saliency.checks.table import (
     SHUFFLED,
 )
 
+from ..attribution.conftest import made_references
 from ..conftest import scan_inputs
 from .conftest import checked_scans
 
@@ -39,6 +40,20 @@ def checked():
     for label in (1, 2, 3, 4):
         labels[:, :, 24 * label : 24 * (label + 1)] = label
     return checked_scans(inputs, labels=labels, region_names={i: f"region {i}" for i in (1, 2, 3, 4)})
+
+
+def test_a_methods_null_map_is_what_it_compares_a_scan_with(prepared, checked):
+    references, part = made_references(), checked.select(slice(1))
+    settings = replace(SETTINGS, n_references=12, references=references)  # each control four times
+    scans = ExplainedScans(Explainer(prepared, settings), replace(part, baselines=part.baselines + 1))
+    scans.maps("expected_gradients")
+    compared = [references.inputs[index].transpose(2, 0, 1) for index in references.available("a")]
+    for method, distances in {
+        "expected_gradients": [np.abs(part.inputs[0] - control) for control in compared],
+        "integrated_gradients": [np.abs(part.inputs[0] - 1)],
+        "input_x_gradient": [np.abs(part.inputs[0])],
+    }.items():
+        np.testing.assert_allclose(scans.nulls(method)[0], np.mean(distances, axis=0), atol=1e-5)
 
 
 @pytest.fixture(scope="module")

@@ -2,17 +2,11 @@
 
 from dataclasses import replace
 
-import numpy as np
-import pytest
-from PIL import Image
-
-from mri_saliency.cohort.common_space import find_common_space
-from mri_saliency.cohort.comparable import comparable, draw_summary
-from mri_saliency.cohort.method_agreement import compare_methods
+from mri_saliency.cohort.comparable import comparable
 from mri_saliency.output.record import in_order
 from mri_saliency.wording import Limitation
 
-from ..made_cohort import COHORT_METHODS, made_record
+from ..made_cohort import made_record
 
 
 def test_maps_of_another_recipe_are_left_out(cohort):
@@ -58,13 +52,3 @@ def test_the_copy_of_a_scan_whose_map_is_of_another_recipe_stays():
     copy, third = of_file("a", "sub-B", sample_idx=1), of_file("c", "sub-C", sample_idx=2)
     kept, notes = comparable([original, copy, third])
     assert kept == [copy, third] and len(notes) == 1
-
-
-@pytest.mark.parametrize("methods", [COHORT_METHODS, ("saliency",)])
-def test_the_summary_figure_is_drawn(cohort, no_workers, methods):
-    records = [record for record in cohort.records if record.method in methods]
-    space, _ = find_common_space(cohort.folder, records, no_workers)
-    agreement, _ = compare_methods(cohort.folder, records, space, no_workers)
-    draw_summary(cohort.folder, records, agreement)
-    picture = np.asarray(Image.open(cohort.folder.summary))
-    assert picture.shape[1] == 1500 and picture.std() > 10

@@ -6,7 +6,10 @@ import pytest
 
 from mri_saliency.cohort.summary import cohort_figure
 from mri_saliency.maps.comparison import NULL, MeanAgreement
+from mri_saliency.methods import METHODS
 from mri_saliency.wording import ClassNames
+
+from ..maps.test_drawing import contrast
 
 NAMES = ClassNames("CN", "AD")
 
@@ -18,7 +21,7 @@ def legend_of(axes):
 @pytest.mark.parametrize(("n_subjects", "n_methods"), [(1, 1), (2, 3), (60, 7), (500, 7)])
 def test_cohort_figure_from_one_to_many(n_subjects, n_methods):
     generator = np.random.default_rng(0)
-    methods = [f"method_{i}" for i in range(n_methods)]
+    methods = list(METHODS)[:n_methods]
     rows = [
         {
             "subject_id": f"s{subject}",
@@ -27,7 +30,7 @@ def test_cohort_figure_from_one_to_many(n_subjects, n_methods):
             "abs_mean": generator.lognormal(),
             "confidence": generator.uniform(0.5, 1),
             "brain_share": generator.uniform(),
-            "brain_share_null": None if method == "method_0" else 0.5,
+            "brain_share_null": None if method == methods[0] else 0.5,
         }
         for subject in range(n_subjects)
         for method in methods
@@ -45,6 +48,9 @@ def test_cohort_figure_from_one_to_many(n_subjects, n_methods):
     agreement_panel, share_panel = figure.axes[4], figure.axes[5]
     assert len(agreement_panel.texts) == n_methods * (n_methods + 1)
     assert agreement_panel.texts[-1].get_text() == "0.40\n(0.10)"
+    [cells] = agreement_panel.images  # under black numbers
+    shown = 1 - cells.get_alpha() * (1 - cells.to_rgba(np.linspace(-1, 1, 9))[:, :3])
+    assert all(contrast("black", tuple(colour)) >= 4.5 for colour in shown)
     assert agreement_panel.get_yticklabels()[-1].get_text().startswith("null map")
     [lines] = share_panel.collections[-1:]
     heights = [segment[0, 1] for segment in lines.get_segments() if len(segment)]

@@ -12,6 +12,7 @@ from mri_saliency.combine.repeatability import (
     judge_repeatability,
     region_agreement,
 )
+from mri_saliency.output.files import write_table
 from mri_saliency.output.folder import FORMAT, OutputFolder
 from mri_saliency.statistics.intervals import FEWEST
 
@@ -80,7 +81,7 @@ def folder_of(tmp_path, *, n=12, effect=0.0, null=0.0, signs=np.nan, networks=("
     ]
     tmp_path.mkdir(exist_ok=True)
     folder = OutputFolder(tmp_path)
-    pd.DataFrame(rows).to_csv(folder.run_agreement, index=False)
+    write_table(folder.run_agreement, pd.DataFrame(rows))
     runs = zip(("one", "two"), networks, strict=True)
     combined = [{"run": name, "checkpoint": {"sha256": network}} for name, network in runs]
     folder.run_record.write_text(json.dumps({"format": FORMAT, "combined": combined}))

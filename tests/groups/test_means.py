@@ -7,17 +7,14 @@ import numpy as np
 import pytest
 
 from mri_saliency.cohort.common_space import find_common_space
-from mri_saliency.groups.means import _weakness, write_means
+from mri_saliency.groups.means import write_means
 from mri_saliency.groups.method_maps import find_method_maps
 from mri_saliency.inputs.grid import Grid
-from mri_saliency.maps.colours import measure_scale
-from mri_saliency.maps.figures import Layer
 from mri_saliency.maps.image import to_nifti, to_scan_grid
 
 from ..conftest import AFFINE
 from ..made_cohort import GRID, SCANS
 from ..maps.test_viewer_data import assert_holds
-from ..maps.views import layer
 
 KEY_SLICES = (4, 6)
 
@@ -46,13 +43,15 @@ def test_group_maps_are_means_on_the_common_grid(cohort, drawn):
     found = image_of(cohort, "input_x_gradient", "HC_mean")
     expected = to_nifti(np.mean(maps, axis=0), GRID, "")
     np.testing.assert_array_equal(found.affine, AFFINE)
-    np.testing.assert_allclose(found.get_fdata(), expected.get_fdata(), atol=1e-6 * np.abs(maps).max())
+    assert found.get_data_dtype() == np.int16
+    expected = expected.get_fdata()
+    np.testing.assert_allclose(found.get_fdata(), expected, atol=2e-5 * np.abs(expected).max())
     assert "mean of 3 HC" in found.header["descrip"].item().decode()
     # the mirrored scan turned, the one without affine where training has it, the one of 2 mm left out
     maps = [cohort.load("saliency", subject) for subject in ("sub-B", "12", "sub-F")]
-    found = image_of(cohort, "saliency", "TLE_magnitude").get_fdata()
+    found = image_of(cohort, "saliency", "TLE_mean").get_fdata()
     expected = to_scan_grid(np.mean(maps, axis=0), GRID)
-    np.testing.assert_allclose(found, expected, atol=1e-6 * expected.max())
+    np.testing.assert_allclose(found, expected, atol=2e-5 * expected.max())
 
 
 def test_the_viewers_means_are_the_images(cohort, drawn):
@@ -79,22 +78,12 @@ def test_synthetic_cohorts_have_group_maps_too(cohort, no_workers):
 
 
 def test_images_open_with_the_scale_that_the_groups_figures_share(cohort, drawn):
-    shown = {
-        name: image_of(cohort, "input_x_gradient", name).header
-        for name in ("HC_mean", "TLE_mean", "HC_magnitude")
-    }
+    shown = {name: image_of(cohort, "input_x_gradient", name).header for name in ("HC_mean", "TLE_mean")}
     windows = {name: (float(header["cal_min"]), float(header["cal_max"])) for name, header in shown.items()}
-    assert windows["HC_mean"] == windows["TLE_mean"] and windows["HC_magnitude"][0] == 0
+    assert windows["HC_mean"] == windows["TLE_mean"]
     assert windows["HC_mean"][1] == -windows["HC_mean"][0] > 0
     assert shown["HC_mean"]["intent_name"].item().decode() == "logit"
     assert all(path.exists() for path in drawn["saliency"].values())
-
-
-def test_a_weak_group_says_so():
-    strong, weak = (layer(scale * np.ones((1, 112, 112), np.float32)) for scale in (1.0, 0.08))
-    assert _weakness(strong) == ""
-    assert _weakness(Layer(weak.values, measure_scale(weak.values, limit=1.0))) == "; weak: at most 8% of it"
-    assert _weakness(layer(np.zeros((1, 112, 112), np.float32))) == "; weak: at most 0% of it"
 
 
 def test_maps_of_different_classes_are_called_mixed(cohort, no_workers):

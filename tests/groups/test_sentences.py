@@ -19,6 +19,7 @@ def test_few_subjects_with_unequal_spread_limit_the_test(n_tle, spread, n_limits
     subjects = find_subjects(range(10 + n_tle), 10 * ["HC"] + n_tle * ["TLE"])
     tested, _ = contrast_test([ALL_PATIENTS], subjects, {False: values})
     limitations = limits_of_test(METHODS["saliency"], subjects, tested, uses_controls=False)
+    assert all(f"({n_tle} patients) were compared" in limitation.sentence for limitation in limitations)
     assert ["9% instead of 5%" in limitation.sentence for limitation in limitations] == [True] * n_limits
 
 

@@ -18,9 +18,7 @@ def test_few_of_the_brains_voxels_saturate():
     values[:100] = np.arange(1, 101)  # a thousandth of the brain
     values[150_000:] = 5000.0
     assert colours.colour_scale(values, brain) == pytest.approx(91)
-    found = colours.measure_scale(values, brain, is_smooth=True)
-    assert found == colours.ColourScale(1.0, pytest.approx(99 / 100_000), 100.0)
-    assert colours.measure_scale(values, brain, limit=200.0) == colours.ColourScale(200.0, 0.0, 100.0)
+    assert colours.colour_scale(values, brain, is_smooth=True) == pytest.approx(1)
     assert colours.colour_scale(values) == pytest.approx(5000)
     assert colours.colour_scale(values, np.zeros_like(brain)) == pytest.approx(5000)  # no brain is known
     assert colours.colour_scale(np.eye(1, 100_000)) == 1  # the maximum, where few voxels are not zero
@@ -52,7 +50,7 @@ def test_the_outline_is_the_border_of_the_part():
     outlined = np.zeros((6, 6), bool)
     outlined[1:4, 1:4] = True
     under = np.zeros((6, 6, 4), np.uint8)
-    found = colours.highlighted(under, np.zeros((6, 6)), 2.0, outlined)
+    found = colours.highlighted(under, np.zeros((6, 6)), np.zeros((6, 6)), outlined)
     yellow = (found == (255, 225, 0, 255)).all(-1)
     border = np.zeros((12, 12), bool)
     border[2:8, 2:8] = True

@@ -65,7 +65,7 @@ def test_summary_has_a_column_a_slice(n):
     picture = summary_figure(made_up_map(n))
     columns, blocks = min(n, 8), 1 + (n > 8)
     assert picture.shape[1] == max(60 + columns * 230, 800)
-    assert picture.shape[0] == 62 + 84 + blocks * (44 + 3 * 230)
+    assert picture.shape[0] == 62 + 64 + blocks * (44 + 3 * 230)
     last = (n - 1) % 8 * 230 + 30
     of_last = picture[62 + (blocks - 1) * 734 + 36 :, last : last + 224]
     assert tuple(of_last[5, 0, :3]) == (0, 0, 0) and tuple(of_last[5, -1, :3]) == (255, 255, 255)
@@ -85,7 +85,7 @@ def test_texts_are_where_they_belong(change, box):
     """Nothing but the rows and columns of the box changes."""
     plain = made_up_map(values=np.ones((1, 112, 112), np.float32))
     before, after = (next(slice_figures(replace(plain, view=replace(plain.view, **c)))) for c in ({}, change))
-    assert before.shape == (84 + 336 + 106, 56 + 3 * 360, 4)
+    assert before.shape == (84 + 336 + 88, 56 + 3 * 360, 4)
     rows, columns, _ = np.nonzero(after != before)
     top, bottom, left, right = box
     assert top <= rows.min() and rows.max() < bottom
@@ -157,10 +157,10 @@ def scan(tmp_path_factory):
 
 
 def test_a_title_has_subject_method_and_baseline(scan):
-    assert view_of(scan).title == "a   integrated_gradients from zero"
-    assert view_of(scan, baseline=None).title == "a   integrated_gradients"
+    assert view_of(scan).title == "a   Integrated Gradients from zero"
+    assert view_of(scan, baseline=None).title == "a   Integrated Gradients"
     long = view_of(scan, subject_id="b" * 20 + "c" * 20, baseline="d" * 30).title
-    assert long == f"{'b' * 15}…{'c' * 15}   integrated_gradients from {'d' * 11}…{'d' * 11}"
+    assert long == f"{'b' * 15}…{'c' * 15}   Integrated Gradients from {'d' * 11}…{'d' * 11}"
 
 
 WRONG = {"prediction": 0.6, "predicted_label": 0, "confidence": 0.4}  # the label decides
@@ -192,7 +192,7 @@ def test_one_scale_for_the_whole_map_and_none_of_the_pad(scan):
     values[:, 8:-8, 8:-8] = 0.5
     values[4] = 2.0  # a slice that is not drawn
     shown = shown_of(scan, values)
-    assert shown.attribution.scale.limit == pytest.approx(2.0)
+    assert shown.attribution.limit == pytest.approx(2.0)
     assert (shown.attribution.values == 0.5).all()
     assert shown.view.signed and shown.view.unit == "logit"
 

@@ -8,14 +8,7 @@ from mri_saliency.errors import UserError
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.inputs.preprocessing import to_network_input, unpad
 from mri_saliency.maps.colours import colour_scale
-from mri_saliency.maps.image import (
-    Meaning,
-    map_to_nifti,
-    neg_log10_p,
-    t_score,
-    to_nifti,
-    to_scan_grid,
-)
+from mri_saliency.maps.image import Meaning, map_to_nifti, neg_log10_p, t_score, to_nifti, to_scan_grid
 from mri_saliency.methods import METHODS
 
 from ..conftest import AFFINE, FLIPPED, REAL_SHAPE, SYNTHETIC_SHAPE

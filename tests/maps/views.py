@@ -3,7 +3,7 @@
 import numpy as np
 
 from mri_saliency.inputs.grid import Grid
-from mri_saliency.maps.colours import measure_scale
+from mri_saliency.maps.colours import colour_scale
 from mri_saliency.maps.figures import Layer, MapView, View
 
 from ..conftest import AFFINE, REAL_SHAPE, SYNTHETIC_SHAPE
@@ -33,4 +33,4 @@ def made_up_map(n=2, *, values=None, grid=GRID):
 
 
 def layer(values):
-    return Layer(values, measure_scale(values))
+    return Layer(values, colour_scale(values))

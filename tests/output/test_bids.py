@@ -13,7 +13,7 @@ import pytest
 from mri_saliency.methods import METHODS
 from mri_saliency.output.bids import describe_dataset, write_dictionary
 from mri_saliency.output.dictionary import TABLES
-from mri_saliency.output.files import write_json
+from mri_saliency.output.files import write_json, write_text
 from mri_saliency.output.folder import OutputFolder
 
 from ..made_cohort import made_record
@@ -56,10 +56,11 @@ def write_everything(folder):
     for name in ("TLE_minus_HC_neg_log10_p_fwe.nii.gz", "HC.png"):
         folder.group_map("saliency", name).write_bytes(b"content")
     for name in TABLES:
-        (folder.root / f"{name}.csv").write_text("method\nsaliency\n")
+        write_text(folder.table(name), "method\nsaliency\n")
         write_dictionary(folder, name)
     for path in (folder.summary, folder.mean_scan, folder.report, folder.references, folder.atlas_viewer):
-        path.write_bytes(b"content")
+        write_text(path, "content")
+    write_text(folder.check_figure, "content")
     write_json(folder.run_record, {"status": "done"})
 
 

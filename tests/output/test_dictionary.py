@@ -12,6 +12,7 @@ from mri_saliency.maps.comparison import NULL
 from mri_saliency.methods import METHODS
 from mri_saliency.output.bids import write_dictionary
 from mri_saliency.output.dictionary import TABLES
+from mri_saliency.output.files import write_text
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.regions.comparison import compare_regions, region_test_table
 from mri_saliency.regions.lateralisation import lateralisation_table
@@ -60,15 +61,15 @@ def test_numbers_in_descriptions_are_the_programs():
 def test_dictionaries_are_in_bids_form_and_go_with_their_tables(tmp_path):
     folder = OutputFolder(tmp_path)
     for name, columns in TABLES.items():
-        (tmp_path / f"{name}.csv").write_text("a table")
+        write_text(folder.table(name), "a table")
         write_dictionary(folder, name)
-        content = json.loads((tmp_path / f"{name}.json").read_text())
+        content = json.loads(folder.table(name).with_suffix(".json").read_text())
         assert list(content) == list(columns)
         for about in content.values():
             assert about["Description"] and set(about) <= {"LongName", "Description", "Units", "Levels"}
-        (tmp_path / f"{name}.csv").unlink()
+        folder.table(name).unlink()
         write_dictionary(folder, name)
-    assert list(tmp_path.iterdir()) == []
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_what_a_columns_values_mean():

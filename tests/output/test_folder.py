@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mri_saliency.errors import OutputError, UserError
-from mri_saliency.output.files import whole_file, write_array, write_json
+from mri_saliency.output.files import SUBFOLDERS, whole_file, write_array, write_json, write_text
 from mri_saliency.output.folder import FORMAT, OutputFolder
 
 from ..made_cohort import RECIPE, RUN, made_record
@@ -102,7 +102,7 @@ def test_a_sidecar_cannot_name_files_of_others(folder, tmp_path):
     assert mine.exists() and sidecar.with_name("notes.txt").exists() and not sidecar.exists()
 
 
-@pytest.mark.parametrize("linked", ["saliency", "saliency/sub-A", "group_maps", "group_maps/saliency"])
+@pytest.mark.parametrize("linked", ["saliency", "saliency/sub-A", "group_maps/saliency", *SUBFOLDERS])
 def test_nothing_is_written_or_removed_through_a_link(tmp_path, linked):
     folder, elsewhere = OutputFolder(tmp_path / "maps"), tmp_path / "elsewhere"
     (folder.root / linked).parent.mkdir(parents=True)
@@ -112,7 +112,9 @@ def test_nothing_is_written_or_removed_through_a_link(tmp_path, linked):
         path.write_text("mine")
     (folder.root / linked).symlink_to(elsewhere)
     with pytest.raises(OutputError, match="is a link"):
-        if linked.startswith("group"):
+        if linked in SUBFOLDERS:
+            write_text(folder.root / linked / "a", "")
+        elif linked.startswith("group"):
             folder.open_groups("saliency")
         else:
             folder.open_map("saliency", "sub-A", replace=True)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mri_saliency.errors import UserError
-from mri_saliency.output.files import write_json
+from mri_saliency.output.files import SUBFOLDERS, write_json, write_text
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.ownership import check_own
 
@@ -23,8 +23,9 @@ def folder(tmp_path):
 @pytest.mark.parametrize(
     "name",
     [
-        *("dataset_description.json", "references.bib", "report.html", "run.json", "failures.csv"),
-        *("attribution_statistics.csv", "attribution_statistics.json", "mean_scan.npy", "map_checks.png"),
+        *("dataset_description.json", "references.bib", "report.html", "run.json", "tables/failures.csv"),
+        *("attribution_statistics.csv", "attribution_statistics.json"),
+        *("tables/map_checks.json", "figures/map_checks.png"),
         *("saliency/notes.txt", "group_maps/a/b.nii", "saliency"),
     ],
 )
@@ -40,8 +41,8 @@ def test_a_users_own_files_are_refused_by_name(folder, name, overwrite):
 def test_folders_that_are_free_or_this_programs_are_not_refused(folder):
     check_own(OutputFolder(folder.root / "absent"))
     (folder.root / "saliency").mkdir()
-    for name in ("README", "scan.nii", "notes.csv"):
-        (folder.root / name).write_text("mine")
+    for name in ("README", "scan.nii", "tables/notes.csv", "figures/1.png"):
+        write_text(folder.root / name, "mine")
     check_own(folder)
     for name in ("report.html", "saliency/a.npy"):
         (folder.root / name).write_text("made")
@@ -53,7 +54,7 @@ def test_folders_that_are_free_or_this_programs_are_not_refused(folder):
     check_own(folder, overwrite=True)
 
 
-@pytest.mark.parametrize("name", ["saliency", "saliency/sub-A", "group_maps", "group_maps/saliency"])
+@pytest.mark.parametrize("name", ["saliency", "saliency/sub-A", "group_maps/saliency", *SUBFOLDERS])
 def test_links_in_the_place_of_folders_are_refused(folder, tmp_path, name):
     write_json(folder.run_record, RUN)
     (tmp_path / "elsewhere").mkdir()
@@ -67,7 +68,7 @@ def test_what_the_run_reads_may_not_lie_where_it_writes(folder, tmp_path):
     (tmp_path / "link").symlink_to(folder.root)
     root = folder.root
     check_own(folder, [root / "scans" / "a.nii", root / "val.csv", tmp_path / "saliency" / "a.nii"])
-    for path in (root / "saliency" / "a.nii", tmp_path / "link" / "failures.csv"):
+    for path in (root / "saliency" / "a.nii", tmp_path / "link" / "tables/failures.csv"):
         with pytest.raises(UserError, match=f"{path}: is to be read, and the run writes"):
             check_own(folder, [root / "a.nii", path])
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from mri_saliency.methods import METHODS
 from mri_saliency.regions.figures import lateralisation_figure, region_figure
 from mri_saliency.regions.lateralisation import lateralisation_table
 from mri_saliency.wording import ClassNames
@@ -25,7 +26,7 @@ def panels_of(figure):
 
 
 def test_regions_stand_in_the_given_order_with_their_nulls_beside_them():
-    densest = {f"method_{i}": [f"Region {j}" for j in (3, 1, 2)] for i in range(4)}
+    densest = {method: [f"Region {j}" for j in (3, 1, 2)] for method in list(METHODS)[:4]}
     rows = [
         (method, region, diagnosis, density)
         for method, regions in densest.items()
@@ -36,10 +37,10 @@ def test_regions_stand_in_the_given_order_with_their_nulls_beside_them():
     table = pd.DataFrame(rows, columns=["method", "region", "diagnosis", "density"])
     figure = region_figure(table.assign(subject_id="a", density_null=0.7), densest, NAMES)
     panels, names = panels_of(figure)
-    assert list(panels) == ["method 0", "method 1", "method 2", "method 3"]
+    assert list(panels) == ["Integrated Gradients", "saliency", "Gradient SHAP", "Expected Gradients"]
     assert names[0] == ["Region 3", "Region 1", "Region 2"]
     assert words_of(figure)[:2] == ["CN", "right"] and len(words_of(figure)) == 3
-    marks = [points.get_offsets() for points in panels["method 0"].collections]
+    marks = [points.get_offsets() for points in panels["saliency"].collections]
     nulls = np.concatenate([points for points in marks if len(points) == 1])
     heights = [0, 0, 1, 1, 2, 2] + np.tile([-0.13, 0.13], 3)
     np.testing.assert_allclose(nulls, np.c_[np.full(6, 0.7), heights])
@@ -64,6 +65,6 @@ def test_the_densest_pairs_stand_by_their_area():
     assert figure.get_suptitle().startswith("DEMO ") and "left from right AD?" in figure.get_suptitle()
     assert len(words_of(figure)) == 2
     panels, names = panels_of(figure)
-    assert "deep lift (12 densest of 20 pairs)" in panels
+    assert "DeepLIFT (12 densest of 20 pairs)" in panels
     assert names[0] == ["whole hemisphere", "hippocampus", "insula"]
     assert names[1] == [f"{'* ' if i == 7 else ''}area {i}" for i in range(11, -1, -1)]

@@ -101,13 +101,14 @@ def wait_until(browser, condition):
     return WebDriverWait(browser, 10, 0.05).until(lambda _: condition())
 
 
-def region_table():
-    """Rows of region_statistics.csv, with diagnoses: two methods and two regions."""
+def region_table(**densities):
+    """Rows of region_statistics.csv, with diagnoses, of one scan: two methods and some regions' densities."""
+    densities = densities or {"Hippocampus <L>": 2.5, "outside the brain": 0.1}
     rows = [
         {"subject_id": "sub-001", "subject": "1", "method": method, "region": region, "diagnosis": "left"}
         | {"mass": 1.0, "share": 0.5, "density": density, "asymmetry": -0.25, "density_null": 1.75}
         | dict.fromkeys(("density_z", "asymmetry_z"), np.nan)
         for method in REPORT_METHODS
-        for region, density in (("Hippocampus <L>", 2.5), ("outside the brain", 0.1))
+        for region, density in densities.items()
     ]
     return pd.DataFrame(rows)

@@ -33,9 +33,9 @@ def test_the_page_has_what_exists_and_says_how_far_the_run_is(folder):
     failure = Failure("sub-1", "saliency", "1.nii", "the file is <damaged>")
     page = page_of(folder, failures=(failure,))
     assert "6 of 9 maps are done, 1 of them failed. The run is unfinished." in page.text
-    assert ["sub-1", "saliency", "the file is <damaged>"] in page.rows
-    assert {"scans", "classifier", "run", "inputs"} <= page.ids and 'data-id="sub-2"' in page.source
-    unmeasured = {"cohort", "groups", "checks", "methods-text", "tables", "map-viewer"}
+    assert ["sub-1", "Saliency", "the file is <damaged>"] in page.rows
+    assert {"scans", "technical"} <= page.ids and 'data-id="sub-2"' in page.source
+    unmeasured = {"groups", "believe", "regions", "paper", "map-viewer"}
     assert not unmeasured & page.ids and "processes" not in page.text
     assert not any("summary.png" in url or "checks" in url for url in page.urls if "sub-" not in url)
 
@@ -83,7 +83,7 @@ def test_it_is_loaded_again_where_it_was_unless_someone_looks_into_it(browser, f
     wait_until(browser, lambda: browser.title.startswith("6 of 9 maps"))
     wait_until(browser, lambda: browser.execute_script("return scrollY") == 300)
     browser.execute_script("""const {method} = document.getElementById("controls").elements;
-        method.value = "saliency"; method.dispatchEvent(new Event("change", {bubbles: true}))""")
+        method.value = ""; method.dispatchEvent(new Event("change", {bubbles: true}))""")
     save(7)
     browser.execute_async_script("setTimeout(arguments[0], 2500)")
     assert browser.title.startswith("6 of 9 maps")

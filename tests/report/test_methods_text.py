@@ -1,4 +1,4 @@
-"""The text for a paper states what was done, what was left out and what failed, and nothing else."""
+"""The text for a paper states what was done and found, what was left out and failed, and nothing else."""
 
 import re
 from dataclasses import replace
@@ -20,8 +20,8 @@ from mri_saliency.report.methods_text import methods_text
 from mri_saliency.statistics.normal_ranges import add_normal_ranges
 from mri_saliency.wording import ClassNames, Limitation
 
-from ..made_cohort import RECIPE, SIDED_PAIRS, checks_table, made_record, sided_regions
-from .pages import RUN, findings_of
+from ..made_cohort import RECIPE, SIDED_PAIRS, checks_table, made_record, report_records, sided_regions
+from .pages import ANSWERS, RUN, findings_of, region_table, save_page
 
 DIAGNOSES = {"sub-0": "HC", "sub-1": "left", "sub-2": "right", "sub-3": "HC"}
 
@@ -243,3 +243,47 @@ def test_only_runs_that_made_the_maps_are_named(tmp_path):
     earlier = [run_with("1.0", 4), run_with("2.5", 2), run_with("2.7", 0)]
     run = RUN | run_with("2.6", 2) | {"earlier_runs": earlier}
     assert "PyTorch 2.6 and 2.5 (Paszke" in text_of(tmp_path, integrated(), run=run)
+
+
+def results_of(page):
+    return page.text.split(" Results ")[1].split(" A figure as PDF")[0]
+
+
+def test_results_for_a_paper_are_those_of_the_leading_method_and_hedged(tmp_path):
+    left = ComparedContrast("integrated_gradients", "left_minus_HC", 6, 9, 0.0, 0.25)
+    cluster = {
+        "method": "integrated_gradients",
+        "contrast": "left_minus_HC",
+        "region": "",
+        "volume_mm3": 815.0,
+    }
+    cluster |= {
+        "peak_x": -27.4,
+        "peak_y": -30.0,
+        "peak_z": -12.1,
+        "peak_effect": 1.75,
+        "peak_t": 6.0,
+        "p": 0.004,
+    }
+    row = {"method": "integrated_gradients", "contrast": "left_minus_HC", "n_patients": 6, "n_controls": 9}
+    regions = [row | {"region": name, "ratio": 12.0, "t": 9.0, "p": 0.002} for name in "ABCD"]
+    other = row | {"method": "saliency", "region": "E", "ratio": 7.0, "t": 9.0, "p": 0.001}
+    lateralisation = lateralisation_table(sided_regions(effect=2.0), SIDED_PAIRS)
+    lateralisation["method"] = "integrated_gradients"
+
+    def text(clusters=(), **changes):
+        groups = GroupComparison([left], list(clusters))
+        return results_of(save_page(tmp_path, report_records(), groups=groups, **changes))
+
+    table, densities = pd.DataFrame([other, *regions]), region_table(**dict.fromkeys("ABCDE", 1.0))
+    found = text(region_test=table, regions=densities, lateralisation=lateralisation)
+    assert "classified 5 of 6 scans correctly (95% interval 44 to 97%)" in found
+    assert "differed significantly in 4 regions, most clearly in A (12 times the controls', " in found
+    assert "E (" not in found and "told left from right TLE with an area" in found
+    assert "weights was not tested" in found and "neither that the tissue there is ill" in found
+    by_place = text([cluster], verdicts={"integrated_gradients": ANSWERS})
+    assert "in a cluster around −27, −30, −12 mm (1.8 times the controls', corrected p 0.004)" in by_place
+    assert "failed “finds the evidence” and are no evidence" in by_place and "not tested" not in by_place
+    assert "in no cluster (smallest corrected p 0.250)" in text()
+    nothing = results_of(save_page(tmp_path, report_records()))
+    assert "Groups of patients and controls were not compared" in nothing

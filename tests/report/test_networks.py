@@ -5,8 +5,9 @@ import pandas as pd
 
 from mri_saliency.checks.verdicts import Verdict
 from mri_saliency.combine.repeatability import REPEATABLE
+from mri_saliency.output.files import write_table
 from mri_saliency.output.folder import OutputFolder
-from mri_saliency.report.networks import recipe_differences, runs_section
+from mri_saliency.report.networks import recipe_differences, run_entries
 
 from ..made_cohort import report_records
 from .pages import RUN, findings_of, save_page
@@ -32,9 +33,8 @@ def test_only_what_differs_is_listed():
 
 def test_means_and_coefficients(tmp_path):
     folder = OutputFolder(tmp_path)
-    assert runs_section(findings_of(tmp_path, [])) is None
     run = RUN | {"combined": [made_run("one"), made_run("two", "b" * 64)]}
-    assert runs_section(findings_of(tmp_path, [], run=run)).entries == []
+    assert run_entries(findings_of(tmp_path, [], run=run)) == []
     rows = pd.DataFrame(
         {
             **{"subject_id": ["01", "01", "02"], "method": "saliency", "run_a": "one", "run_b": "two"},
@@ -44,12 +44,12 @@ def test_means_and_coefficients(tmp_path):
             "rank_correlation_null": np.nan,
         }
     )
-    rows.to_csv(folder.run_agreement, index=False)
+    write_table(folder.run_agreement, rows)
     icc = pd.DataFrame({"method": "saliency", "region": list("abc"), "icc": [0.1, 0.9, 0.6]})
     icc = icc.assign(icc_low=icc["icc"] - 0.3, icc_high=icc["icc"] + 0.05)
-    icc.to_csv(folder.run_region_agreement, index=False)
+    write_table(folder.run_region_agreement, icc)
     verdicts = {"saliency": {REPEATABLE: Verdict(False, "unlike")}}
     page = save_page(tmp_path, report_records(2), run=run, verdicts=verdicts)
     assert ["checkpoint", "one/best_model.pth", "two/best_model.pth"] in page.rows
     icc = "0.60 (0.30 to 0.65)"
-    assert ["saliency", "2", "0.50 (0.20, –)", "– (–)", icc, "NO"] in page.rows
+    assert ["Saliency", "2", "0.50 (0.20, –)", "– (–)", icc, "NO"] in page.rows

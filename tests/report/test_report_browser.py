@@ -1,5 +1,6 @@
 """The report in a browser: filters, sorting, scales, a map's figure; light, dark, on a phone, in print."""
 
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -12,7 +13,7 @@ from mri_saliency.output.folder import OutputFolder
 
 from ..made_cohort import HOSTILE, made_record, pictured, report_records
 from .pages import region_table, save_page, wait_until
-from .test_report import warned_records
+from .test_report import GROUPS, warned_records
 
 
 def open_page(browser, folder, records, **changes):
@@ -21,9 +22,9 @@ def open_page(browser, folder, records, **changes):
 
 
 def shown(browser):
-    """Names of the scans in the table, in the order shown."""
-    rows = "document.querySelectorAll('#subjects tbody tr:not([hidden])')"
-    return browser.execute_script(f"return [...{rows}].map(row => row.dataset.id)")
+    """Names of the scans, in the order shown."""
+    scans = "document.querySelectorAll('#subjects li:not([hidden])')"
+    return browser.execute_script(f"return [...{scans}].map(scan => scan.dataset.id)")
 
 
 def choose(browser, name, value):
@@ -33,43 +34,65 @@ def choose(browser, name, value):
 
 
 def sort_by(browser, key):
-    browser.find_element("css selector", f"button[data-key={key}]").click()
+    choose(browser, "order", key)
     return shown(browser)
 
 
-def test_the_table_sorts(browser, tmp_path):
+def test_the_scans_are_sorted(browser, tmp_path):
     open_page(browser, tmp_path, report_records())
     assert browser.title.startswith("Saliency report")  # the hostile name did not run
     assert shown(browser)[0] == "sub-000" and len(shown(browser)) == 6  # the wrong one first
-    assert sort_by(browser, "id")[-1] == sort_by(browser, "id")[0] == "sub-004"
-    assert sort_by(browser, "probability")[0] == "sub-002"
+    assert sort_by(browser, "id")[-1] == "sub-004"
+    assert sort_by(browser, "probability")[0] == "sub-001"
+    assert sort_by(browser, "correct")[0] == "sub-000"
 
 
-def test_the_table_filters(browser, tmp_path):
+def test_the_scans_are_filtered(browser, tmp_path):
     open_page(browser, tmp_path, warned_records())
     for name, value, expected in (
         ("correct", "false", ["sub-000"]),
         ("diagnosis", "right", ["sub-003"]),
         ("diagnosis", "patients", [HOSTILE, "sub-001", "sub-003"]),
-        ("verdict", "check", ["sub-002"]),
+        ("kind", "check", ["sub-002"]),
         ("warned", "true", ["sub-000", "sub-001", "sub-002"]),
         ("search", "sub-004", ["sub-004"]),
     ):
         choose(browser, name, value)
         assert sorted(shown(browser)) == expected
         choose(browser, name, "")
-    choose(browser, "method", "saliency")
     maps = browser.find_elements("css selector", "#subjects .map")
-    assert sum(one.is_displayed() for one in maps) == 6
+    for method, n in (("saliency", 6), ("", 12), ("integrated_gradients", 6)):
+        choose(browser, "method", method)
+        assert sum(one.is_displayed() for one in maps) == n
     choose(browser, "warned", "false")
     assert len(shown(browser)) == 3 and "sub-001" not in shown(browser)
+
+
+def test_search_finds_files_and_the_regions_of_the_shown_maps(browser, tmp_path):
+    """The region is one of sub-001's maps, by both methods; insula only of the second."""
+    regions = region_table()
+    regions.loc[(regions["method"] == "saliency") & (regions["density"] > 1), "region"] = "Insula"
+    open_page(browser, tmp_path, report_records(), regions=regions)
+    for method, search, expected in (
+        ("integrated_gradients", "hippo", ["sub-001"]),
+        ("integrated_gradients", "insula", []),
+        ("saliency", "insula", ["sub-001"]),
+        ("", "INSULA", ["sub-001"]),
+        ("", "sub-003.nii", ["sub-003"]),  # the file's name
+    ):
+        choose(browser, "method", method)
+        choose(browser, "search", search)
+        assert shown(browser) == expected
+    choose(browser, "search", "insula")
+    found = browser.find_elements("css selector", "[data-id=sub-001] .map:not([hidden])")
+    assert [one.get_attribute("data-method") for one in found] == ["saliency"]
 
 
 def measured_maps(folder):
     """Three scans by two methods: (own scale, brain share, its null's, map error)."""
     numbers = {
         ("A", "integrated_gradients"): (1.0, 0.8, 0.7, 0.001), ("A", "saliency"): (2.0, 0.9, 0.6, 0.003),
-        ("B", "integrated_gradients"): (4.0, 0.6, 0.7, 0.002), ("B", "saliency"): (0.5, 0.5, 0.4, None),
+        ("B", "integrated_gradients"): (4.0, 0.6, 0.8, 0.002), ("B", "saliency"): (0.5, 0.5, 0.4, None),
         ("C", "integrated_gradients"): (0.2, 0.7, 0.6, 0.001), ("C", "saliency"): (1.0, 0.3, None, 0.001),
     }  # fmt: skip
     names = ("brain_share", "brain_share_null", "map_error")
@@ -82,19 +105,16 @@ def measured_maps(folder):
 
 def test_scans_are_sorted_and_filtered_by_their_maps_numbers(browser, tmp_path):
     open_page(browser, tmp_path, measured_maps(tmp_path))
+    choose(browser, "method", "")
     # over the common scales, 3.4 of integrated gradients and 1.8 of saliency: A 1.11, B 1.18, C 0.56
     assert sort_by(browser, "strength") == ["sub-B", "sub-A", "sub-C"]
-    assert sort_by(browser, "strength") == ["sub-C", "sub-A", "sub-B"]
     choose(browser, "method", "saliency")
-    assert shown(browser) == ["sub-B", "sub-C", "sub-A"]
+    assert shown(browser) == ["sub-A", "sub-C", "sub-B"]
     assert sort_by(browser, "error") == ["sub-A", "sub-C", "sub-B"]  # an unknown one comes last
-    assert sort_by(browser, "error") == ["sub-C", "sub-A", "sub-B"]
     choose(browser, "method", "")
     assert sort_by(browser, "share") == ["sub-C", "sub-B", "sub-A"]
-    choose(browser, "share", "below")
+    choose(browser, "kind", "below")
     assert shown(browser) == ["sub-B"]
-    [head] = browser.find_elements("css selector", "#subjects th[aria-sort=ascending]")
-    assert head.text.startswith("share")
 
 
 def opacities(browser):
@@ -120,7 +140,7 @@ def test_the_halves_of_a_thumbnail_lie_over_each_other(browser, tmp_path):
     picture[:, 168:] = (255, 0, 0, 255)  # the map's right half
     Image.fromarray(picture).save(OutputFolder(tmp_path).thumbnail("saliency", "sub-A"))
     open_page(browser, tmp_path, [weak, strong])
-    element = browser.find_element("css selector", "[data-id=sub-A] .slice")
+    element = browser.find_element("css selector", "[data-id=sub-A] .open")
     browser.execute_script("arguments[0].scrollIntoView()", element)
     seen = np.asarray(Image.open(BytesIO(element.screenshot_as_png)).convert("RGB")).astype(int)
     height, width = seen.shape[:2]
@@ -140,18 +160,53 @@ def test_a_maps_figure_opens_and_steps_by_keyboard(browser, tmp_path):
     open_page(browser, tmp_path, records)
     browser.find_element("css selector", "#subjects .open").send_keys(Keys.ENTER)
     dialog = browser.find_element("id", "figure")
-    assert dialog.is_displayed() and "sub-000, integrated_gradients" in dialog.text
-    assert "The figure is on its own scale, which is 1 of the cohort's." in dialog.text
+    assert dialog.is_displayed() and "sub-000, Integrated Gradients" in dialog.text
+    assert "a scale of its own, 1 times the one that all scans share" in dialog.text
     assert browser.execute_script("return document.querySelector('#figure img').naturalWidth") == 200
     browser.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
-    assert "sub-000, saliency" in dialog.text
+    assert "sub-000" not in dialog.text and "Integrated Gradients" in dialog.text
     browser.switch_to.active_element.send_keys(Keys.ESCAPE)
     assert not dialog.is_displayed()
+    assert browser.switch_to.active_element == browser.find_elements("css selector", ".open")[2]
     browser.execute_script("window.openViewer = key => { window.viewed = key; }")
     browser.find_element("css selector", ".open").click()
     browser.find_element("css selector", "[data-view]").click()
     assert not dialog.is_displayed()
     assert browser.execute_script("return viewed") == "integrated_gradients/sub-000"
+
+
+def test_the_page_is_short_and_its_pictures_have_sizes_and_words(browser, tmp_path):
+    records = pictured(report_records(60), tmp_path)
+    groups = replace(GROUPS, figures={"saliency": {"HC": OutputFolder(tmp_path).summary}})
+    browser.set_window_size(1400, 900)
+    open_page(browser, tmp_path, records, groups=groups, regions=region_table())
+    browser.execute_script("document.querySelectorAll('img').forEach(one => one.loading = 'eager')")
+    loaded = "return [...document.images].every(one => one.complete)"
+    wait_until(browser, lambda: browser.execute_script(loaded))
+    assert browser.execute_script("return document.documentElement.scrollHeight") < 3000 + 60 * 60
+    pictures = """return [...document.images].map(one =>
+        ["width", "height", "alt"].every(name => one.hasAttribute(name)))"""
+    assert all(browser.execute_script(pictures))
+    words = "return [...document.querySelectorAll('.open img:first-child, figure img')].map(one => one.alt)"
+    assert all(len(alt) > 20 for alt in browser.execute_script(words))
+
+
+def test_a_keyboard_is_near_the_first_scan_and_chooses_a_method(browser, tmp_path):
+    from selenium.webdriver.common.keys import Keys
+
+    open_page(browser, tmp_path, pictured(report_records(), tmp_path), groups=GROUPS, regions=region_table())
+    browser.find_element("tag name", "body").send_keys(Keys.TAB, Keys.ENTER)
+    assert browser.current_url.endswith("#scans")
+    n_stops = 0
+    while not browser.switch_to.active_element.get_attribute("class").startswith("open"):
+        browser.switch_to.active_element.send_keys(Keys.TAB)
+        n_stops += 1
+        assert n_stops < 12
+    panels = browser.find_elements("css selector", "#regions [role=tabpanel]")
+    assert [panel.is_displayed() for panel in panels] == [True, False]
+    browser.find_element("css selector", "#regions [role=tab]").send_keys(Keys.ARROW_RIGHT)
+    assert [panel.is_displayed() for panel in panels] == [False, True]
+    assert browser.switch_to.active_element.get_attribute("aria-selected") == "true"
 
 
 def full_page(folder, records):
@@ -173,14 +228,18 @@ def test_a_phone_scrolls_the_page_in_one_direction(browser, tmp_path):
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-def test_print_holds_what_is_collapsed_but_no_scans(browser, tmp_path):
-    browser.get(full_page(tmp_path, report_records()))
-    collapsed = browser.find_element("css selector", "details:not([open]) p")
-    is_there = "return arguments[0].checkVisibility({contentVisibilityAuto: true})"
-    assert not browser.execute_script(is_there, collapsed)
+def test_print_holds_the_groups_alone_or_one_figure(browser, tmp_path):
+    groups = replace(GROUPS, figures={"saliency": {"HC": OutputFolder(tmp_path).summary}})
+    open_page(browser, tmp_path, pictured(report_records(), tmp_path), groups=groups)
+    visible = """return [...document.querySelectorAll("main section, main table, #printed")]
+        .filter(one => one.checkVisibility()).map(one => one.id || one.tagName)"""
+    browser.execute_script(
+        "print = () => document.body.append(document.getElementById('printed').cloneNode())"
+    )
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
-    wait_until(browser, lambda: browser.execute_script(is_there, collapsed))
-    assert not browser.find_element("id", "subjects").is_displayed()
+    assert browser.execute_script(visible) == ["groups", "TABLE"]
+    browser.execute_script("document.getElementById('print-figure').click()")
+    wait_until(browser, lambda: browser.execute_script(visible) == ["printed"])
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
@@ -192,13 +251,14 @@ def test_the_text_for_a_paper_is_copied(browser, tmp_path):
     assert browser.find_element("id", "copied").text == "copied"
     search = browser.find_element("name", "search")
     search.send_keys(Keys.CONTROL, "v")
-    text = browser.find_element("id", "methods-paragraphs").text
+    text = browser.find_element("id", "paper-text").text
     assert " ".join(search.get_attribute("value").split()) == " ".join(text.split()) and "(Tan and Le" in text
 
 
 def test_it_is_legible_dark_and_light(browser, tmp_path):
+    colours, charts = {}, {}
+    write_picture(OutputFolder(tmp_path).summary, np.full((60, 200, 4), 255, np.uint8))
     save_page(tmp_path, report_records())
-    colours = {}
     for scheme in ("light", "dark"):
         feature = {"name": "prefers-color-scheme", "value": scheme}
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
@@ -208,4 +268,10 @@ def test_it_is_legible_dark_and_light(browser, tmp_path):
         ground, text = (np.mean([int(part) for part in value[4:-1].split(",")]) for value in values)
         colours[scheme] = ground
         assert abs(ground - text) > 150
+        browser.execute_script("document.querySelector('#technical details').open = true")
+        chart = browser.find_element("css selector", "img.chart")
+        browser.execute_script("arguments[0].loading = 'eager'; arguments[0].scrollIntoView()", chart)
+        browser.execute_async_script("arguments[0].decode().then(arguments[1])", chart)
+        charts[scheme] = np.asarray(Image.open(BytesIO(chart.screenshot_as_png)).convert("L")).mean()
     assert colours["dark"] < 50 < 200 < colours["light"]
+    assert charts["dark"] < 50 < 200 < charts["light"]  # no white slabs

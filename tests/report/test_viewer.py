@@ -39,9 +39,10 @@ def viewed(cohort):
         for path in (folder.summary_figure(*name), folder.thumbnail(*name)):
             write_picture(path, np.zeros((4, 8, 4), np.uint8))
         records.append(replace(record, drawing=DRAWING))
-    script = map_script("group_maps/saliency/HC", np.asarray(image.dataobj), GRID, anatomy, DRAWING)
     folder.open_groups("saliency")
-    write_text(folder.group_map("saliency", "HC_mean_viewer.js"), script)
+    for name in ("HC", "TLE", "left"):
+        script = map_script(f"group_maps/saliency/{name}", np.asarray(image.dataobj), GRID, anatomy, DRAWING)
+        write_text(folder.group_map("saliency", f"{name}_mean_viewer.js"), script)
     return replace(cohort, records=records)
 
 
@@ -187,10 +188,10 @@ def test_two_maps_are_linked_by_mm_and_keys_move_both(browser, viewed):
     wait_for(browser, "value", pane=1)
     first = click(browser, "coronal", 0.3, 0.6)
     script = """const names = document.querySelectorAll(".pane")[1].querySelector("[name=name]");
-        names.value = "saliency/sub-B"; names.dispatchEvent(new Event("change"))"""
-    same = read(browser, pane=1)
+        names.value = "input_x_gradient/sub-B"; names.dispatchEvent(new Event("change"))"""
+    before = read(browser, pane=1)
     browser.execute_script(script)
-    second = wait_for(browser, "value", pane=1, differs_from=same)
+    second = wait_for(browser, "value", pane=1, differs_from=before)
     mm = numbers(first["x, y, z (mm)"])
     assert numbers(second["x, y, z (mm)"]) == mm and first["voxel"] != second["voxel"]
     for key, axis, by in ((Keys.ARROW_RIGHT, 0, 1), (Keys.ARROW_DOWN, 2, -1), (Keys.PAGE_UP, 1, 1)):
@@ -201,8 +202,8 @@ def test_two_maps_are_linked_by_mm_and_keys_move_both(browser, viewed):
         assert numbers(second["x, y, z (mm)"]) == numbers(read(browser)["x, y, z (mm)"]) == mm
         label = canvas(browser, "coronal").get_attribute("aria-label")
         assert label.startswith("coronal, y = ") and numbers(label)[0] == mm[1]
-    for pane, subject_id in enumerate(("sub-A", "sub-B")):
-        assert_reads_the_file(read(browser, pane), viewed.folder.nifti("saliency", subject_id))
+    for pane, name in enumerate((("saliency", "sub-A"), ("input_x_gradient", "sub-B"))):
+        assert_reads_the_file(read(browser, pane), viewed.folder.nifti(*name))
     dialog = browser.find_element("id", "map-viewer")
     canvas(browser, "axial").send_keys(Keys.ESCAPE)
     assert not dialog.is_displayed()
@@ -210,10 +211,58 @@ def test_two_maps_are_linked_by_mm_and_keys_move_both(browser, viewed):
     assert dialog.is_displayed() and not browser.get_log("browser")
 
 
+def title(browser, pane=0):
+    return browser.find_elements("css selector", ".pane .title")[pane].text
+
+
+def test_addresses_open_scans_and_groups_and_say_what_is_unknown(browser, viewed):
+    message = "return document.querySelector('.message').textContent"
+    for name, shown in (
+        ("saliency/sub-F", "Saliency: sub-F, TLE, focus on the right; predicted TLE, P(TLE) 0.924"),
+        ("saliency/TLE", "Saliency: mean of TLE"),
+        ("saliency/left", "Saliency: mean of TLE, focus on the left"),
+        ("group_maps/saliency/HC", "Saliency: mean of HC"),
+    ):
+        open_viewer(browser, viewed, name)
+        assert title(browser) == shown and not browser.execute_script(message)
+    for name in ("saliency/sub-X", "smooth_grad/sub-A", "input_x_gradient/TLE", "nothing"):
+        open_viewer(browser, viewed, name)
+        wait_until(browser, lambda: browser.execute_script(message))
+        assert f"There is no map “{name}” here" in browser.execute_script(message)
+
+
+def test_it_opens_on_the_strongest_patient_and_beside_it_another_map(browser, viewed):
+    for name, scale in (("sub-F", 0.9), ("sub-A", 7.0)):  # a control is stronger
+        for index, record in enumerate(viewed.records):
+            if (record.method, record.subject_id) == ("input_x_gradient", name):
+                viewed.records[index] = replace(record, drawing=replace(DRAWING, overlay_scale=scale))
+    save_page(viewed.folder.root, viewed.records)
+    browser.get(f"{viewed.folder.report.as_uri()}#view")
+    wait_for(browser, "value")
+    assert title(browser).startswith("Input × gradient: sub-F, ")
+    change(browser, "panes", "2")
+    wait_for(browser, "value", pane=1)
+    assert title(browser, pane=1).startswith("Saliency: sub-F, ")
+
+
+def test_focus_returns_to_what_opened_the_viewer(browser, viewed):
+    from selenium.webdriver.common.keys import Keys
+
+    save_page(viewed.folder.root, viewed.records)
+    browser.get(viewed.folder.report.as_uri())
+    opener = browser.find_element("css selector", "#subjects li:nth-child(2) .map:not([hidden]) .open")
+    opener.send_keys(Keys.ENTER)
+    browser.find_element("css selector", "#figure [data-view]").send_keys(Keys.ENTER)
+    wait_for(browser, "value")
+    assert browser.find_element("id", "map-viewer").is_displayed()
+    browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    assert browser.switch_to.active_element == opener
+
+
 def test_a_page_that_contains_its_maps_needs_no_file(browser, viewed, tmp_path):
     alone = tmp_path / "alone.html"
     page = save_page(viewed.folder.root, viewed.records, embed=True)
-    assert len(viewer_of(findings_of(viewed.folder.root, viewed.records), embedded=True).scripts) == 15
+    assert len(viewer_of(findings_of(viewed.folder.root, viewed.records), embedded=True).scripts) == 17
     alone.write_text(page.source)
     browser.get(f"{alone.as_uri()}#view=group_maps/saliency/HC")
     assert "value" in wait_for(browser, "value")
@@ -230,20 +279,20 @@ def test_a_page_that_contains_its_maps_needs_no_file(browser, viewed, tmp_path):
 def test_a_page_without_the_scans_maps_offers_its_groups_alone(browser, viewed, monkeypatch):
     monkeypatch.setattr(report_viewer, "_EMBEDDED_SCANS", 1)
     viewer = viewer_of(findings_of(viewed.folder.root, viewed.records), embedded=True)
-    assert len(viewer.scripts) == 1 and list(viewer.index["methods"]) == ["saliency"]
+    assert len(viewer.scripts) == 3 and list(viewer.index["methods"]) == ["saliency"]
     save_page(viewed.folder.root, viewed.records, embed=True)
     browser.get(f"{viewed.folder.report.as_uri()}#view")
     assert "value" in wait_for(browser, "value")
-    assert browser.find_element("css selector", "[name=name]").text == "mean of HC"
+    assert title(browser) == "Saliency: mean of TLE"
     for key, is_there in (("saliency/sub-B", False), ("group_maps/saliency/HC", True)):
         assert browser.execute_script("return hasView(arguments[0])", key) == is_there
 
 
 def test_groups_are_offered_where_they_have_a_file(viewed):
     index = viewer_of(findings_of(viewed.folder.root, viewed.records), embedded=False).index
-    assert index["methods"]["saliency"]["groups"] == {"HC": "HC"} and index["atlas"] is None
+    groups = {"HC": "HC", "TLE": "TLE", "left": "TLE, focus on the left"}
+    assert index["methods"]["saliency"]["groups"] == groups and index["atlas"] is None
     assert index["methods"]["input_x_gradient"]["groups"] == {}
-    assert index["diagnoses"]["sub-B"] == "left" and len(index["diagnoses"]) == 7
 
 
 def test_the_common_scale_is_the_90th_percentile_in_the_images_unit():

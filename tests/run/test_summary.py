@@ -18,21 +18,21 @@ def test_the_summary_names_few_of_many_failures(folder, capsys):
     outcome = Outcome(n_kept=4, n_written=2)
     for index in range(12):
         outcome.failures.append(Failure(f"sub-{index}", "saliency", "/a.nii", "damaged"))
-    print_summary(folder, [made_record()], outcome, 61.4)
+    print_summary(folder, [made_record()], outcome, 61.4, [])
     printed = capsys.readouterr()
-    assert printed.out.startswith("2 maps in 61 s, 4 were there: ")
+    assert printed.out.startswith("2 maps made in 1 min 1 s; 4 were there; in ")
+    assert "1 of 1 scan." in printed.out
     assert printed.err.count("damaged") == 10 and "and 2 more" in printed.err
-    assert "next:" not in printed.out  # there is no report to read
+    assert "report:" not in printed.out and "right" not in printed.out  # there is none, and no answer
 
 
-def test_a_run_ends_with_addresses_that_can_be_clicked(folder, capsys):
-    folder.report.write_text('<dialog id="map-viewer">')
-    folder.statistics.write_text("")
-    print_summary(folder, [made_record()], Outcome(), 61.4)
-    *_, first, second, third = capsys.readouterr().out.splitlines()
-    root = folder.root.absolute().as_uri()
-    assert first.endswith(f" {root}/report.html") and second.endswith(f" {root}/report.html#view")
-    assert third.endswith(f" {root}/attribution_statistics.csv")
-    folder.report.write_text("of a run that was interrupted")
-    print_summary(folder, [made_record()], Outcome(), 61.4)
-    assert "#view" not in capsys.readouterr().out
+def test_a_run_ends_with_its_answer_and_one_address(folder, capsys):
+    folder.report.write_text("")
+    records = [made_record("sub-A", label_as) for label_as in ("saliency", "deep_lift")]
+    records += [made_record(f"sub-{n}", true_label=1) for n in range(3)]  # predicted HC
+    print_summary(folder, records, Outcome(n_written=5), 9.6, ["No region stood out."])
+    first, right, answer, last = capsys.readouterr().out.splitlines()
+    assert first.startswith("5 maps made in 10 s") and "5 of 4 scans" in first
+    assert right == "The network was right on 1 of 4 scans (95% interval 5 to 70%)."  # Wilson's, by hand
+    assert answer == "No region stood out."
+    assert last == f"report: {folder.root.absolute().as_uri()}/report.html"

@@ -17,7 +17,7 @@ from .outputs import ONE_METHOD, file_names, run
 def test_a_bad_scan_costs_only_itself(maps_only, run_folder, capsys):
     save_scan(run_folder.scans[1], brain((60, 15, 60)))
     assert script.main(run_folder.options(*ONE_METHOD, "--no_nifti")) == 1
-    failures = pd.read_csv(run_folder.output / "failures.csv")
+    failures = pd.read_csv(run_folder.output / "tables/failures.csv")
     assert failures["subject_id"].tolist() == ["sub-B"] and "coronal slices" in failures["reason"][0]
     table = pd.read_csv(run_folder.output / "attribution_statistics.csv")
     assert table["subject_id"].tolist() == ["sub-A", "12"]
@@ -37,7 +37,7 @@ def test_a_defect_in_drawing_costs_one_map_and_keeps_its_traceback(
 
     monkeypatch.setattr(map_writer, "summary_figure", defect)
     assert run(run_folder) == 1
-    assert len(pd.read_csv(run_folder.output / "failures.csv")) == 2
+    assert len(pd.read_csv(run_folder.output / "tables/failures.csv")) == 2
     assert "Traceback" in capsys.readouterr().err
 
 
@@ -88,5 +88,5 @@ def test_hostile_files_and_names_reach_nothing_outside_the_folder(maps_only, run
     table = pd.read_csv(run_folder.output / "attribution_statistics.csv")
     assert len(table) == len(names)
     assert table["subject_id"].str.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}").all()
-    failures = pd.read_csv(run_folder.output / "failures.csv")
+    failures = pd.read_csv(run_folder.output / "tables/failures.csv")
     assert len(failures) == 3 and failures["reason"].str.contains("could run code|unknown kind|no such").all()

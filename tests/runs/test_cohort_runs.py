@@ -62,28 +62,20 @@ def test_the_difference_is_tested_and_p_is_one_where_nothing_was(cohort):
 
 
 def test_regions_of_scans_with_a_place(cohort):
-    table = pd.read_csv(cohort.output / "region_statistics.csv")
+    table = pd.read_csv(cohort.output / "tables/region_statistics.csv")
     assert "12" not in set(table["subject_id"])  # it has no affine
-    assert table["density_null"].notna().all() and not (cohort.output / "lateralisation.csv").exists()
+    assert table["density_null"].notna().all() and not (cohort.output / "tables/lateralisation.csv").exists()
     page = (cohort.output / "report.html").read_text()
     assert "regions have no normal range" in page and "are not compared by regions" in page
 
 
-def test_agreement_table(cohort):
-    table = pd.read_csv(cohort.output / "method_agreement.csv")
-    measures = ["rank_correlation", "rank_correlation_chance"]
-    assert list(table.columns) == ["subject_id", "method_a", "method_b", *measures]
-    assert len(table) == 33 and table["rank_correlation"].between(-1, 1).all()
-    assert (table["method_b"] == "null_map").sum() == 22
-
-
 def test_checks_are_written_for_the_methods_recipes(cohort):
-    table = pd.read_csv(cohort.output / "map_checks.csv", dtype={"fingerprint": str})
+    table = pd.read_csv(cohort.output / "tables/map_checks.csv", dtype={"fingerprint": str})
     assert list(table.columns)[:3] == ["fingerprint", "check", "method"]
     record = OutputFolder(cohort.output).read_record("saliency", "sub-A")
     assert set(table[table["method"] == "saliency"]["fingerprint"]) == {record.recipe.digest()}
     assert set(table[table["check"] == "region"]["step"]) == {"Left Half", "Right Half"}
-    assert (cohort.output / "map_checks.png").stat().st_size > 10_000
+    assert (cohort.output / "figures/map_checks.png").stat().st_size > 10_000
     page = (cohort.output / "report.html").read_text()
     assert "same under a little noise" in page and "too few scans for an interval (2)" in page
 
@@ -94,8 +86,9 @@ def test_report_only_describes_again_without_the_network(cohort, tmp_path, monke
     shutil.copytree(cohort.output, copy)
     tested = copy / "group_maps/saliency/saliency_TLE_minus_HC_neg_log10_p_fwe.nii.gz"
     before = nib.load(tested).get_fdata()
-    for path in ("report.html", "attribution_summary.png", "method_agreement.csv", "group_maps"):
-        shutil.rmtree(copy / path) if path == "group_maps" else (copy / path).unlink()
+    for path in ("report.html", "attribution_summary.png", "tables/method_agreement.csv"):
+        (copy / path).unlink()
+    shutil.rmtree(tested.parent)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("mri_saliency.cohort.source_scan.load_volume", scan_is_gone)
     source_scan._load_source.cache_clear()
@@ -104,7 +97,7 @@ def test_report_only_describes_again_without_the_network(cohort, tmp_path, monke
     assert script.main([*map(str, options), "--report_embed", *covariates]) == 0
     np.testing.assert_array_equal(nib.load(tested).get_fdata(), before)
     assert "--atlas updates it" in capsys.readouterr().err
-    table = pd.read_csv(copy / "method_agreement.csv")
+    table = pd.read_csv(copy / "tables/method_agreement.csv")
     assert set(table["method_b"]) == {"gradient_shap"} and table["rank_correlation"].notna().all()
     page = (copy / "report.html").read_text()
     assert "inside the brain of the mean scan" in page
@@ -112,7 +105,7 @@ def test_report_only_describes_again_without_the_network(cohort, tmp_path, monke
     assert script.main([*map(str, options), "--check_maps"]) == 2
     assert script.main(["--output_dir", str(tmp_path / "absent"), "--report_only"]) == 2
     assert script.main([*map(str, options[:3]), "--key_slices", "9"]) == 2
-    (copy / "mean_scan.npy").unlink()
+    (copy / "group_maps/mean_scan.npy").unlink()
     assert script.main([*map(str, options)]) == 0
     assert "TLE and HC were not compared" in capsys.readouterr().err and not tested.exists()
     shutil.rmtree(copy / "saliency")
@@ -128,15 +121,16 @@ def scan_is_gone(path, *_):
 def test_too_few_readable_scans_to_check(run_folder, capsys):
     assert script.main(run_folder.options("--methods", "saliency", "--check_maps", "1")) == 0
     assert "needs two readable scans at least" in capsys.readouterr().err
-    assert not (run_folder.output / "map_checks.csv").exists()
+    assert not (run_folder.output / "tables/map_checks.csv").exists()
 
 
 def test_every_column_and_value_is_explained_beside_its_table(cohort):
-    tables = {path.stem: pd.read_csv(path, dtype=str) for path in cohort.output.glob("*.csv")}
+    tables = {path.stem: pd.read_csv(path, dtype=str) for path in cohort.output.rglob("*.csv")}
     made = {"attribution_statistics", "region_statistics", "method_agreement", "map_checks", "failures"}
     assert tables.keys() - {"group_clusters"} == made | {"region_group_test"}
     for name, table in tables.items():
-        dictionary = json.loads((cohort.output / f"{name}.json").read_text())
+        path = OutputFolder(cohort.output).table(name).with_suffix(".json")
+        dictionary = json.loads(path.read_text())
         assert list(dictionary) == list(table.columns) and dictionary == TABLES[name]
         for column, about in dictionary.items():
             values, levels = set(table[column].dropna()), set(about.get("Levels", ()))

@@ -194,6 +194,6 @@ def test_a_scan_that_changed_costs_its_maps(maps_only, runs, tmp_path, made_runs
     assert combine(*runs, output=output) == 1
     error = capsys.readouterr().err
     assert "failed: sub-A" in error and "has changed since the maps to combine were made" in error
-    failures = pd.read_csv(output / "failures.csv", dtype=str)
+    failures = pd.read_csv(output / "tables/failures.csv", dtype=str)
     assert sorted(failures["subject_id"]) == ["12", "12", "sub-A", "sub-A"]
     assert len(pd.read_csv(output / "attribution_statistics.csv")) == 2

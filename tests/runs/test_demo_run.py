@@ -46,7 +46,7 @@ def maps(demo):
 def test_the_hippocampus_comes_first_and_asymmetry_points_to_the_focus(maps):
     statistics = pd.read_csv(maps / "attribution_statistics.csv")
     diagnoses = statistics.drop_duplicates("subject_id").set_index("subject_id")["diagnosis"]
-    regions = pd.read_csv(maps / "region_statistics.csv")
+    regions = pd.read_csv(maps / "tables/region_statistics.csv")
     regions["diagnosis"] = regions["subject_id"].map(diagnoses)
     for side in ("left", "right"):
         of_side = regions[regions["diagnosis"] == side]
@@ -57,7 +57,7 @@ def test_the_hippocampus_comes_first_and_asymmetry_points_to_the_focus(maps):
 
 
 def test_the_hippocampus_tells_the_side_of_every_scan(maps):
-    table = pd.read_csv(maps / "lateralisation.csv").set_index(["method", "left_region"])
+    table = pd.read_csv(maps / "tables/lateralisation.csv").set_index(["method", "left_region"])
     hippocampus = table.loc[("integrated_gradients", "Left hippocampus")]
     assert table.index[0][1] == "whole left hemisphere" and hippocampus["better_than_hemisphere"] == "no"
     assert hippocampus["n_left"] == hippocampus["n_right"] == 5
@@ -68,22 +68,22 @@ def test_the_hippocampus_tells_the_side_of_every_scan(maps):
 
 def test_groups_differ_in_the_hippocampi(maps):
     """Of each side. With all foci mirrored to one side, twice the patients show differences elsewhere too."""
-    table = pd.read_csv(maps / "demo_groups.csv").set_index("contrast")
+    table = pd.read_csv(maps / "tables/demo_groups.csv").set_index("contrast")
     assert (table["found"] > 0.8).all() and len(table) == 3
     # by chance 1 %; a network so small sees less sharply than the demo's own, of which 90 % are near
     assert (table.loc[["left_minus_HC", "right_minus_HC"], "near"] > 0.2).all()
-    strongest = pd.read_csv(maps / "group_clusters.csv").groupby("contrast").first()
+    strongest = pd.read_csv(maps / "tables/group_clusters.csv").groupby("contrast").first()
     for side, sign in (("left", -1), ("right", 1), ("aligned", -1)):
         peak = strongest.loc[f"{side}_minus_HC"]
         assert 10 < sign * peak["peak_x"] < 40 and -50 < peak["peak_y"] < 0
-    regions = pd.read_csv(maps / "region_group_test.csv").set_index("contrast")
+    regions = pd.read_csv(maps / "tables/region_group_test.csv").set_index("contrast")
     for side in ("left", "right"):
         first = regions.loc[f"{side}_minus_HC"].nlargest(1, "ratio").iloc[0]
         assert first["region"] == f"{side.capitalize()} hippocampus" and first["p"] <= 0.05
 
 
 def test_the_lesion_is_found(maps):
-    table = pd.read_csv(maps / "demo_localisation.csv").set_index("method")
+    table = pd.read_csv(maps / "tables/demo_localisation.csv").set_index("method")
     assert table.loc["integrated_gradients", "enrichment"] > 10
     assert table.loc["integrated_gradients", "auc"] > 0.9
 

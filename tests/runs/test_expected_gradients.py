@@ -8,8 +8,13 @@ import pandas as pd
 import pytest
 
 import generate_saliency_maps as script
+from mri_saliency.cohort.source_scan import read_null_map
+from mri_saliency.inputs.loading import load_volume
+from mri_saliency.inputs.preprocessing import brain_mask, unpad
+from mri_saliency.maps.statistics import brain_share
+from mri_saliency.output.folder import OutputFolder
 
-from ..conftest import DIAGNOSIS_COLUMN, brain, save_scan
+from ..conftest import DIAGNOSIS_COLUMN, N_SLICES, brain, save_scan
 from .outputs import are_close, array_path, file_names
 
 METHOD = "expected_gradients"
@@ -32,6 +37,19 @@ def cohort(run_folder):
 
 def error_path(run_folder, subject):
     return array_path(run_folder, METHOD, subject).with_name(f"{subject}_{METHOD}_standard_error.nii.gz")
+
+
+def test_the_null_map_is_the_mean_distance_from_the_controls(cohort, maps_only):
+    """Of a patient, with whom all controls are compared, four times each."""
+    assert script.main(cohort.options("--methods", METHOD, "--n_references", "12", "--no_nifti")) == 0
+    folder = OutputFolder(cohort.output)
+    record = folder.read_record(METHOD, "12")
+    paths = [cohort.scans[0], cohort.scans[1], cohort.scans[0].with_name("mwp1sub-C_ses-01_T1w.nii")]
+    scan, *controls = (load_volume(path, N_SLICES).network_input for path in (cohort.scans[2], *paths))
+    expected = np.mean([np.abs(scan - control) for control in controls], axis=0)
+    np.testing.assert_allclose(read_null_map(folder, record), unpad(expected), rtol=1e-3, atol=1e-3)
+    share = brain_share(expected, brain_mask(scan))
+    assert record.statistics.brain_share_null == pytest.approx(share, rel=1e-4)
 
 
 def test_each_map_has_its_standard_error_and_is_made_again_for_it(cohort, maps_only, capsys):

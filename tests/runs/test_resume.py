@@ -142,13 +142,13 @@ def test_maps_made_in_another_way_are_not_overwritten_unasked(maps_only, finishe
 
 @pytest.mark.parametrize("more", [(), ("--overwrite",)])
 def test_another_programs_files_are_never_overwritten(maps_only, run_folder, more, capsys):
-    theirs = [array_path(run_folder), run_folder.output / "failures.csv"]
-    theirs[0].parent.mkdir(parents=True)
+    theirs = [array_path(run_folder), run_folder.output / "tables/failures.csv"]
     for path in theirs:
+        path.parent.mkdir(parents=True)
         path.write_text("theirs")
     assert run(run_folder, *more) == 2
     error = capsys.readouterr().err
-    assert "failures.csv, saliency. Choose another --output_dir" in error
+    assert "saliency, tables/failures.csv. Choose another --output_dir" in error
     assert {run_folder.output / name for name in file_names(run_folder.output)} == set(theirs)
     assert all(path.read_text() == "theirs" for path in theirs)
 
@@ -161,7 +161,7 @@ def test_a_report_of_damaged_maps_names_them(finished, capsys):
     named = f"1 map with a record, but with a file that is missing.* left out .*{path.name} has 1000 of"
     assert re.search(named, capsys.readouterr().err)
     assert re.search(named, (finished.output / "report.html").read_text())
-    (finished.output / "failures.csv").write_bytes(b"\x89PNG")
+    (finished.output / "tables/failures.csv").write_bytes(b"\x89PNG")
     assert script.main(options) == 2
     assert "failures.csv: is not as this program wrote it" in capsys.readouterr().err
 

@@ -38,7 +38,7 @@ def test_two_ranks_make_what_one_process_makes_though_one_is_killed(maps_only, r
     os.kill(int(children[-1]), signal.SIGKILL)
     error = process.communicate()[1]
     assert process.returncode == 1, error  # one scan failed
-    assert pd.read_csv(output / "failures.csv", dtype=str)["subject_id"].tolist() == ["12"] * 2
+    assert pd.read_csv(output / "tables/failures.csv", dtype=str)["subject_id"].tolist() == ["12"] * 2
     assert error.count("6 of 6 maps") == 1
     assert_same_maps(output, run.output)
     found, expected = (pd.read_csv(f / "attribution_statistics.csv", dtype=str) for f in (output, run.output))

@@ -113,6 +113,24 @@ def test_a_device_that_cannot_take_the_network_is_named():
         move_to_device(Full(), torch.device("cpu"))
 
 
+def test_a_containers_quota_limits_cores_and_threads(monkeypatch, tmp_path):
+    monkeypatch.setattr("mri_saliency.runtime.device.Path", lambda _: tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000")
+    for name, quota, cores in (
+        *(("cpu/cpu.cfs_quota_us", "-1", 8), ("cpu/cpu.cfs_quota_us", "50000", 1)),
+        *(("cpu.max", "max 100000", 1), ("cpu.max", "250000 100000", 3)),
+    ):
+        (tmp_path / name).write_text(quota)
+        assert usable_cores() == cores
+    threads = []
+    monkeypatch.setattr("torch.get_num_threads", lambda: 6)
+    monkeypatch.setattr("torch.set_num_threads", threads.append)
+    choose_device("cpu")
+    assert threads == [3]
+
+
 def test_ranks_of_a_machine_share_its_cores(monkeypatch):
     if hasattr(os, "sched_getaffinity"):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))

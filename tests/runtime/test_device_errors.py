@@ -3,12 +3,7 @@
 import pytest
 import torch
 
-from mri_saliency.runtime.device_errors import (
-    first_line,
-    has_no_kernel,
-    is_out_of_memory,
-    no_kernel_message,
-)
+from mri_saliency.runtime.device_errors import first_line, has_no_kernel, is_out_of_memory, no_kernel_message
 
 GPU = torch.device("cuda:0")
 NO_ENGINE = RuntimeError("GET was unable to find an engine to execute this computation")

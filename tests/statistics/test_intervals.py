@@ -4,12 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mri_saliency.statistics.intervals import (
-    auc_difference_interval,
-    auc_interval,
-    mean_interval,
-    pair_wins,
-)
+from mri_saliency.statistics.intervals import auc_difference_interval, auc_interval, mean_interval, pair_wins
 
 
 def test_the_mean_of_wins_is_mann_and_whitneys():

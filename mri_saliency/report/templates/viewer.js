@@ -157,7 +157,7 @@ function drawBar({map, element}, limit, note) {
 function readValue({map, voxel, element}) {  // beside the planes, and to a screen reader
   const at = voxel.reduce((sum, v, axis) => sum + (v - map.offset[axis]) * map.strides[axis], 0);
   const q = map.q[at], error = map.largest * (q ? Math.abs(q) + 0.25 : 0.25) / map.levels ** 2;
-  const rows = {value: `${number(map.raw[at])} ± ${number(error, 2)} ${map.unit}`};
+  const rows = {value: `${number(map.raw[at])} ${map.unit}, to within ${number(error, 2)}`};
   if (isSmooth(map)) rows[`${map.smooth_mm} mm mean`] = `${number(smoothed(map)[at])} ${map.unit}`;
   if (q === OUTSIDE) rows.value = "outside the brain, not stored";
   if (map.affine) {
@@ -206,18 +206,19 @@ function moveToStrongest(pane) {
   moveTo(pane, map.strides.map((step, k) => map.offset[k] + Math.floor(best / step) % map.size[k]));
 }
 
-async function show(pane, key) {
+async function show(pane, key, note = "") {
   const message = pane.element.querySelector(".message");
   pane.key = key;
+  pane.element.querySelector(".title").textContent = titleOf(key);
   try {
     if (index.atlas && !atlas) {
-      const content = await contentOf("atlas", [index.atlas]);
+      const content = await contentOf("atlas", index.atlas.split("/").map(decodeURIComponent));
       atlas = {...content, regions: new Uint16Array(await inflate(content.labels))};
     }
     const map = await loadMap(key);
     if (pane.key !== key) return;  // another was chosen meanwhile
     pane.map = map;
-    message.textContent = "";
+    message.textContent = note;
     (cross ? placeCrosshair : moveToStrongest)(pane);
   } catch (error) {
     if (pane.key !== key) return;
@@ -227,15 +228,39 @@ async function show(pane, key) {
   pane.element.classList.toggle("empty", !pane.map);
 }
 
-function choose(pane, key) {  // fills the lists as well
+function titleOf(key) {
+  const [method, name] = key.split("/").slice(-2), {title, groups} = index.methods[method];
+  const what = key.startsWith("group_maps/") ? `mean of ${groups[name]}` : `${name}, ${index.scans[name]}`;
+  return `${title}: ${what}`;
+}
+
+function keysOf(method) {
+  const {groups, scans} = index.methods[method];
+  const ofGroups = Object.keys(groups).map(name => `group_maps/${method}/${name}`);
+  return [...ofGroups, ...scans.map(name => `${method}/${name}`)];
+}
+
+function keyOf(name) {  // METHOD/SCAN or METHOD/GROUP of an address, or a key -> the key, if there is one
+  const [, method] = name?.match(/([^/]*)\/[^/]*$/) ?? [];
+  const keys = index.methods[method] ? keysOf(method) : [];
+  return [name, `group_maps/${name}`].find(key => keys.includes(key));
+}
+
+function choose(pane, key, note) {  // fills the lists as well
   const method = key.split("/").at(-2), {groups, scans} = index.methods[method];
   const option = (text, value) => new Option(text, value, false, value === key || value === method);
   const means = Object.keys(groups).map(name => [`mean of ${groups[name]}`, `group_maps/${method}/${name}`]);
-  const maps = scans.map(name => [`${name} (${index.diagnoses[name]})`, `${method}/${name}`]);
-  const methods = Object.keys(index.methods).map(name => option(name.replaceAll("_", " "), name));
+  const maps = scans.map(name => [`${name} (${index.scans[name].split(";")[0]})`, `${method}/${name}`]);
+  const methods = Object.entries(index.methods).map(([name, {title}]) => option(title, name));
   pane.method.replaceChildren(...methods);
   pane.name.replaceChildren(...[...means, ...maps].map(texts => option(...texts)));
-  show(pane, pane.name.value);
+  show(pane, pane.name.value, note);
+}
+
+function otherThan(key) {  // for the second pane: the same by another method, or else another map
+  const method = key.split("/").at(-2);
+  const same = Object.keys(index.methods).map(name => key.split("/").with(-2, name).join("/"));
+  return [...same.filter(keyOf), ...keysOf(method)].find(other => other !== key) ?? key;
 }
 
 function listen(pane, figure) {
@@ -271,7 +296,7 @@ settings.panes.form.addEventListener("input", () => {
   const two = settings.panes.value === "2";
   panes[1].element.hidden = !two;
   document.getElementById("panes").classList.toggle("two", two);
-  if (two && !panes[1].map) choose(panes[1], panes[0].name.value);
+  if (two && !panes[1].map) choose(panes[1], otherThan(panes[0].name.value));
   document.getElementById("threshold-value").textContent = `${settings.threshold.value}%`;
   draw();
 });
@@ -279,18 +304,17 @@ dialog.querySelector("[data-close]").addEventListener("click", () => dialog.clos
 dialog.addEventListener("close", () => history.replaceState(null, "", location.href.split("#")[0]));
 new ResizeObserver(draw).observe(dialog);
 
-window.hasView = key => {
-  const [name, method] = key?.split("/").reverse() ?? [], {groups, scans} = index.methods[method] ?? {};
-  return Boolean(groups && (name in groups || scans.includes(name)));
-};
-window.openViewer = key => {
+window.hasView = name => Boolean(keyOf(name));
+window.openViewer = name => {
   if (!dialog.open) dialog.showModal();
   cross = null;  // it goes to the strongest value
-  const [method, {scans, groups}] = Object.entries(index.methods)[0];
-  const first = scans.length ? `${method}/${scans[0]}` : `group_maps/${method}/${Object.keys(groups)[0]}`;
-  choose(panes[0], window.hasView(key) ? key : first);
+  const key = keyOf(name), isUnknown = name && !key;
+  const methods = Object.keys(index.methods);
+  const means = methods.map(method => `${method}/TLE`);
+  const first = [index.first, ...means, ...methods.flatMap(keysOf)].find(keyOf);
+  choose(panes[0], key ?? keyOf(first), isUnknown ? `There is no map “${name}” here; this is another.` : "");
 };
-const followAddress = () => {  // report.html#view or #view=METHOD/SUBJECT
+const followAddress = () => {  // report.html#view, #view=METHOD/SCAN or #view=METHOD/GROUP
   const found = decodeURIComponent(location.hash).match(/^#view(?:=(.+))?$/);
   if (found) window.openViewer(found[1]);
 };
