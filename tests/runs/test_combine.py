@@ -97,7 +97,7 @@ def test_means_and_what_differs(runs, tmp_path, capsys):
     before = contents(output)
     capsys.readouterr()
     assert combine(*runs, output=output) == 0  # nothing is made again
-    assert "0 maps in" in capsys.readouterr().out
+    assert "0 maps made in" in capsys.readouterr().out
     assert contents(output) == before
     again = ("--output_dir", output, "--report_only", "--workers", "0", "--key_slices", "5")
     assert script.main([*map(str, again)]) == 0

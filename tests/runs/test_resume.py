@@ -47,7 +47,7 @@ def test_the_same_command_again_costs_no_network_pass(finished, no_network, caps
     changed = [name for name in after if after[name] != before.get(name)]
     assert after.keys() == before.keys()
     assert all(name.endswith("_attributions.json") for name in changed)  # the copied scans are elsewhere
-    assert "0 maps in" in capsys.readouterr().out
+    assert "0 maps made in" in capsys.readouterr().out
     record = json.loads((finished.output / "run.json").read_text())
     assert record["counts"] == {"maps": 0, "kept": 6, "failures": 0}
     assert [earlier["counts"]["maps"] for earlier in record["earlier_runs"]] == [6]
