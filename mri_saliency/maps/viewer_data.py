@@ -90,10 +90,8 @@ def _box_around(inside: np.ndarray, margin: int) -> tuple[slice, ...]:
     """Return the bounding box of the True voxels with a margin, within the array."""
     box = []
     for axis in range(inside.ndim):
-        others = tuple(other for other in range(inside.ndim) if other != axis)
-        indices = np.flatnonzero(inside.any(axis=others))
-        first, stop = int(indices[0]) - margin, int(indices[-1]) + margin + 1
-        box.append(slice(max(first, 0), min(stop, inside.shape[axis])))
+        indices = np.flatnonzero(inside.any(axis=tuple({0, 1, 2} - {axis}))).tolist()
+        box.append(slice(max(indices[0] - margin, 0), min(indices[-1] + margin + 1, inside.shape[axis])))
     return tuple(box)
 
 

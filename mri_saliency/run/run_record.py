@@ -112,9 +112,8 @@ def software_sentences(runs: Sequence[Mapping], *, with_network: bool = True) ->
 
 def description_sentences(runs: Sequence[Mapping]) -> list[str]:
     """Return with what the cohort was described, if `runs` were made with another program."""
-    if program() in map(_program_of, runs):
-        return []
-    return [f"The cohort was described with {TOOL} {program()}."]
+    is_same = program() in map(_program_of, runs)
+    return [] if is_same else [f"The cohort was described with {TOOL} {program()}."]
 
 
 def _program_of(run: Mapping) -> str:
