@@ -58,7 +58,9 @@ def test_baselines(maps_only, run_folder, network, baseline):
         assert table.loc[subject, "brain_share_null"] == pytest.approx(share, rel=1e-4, nan_ok=True)
     assert (table["baseline"] == Path(argument).name).all()
     for ending in ("npy", "json"):
-        assert (run_folder.output / f"baseline_hc_mean.{ending}").exists() == (baseline == "hc_mean")
+        assert (run_folder.output / "group_maps" / f"baseline_hc_mean.{ending}").exists() == (
+            baseline == "hc_mean"
+        )
 
 
 def test_healthy_scans_are_compared_with_other_subjects_in_any_company(maps_only, run_folder, network):

@@ -40,6 +40,8 @@ def test_the_contracts_run_through_all_methods(run_folder):
             expected |= {stem + name for name in files}
             if method == "expected_gradients":
                 expected |= {stem + "standard_error.nii.gz", stem + "null.npy"}
+    expected |= {f"figures/answer_right_{plane}.png" for plane in ("axial", "coronal", "sagittal")}
+    expected |= {"figures/answer_12.png"}  # the patient's
     assert {name for name in file_names(run.output) if not name.startswith("group_maps/")} == expected
 
     table = pd.read_csv(run.output / "attribution_statistics.csv")
@@ -132,8 +134,8 @@ def test_one_truth_about_the_prediction(tmp_path):
     groups = {path.name for path in (run.output / "group_maps" / "saliency").glob("*.png")}
     assert "saliency_TLE_wrong.png" in groups and "saliency_TLE_correct.png" not in groups
     page = (run.output / "report.html").read_text()
-    assert page.count("HC, wrong") == 2 and page.count("HC, correct") == 1
-    assert "TLE, " not in page.split("Every scan")[1].split("<dialog")[0]
+    wrong, correct = (page.count(f'data-correct="{answer}" data-confidence') for answer in ("false", "true"))
+    assert (wrong, correct) == (2, 1)
 
 
 @pytest.mark.parametrize(
