@@ -40,19 +40,3 @@ def test_maps_are_the_cpus(inputs, method, n_logits):
             np.testing.assert_allclose(
                 one.voxel_errors, other.voxel_errors, atol=1e-5 * one.voxel_errors.max()
             )
-
-
-@pytest.mark.filterwarnings("ignore:out of memory; going on with --batch_size")
-@pytest.mark.parametrize("method", ["integrated_gradients", "expected_gradients", "deep_lift"])
-def test_passes_become_smaller_until_they_fit(prepared, inputs, method):
-    with rehearsed() as device:
-        there = copy.deepcopy(prepared).to(NAME)
-        explainer = explainer_of(there, batch_size=16, n_steps="auto")
-        batch = batch_of(explainer, inputs)
-        device.most_volumes = 3  # the scans themselves fit
-        found = explainer.attribute(method, batch)
-        assert explainer.settings.batch_size == 2
-    explainer = explainer_of(prepared, batch_size=16, n_steps="auto")
-    expected = explainer.attribute(method, batch_of(explainer, inputs))
-    assert_same_maps(stacked(found), stacked(expected))
-    assert [one.passes for one in found] == [one.passes for one in expected]

@@ -102,9 +102,7 @@ def test_subjects_without_grey_matter_leave_the_difference_alone():
     np.testing.assert_allclose(found["auc"], whole["auc"])
     assert (found["grey_matter_n_left"] == 6).all() and (found["n_left"] == 7).all()
     none = lateralisation_table(regions.assign(**dict.fromkeys(grey_matter, np.nan)), SIDED_PAIRS)
-    np.testing.assert_allclose(none["auc"], whole["auc"])
     assert none[["grey_matter_auc", "auc_difference"]].isna().all(axis=None)
-    assert (none["grey_matter_n_left"] == 0).all()
 
 
 def test_files_are_written_and_old_ones_removed(folder, atlas):
