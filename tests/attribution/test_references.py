@@ -67,13 +67,6 @@ def test_a_scan_its_copies_and_its_subjects_other_scans_are_left_out(references,
     assert left_out("of no scan of the table") == set()
 
 
-def test_they_are_described_when_loaded(scans, capsys):
-    references_of([*scans, replace(scans[3], path=scans[3].path.with_name("gone.nii"), subject="V")])
-    printed = capsys.readouterr()
-    assert printed.out == "loading 5 of 5 HC scans as references\n"
-    assert "5 HC scans are a rough control; 20 or more are better." in printed.err
-
-
 def test_a_scan_that_cannot_be_loaded_is_replaced_by_the_next(scans, hashes, tmp_path, capsys):
     damaged = tmp_path / "damaged_T1w.nii"
     damaged.write_bytes(scans[4].path.read_bytes()[:10_000])

@@ -100,11 +100,10 @@ def test_every_section_shows_its_numbers(tmp_path):
     assert "does not add up: off by 12.3%" in page.text
 
 
-def test_what_was_not_measured_has_no_section(tmp_path):
+def test_what_was_not_measured_is_said(tmp_path):
     page = save_page(tmp_path, report_records())
     assert "groups" not in page.ids and not {"alarms", "badge"} & set(page.classes)
-    for text in ("No method was tested on this network", "No region was measured", "were not compared"):
-        assert text in page.text
+    assert "No method was tested on this network" in page.text and "No region was measured" in page.text
 
 
 def test_regions_that_differ_between_groups_are_listed(tmp_path):
@@ -194,25 +193,20 @@ def without_sides(records):
     ]
 
 
-def test_patients_without_a_side_have_their_own_columns_and_filter(tmp_path):
+def test_patients_without_a_side_have_their_own_columns_and_the_classes_words(tmp_path):
     regions = region_table().assign(diagnosis="TLE")
-    page = save_page(tmp_path, without_sides(report_records()), regions=regions)
-    assert '<option value="TLE">' in page.source and '<option value="left">' not in page.source
-    assert ["HC", "TLE", "HC", "TLE"] in page.rows
-    mixed = [*report_records(), *without_sides([made_record("sub-x", true_label=1)])]
-    assert "TLE, side unknown" in save_page(tmp_path, mixed, regions=regions).text
-
-
-def test_the_classes_words_replace_hc_and_tle(tmp_path):
+    records, groups = without_sides(warned_records()), OutputFolder(tmp_path).summary
     page = save_page(
         tmp_path,
-        without_sides(warned_records()),
+        records,
         class_names=ClassNames("CN", "<AD>"),
-        regions=region_table().assign(diagnosis="TLE"),
-        groups=replace(GROUPS, figures={"saliency": {"CN": OutputFolder(tmp_path).summary}}),
+        regions=regions,
+        groups=replace(GROUPS, figures={"saliency": {"CN": groups}}),
     )
-    assert "<AD> minus CN" in page.text and page.text.count("P(<AD>)") >= 6
-    assert not re.search(r"\b(HC|TLE)\b", page.text)
+    assert '<option value="left">' not in page.source and ["CN", "<AD>", "CN", "<AD>"] in page.rows
+    assert "<AD> minus CN" in page.text and not re.search(r"\b(HC|TLE)\b", page.text)
+    mixed = [*report_records(), *without_sides([made_record("sub-x", true_label=1)])]
+    assert "TLE, side unknown" in save_page(tmp_path, mixed, regions=regions).text
 
 
 @pytest.fixture

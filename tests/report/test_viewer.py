@@ -199,8 +199,8 @@ def test_two_maps_are_linked_by_mm_and_keys_move_both(browser, viewed):
     assert not browser.find_element("id", "map-viewer").is_displayed()
 
 
-def title(browser, pane=0):
-    return browser.find_elements("css selector", ".pane .title")[pane].text
+def title(browser):
+    return browser.find_element("css selector", ".pane .title").text
 
 
 def test_addresses_open_scans_and_groups_and_say_what_is_unknown(browser, viewed):

@@ -83,8 +83,6 @@ def test_columns_are_added_for_each_method_and_region():
 
 
 def test_too_few_controls_are_said():
-    found = add_normal_ranges(table_of(14))
-    assert found[["density_z", "asymmetry_z"]].isna().all(axis=None)
-    [note] = normal_range_notes(found)
+    [note] = normal_range_notes(add_normal_ranges(table_of(14)))
     assert "15 HC subjects" in note and "there are 14" in note
     assert normal_range_notes(pd.DataFrame()) == []
