@@ -238,8 +238,10 @@ def test_settings_that_make_no_map_are_refused(name, odd):
 @contextmanager
 def in_float64():
     torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 SWITCHED = {

@@ -93,9 +93,9 @@ def test_gradients_at_a_shared_baseline_are_of_each_target(inputs):
         assert_same_maps(stacked(found)[i : i + 1], stacked(alone))
 
 
-def integrate(gradients, frequencies, **settings):
+def integrate(gradients, frequencies, n_voxels=1, **settings):
     """Integrate `gradients(place, frequency)` from 0 to 1; returns means, errors and each call's paths."""
-    calls, zeros = [], torch.zeros(len(frequencies), 1, 1, 1)
+    calls, zeros = [], torch.zeros(len(frequencies), n_voxels, 1, 1)
 
     def gradients_at(indices, points):
         calls.append(indices)
@@ -122,18 +122,9 @@ def test_paths_are_raised_alone_and_calls_stay_full():
 def test_a_path_stops_where_its_error_is_reached(pole, n_points):
     """At 50 voxels with gradients 1 / (place + pole)."""
     poles = torch.linspace(pole, 2 * pole, 50, dtype=torch.float64)[:, None, None]
-    calls = []
-
-    def gradients_at(indices, points):
-        calls.extend(indices)
-        return 1 / (points.double() + poles)
-
-    ends = torch.ones(1, 50, 1, 1)
-    paths = Paths(torch.zeros_like(ends), ends, [None], [None])
-    means, [error] = mean_gradients(paths, gradients_at, batch_size=8, map_error=1e-3)
-    exact = (1 / poles).log1p()
-    assert error <= 1e-3 and relative_error(means[0], exact) <= 2 * error
-    assert len(calls) == n_points
+    means, [error], calls = integrate(lambda x, _: 1 / (x + poles), [0.0], batch_size=8, n_voxels=50)
+    assert error <= 1e-3 and relative_error(means[0], (1 / poles).log1p()) <= 2 * error
+    assert sum(map(len, calls)) == n_points
 
 
 def test_a_path_that_changes_more_than_by_the_doubling_before_goes_on():

@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-import pytest
-
 from mri_saliency.checks.verdicts import Verdict
 from mri_saliency.output.files import write_table
 from mri_saliency.output.folder import OutputFolder
@@ -88,10 +86,10 @@ def test_a_map_with_less_in_the_brain_than_its_null_is_an_alarm():
     assert find_alarms([made_record(brain_share=0.4, brain_share_null=0.45)], {}) == []
 
 
-@pytest.mark.parametrize(("share", "n"), [(0.49, 1), (0.51, 0), (None, 0)])
-def test_a_map_is_outside_the_brain_if_most_of_it_is(share, n):
-    alarms = find_alarms([made_record(brain_share=share)], {})
-    assert len(alarms) == n and all("over 50% outside the brain" in alarm.problem for alarm in alarms)
+def test_a_map_is_outside_the_brain_if_most_of_it_is():
+    [alarm] = find_alarms([made_record(brain_share=0.49)], {})
+    assert "over 50% outside the brain" in alarm.problem
+    assert find_alarms([made_record(brain_share=share) for share in (0.51, None)], {}) == []
 
 
 def test_maps_of_zeros_and_failed_checks_are_reported():

@@ -205,18 +205,6 @@ def test_print_holds_the_groups_alone(browser, tmp_path):
     assert shown == ["groups", "TABLE"]
 
 
-def test_the_text_for_a_paper_is_copied(browser, tmp_path):
-    from selenium.webdriver.common.keys import Keys
-
-    open_page(browser, tmp_path, report_records())
-    browser.find_element("css selector", "[data-copy]").click()
-    assert browser.find_element("id", "copied").text == "copied"
-    search = browser.find_element("name", "search")
-    search.send_keys(Keys.CONTROL, "v")
-    text = browser.find_element("id", "paper-text").text
-    assert " ".join(search.get_attribute("value").split()) == " ".join(text.split()) and "(Tan and Le" in text
-
-
 def test_it_is_legible_dark_and_light(browser, tmp_path):
     colours = {}
     open_page(browser, tmp_path, report_records())
