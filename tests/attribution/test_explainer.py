@@ -57,14 +57,6 @@ def test_parts_of_a_batch_have_its_maps(prepared, inputs, method, n_steps, share
             assert attribution.expected_total == (total and pytest.approx(total, rel=1e-4, abs=1e-5))
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_no_pass_exceeds_the_batch_size(prepared, inputs, method):
-    sizes = []
-    with prepared.features[1].register_forward_hook(lambda *a: sizes.append(len(a[1][0]))):
-        explain(prepared, inputs, method, batch_size=2)
-    assert max(sizes) == 2
-
-
 def test_scans_at_a_time_fill_one_pass(prepared):
     explainer = Explainer(prepared, Settings(50, 20, n_samples=4, n_references=10))
     expected = {"integrated_gradients": 2, "saliency": 50, "gradient_shap": 12, "deep_lift": 25}
@@ -72,18 +64,21 @@ def test_scans_at_a_time_fill_one_pass(prepared):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_passes_are_counted(prepared, inputs, method):
-    points = []  # of passes with gradients
+@pytest.mark.parametrize("batch_size", [2, 5])
+def test_passes_are_counted_and_have_the_batch_size_at_most(prepared, inputs, method, batch_size):
+    sizes, points = [], []  # of all passes, and of those with gradients
 
     def note(_module, arguments, _output):
+        sizes.append(len(arguments[0]))
         if torch.is_grad_enabled():
             points.append(len(arguments[0]))
 
-    explainer = explainer_of(prepared)
+    explainer = explainer_of(prepared, batch_size)
     batch = batch_of(explainer, inputs)
     with prepared.features[1].register_forward_hook(note):
-        found = explainer.attribute(method, batch)
-    assert sum(one.passes for one in found) == (sum(points) or 2 * len(inputs))
+        first = explainer.attribute(method, batch)
+    assert max(sizes) <= batch_size
+    assert sum(attribution.passes for attribution in first) == (sum(points) or len(inputs) * 2)
 
 
 @pytest.mark.filterwarnings("ignore:out of memory")
