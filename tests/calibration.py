@@ -98,9 +98,8 @@ def simulate(cell: Cell, generator: np.random.Generator) -> tuple[np.ndarray, Su
     fields = _fields(len(diagnoses), cell.is_smooth, generator)
     if cell.cohort in SKEWS:
         shape = 4 / SKEWS[cell.cohort] ** 2  # of a gamma distribution
-        fields = ((gammaincinv(shape, ndtr(fields.astype(float))) - shape) / np.sqrt(shape)).astype(
-            np.float32
-        )
+        skewed = gammaincinv(shape, ndtr(fields.astype(float)))
+        fields = ((skewed - shape) / np.sqrt(shape)).astype(np.float32)
     if cell.cohort == "own places":
         places = _fields(cell.n_tle, True, generator) > ndtri(1 - OWN_SHARE)
         fields[is_patient] += np.float32(OWN_EFFECT) * (places - np.float32(OWN_SHARE))
@@ -136,9 +135,7 @@ def simulate(cell: Cell, generator: np.random.Generator) -> tuple[np.ndarray, Su
             scans[index].append(len(diagnoses) + place)
     maps = np.exp(fields)
     if cell.cohort == "own baseline":
-        weights = np.where(is_patient, 1 / cell.n_hc, 1 / (cell.n_hc - 1))[
-            :, None
-        ]  # no scan is its own baseline
+        weights = np.where(is_patient, 1 / cell.n_hc, 1 / (cell.n_hc - 1))[:, None]  # not of itself
         others = ~is_patient & ~np.eye(len(fields), dtype=bool)
         maps = np.abs(fields - np.tensordot((weights * others).astype(np.float32), fields, axes=1))
     return maps, Subjects(scans, diagnoses, covariates)
@@ -170,12 +167,9 @@ def find_differences(maps: np.ndarray, subjects: Subjects, cohort: str) -> tuple
             of_maps[~controls] -= of_maps[~controls].mean() - of_maps[controls].mean()
     both = {False: values, True: subjects.align(values, mirrored)}
     tested, _ = contrast_test(choose_contrasts(subjects), subjects, both, N_FLIPS)
-    found = {
-        contrast.name: (answer.p <= SIGNIFICANT).reshape(SPACE.inside.shape) for contrast, answer in tested
-    }
-    return found, bool(
-        limits_of_test(METHODS["saliency"], subjects, tested, uses_controls=cohort == "own baseline")
-    )
+    limits = limits_of_test(METHODS["saliency"], subjects, tested, uses_controls=cohort == "own baseline")
+    found = {asked.name: (answer.p <= SIGNIFICANT).reshape(SPACE.inside.shape) for asked, answer in tested}
+    return found, bool(limits)
 
 
 def count_findings(cell: Cell, seed: int, n_cohorts: int) -> tuple[int, int]:

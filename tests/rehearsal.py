@@ -12,8 +12,6 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
-from mri_saliency.inputs.grid import INPUT_SIZE
-
 NAME = "rehearsal"
 _aten = torch.ops.aten
 _TRANSFERS = {_aten._to_copy.default, _aten.copy_.default}
@@ -54,10 +52,9 @@ class _Device(TorchDispatchMode):
 
     active: _Device | None = None
 
-    def __init__(self, most_volumes: int | None = None) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.counts: Counter[str] = Counter()
-        self.most_volumes = most_volumes  # behind the first layer: more are out of memory
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         return self.run(func, args, kwargs or {})
@@ -75,11 +72,8 @@ class _Device(TorchDispatchMode):
             stays = to is None and wanted is None
             leaves = not stays and not arrives
             self.counts["waits"] += leaves and bool(here)
-            self.counts["copies to the device"] += arrives and len(here) < len(tensors)
         else:
-            on_the_cpu = [
-                tensor for tensor in tensors if not isinstance(tensor, DeviceTensor) and tensor.dim()
-            ]
+            on_the_cpu = [one for one in tensors if not isinstance(one, DeviceTensor) and one.dim()]
             # CUDA's indexing, too, takes indices from the CPU, and copies them: the processor waits
             if on_the_cpu and func in (_aten.index.Tensor, _aten.index_put_.default):
                 self.counts["waits"] += 1
@@ -89,9 +83,6 @@ class _Device(TorchDispatchMode):
             arrives, leaves, stays = True, func is _aten._local_scalar_dense.default, False
             if wanted is not None and not target:
                 raise RuntimeError(f"{func} asks for {wanted} with tensors of the device")
-        is_later = func is _aten.convolution.default and tensors[0].shape[-1] < INPUT_SIZE
-        if self.most_volumes and is_later and len(tensors[0]) > self.most_volumes:
-            raise torch.OutOfMemoryError("rehearsed: out of memory")
         plain_args, plain = tree_map(_inner, (args, dict(kwargs)))
         if target:
             plain["device"] = torch.device("cpu")
@@ -121,12 +112,12 @@ def _wrapped(leaf):
 
 
 @contextmanager
-def rehearsed(most_volumes: int | None = None) -> Iterator[_Device]:
+def rehearsed() -> Iterator[_Device]:
     """Offer the device; skip the test where this PyTorch has no means for it."""
     if not set_up():
         pytest.skip(f"PyTorch {torch.__version__} cannot rehearse a device")
     on_the_cpu = torch.Generator  # its draws are the CPU's
-    with _Device(most_volumes) as device, pytest.MonkeyPatch.context() as patch:
+    with _Device() as device, pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "Generator", lambda device="cpu": on_the_cpu())
         yield device
 

@@ -29,16 +29,6 @@ def test_every_method_is_in_its_table(method):
     assert row + f"{method.passes} |" in MANUAL
 
 
-def test_its_commands_are_there_once():
-    environment = "    python3 -m venv ~/mri-saliency && . ~/mri-saliency/bin/activate && pip install "
-    for rest in (
-        '".[test]" && python -m pytest\n',
-        '".[demo]" && python run_saliency_generation.py --demo\n',
-    ):
-        assert MANUAL.count(environment + rest) == 1
-    assert len([line for line in MANUAL.splitlines() if "-m pytest" in line and line[0] == " "]) == 1
-
-
 def test_its_code_map_has_every_folder():
     folders = {path.name for path in (ROOT / "mri_saliency").iterdir() if (path / "__init__.py").exists()}
     assert set(re.findall(r"`(\w+)/`", MANUAL.split("## For developers")[1])) - {"mri_saliency"} == folders

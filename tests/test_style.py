@@ -90,17 +90,3 @@ def test_everything_has_its_size():
     assert package <= MAX_PACKAGE_LINES and tests <= MAX_TESTS_LINES and words <= MAX_MANUAL_WORDS
     assert sizes[SCRIPT] <= MAX_SCRIPT_LINES and sizes[longest] <= MAX_FILE_LINES
     assert n_folder <= MAX_FOLDER_SHARE * package
-
-
-def test_docstrings_begin_with_the_fields_verbs():
-    avoided = {"Say", "Tell", "Name", "Take", "Give"}
-    for path in [SCRIPT, *PACKAGE.rglob("*.py")]:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.FunctionDef) and (docstring := ast.get_docstring(node)):
-                assert docstring.split()[0] not in avoided, f"{path}: {node.name}"
-
-
-def test_only_the_options_module_knows_argparses_namespace():
-    for path in [SCRIPT, *PACKAGE.rglob("*.py")]:
-        if path.name not in ("options.py", "parser.py"):
-            assert "Namespace" not in path.read_text(), path

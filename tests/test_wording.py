@@ -2,7 +2,7 @@
 
 import pytest
 
-from mri_saliency.wording import column, counted, demo_mark, first_of, left_out, listed, percent, span
+from mri_saliency.wording import counted, demo_mark, first_of, left_out, listed, percent, span
 
 
 def test_lists_and_counts():
@@ -14,17 +14,15 @@ def test_lists_and_counts():
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(1.4852, "149%"), (0.042, "4.2%"), (1.9e-5, "0.0019%"), (4e-9, "less than 0.0001%"), (0, "0%")],
+    [(1.4852, "149%"), (0.042, "4.2%"), (1.9e-5, "0.0019%"), (0, "0%"), (4e-9, "less than 0.0001%")],
 )
 def test_percentages_have_two_digits(share, text):
     assert percent(share) == text
 
 
-def test_a_column_has_no_empty_parts():
-    assert column("what it is") == {"Description": "what it is"}
-    assert column("sum", "logit", "all", {"0": "none"}) == {
-        **{"LongName": "all", "Description": "sum", "Units": "logit", "Levels": {"0": "none"}}
-    }
+@pytest.mark.parametrize(("words", "text"), [("abc", "a, b, c"), ("abcd", "a, b, c and 1 more"), ("", "")])
+def test_a_long_list_is_cut(words, text):
+    assert first_of(words, 3) == text
 
 
 def test_only_simulated_scans_are_marked():

@@ -4,19 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from mri_saliency.attribution.draws import draw, draw_references, seed_of
+from mri_saliency.attribution.draws import draw, draw_references
 from mri_saliency.methods import METHODS
 
 from .conftest import N_SAMPLES, NOISE, batch_of, difference, explain, explainer_of, stacked
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_the_seed_matters_to_stochastic_methods_alone(prepared, inputs, method):
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.stochastic])
+def test_the_seed_matters(prepared, inputs, method):
     first, second = (stacked(explain(prepared, inputs[:1], method, ids="a", seed=seed)) for seed in (0, 1))
-    if METHODS[method].stochastic:
-        assert difference(second, first) > 1e-3
-    else:
-        assert difference(second, first) <= 1e-5
+    assert difference(second, first) > 1e-3
 
 
 def test_draws_do_not_depend_on_the_grouping_or_on_other_scans(prepared, inputs):
@@ -44,7 +41,7 @@ def test_noise_and_places_have_the_distributions_asked_for(prepared, inputs):
     assert parts == [0, 1] * 3  # one place in each part of the path
 
 
-@pytest.mark.parametrize(("n_references", "n"), [(1, 1), (3, 3), (3, 8), (10, 50), (49, 50)])
+@pytest.mark.parametrize(("n_references", "n"), [(1, 1), (3, 8), (49, 50)])
 def test_references_are_drawn_equally_often_and_places_are_spread(n_references, n):
     references = list(range(5, 5 + n_references))
     drawn, fractions = draw_references(references, n, seed=1)
@@ -66,14 +63,6 @@ def test_drawn_references_are_the_seeds():
     counts = np.bincount(often, minlength=9)[references]
     # 400 each, and by chance 80 more; 5 standard deviations
     assert np.abs(counts - 480).max() < 5 * (400 * 0.2 * 0.8) ** 0.5
-
-
-def test_seeds_differ_by_each_of_their_parts_and_stay_the_same():
-    reference = seed_of(0, "a", "smooth_grad")
-    others = {seed_of(1, "a", "smooth_grad"), seed_of(0, "b", "smooth_grad"), seed_of(0, "a", "saliency")}
-    assert reference not in others and len(others) == 3
-    assert all(0 <= seed < 2**63 for seed in {reference, *others})
-    assert reference == seed_of(0, "a", "smooth_grad")
 
 
 def test_global_generators_are_left_alone(prepared, inputs):

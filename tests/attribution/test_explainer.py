@@ -1,9 +1,8 @@
 """Maps do not depend on how they were batched, and passes fit the memory."""
 
 import copy
-import itertools
 import re
-from contextlib import ExitStack
+from contextlib import contextmanager
 from dataclasses import replace
 
 import captum.attr
@@ -23,12 +22,10 @@ from mri_saliency.runtime.device import use_strict_float32
 from ..conftest import AFFINE, N_SLICES, REAL_SHAPE, lively_network, save_checkpoint, scan_inputs
 from .conftest import PlainLogOdds, assert_same_maps, batch_of, explain, explainer_of, stacked
 
-INTEGRATING = ("integrated_gradients", "noise_tunnel_ig")
+EVERY_WAY = [*((name, 4) for name in METHODS), ("integrated_gradients", "auto"), ("noise_tunnel_ig", "auto")]
 
 
-@pytest.mark.parametrize(
-    ("method", "n_steps"), [*((name, 4) for name in METHODS), *((name, "auto") for name in INTEGRATING)]
-)
+@pytest.mark.parametrize(("method", "n_steps"), EVERY_WAY)
 def test_maps_do_not_depend_on_batch_size_order_or_company(prepared, inputs, method, n_steps):
     def maps(inputs, **options):
         return explain(prepared, inputs, method, n_steps=n_steps, **options)
@@ -44,9 +41,7 @@ def test_maps_do_not_depend_on_batch_size_order_or_company(prepared, inputs, met
 
 
 @pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize(
-    ("method", "n_steps"), [*((name, 4) for name in METHODS), *((name, "auto") for name in INTEGRATING)]
-)
+@pytest.mark.parametrize(("method", "n_steps"), EVERY_WAY)
 def test_parts_of_a_batch_have_its_maps(prepared, inputs, method, n_steps, shared):
     """What passes find out about one part is not taken for another's."""
     explainer, baseline = explainer_of(prepared, n_steps=n_steps), 0.5 * inputs.flip(0)[: 1 if shared else 3]
@@ -62,22 +57,10 @@ def test_parts_of_a_batch_have_its_maps(prepared, inputs, method, n_steps, share
             assert attribution.expected_total == (total and pytest.approx(total, rel=1e-4, abs=1e-5))
 
 
-@pytest.mark.parametrize(
-    ("n_steps", "of_integrals", "of_smoothed"), [(20, 2, 1), ("auto", 50, 12)], ids=["steps", "auto"]
-)
-def test_scans_at_a_time_fill_one_pass(prepared, n_steps, of_integrals, of_smoothed):
-    explainer = Explainer(prepared, Settings(50, n_steps, n_samples=4, n_references=10))
-    expected = {
-        "integrated_gradients": of_integrals,
-        "saliency": 50,
-        "gradient_shap": 12,
-        "expected_gradients": 5,
-        "input_x_gradient": 50,
-        "deep_lift": 25,
-        "noise_tunnel_ig": of_smoothed,
-        "smooth_grad": 12,
-    }
-    assert {method: explainer.scans_at_a_time(method) for method in METHODS} == expected
+def test_scans_at_a_time_fill_one_pass(prepared):
+    explainer = Explainer(prepared, Settings(50, 20, n_samples=4, n_references=10))
+    expected = {"integrated_gradients": 2, "saliency": 50, "gradient_shap": 12, "deep_lift": 25}
+    assert {method: explainer.scans_at_a_time(method) for method in expected} == expected
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -96,16 +79,6 @@ def test_passes_are_counted_and_have_the_batch_size_at_most(prepared, inputs, me
         first = explainer.attribute(method, batch)
     assert max(sizes) <= batch_size
     assert sum(attribution.passes for attribution in first) == (sum(points) or len(inputs) * 2)
-    shared = method in ("saliency", "input_x_gradient")
-    assert [attribution.passes for attribution in explainer.attribute(method, batch)] == (
-        [0] * len(inputs) if shared else [attribution.passes for attribution in first]
-    )
-
-
-def test_a_waiting_map_keeps_no_other_in_memory(prepared, inputs):
-    for attribution in explain(prepared, inputs, "integrated_gradients"):
-        values = attribution.values
-        assert values.flags.c_contiguous and values.base.nbytes == values.nbytes
 
 
 @pytest.mark.filterwarnings("ignore:out of memory")
@@ -113,7 +86,6 @@ def test_a_waiting_map_keeps_no_other_in_memory(prepared, inputs):
     "error",
     [
         torch.OutOfMemoryError("injected"),
-        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
         RuntimeError("GET was unable to find an engine to execute this computation"),
     ],
 )
@@ -146,17 +118,11 @@ def test_out_of_memory_halves_the_batch_and_repeats(prepared, inputs, error):
 @pytest.mark.parametrize(
     ("message", "error", "match"),
     [
-        (
-            "GET was unable to find an engine to execute this computation",
-            UserError,
-            r"saliency: this PyTorch .* cannot run .*engine.*90% .* free",
-        ),
+        ("GET was unable to find an engine", UserError, "saliency: this PyTorch .* cannot run .*engine.*90%"),
         ("CUDA error: an illegal memory access was encountered", RuntimeError, "illegal"),
     ],
 )
-def test_other_errors_are_not_taken_for_a_lack_of_memory(
-    prepared, inputs, monkeypatch, message, error, match
-):
+def test_other_errors_are_no_lack_of_memory(prepared, inputs, monkeypatch, message, error, match):
     def fail(*_):
         raise RuntimeError(message)
 
@@ -215,13 +181,10 @@ def test_a_volume_is_compared_with_another_or_an_array(prepared, volumes):
     first, second = volumes
     with torch.no_grad():
         logits = prepared(scan_inputs(1, 2))[:, 0].tolist()
-    maps = []
     turned = second.network_input[::-1].astype(float)[::-1]  # another dtype and order in memory
-    for baseline in (second, second.network_input, turned):
-        attribution = explainer.explain(first, "deep_lift", baseline)
-        assert attribution.expected_total == pytest.approx(logits[0] - logits[1], abs=1e-4)
-        maps.append(attribution)
-    assert_same_maps(stacked(maps[1:]), stacked(maps[:1] * 2))
+    maps = [explainer.explain(first, "deep_lift", baseline) for baseline in (second, turned)]
+    assert maps[0].expected_total == pytest.approx(logits[0] - logits[1], abs=1e-4)
+    assert_same_maps(stacked(maps[1:]), stacked(maps[:1]))
 
 
 def test_one_volumes_class_can_be_chosen(volumes):
@@ -236,17 +199,14 @@ def test_what_cannot_be_explained_is_refused(prepared, network, volumes):
     explainer = Explainer(prepared)  # with the command line's batch size
     assert explainer.settings == Settings(BATCH_SIZES["cpu"])
     volume, array = volumes[0], volumes[0].network_input
-    damaged = np.where(array > 2, np.nan, array), np.where(array > 2, 1e300, array.astype(float))
+    damaged = np.where(array > 2, np.nan, array)
     odd_calls = [
         ((volume, "grad_cam"), "no method 'grad_cam'; there are integrated_gradients, "),
-        ((volume, ["saliency"]), "no method"),
-        ((array,), "a volume of load_volume, found ndarray"),
         (("scan.nii",), "a volume of load_volume, found str"),
         ((replace(volume, network_input=array[1:]),), r"volume .* \(9, 128, 128\), found \(8, 128, 128\)"),
-        *(((replace(volume, network_input=bad),), "volume of finite numbers") for bad in damaged),
-        *(((volume, "saliency", bad), "baseline of finite numbers") for bad in damaged),
+        ((replace(volume, network_input=damaged),), "volume of finite numbers"),
+        ((volume, "saliency", damaged), "baseline of finite numbers"),
         ((volume, "saliency", array[1:]), r"baseline .* \(9, 128, 128\), found \(8, 128, 128\)"),
-        ((volume, "saliency", array.astype(str)), "baseline of numbers .*<U"),
         ((volume, "saliency", "zero"), r"a baseline .* \(9, 128, 128\), found \(\) of str"),
         ((volume, "saliency", None, 1), r"no class 1; the network has 1 logit\(s\)"),
         *(((volume, "saliency", None, bad), f"target: .* found {bad!r}") for bad in (0.5, "0", True, -1)),
@@ -262,24 +222,21 @@ def test_what_cannot_be_explained_is_refused(prepared, network, volumes):
 
 @pytest.mark.parametrize(
     ("name", "odd"),
-    [
-        *itertools.product(
-            ("batch_size", "n_steps", "n_samples", "n_references"), (0, 1.5, "50", True, None)
-        ),
-        *itertools.product(("noise_std", "map_error"), (0, -1.0, float("nan"), float("inf"), "0.1", None)),
-        *itertools.product(("seed",), (-1, 0.5, "0")),
-    ],
+    [("batch_size", 0), ("n_steps", 1.5), ("n_samples", "50"), ("n_references", True), ("seed", -1)]
+    + [("noise_std", odd) for odd in (0, float("nan"), float("inf"), "0.1", None)],
 )
 def test_settings_that_make_no_map_are_refused(name, odd):
     with pytest.raises(UserError, match=f"{name}: expected .*, found {odd!r}"):
         Settings(**{"batch_size": 1, name: odd})
 
 
+@contextmanager
 def in_float64():
-    state = ExitStack()
-    state.callback(torch.set_default_dtype, torch.get_default_dtype())
     torch.set_default_dtype(torch.float64)
-    return state
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 SWITCHED = {

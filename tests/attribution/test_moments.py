@@ -11,7 +11,7 @@ from mri_saliency.attribution.moments import RunningMoments, relative, sums
 from .conftest import N_STEPS, assert_same_maps, batch_of, explain, stacked
 
 
-@pytest.mark.parametrize("n", [4, 6, 7])
+@pytest.mark.parametrize("n", [6, 7])
 def test_errors_are_those_of_pairs(n):
     """Of an odd number, the last one's distance from the pairs' mean is all that tells of its error."""
     drawn = np.random.default_rng(n).normal(5, 2, (2, n, 3, 4)).astype(np.float32)
@@ -30,8 +30,8 @@ def test_errors_are_those_of_pairs(n):
         assert moments.relative_errors()[scan] == pytest.approx(share, rel=1e-4)
 
 
-@pytest.mark.parametrize("n", [10, 20, 40])
-@pytest.mark.parametrize("curve", [lambda f: np.sin(3 * f), lambda f: np.exp(3 * f) / 20, lambda f: 0 * f])
+@pytest.mark.parametrize("n", [10, 40])
+@pytest.mark.parametrize("curve", [lambda f: np.sin(3 * f), lambda f: 0 * f])
 def test_errors_of_draws_in_strata_are_true(n, curve):
     """Of places on a trend, with noise: stated over true 0.8 to 1.3; for independent draws up to 5."""
     generator = np.random.default_rng(n)

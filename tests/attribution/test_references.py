@@ -18,17 +18,8 @@ from mri_saliency.runtime.workers import Workers
 from ..conftest import brain, save_scan
 from .conftest import load, scan_of
 
-# HC: P has two sessions, Q to S one each, and T a copy of Q's; R has a session as a patient.
-ROWS = [
-    ("P", 0, 0),
-    ("P", 1, 0),
-    ("Q", 2, 0),
-    ("R", 3, 0),
-    ("S", 4, 0),
-    ("T", 2, 0),
-    ("R", 5, 1),
-    ("U", 6, 1),
-]
+# Subject, content, label. P has two sessions, T a copy of Q's scan, and R a session as a patient.
+ROWS = list(zip("PPQRSTRU", (0, 1, 2, 3, 4, 2, 5, 6), 6 * [0] + 2 * [1], strict=True))
 
 in_groups = partial(load_in_groups, load=load, workers=Workers(0), group_size=3)
 
@@ -76,30 +67,17 @@ def test_a_scan_its_copies_and_its_subjects_other_scans_are_left_out(references,
     assert left_out("of no scan of the table") == set()
 
 
-def test_they_are_described_when_loaded(scans, capsys):
-    references_of([*scans, replace(scans[3], path=scans[3].path.with_name("gone.nii"), subject="V")])
-    printed = capsys.readouterr()
-    assert printed.out == "loading 5 of 5 HC scans as references\n"
-    assert "5 HC scans are a rough control; 20 or more are better." in printed.err
-
-
 def test_a_scan_that_cannot_be_loaded_is_replaced_by_the_next(scans, hashes, tmp_path, capsys):
-    first = hashes.index(references_of(scans, 3).scan_ids[0])
     damaged = tmp_path / "damaged_T1w.nii"
-    damaged.write_bytes(scans[first].path.read_bytes()[:10_000])
-    order = [replace(scan, path=damaged) if index == first else scan for index, scan in enumerate(scans)]
-    for seed in range(20):  # until the damaged file is among the first three
-        found = references_of(order, 3, seed)
-        if "left out of the references: " in capsys.readouterr().err:
-            break
-    else:
-        raise AssertionError("never among the first")
-    assert len(found.scan_ids) == 3 and set(found.scan_ids) <= set(hashes)
+    damaged.write_bytes(scans[4].path.read_bytes()[:10_000])
+    found = references_of([*scans[:4], replace(scans[4], path=damaged), *scans[5:]], 4)
+    assert "left out of the references: " in capsys.readouterr().err
+    assert sorted(found.scan_ids) == sorted(hashes[:4])
 
 
-@pytest.mark.parametrize("n", [2, 4])
-def test_some_are_drawn_by_the_seed_and_of_different_subjects(scans, hashes, n, tmp_path):
-    found = {seed: references_of(scans, n, seed) for seed in range(6)}
+def test_some_are_drawn_by_the_seed_and_of_different_subjects(scans, hashes, tmp_path):
+    n = 3
+    found = {seed: references_of(scans, n, seed) for seed in range(4)}
     assert len({references.identity for references in found.values()}) > 1
     for references in found.values():
         subjects = {scans[hashes.index(scan_id)].subject for scan_id in references.scan_ids}
@@ -114,19 +92,17 @@ def test_the_identity_tells_scans_and_subjects_apart(scans, references):
     fewer = references_of(scans[1:])
     other_subject = references_of([replace(scans[0], subject="W"), *scans[1:]])
     assert len({references.identity, fewer.identity, other_subject.identity}) == 3
-    renamed = references_of([replace(scan, subject=scan.subject * 2) for scan in scans])
-    assert renamed.identity == references.identity
 
 
 def test_a_scan_as_nii_and_as_nii_gz_is_one(scans, references, tmp_path):
     twins = []
-    for index, scan in enumerate(scans[:5]):
+    for index, scan in enumerate(scans[1:4]):
         path = tmp_path / f"{scan.path.name}.gz"
         path.write_bytes(gzip.compress(scan.path.read_bytes()))
         twins.append(replace(scan, path=path, subject=f"twin {index}"))
     found = references_of([*twins, *scans])
     assert len(found.inputs) == 5
-    for scan, twin in zip(scans[:5], twins, strict=True):
+    for scan, twin in zip(scans[1:4], twins, strict=True):
         left = [
             {scan_id for index, scan_id in enumerate(found.scan_ids) if index not in found.available(of)}
             for of in (sha256_of_file(scan.path), sha256_of_file(twin.path))

@@ -11,8 +11,7 @@ from ..made_cohort import checks_table
 
 
 @pytest.mark.parametrize(
-    ("methods", "regions", "n_panels"),
-    [(["integrated_gradients"], None, 4), (["saliency"], np.nan, 3), (list(METHODS), 0.5, 5)],
+    ("methods", "regions", "n_panels"), [(["saliency"], np.nan, 3), (list(METHODS), 0.5, 5)]
 )
 def test_it_is_drawn_for_one_to_all_methods(methods, regions, n_panels):
     table = pd.concat([checks_table(name, regions=regions) for name in methods]).drop_duplicates()

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from mri_saliency.checks.table import ANOTHER, BY_MAGNITUDE, DIFFERENCE, MAP, RANDOM, SHUFFLED
+from mri_saliency.checks.table import ANOTHER, BY_MAGNITUDE, MAP, RANDOM, SHUFFLED
 from mri_saliency.checks.verdicts import CHECKS, EVIDENCE, NOISE, REGIONS, SEED, WEIGHTS, overall, verdicts
 
 from ..made_cohort import CHECKED, checks_table
@@ -24,12 +24,13 @@ def failed(answers):
 def test_a_method_that_passes():
     answers = judged(checks_table())
     assert all(verdict.passed for verdict in answers.values())
-    assert "0.10 in value and 0.10 in magnitude" in answers[WEIGHTS].reason
-    assert answers[EVIDENCE].reason.startswith(
-        "least ahead of |scan - baseline|, by 0.30 (95 % interval 0.30"
-    )
-    assert "0.90 with the same scan's; least ahead of others', 0.50, by 0.40" in answers[NOISE].reason
-    assert "over regions 0.82; least ahead of |scan - baseline|, by 0.52" in answers[REGIONS].reason
+    for check, words in (
+        (WEIGHTS, "0.10 in value and 0.10 in magnitude"),
+        (EVIDENCE, "least ahead of |scan - baseline|, by 0.30 (95 % interval 0.30"),
+        (NOISE, "0.90 with the same scan's; least ahead of others', 0.50, by 0.40"),
+        (REGIONS, "over regions 0.82; least ahead of |scan - baseline|, by 0.52"),
+    ):
+        assert words in answers[check].reason
     assert overall(answers).passed and str(overall(answers)) == "passed all 5 checks"
 
 
@@ -39,20 +40,12 @@ def test_a_method_that_passes():
         ({"weights": 0.62}, [WEIGHTS], "0.62 in magnitude (line 0.2). Do not read this method's maps"),
         ({"weights": 0.25, "others": 0.3}, [WEIGHTS], "correlate 0.25"),  # the line is fixed
         ({"levels": {MAP: 0.45}}, [EVIDENCE], "least lead -0.05 (95 % interval -0.05 to -0.05). Do not take"),
-        (
-            {"levels": {MAP: 0.55}},
-            [EVIDENCE],
-            "not ahead of |scan - baseline|, a shuffled",
-        ),
         # two scans of four much better, two a little worse
         ({"levels": {MAP: (0.1, 0.1, 0.45, 0.45)}}, [EVIDENCE], "least lead 0.12 (95 % interval -0."),
         ({"levels": {SHUFFLED: 0.1}}, [EVIDENCE], "not ahead of a shuffled network's map; least lead 0.00"),
-        ({"levels": {MAP + BY_MAGNITUDE: 0.45}}, [EVIDENCE], "by magnitude; least lead -0.05"),
         ({"levels": {ANOTHER + BY_MAGNITUDE: 0.1}}, [EVIDENCE], "Do not compare groups by its magnitudes"),
-        ({"levels": {ANOTHER: 0.1}}, [EVIDENCE], "not ahead of another scan's map"),
         ({"levels": {RANDOM: 0.0}}, [EVIDENCE], "not ahead of voxels at random"),
         ({"noise": 0.5}, [NOISE, SEED], "Do not read the map of a single scan"),
-        ({"regions": -0.5}, [REGIONS], "over regions -0.48; not ahead of |scan - baseline| and a shuffled"),
         ({"regions": 0.25}, [REGIONS], "over regions 0.27; not ahead of |scan - baseline|; least lead -0.03"),
     ],
 )
@@ -112,7 +105,6 @@ def test_two_scans_are_too_few():
     ("changes", "checks", "words"),
     [
         ({"noise": np.nan, "others": np.nan}, [NOISE, SEED], "a map is constant"),
-        ({"regions": np.nan}, [REGIONS], "no rank correlation"),
         ({"regions": None}, [REGIONS], "no atlas"),
     ],
 )
@@ -130,8 +122,3 @@ def test_one_undefined_correlation_with_shuffled_weights_is_no_pass(measures):
     table.loc[undefined, "value"] = np.nan
     verdict = judged(table)[WEIGHTS]
     assert verdict.passed is None and "leaves nothing" in verdict.reason
-
-
-def test_other_names_in_the_table_are_not_judged():
-    assert DIFFERENCE in set(checks_table()["method"])
-    assert not verdicts(checks_table("an impostor"))

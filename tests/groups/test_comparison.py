@@ -110,29 +110,25 @@ def test_clusters_have_peaks_in_the_focus(found):
     assert (rows["p"] <= 0.05).all() and (rows["volume_mm3"] > 0).all()
 
 
-def test_sessions_count_as_one_subject(tmp_path):
-    maps = made_maps(tmp_path)
+def test_sessions_count_as_one_subject(maps):
     scans = [replace(scan, subject=f"{scan.diagnosis}{index % 4}") for index, scan in enumerate(maps.scans)]
     found = compare_groups(replace(maps, scans=scans), PLAIN)
     [few] = found.limitations
     assert not found.contrasts and "found 4 controls" in few.sentence
-    assert few.sentence.startswith("No groups were compared: a group test needs 5 subjects")
     scans[0] = replace(scans[0], subject="left1")
-    disputed = compare_groups(replace(maps, scans=scans), PLAIN)
-    assert str(disputed.limitations[0]) == (
-        "1 subject with scans of more than one diagnosis was left out of the group comparison (left1)."
-    )
+    disputed = compare_groups(replace(maps, scans=scans), PLAIN).limitations[0]
+    assert "1 subject with scans of more than one diagnosis was left out" in disputed.sentence
+    assert disputed.detail == "left1"
 
 
-def test_what_cannot_be_tested_has_a_reason(tmp_path):
-    maps = made_maps(tmp_path)
+def test_what_cannot_be_tested_has_a_reason(maps, tmp_path):
     toward = [replace(scan, target=scan.true_label) for scan in maps.scans]
     mixed = compare_groups(replace(maps, scans=toward), PLAIN)
     [several] = mixed.limitations
     assert not mixed.contrasts and "explained different classes" in several.sentence
-    assert "--target" in several.detail and "--target" not in several.sentence
     nowhere = compare_groups(replace(maps, space=replace(maps.space, brain=None)), PLAIN)
     assert not nowhere.contrasts and not nowhere.limitations
+    maps = made_maps(tmp_path)
     zero = maps.folder.array(METHOD, "s0")
     np.save(zero, np.zeros_like(np.load(zero)))
     without = compare_groups(maps, PLAIN)
@@ -148,6 +144,6 @@ def test_covariates_are_looked_up_by_scan(tmp_path):
     assert "map of scans without covariates was left out" in found.limitations[0].sentence
     together = age.assign(site=[0.0] * 7 + [1.0] * 11)
     refused = compare_groups(maps, replace(PLAIN, covariates=together))
-    assert not refused.contrasts
-    reason = "contrast left_minus_HC was not tested: the covariates and the diagnosis go together"
-    assert any(reason in limitation.sentence for limitation in refused.limitations)
+    assert not refused.contrasts and "the covariates and the diagnosis go together" in str(
+        refused.limitations
+    )

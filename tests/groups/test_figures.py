@@ -34,9 +34,8 @@ def test_a_ratio_fades_where_it_is_not_significant_and_is_outlined_where_it_is()
     np.testing.assert_allclose(faded, 0.75 * nothing + 0.25 * colours.DIVERGING[-1, :3], atol=2)
 
 
-@pytest.mark.parametrize("height", [0.0, 2.0])
-def test_a_contrast_without_a_threshold_is_drawn_all_the_same(height):
-    t = np.full((1, 112, 112), height, np.float32)
+def test_a_contrast_without_a_threshold_is_drawn_all_the_same():
+    t = np.zeros((1, 112, 112), np.float32)
     assert contrast_figure(made_up_view(1), layer(t), t, t > 9, threshold=np.inf).std() > 10
 
 

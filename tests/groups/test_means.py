@@ -16,8 +16,6 @@ from ..conftest import AFFINE
 from ..made_cohort import GRID, SCANS
 from ..maps.test_viewer_data import assert_holds
 
-KEY_SLICES = (4, 6)
-
 
 @pytest.fixture
 def drawn(cohort, no_workers):
@@ -25,10 +23,10 @@ def drawn(cohort, no_workers):
     return draw(cohort.folder, cohort.records, no_workers)
 
 
-def draw(folder, records, workers, key_slices=KEY_SLICES):
+def draw(folder, records, workers):
     space, _ = find_common_space(folder, records, workers)
     figures = {}
-    for maps in find_method_maps(folder, records, space, key_slices):
+    for maps in find_method_maps(folder, records, space, (4, 6)):
         folder.open_groups(maps.method.name)
         figures[maps.method.name] = write_means(maps, 6.0)
     return figures
@@ -82,8 +80,6 @@ def test_images_open_with_the_scale_that_the_groups_figures_share(cohort, drawn)
     windows = {name: (float(header["cal_min"]), float(header["cal_max"])) for name, header in shown.items()}
     assert windows["HC_mean"] == windows["TLE_mean"]
     assert windows["HC_mean"][1] == -windows["HC_mean"][0] > 0
-    assert shown["HC_mean"]["intent_name"].item().decode() == "logit"
-    assert all(path.exists() for path in drawn["saliency"].values())
 
 
 def test_maps_of_different_classes_are_called_mixed(cohort, no_workers):
@@ -92,9 +88,6 @@ def test_maps_of_different_classes_are_called_mixed(cohort, no_workers):
         for record in cohort.records
     ]
     draw(cohort.folder, records, no_workers)
-
-    def description(method):
-        return image_of(cohort, method, "left_mean").header["descrip"].item().decode()
-
-    assert "maps toward different classes" in description("input_x_gradient")
-    assert "different classes" not in description("saliency")  # magnitudes toward any class can be averaged
+    for method in ("input_x_gradient", "saliency"):  # magnitudes toward any class can be averaged
+        description = image_of(cohort, method, "left_mean").header["descrip"].item().decode()
+        assert ("maps toward different classes" in description) == (method != "saliency")

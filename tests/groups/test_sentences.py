@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mri_saliency.groups.sentences import family_sentence, inexact_maps, limits_of_test
+from mri_saliency.groups.sentences import inexact_maps, limits_of_test
 from mri_saliency.methods import METHODS
 from mri_saliency.statistics.contrasts import ALL_PATIENTS, contrast_test, find_subjects
 
@@ -49,7 +49,3 @@ def test_inexact_maps_that_were_compared_are_named():
     assert not inexact_maps(METHODS["saliency"], [row, exact])
     [limitation] = inexact_maps(METHODS["saliency"], [exact, wrong, wrong])
     assert "50%" in limitation.sentence and "2 of 3" in limitation.sentence
-
-
-def test_families_are_counted_with_what_they_find_by_chance():
-    assert "3 such families" in (text := family_sentence({"points": 1, "regions": 2})) and "14%" in text

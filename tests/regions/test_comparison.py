@@ -30,11 +30,9 @@ def made_regions(effect=1.0, seed=0, of_null=0.0):
             in_focus = name == f"{diagnosis.capitalize()} A"
             own = 0.3 * generator.standard_normal()
             density, null = np.exp(own + effect * in_focus), np.exp(own / 2 + of_null * in_focus)
-            scan = {"subject_id": f"s{index}", "subject": f"p{index}", "diagnosis": diagnosis}
-            rows.append(
-                scan | {"method": "saliency", "region": name, "density": density, "density_null": null}
-            )
-    return pd.DataFrame(rows)
+            rows.append((f"s{index}", f"p{index}", diagnosis, name, density, null))
+    columns = ("subject_id", "subject", "diagnosis", "region", "density", "density_null")
+    return pd.DataFrame(rows, columns=columns).assign(method="saliency")
 
 
 def test_the_region_on_the_side_of_the_focus_is_found():

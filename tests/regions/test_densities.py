@@ -35,6 +35,11 @@ def halves(tmp_path):
     return read_atlas(*save_halves(tmp_path))
 
 
+def saliency_of(cohort, subject_id):
+    [record] = [r for r in cohort.records if (r.subject_id, r.method) == (subject_id, "saliency")]
+    return record
+
+
 def test_rows_add_up_and_give_density_and_asymmetry(atlas):
     labels = atlas.on_network_grid(WHOLE_HEAD)
     values = np.ones(labels.shape, np.float32)
@@ -84,7 +89,7 @@ def test_regions_divide_the_maps(cohort, no_workers, halves):
         assert rows.loc["Left Half", "mass"] == pytest.approx(left, rel=0.03)
         assert rows.loc["Left Half", "asymmetry"] == pytest.approx((left - right) / (left + right), abs=0.03)
         assert rows.loc[OUTSIDE, "share"] == pytest.approx(1 - shares[subject, "saliency"])
-        [record] = [r for r in cohort.records if (r.subject_id, r.method) == (subject, "saliency")]
+        record = saliency_of(cohort, subject)
         brain = unpad(brain_mask(load_volume(Path(record.source.path), 9).network_input))
         means = [values[:, half][brain[:, half]].mean() for half in (slice(56), slice(56, None))]
         left, right = means if left_is_low else means[::-1]
@@ -101,16 +106,6 @@ def test_without_affines_there_are_no_regions_and_no_old_table(cohort, no_worker
     assert measure_regions(cohort.folder, unplaced, halves, no_workers).empty
     assert measure_regions(cohort.folder, [], halves, no_workers).empty
     assert not cohort.folder.regions.exists() and not cohort.folder.region_figure.exists()
-
-
-def test_a_map_of_zeros_leaves_its_cells_empty(cohort, no_workers, halves):
-    [record] = [r for r in cohort.records if (r.subject_id, r.method) == ("sub-A", "saliency")]
-    array = np.load(cohort.folder.array("saliency", "sub-A"))
-    np.save(cohort.folder.array("saliency", "sub-A"), np.zeros_like(array))
-    zero = replace(record, statistics=replace(record.statistics, abs_mean=0.0, brain_share=None))
-    table = measure_regions(cohort.folder, [zero], halves, no_workers)
-    assert len(table) == 3 and (table["mass"] == 0).all()
-    assert table[["share", "density", "asymmetry"]].isna().all(axis=None)
 
 
 def test_a_uniform_map_over_sides_of_unequal_size_is_symmetric(atlas):
@@ -130,7 +125,7 @@ def test_a_uniform_map_over_sides_of_unequal_size_is_symmetric(atlas):
 
 def test_the_null_is_measured_as_the_map_is(cohort, no_workers, halves):
     """Saliency has no baseline, so its null is the scan's magnitude."""
-    [record] = [r for r in cohort.records if (r.subject_id, r.method) == ("sub-A", "saliency")]
+    record = saliency_of(cohort, "sub-A")
     table = measure_regions(cohort.folder, [record], halves, no_workers).set_index("region")
     network_input = load_volume(Path(record.source.path), 9).network_input
     null, brain = np.abs(unpad(network_input)).astype(float), unpad(brain_mask(network_input))

@@ -41,6 +41,11 @@ ANSWERS = {
 }
 
 
+CLUSTER = {"method": "saliency", "contrast": "TLE_minus_HC", "peak_x": -27.4, "peak_y": -30.0}
+CLUSTER |= {"peak_z": -12.1, "region": "Hip", "volume_mm3": 815.4, "peak_effect": 1.75, "peak_t": 6.04}
+CLUSTER |= {"p": 0.004}
+
+
 def findings_of(root, records, **changes):
     """Findings of these records; what `changes` does not give was not measured."""
     folder = OutputFolder(root, changes.pop("class_names", DEFAULT_CLASS_NAMES))

@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-import pytest
-
 from mri_saliency.checks.verdicts import Verdict
 from mri_saliency.output.files import write_table
 from mri_saliency.output.folder import OutputFolder
@@ -25,11 +23,11 @@ def test_checks_of_maps_with_another_recipe_are_no_verdict(tmp_path):
     assert judge_maps(folder, [other]) == judge_maps(folder, []) == {}
 
 
-def drawn_record(n, *, error, n_samples=10, **changes):
+def drawn_record(n, *, error, **changes):
     """A record of a map whose sum has so large a standard error, relative to a change of -2."""
     numbers = {"completeness_sum": -2.1, "completeness_expected": -2.0, "completeness_verdict": "ok"}
     numbers |= {"completeness_standard_error": 2 * error, "sample_idx": n}
-    recipe = Recipe(maths=1, checkpoint="abc", first_slice=10, target=0, settings={"n_samples": n_samples})
+    recipe = Recipe(maths=1, checkpoint="abc", first_slice=10, target=0, settings={"n_samples": 10})
     return made_record(f"sub-{n}", "gradient_shap", recipe=recipe, **numbers | changes)
 
 
@@ -37,8 +35,6 @@ def test_too_few_draws_are_an_alarm_that_says_how_many_are_needed():
     [alarm] = find_alarms([drawn_record(n, error=error) for n, error in enumerate((0.3, 0.23, 0.1))], {})
     assert alarm.spoils and alarm.problem == "too few draws (sums uncertain by 23%)"
     assert alarm.remedy == "repeat it with --n_samples 34"  # 10 (0.23 / 0.05)^(1 / 1.25) = 33.9
-    [alarm] = find_alarms([drawn_record(0, error=0.06, n_samples=4)], {})
-    assert alarm.remedy.endswith("--n_samples 5")  # 4.6
     enough = [drawn_record(n, error=error) for n, error in enumerate((0.3, 0.04, 0.05))]
     unknown = drawn_record(0, error=1, completeness_expected=0.0)
     assert find_alarms(enough, {}) == find_alarms([unknown], {}) == []
@@ -90,18 +86,14 @@ def test_a_map_with_less_in_the_brain_than_its_null_is_an_alarm():
     assert find_alarms([made_record(brain_share=0.4, brain_share_null=0.45)], {}) == []
 
 
-@pytest.mark.parametrize(("share", "n"), [(0.49, 1), (0.51, 0), (None, 0)])
-def test_a_map_is_outside_the_brain_if_most_of_it_is(share, n):
-    alarms = find_alarms([made_record(brain_share=share)], {})
-    assert len(alarms) == n and all("over 50% outside the brain" in alarm.problem for alarm in alarms)
+def test_a_map_is_outside_the_brain_if_most_of_it_is():
+    [alarm] = find_alarms([made_record(brain_share=0.49)], {})
+    assert "over 50% outside the brain" in alarm.problem
+    assert find_alarms([made_record(brain_share=share) for share in (0.51, None)], {}) == []
 
 
 def test_maps_of_zeros_and_failed_checks_are_reported():
     zero = made_record(abs_mean=0.0, brain_share=None)
     answers = {"a": Verdict(False, "Why a."), "b": Verdict(True, ""), "c": Verdict(None, "no draws")}
-    assert list(
-        map(str, find_alarms([zero, made_record("sub-B")], {"saliency": answers, "deep_lift": {}}))
-    ) == [
-        "Saliency: fails “a”.",
-        "Saliency: 1 of 2 maps were zero everywhere.",
-    ]
+    found = find_alarms([zero, made_record("sub-B")], {"saliency": answers, "deep_lift": {}})
+    assert [*map(str, found)] == ["Saliency: fails “a”.", "Saliency: 1 of 2 maps were zero everywhere."]

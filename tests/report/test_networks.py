@@ -25,25 +25,17 @@ def test_only_what_differs_is_listed():
         "--n_steps": ["50", "9"],
         "--seed": ["–", "1"],
     }
-    assert recipe_differences([made_run("one"), made_run("one")]) == {}
-    assert recipe_differences([made_run("one"), made_run("one", "b" * 64)]) == {
-        "checkpoint's sha256": ["a" * 12, "b" * 12]
-    }
+    found = recipe_differences([made_run("one"), made_run("one", "b" * 64)])
+    assert found == {"checkpoint's sha256": ["a" * 12, "b" * 12]}
 
 
 def test_means_and_coefficients(tmp_path):
     folder = OutputFolder(tmp_path)
     run = RUN | {"combined": [made_run("one"), made_run("two", "b" * 64)]}
     assert run_entries(findings_of(tmp_path, [], run=run)) == []
-    rows = pd.DataFrame(
-        {
-            **{"subject_id": ["01", "01", "02"], "method": "saliency", "run_a": "one", "run_b": "two"},
-            "rank_correlation": [0.2, 0.4, 0.9],
-            "sign_agreement": np.nan,
-            "rank_correlation_chance": [0.1, np.nan, 0.3],
-            "rank_correlation_null": np.nan,
-        }
-    )
+    rows = pd.DataFrame({"subject_id": ["01", "01", "02"], "rank_correlation": [0.2, 0.4, 0.9]})
+    rows = rows.assign(method="saliency", run_a="one", run_b="two", sign_agreement=np.nan)
+    rows = rows.assign(rank_correlation_chance=[0.1, np.nan, 0.3], rank_correlation_null=np.nan)
     write_table(folder.run_agreement, rows)
     icc = pd.DataFrame({"method": "saliency", "region": list("abc"), "icc": [0.1, 0.9, 0.6]})
     icc = icc.assign(icc_low=icc["icc"] - 0.3, icc_high=icc["icc"] + 0.05)

@@ -129,8 +129,6 @@ def test_the_point_under_the_crosshair_is_the_nifti_files(browser, viewed, atlas
     letters = browser.find_elements("css selector", ".pane:first-child [data-plane=coronal] b")
     assert [letter.text for letter in letters if letter.is_displayed()] == ["L", "R"]
     assert not browser.get_log("browser")
-    fetched = browser.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")
-    assert all(name.startswith("file:") for name in fetched)
 
 
 def test_a_scan_without_affine_has_voxels_and_no_sides(browser, viewed, atlas):
@@ -139,8 +137,6 @@ def test_a_scan_without_affine_has_voxels_and_no_sides(browser, viewed, atlas):
     assert readings.keys() == {"value", "6 mm mean", "voxel"}
     assert_reads_the_file(readings, viewed.folder.nifti("input_x_gradient", "12"))
     assert not any(b.is_displayed() for b in browser.find_elements("css selector", ".plane b"))
-    caption = browser.find_element("css selector", "[data-plane=coronal] figcaption").text
-    assert caption == f"coronal, y = voxel {readings['voxel'].split(', ')[1]}"
 
 
 def test_it_opens_at_the_strongest_value_drawn_where_the_crosshair_is(browser, viewed):
@@ -167,17 +163,12 @@ def test_it_opens_at_the_strongest_value_drawn_where_the_crosshair_is(browser, v
 def test_sliders_and_choices_change_the_pixels(browser, viewed):
     readings = open_viewer(browser, viewed, "input_x_gradient/sub-A")
     pictures = {pixels(browser)}
-    note = browser.find_element("css selector", "[data-note]")
-    assert "one scale for all scans" in note.text and "red raises, blue lowers" in note.text
     settings = (("opacity", "50"), ("threshold", "40"), ("smoothed", ""), ("scale", "own"), ("opacity", "0"))
     for number, (name, value) in enumerate(settings, start=2):
         change(browser, name, value)
         pictures.add(pixels(browser))
         assert len(pictures) == number, name
-    assert "scale as in its figure" in note.text
     assert "6 mm mean" not in read(browser) and readings["value"] == read(browser)["value"]
-    bar = browser.find_element("css selector", ".bar")
-    assert bar.get_attribute("aria-label") == "colours from \N{MINUS SIGN}2.95 to 2.95 logit"
 
 
 def test_two_maps_are_linked_by_mm_and_keys_move_both(browser, viewed):
@@ -200,19 +191,14 @@ def test_two_maps_are_linked_by_mm_and_keys_move_both(browser, viewed):
         mm[axis] += by * 1.5
         second = wait_for(browser, "value", pane=1, differs_from=before)
         assert numbers(second["x, y, z (mm)"]) == numbers(read(browser)["x, y, z (mm)"]) == mm
-        label = canvas(browser, "coronal").get_attribute("aria-label")
-        assert label.startswith("coronal, y = ") and numbers(label)[0] == mm[1]
     for pane, name in enumerate((("saliency", "sub-A"), ("input_x_gradient", "sub-B"))):
         assert_reads_the_file(read(browser, pane), viewed.folder.nifti(*name))
-    dialog = browser.find_element("id", "map-viewer")
     canvas(browser, "axial").send_keys(Keys.ESCAPE)
-    assert not dialog.is_displayed()
-    browser.execute_script("location.hash = '#view'")  # as the page's link does, a second time
-    assert dialog.is_displayed() and not browser.get_log("browser")
+    assert not browser.find_element("id", "map-viewer").is_displayed()
 
 
-def title(browser, pane=0):
-    return browser.find_elements("css selector", ".pane .title")[pane].text
+def title(browser):
+    return browser.find_element("css selector", ".pane .title").text
 
 
 def test_addresses_open_scans_and_groups_and_say_what_is_unknown(browser, viewed):
@@ -231,7 +217,7 @@ def test_addresses_open_scans_and_groups_and_say_what_is_unknown(browser, viewed
         assert f"There is no map “{name}” here" in browser.execute_script(message)
 
 
-def test_it_opens_on_the_strongest_patient_and_beside_it_another_map(browser, viewed):
+def test_it_opens_on_the_strongest_patient(browser, viewed):
     for name, scale in (("sub-F", 0.9), ("sub-A", 7.0)):  # a control is stronger
         for index, record in enumerate(viewed.records):
             if (record.method, record.subject_id) == ("input_x_gradient", name):
@@ -240,23 +226,6 @@ def test_it_opens_on_the_strongest_patient_and_beside_it_another_map(browser, vi
     browser.get(f"{viewed.folder.report.as_uri()}#view")
     wait_for(browser, "value")
     assert title(browser).startswith("Input × gradient: sub-F, ")
-    change(browser, "panes", "2")
-    wait_for(browser, "value", pane=1)
-    assert title(browser, pane=1).startswith("Saliency: sub-F, ")
-
-
-def test_focus_returns_to_what_opened_the_viewer(browser, viewed):
-    from selenium.webdriver.common.keys import Keys
-
-    save_page(viewed.folder.root, viewed.records)
-    browser.get(viewed.folder.report.as_uri())
-    opener = browser.find_element("css selector", "#subjects li:nth-child(2) .map:not([hidden]) .open")
-    opener.send_keys(Keys.ENTER)
-    browser.find_element("css selector", "#figure [data-view]").send_keys(Keys.ENTER)
-    wait_for(browser, "value")
-    assert browser.find_element("id", "map-viewer").is_displayed()
-    browser.switch_to.active_element.send_keys(Keys.ESCAPE)
-    assert browser.switch_to.active_element == opener
 
 
 def test_a_page_that_contains_its_maps_needs_no_file(browser, viewed, tmp_path):
@@ -266,7 +235,6 @@ def test_a_page_that_contains_its_maps_needs_no_file(browser, viewed, tmp_path):
     alone.write_text(page.source)
     browser.get(f"{alone.as_uri()}#view=group_maps/saliency/HC")
     assert "value" in wait_for(browser, "value")
-    assert browser.find_element("css selector", "[name=name]").text.startswith("mean of HC")
     browser.get("about:blank")
     alone.write_text(save_page(viewed.folder.root, viewed.records).source)
     browser.get(f"{alone.as_uri()}#view=saliency/sub-B")
@@ -276,23 +244,10 @@ def test_a_page_that_contains_its_maps_needs_no_file(browser, viewed, tmp_path):
     browser.get_log("browser")  # that a file is missing
 
 
-def test_a_page_without_the_scans_maps_offers_its_groups_alone(browser, viewed, monkeypatch):
+def test_a_page_without_the_scans_maps_offers_its_groups_alone(viewed, monkeypatch):
     monkeypatch.setattr(report_viewer, "_EMBEDDED_SCANS", 1)
     viewer = viewer_of(findings_of(viewed.folder.root, viewed.records), embedded=True)
     assert len(viewer.scripts) == 3 and list(viewer.index["methods"]) == ["saliency"]
-    save_page(viewed.folder.root, viewed.records, embed=True)
-    browser.get(f"{viewed.folder.report.as_uri()}#view")
-    assert "value" in wait_for(browser, "value")
-    assert title(browser) == "Saliency: mean of TLE"
-    for key, is_there in (("saliency/sub-B", False), ("group_maps/saliency/HC", True)):
-        assert browser.execute_script("return hasView(arguments[0])", key) == is_there
-
-
-def test_groups_are_offered_where_they_have_a_file(viewed):
-    index = viewer_of(findings_of(viewed.folder.root, viewed.records), embedded=False).index
-    groups = {"HC": "HC", "TLE": "TLE", "left": "TLE, focus on the left"}
-    assert index["methods"]["saliency"]["groups"] == groups and index["atlas"] is None
-    assert index["methods"]["input_x_gradient"]["groups"] == {}
 
 
 def test_the_common_scale_is_the_90th_percentile_in_the_images_unit():

@@ -32,10 +32,8 @@ def test_sessions_are_averaged_and_disputed_subjects_left_out():
 @pytest.mark.parametrize(
     ("counts", "expected"),
     [
-        ({"HC": 6, "left": 5, "right": 5}, [LEFT, RIGHT, ALIGNED]),
         ({"HC": 6, "left": 5, "right": 4}, [LEFT]),
         ({"HC": 6, "left": 3, "right": 3}, [ALL_PATIENTS]),
-        ({"HC": 6, "TLE": 5}, [ALL_PATIENTS]),
         ({"HC": 6, "left": 5, "right": 5, "TLE": 1}, [LEFT, RIGHT, ALIGNED, ALL_PATIENTS]),
         ({"HC": 4, "left": 9, "right": 9}, []),
         ({"HC": 9, "left": 3}, []),

@@ -31,7 +31,6 @@ def test_groups_that_are_apart_entirely_still_have_an_interval():
     low, high = auc_interval(apart)
     assert 0.6 < low < 0.7 and high == 1
     assert auc_interval(0 * apart) == pytest.approx((0, 1 - low))
-    assert auc_interval(np.ones((100, 100)))[0] > 0.97
     assert auc_difference_interval(apart, apart) == pytest.approx((low - 1, 1 - low))
 
 
@@ -59,16 +58,6 @@ def test_intervals_hold_the_truth_in_95_of_100(areas, r, n):
             held[which] += low <= truth <= high
     # a fixed seed; the half-width of the simulation's own interval is 2.5 points
     assert (held / n_cohorts > 0.92).all()
-
-
-def test_the_correlation_makes_the_differences_interval_shorter():
-    generator = np.random.default_rng(2)
-    wins, other = correlated_wins(generator, (0.8, 0.75), 0.95, 40)
-    low, high = auc_difference_interval(wins, other)
-    _, independent = correlated_wins(generator, (0.8, 0.75), 0, 40)
-    low_2, high_2 = auc_difference_interval(wins, independent)
-    assert high - low < 0.7 * (high_2 - low_2)
-    assert auc_difference_interval(wins, wins) == pytest.approx((0, 0), abs=0.05)
 
 
 def test_the_interval_of_a_mean_is_students():

@@ -52,8 +52,6 @@ def test_it_is_refused_with_few_controls_or_no_spread():
         z = compare_with_controls(values, np.arange(n + 1), np.arange(n + 1) < n)
         assert np.isfinite(z[:, 0]).all() == (n == LEAST_CONTROLS)
         assert np.isnan(z[:, 1]).all() and np.isnan(z[0, 2])
-    none = compare_with_controls(values, np.arange(n + 1), np.zeros(n + 1, bool))
-    assert np.isnan(none).all()
 
 
 def table_of(n_controls):
@@ -85,8 +83,6 @@ def test_columns_are_added_for_each_method_and_region():
 
 
 def test_too_few_controls_are_said():
-    found = add_normal_ranges(table_of(14))
-    assert found[["density_z", "asymmetry_z"]].isna().all(axis=None)
-    [note] = normal_range_notes(found)
+    [note] = normal_range_notes(add_normal_ranges(table_of(14)))
     assert "15 HC subjects" in note and "there are 14" in note
     assert normal_range_notes(pd.DataFrame()) == []
