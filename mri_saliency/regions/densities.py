@@ -13,10 +13,9 @@ from mri_saliency.cohort.source_scan import baseline_identity, read_null_map, re
 from mri_saliency.inputs.atlas import Atlas
 from mri_saliency.inputs.grid import INPUT_SIZE, Grid
 from mri_saliency.output.dictionary import TABLES
-from mri_saliency.output.files import write_figure, write_table
+from mri_saliency.output.files import write_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
-from mri_saliency.regions.figures import region_figure
 from mri_saliency.runtime.workers import Workers
 from mri_saliency.statistics.normal_ranges import add_normal_ranges
 from mri_saliency.wording import counted
@@ -33,7 +32,7 @@ _GRIDS_AT_A_TIME = 4  # whose labels a worker keeps
 def measure_regions(
     folder: OutputFolder, records: list[MapRecord], atlas: Atlas, workers: Workers
 ) -> pd.DataFrame:
-    """Divide every map among an atlas's regions; write the table and its figure.
+    """Divide every map among an atlas's regions; write the table.
 
     Raises UserError if the atlas does not lie where a scan does.
 
@@ -48,11 +47,9 @@ def measure_regions(
     table = pd.DataFrame(workers.map_parts(partial(_divide_maps, folder, atlas), list(maps.values())))
     if table.empty:
         folder.regions.unlink(missing_ok=True)
-        folder.region_figure.unlink(missing_ok=True)
         return table
     table = add_normal_ranges(table.astype(dict.fromkeys(_NUMBERS, float)))
     write_table(folder.regions, table[list(TABLES["region_statistics"])])
-    write_figure(folder.region_figure, region_figure(table, densest(table), folder.class_names))
     return table
 
 
