@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mri_saliency.checks.figure import check_figure
 from mri_saliency.cohort.summary import cohort_figure
 from mri_saliency.maps import style
 from mri_saliency.maps.comparison import MeanAgreement
@@ -22,7 +21,7 @@ from mri_saliency.regions.figures import lateralisation_figure
 from mri_saliency.regions.lateralisation import lateralisation_table
 from mri_saliency.wording import ClassNames
 
-from ..made_cohort import SIDED_PAIRS, checks_table, sided_regions
+from ..made_cohort import SIDED_PAIRS, sided_regions
 from .views import GRID, made_up_map
 
 USERS_SETTINGS = """
@@ -51,7 +50,6 @@ def draw_all(folder):
     charts = {
         "cohort": cohort_figure(table, profiles, agreement, {"saliency": 0.5}, NAMES),
         "sides": lateralisation_figure(lateralisation_table(regions, [tuple(sides)]), NAMES, ""),
-        "checks": check_figure(checks_table(), ["smooth_grad"]),
     }
     for name, figure in charts.items():
         write_figure(folder / f"{name}.png", figure)

@@ -25,7 +25,7 @@ def folder(tmp_path):
     [
         *("dataset_description.json", "references.bib", "report.html", "run.json", "tables/failures.csv"),
         *("attribution_statistics.csv", "attribution_statistics.json"),
-        *("tables/map_checks.json", "figures/map_checks.png"),
+        *("tables/map_checks.json", "figures/lateralisation.png"),
         *("saliency/notes.txt", "group_maps/a/b.nii", "saliency"),
     ],
 )
