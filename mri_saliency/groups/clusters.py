@@ -16,11 +16,9 @@ def find_clusters(
 ) -> tuple[list[dict], np.ndarray]:
     """Return the clusters of significant voxels, the largest |t| first, and the points of their peaks.
 
-    Voxels of one sign that share a face, an edge or a corner belong together. Arrays are
-    (n_slices, height, width).
-
-    Returns a list of dict, columns of group_clusters.csv: ``peak_x`` to ``volume_mm3``, ``peak_t`` and ``p``;
-    without an affine there is no place, volume or region. And int (n_clusters, 3), on the coarse grid.
+    Voxels of one sign that share a face, an edge or a corner belong together. `t` and `p` are
+    (n_slices, height, width). Clusters are rows of group_clusters.csv; without an affine there is no place,
+    volume or region. The points are int (n_clusters, 3), on the coarse grid.
     """
     from scipy import ndimage
 

@@ -52,11 +52,6 @@ class ComparedContrast:
     n_controls: int
     significant_share: float  # of the brain's tested points
     smallest_p: float
-    smallest_possible_p: float = np.nan  # that so many subjects can reach
-    # the ratio of the groups where |t| is largest, with the ends of its 95 % interval
-    strongest_ratio: float = np.nan
-    strongest_low: float = np.nan
-    strongest_high: float = np.nan
 
 
 @dataclass(eq=False)
@@ -131,12 +126,10 @@ def compare_groups(maps: MethodMaps, settings: ComparisonSettings) -> GroupCompa
         if clusters:
             indices = (np.cumsum(places) - 1).reshape(places.shape)[tuple(peaks.T)]
             at_peaks = values[contrast.aligned][:, indices]
-            of_method = {"method": maps.method.name, "contrast": contrast.name}
-            rows_of_peaks = [of_method | row for row in clusters]
+            clusters = [{"method": maps.method.name, "contrast": contrast.name} | row for row in clusters]
             unknown, ids = np.full_like(at_peaks, np.nan), [scan.subject_id for scan in scans]
-            found.clusters += rows_of_peaks
-            found.peaks.append(Peaks(contrast, subjects, at_peaks, unknown, rows_of_peaks, peaks, space, ids))
-            found.peaks[-1].add_ratios()
+            found.clusters += clusters
+            found.peaks.append(Peaks(contrast, subjects, at_peaks, unknown, clusters, peaks, space, ids))
     return found
 
 
@@ -192,7 +185,6 @@ def _write(maps: MethodMaps, subjects: Subjects, tested: _TestedVoxels) -> Group
     """Write a contrast's images and figure; return its part of what was found."""
     contrast, method, names = tested.contrast, maps.method.name, maps.folder.class_names
     answer = tested.answer
-    ratio, low, high = np.exp([answer.effect, *answer.interval()])[:, np.abs(answer.t).argmax()].tolist()
     summary = ComparedContrast(
         method=method,
         contrast=contrast.name,
@@ -200,10 +192,6 @@ def _write(maps: MethodMaps, subjects: Subjects, tested: _TestedVoxels) -> Group
         n_controls=subjects.count("HC"),
         significant_share=float(np.mean(answer.p <= SIGNIFICANT)),
         smallest_p=float(answer.p.min()),
-        smallest_possible_p=answer.smallest_possible_p,
-        strongest_ratio=ratio,
-        strongest_low=low,
-        strongest_high=high,
     )
     title = f"magnitude, {contrast.title.format(hc=names.hc, tle=names.tle)}"
     _write_images(maps, summary, tested)
@@ -228,7 +216,8 @@ def _write_images(maps: MethodMaps, summary: ComparedContrast, tested: _TestedVo
 def _draw(maps: MethodMaps, title: str, summary: ComparedContrast, tested: _TestedVoxels) -> np.ndarray:
     """Draw a contrast: uint8 (height, width, 4), RGBA."""
     share, names = summary.significant_share, maps.folder.class_names
-    least = f"nowhere; {summary.smallest_possible_p:.3g} is the smallest p that so many subjects can reach"
+    smallest = f"{tested.answer.smallest_possible_p:.3g}"
+    least = f"nowhere; {smallest} is the smallest p that so many subjects can reach"
     where = f"in {share:.2%} of the brain" if share else least
     view = maps.view(
         f"{title}: {summary.n_patients} and {summary.n_controls} subjects",

@@ -33,8 +33,8 @@ def contrast_figure(
     Opacity grows with the square of t and is full where that is significant; a line surrounds what is
     significant (Taylor et al. 2023, Highlight results, don't hide them, NeuroImage).
 
-    `effect` is the logarithm of the ratio of the groups' magnitudes; `threshold` the magnitude of t that is
-    significant, infinite if none can be. Returns uint8 (height, width, 4), RGBA.
+    `effect` is a logarithm; `threshold` the magnitude of t that is significant, infinite if none can be.
+    Returns uint8 (height, width, 4), RGBA.
     """
     evidence = t / (threshold if np.isfinite(threshold) else float(np.abs(t).max()) or 1.0)
     dimmed = GREY[(_DIMMED * view.anatomy).astype(np.uint8)]
