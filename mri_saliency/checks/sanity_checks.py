@@ -40,10 +40,7 @@ _SEED = 20_000  # of the noise, and of the repeated draws
 def check_maps(
     explainer: Explainer, checked: CheckedScans, methods: Sequence[str], advance: Callable[[], None]
 ) -> pd.DataFrame:
-    """Run all checks: a row for each number, with the columns `COLUMNS`.
-
-    `advance` is called `n_stages(checked, methods)` times, as the work proceeds.
-    """
+    """Run all checks: a `Row` for each number; `advance` is called `n_stages` times, as the work proceeds."""
     scans = ExplainedScans(explainer, checked)
     noisy = ExplainedScans(explainer, replace(checked, inputs=_with_noise(checked.inputs)))
     other_seed = replace(explainer.settings, seed=_SEED + explainer.settings.seed)

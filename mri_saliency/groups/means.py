@@ -58,6 +58,7 @@ def write_means(maps: MethodMaps, smooth_mm: float) -> dict[str, Path]:
         maps.write_image(f"{name}_mean", mean.signed, f"mean of {mean.n} {name}, {unit}{caveat}", meaning)
         title = f"{titles[name]}: mean of {mean.n} scan{'s' if mean.n > 1 else ''}"
         view = maps.view(title, f"all groups of a method share one scale{caveat}")
-        picture = group_figure(view, *map(maps.layer, smooth[name], smooth_scales), smooth_mm)
+        signed, magnitude = map(maps.layer, smooth[name], smooth_scales)
+        picture = group_figure(view, signed, magnitude, smooth_mm)
         figures[titles[name]] = maps.write_figure(name, picture)
     return figures

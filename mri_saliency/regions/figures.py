@@ -23,10 +23,7 @@ _SCORES = {  # prefix of the columns -> label, colour, marker, offset
 
 @own_style()
 def lateralisation_figure(table: pd.DataFrame, class_names: ClassNames, mark: str) -> Figure:
-    """Draw the areas under the ROC curves of the hemispheres and the densest pairs, from lateralisation.csv.
-
-    `mark` begins the title, as `demo_mark` returns it.
-    """
+    """Draw the areas under ROC curves of the hemispheres and the densest pairs; `mark` begins the title."""
     by_method = table.groupby("method", sort=False)
     figure, panels = panel_grid(len(by_method))
     title = f"Does a region's asymmetry tell left from right {class_names.tle}?"

@@ -53,25 +53,18 @@ def auc_difference_interval(wins: np.ndarray, other: np.ndarray) -> tuple[float,
 
     From the two areas' own intervals (Zou & Donner 2008, Construction of confidence limits about effect
     measures, Statistics in Medicine) and their correlation (DeLong et al. 1988, Biometrics).
-    `wins` and `other` are from `pair_wins`; the second area is subtracted from the first.
+    The second area is subtracted from the first.
     """
     (low_a, high_a), (low_b, high_b) = auc_interval(wins), auc_interval(other)
     a, b = float(wins.mean()), float(other.mean())
-    r = _correlation(wins, other)
+    covariance = sum(np.cov(wins.mean(axis), other.mean(axis)) / wins.shape[1 - axis] for axis in (0, 1))
+    variances = covariance[0, 0] * covariance[1, 1]
+    r = float(np.clip(covariance[0, 1] / math.sqrt(variances), -1, 1)) if variances > 0 else 0.0
 
     def reach(of_a: float, of_b: float) -> float:
         return math.sqrt(max(0.0, of_a**2 - 2 * r * of_a * of_b + of_b**2))
 
     return a - b - reach(a - low_a, high_b - b), a - b + reach(high_a - a, b - low_b)
-
-
-def _correlation(wins: np.ndarray, other: np.ndarray) -> float:
-    """Return the correlation of two areas under ROC curves of the same subjects, by DeLong's covariances."""
-    covariance = sum(
-        np.cov(wins.mean(axis=axis), other.mean(axis=axis)) / wins.shape[1 - axis] for axis in (0, 1)
-    )
-    variances = covariance[0, 0] * covariance[1, 1]
-    return float(np.clip(covariance[0, 1] / math.sqrt(variances), -1, 1)) if variances > 0 else 0.0
 
 
 def share_interval(k: int, n: int) -> tuple[float, float]:
