@@ -194,8 +194,8 @@ def repeats(rows: pd.DataFrame, check: str) -> Verdict:
 def regions_matter(table: pd.DataFrame, method: str) -> Verdict:
     """Judge whether regions with much attribution move the logit when the baseline replaces them.
 
-    They do if the rank correlation over regions is higher than that of maps that know nothing of the
-    network: a large region that differs much from the baseline tends to have much of everything.
+    A large region that differs much from the baseline tends to have much of everything, so their rank
+    correlation must be higher than that of maps that know nothing of the network.
     """
     scores = region_scores(table, method)
     if MAP not in scores:

@@ -31,9 +31,8 @@ class Places:
     nulls: np.ndarray  # those of the null maps; NaN for subjects who have none, and where some have none
     rows: list[dict]  # of the table of such places, with its method
 
-    t: ClassVar[str] = (
-        "t"  # the table's columns; of the three ratios, the ends of the intervals lie beside them
-    )
+    # the table's columns; of the three ratios, the ends of the intervals lie beside them
+    t: ClassVar[str] = "t"
     ratios: ClassVar[tuple[str, ...]] = ("ratio", "ratio_null", "ratio_over_null")
 
     def add_ratios(self) -> None:
@@ -84,7 +83,9 @@ def effects_figure(places: Sequence[Places], class_names: ClassNames) -> Figure 
             for depth, values, name in both:
                 ratio = [row[name], row[f"{name}_low"], row[f"{name}_high"]]
                 _draw_row(axes, y + depth, of_contrast, values[:, index], ratio)
-            where = row["region"] or "{peak_x:.0f}, {peak_y:.0f}, {peak_z:.0f} mm".format(**row)
+            where = row["region"] or "peak of a cluster"
+            if not row["region"] and row["peak_x"] is not None:
+                where = "{peak_x:.0f}, {peak_y:.0f}, {peak_z:.0f} mm".format(**row)
             ticks.append(f"{where}\n{of_contrast.contrast.name.removesuffix('_minus_HC')}")
         axes.set_title(method_label(method))
         axes.set_xscale("log", base=2)

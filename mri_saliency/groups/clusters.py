@@ -40,10 +40,9 @@ def find_clusters(
             peak = tuple(significant[order[first]].tolist())
             point = np.array(peak) // BLOCK  # whose voxels are equal
             middle = point * BLOCK + (BLOCK - 1) / 2
-            peak_mm = None if affine is None else apply_affine(affine, middle)
-            places_mm = 3 * [None] if peak_mm is None else peak_mm.tolist()
-            row = dict(zip(("peak_x", "peak_y", "peak_z"), places_mm, strict=True)) | {
-                "region": "" if atlas is None or peak_mm is None else atlas.region_at(peak_mm),
+            peak_mm = 3 * [None] if affine is None else apply_affine(affine, middle).tolist()
+            row = dict(zip(("peak_x", "peak_y", "peak_z"), peak_mm, strict=True)) | {
+                "region": "" if atlas is None or affine is None else atlas.region_at(np.array(peak_mm)),
                 "volume_mm3": None if voxel_mm3 is None else float(size * voxel_mm3),
                 "peak_t": float(t[peak]),
                 "p": float(p[peak]),

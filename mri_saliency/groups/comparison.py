@@ -183,8 +183,8 @@ def _find_subjects(
 
 def _write(maps: MethodMaps, subjects: Subjects, tested: _TestedVoxels) -> GroupComparison:
     """Write a contrast's images and figure; return its part of what was found."""
-    contrast, method, names = tested.contrast, maps.method.name, maps.folder.class_names
-    answer = tested.answer
+    contrast, answer = tested.contrast, tested.answer
+    method, names = maps.method.name, maps.folder.class_names
     summary = ComparedContrast(
         method=method,
         contrast=contrast.name,
@@ -193,24 +193,19 @@ def _write(maps: MethodMaps, subjects: Subjects, tested: _TestedVoxels) -> Group
         significant_share=float(np.mean(answer.p <= SIGNIFICANT)),
         smallest_p=float(answer.p.min()),
     )
-    title = f"magnitude, {contrast.title.format(hc=names.hc, tle=names.tle)}"
-    _write_images(maps, summary, tested)
-    figure = maps.write_figure(contrast.name, _draw(maps, title, summary, tested))
-    return GroupComparison([summary], figures={method: {title: figure}})
-
-
-def _write_images(maps: MethodMaps, summary: ComparedContrast, tested: _TestedVoxels) -> None:
-    """Write a contrast's images: the ratio, t, and -log10 p, which is 0 where nothing was tested."""
-    name, answer = summary.contrast, tested.answer
     limit = float(np.exp(ratio_scale(answer.effect)))
     freedom = min(summary.n_patients, summary.n_controls) - 1  # at least; Welch's differ between voxels
-    log_p = neg_log10_p(SIGNIFICANT, answer.smallest_possible_p)
+    log_p = neg_log10_p(SIGNIFICANT, answer.smallest_possible_p)  # 0 where nothing was tested
     for ending, values, what, meaning in (
         ("ratio", np.exp(tested.effect), "ratio", ratio(limit)),
         ("t", tested.t, "t", t_score(colour_scale(answer.t), freedom)),
         ("neg_log10_p_fwe", np.log10(1 / tested.p), "-log10 p, family-wise", log_p),
     ):
-        maps.write_image(f"{name}_{ending}", values, f"{what}, {name}, magnitude", meaning)
+        name = f"{contrast.name}_{ending}"
+        maps.write_image(name, values, f"{what}, {contrast.name}, magnitude", meaning)
+    title = f"magnitude, {contrast.title.format(hc=names.hc, tle=names.tle)}"
+    figure = maps.write_figure(contrast.name, _draw(maps, title, summary, tested))
+    return GroupComparison([summary], figures={method: {title: figure}})
 
 
 def _draw(maps: MethodMaps, title: str, summary: ComparedContrast, tested: _TestedVoxels) -> np.ndarray:

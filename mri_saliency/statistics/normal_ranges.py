@@ -14,9 +14,8 @@ MEASURES = ("density", "asymmetry")
 def add_normal_ranges(table: pd.DataFrame) -> pd.DataFrame:
     """Compare each scan's regions with those of the HC subjects, method by method.
 
-    `table` has a row a scan, method and region, with `subject_id`, `subject`, `diagnosis`, `method`,
-    `region`, `density`, `asymmetry`, NaN where undefined; it is returned with `density_z` (of the density's
-    logarithm) and `asymmetry_z`, from `compare_with_controls`.
+    `table`, of `regions.densities`, is returned with `density_z` (of the density's logarithm) and
+    `asymmetry_z`, from `compare_with_controls`.
     """
     scans = table.drop_duplicates("subject_id").set_index("subject_id")
     rows = scans.index.get_indexer(table["subject_id"])
@@ -49,10 +48,9 @@ def compare_with_controls(values: np.ndarray, subjects: np.ndarray, is_control: 
     A control subject's sessions are averaged, so that each counts once; a scan is never compared with
     its own subject.
 
-    `values` are float64 (n_scans, n_regions), NaN where undefined; `subjects` are the scans' persons.
-    Returned, in the same shape, is the distance to the controls' mean in their sample standard deviations:
-    NaN where the value is undefined, fewer than `LEAST_CONTROLS` control subjects have one, or these are all
-    equal.
+    `values` are float64 (n_scans, n_regions); `subjects` are the scans' persons. Returned, in the same shape,
+    is the distance to the controls' mean in their sample standard deviations: NaN where the value is, fewer
+    than `LEAST_CONTROLS` control subjects have one, or these are all equal.
     """
     table = pd.DataFrame(values)
     averaged = table[is_control].groupby(subjects[is_control]).mean()

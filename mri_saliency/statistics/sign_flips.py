@@ -88,8 +88,7 @@ def sign_flip_test(family: Sequence[Hypothesis], n_flips: int = N_FLIPS) -> list
 def sign_flips(n_subjects: int, n_flips: int) -> np.ndarray:
     """Return flips, float32 (n_flips + 1, n_subjects) of 1 and -1; the first flips nothing.
 
-    All flips where there are at most `n_flips`. To flip every subject changes no magnitude of t, so the
-    last subject's sign stays then.
+    Of all flips the last subject's sign stays, because to flip every subject changes no magnitude of t.
     """
     if 2 ** (n_subjects - 1) <= n_flips:
         bits = np.arange(2 ** (n_subjects - 1))[:, None] >> np.arange(n_subjects) & 1
@@ -169,10 +168,7 @@ class _Model:
             yield slice(start, start + _POINTS_AT_A_TIME)
 
     def _standardised(self, points: slice) -> tuple[np.ndarray, np.ndarray]:
-        """Return some points' values with mean 0 and spread 1, float64 (n, n_points), and their spreads.
-
-        Zero where nothing varies.
-        """
+        """Return points' values with mean 0 and spread 1, or 0 where nothing varies; and their spreads."""
         values = self._values[:, points].astype(np.float64)
         centred = values - values.mean(axis=0)
         spread = np.sqrt((centred**2).mean(axis=0))
