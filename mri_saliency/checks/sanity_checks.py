@@ -106,8 +106,7 @@ def _compare_with_shuffled(
         yield from _compare("weights", method, maps, others, checked)
     both = zip(maps, others, scans.nulls(method), checked.subject_ids, checked.brains, strict=True)
     for a, b, factor, subject_id, brain in both:
-        value = partial_similarity(a, b, factor, brain)
-        yield Row("weights", method, subject_id, WHOLE, "partial", value)
+        yield Row("weights", method, subject_id, WHOLE, "partial", partial_similarity(a, b, factor, brain))
 
 
 def _between_subjects(method: str, maps: np.ndarray, checked: CheckedScans) -> Iterator[Row]:

@@ -12,10 +12,7 @@ _DIMMED = 0.6  # the greys under a contrast: pale colours and the line are seen 
 
 
 def group_figure(view: View, mean: Layer, magnitude: Layer, smooth_mm: float) -> np.ndarray:
-    """Draw a group's smoothed mean map over the mean scan at the key slices, and its mean magnitude.
-
-    These are the same for a method without signs. Returns uint8 (height, width, 4), RGBA.
-    """
+    """Draw a group's smoothed mean map, and of a signed method its mean magnitude: uint8 (..., 4), RGBA."""
     words = f"{view.unit}, {smoothing_words(smooth_mm)}"
     rows = {"mean map": view.overlays(mean)}
     bars = [Bar("mean map", f"{view.kind} overlay", mean.limit, words)]

@@ -126,12 +126,9 @@ def _rows_of_scan(
 
 
 def brain_halves(brain: np.ndarray, grid: Grid) -> np.ndarray:
-    """Return the side of each of the brain's voxels: 1 left of x = 0 mm, 2 right of it, 0 outside the brain.
-
-    `brain` is bool (n_slices, 112, 112), on a grid with an affine.
-    """
+    """Return the side of each of the brain's voxels: 1 left of x = 0 mm, 2 right of it; 0 outside it."""
     affine = grid.input_affine
-    assert affine is not None
+    assert affine is not None  # of scans without one, no region is measured
     axes = np.ogrid[tuple(map(slice, brain.shape))]
     x_mm = sum(factor * axis for factor, axis in zip(affine[0], axes, strict=False)) + affine[0, 3]
     return brain * (1 + (x_mm > 0))

@@ -94,10 +94,7 @@ def lateralisation_sentences(table: pd.DataFrame, names: ClassNames) -> list[str
 
 
 def _compare_sides(subjects: pd.DataFrame) -> dict | None:
-    """Compare left with right TLE by a pair's asymmetries; None if too few subjects have one of attribution.
-
-    `subjects` has a row a subject, with ``diagnosis`` and all asymmetries.
-    """
+    """Compare left with right TLE by a pair's asymmetries, a row a subject; None if too few have one."""
     row: dict = {}
     for prefix in ("", "grey_matter_"):
         [wins] = _wins(subjects, f"{prefix}asymmetry")

@@ -76,8 +76,7 @@ class Subjects:
     def align(self, values: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
         """Return values as if every focus was on the left: (n_subjects, n_points).
 
-        Of patients with a focus on the right those at the mirror images of the points (`mirrored`), of
-        controls the mean of both.
+        Of right foci those at the points' mirror images (`mirrored`), of controls the mean of both.
         """
         aligned = np.where(self.members("right")[:, None], mirrored, values)
         controls = self.members("HC")

@@ -68,9 +68,7 @@ def sign_flip_test(family: Sequence[Hypothesis], n_flips: int = N_FLIPS) -> list
 
     The largest |t| over the points, for each flip, corrects for the points; the smallest p of these maxima
     over the hypotheses, for each flip, corrects for the hypotheses, so that all count alike, whatever their
-    degrees of freedom (Westfall & Young 1993, Resampling-based multiple testing).
-
-    The flips are random, or all where there are at most `n_flips`; the unflipped residuals count as one more.
+    degrees of freedom (Westfall & Young 1993, Resampling-based multiple testing). See `sign_flips`.
     """
     if not family:
         return []
@@ -88,7 +86,8 @@ def sign_flip_test(family: Sequence[Hypothesis], n_flips: int = N_FLIPS) -> list
 def sign_flips(n_subjects: int, n_flips: int) -> np.ndarray:
     """Return flips, float32 (n_flips + 1, n_subjects) of 1 and -1; the first flips nothing.
 
-    Of all flips the last subject's sign stays, because to flip every subject changes no magnitude of t.
+    They are random, or all where there are at most `n_flips`; the last subject's sign stays then, because to
+    flip every subject changes no magnitude of t.
     """
     if 2 ** (n_subjects - 1) <= n_flips:
         bits = np.arange(2 ** (n_subjects - 1))[:, None] >> np.arange(n_subjects) & 1
@@ -179,9 +178,8 @@ class _Model:
     def _null_residuals(self, variances: np.ndarray) -> np.ndarray:
         """Return the matrix (n, n) from values to the residuals of the model in which the contrast is zero.
 
-        That model is fitted with each group's weight the inverse of its variance, averaged over the points:
-        plain least squares lets a small and variable group pull the common mean, and the test of 5 against 20
-        subjects with twice their spread then errs in 8 % instead of 5 %.
+        That model is fitted with each group's weight the inverse of its variance: plain least squares lets a
+        small and variable group pull the common mean, and the test of 5 against 20 subjects then errs in 8 %.
         """
         weighted = self._design / variances[self._groups][:, None]  # (n, n_columns)
         inverse = np.linalg.inv(weighted.T @ self._design)
