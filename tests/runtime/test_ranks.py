@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -16,15 +17,8 @@ def test_without_torchrun_this_process_has_all():
     assert (ranks.add("map"), ranks.add("map", 2), ranks.add("check")) == (1, 3, 1)
     ranks.barrier("planned")
     assert ranks.exchange("n", 1) == [1]
-
-
-def test_shards_divide_the_items():
-    ranks = Ranks()
-    ranks.size = 3
-    shards = []
-    for ranks.rank in range(3):
-        shards.append(ranks.shard(list(range(8))))
-    assert shards == [[0, 3, 6], [1, 4, 7], [2, 5]] and not ranks.is_main
+    ranks.rank, ranks.size = 2, 3
+    assert ranks.shard(list(range(8))) == [2, 5] and not ranks.is_main
 
 
 class Store:
@@ -121,3 +115,25 @@ def test_the_ranks_of_an_attempt_agree_on_a_name_that_no_earlier_attempt_had():
         assert len(found) == 3 and len(set(found.values())) == 1
         names |= set(found.values())
     assert len(names) == 3
+
+
+@pytest.mark.parametrize(
+    ("plans", "place", "message"),
+    [("aa", "", ""), ("ab", "", "rank 1 would make other maps"), ("aa", "elsewhere", "rank 1 cannot see")],
+)
+def test_ranks_with_other_plans_or_another_disk_are_named(tmp_path, monkeypatch, plans, place, message):
+    monkeypatch.setattr(module, "SHARED_WITHIN_S", 0.1)
+
+    def found(ranks, plan, folder):
+        try:
+            ranks.check_plans(plan)
+            ranks.check_shared(folder)
+        except UserError as error:
+            return str(error)
+        return ""
+
+    (tmp_path / place).mkdir(exist_ok=True)
+    with ThreadPoolExecutor() as pool:
+        errors = list(pool.map(found, two_ranks(), plans, (tmp_path, tmp_path / place)))
+    assert all(message in error and bool(error) == bool(message) for error in errors)
+    assert not list(tmp_path.rglob("*.part"))
