@@ -6,8 +6,7 @@ on disk), statistics (formulas), options, run (plan, journal), cohort (which map
 groups, regions, combine (several networks), report, describe (the cohort's chapter), demo.
 
 The names below are imported where they are first used: `import mri_saliency` loads neither PyTorch nor
-NumPy. Those of `__all__` are for use as a library: a scan in, a map and its image out. The others are the
-script's words.
+NumPy. Those of `__all__` are for use as a library; the others are the script's words.
 """
 
 import gc

@@ -125,11 +125,9 @@ def _describe_groups(
     if maps:
         draw_mean_scan(maps[0])
     groups = GroupComparison()
-    for method_maps, figures in zip(maps, means, strict=True):
+    for method_maps, figures, comparison in zip(maps, means, comparisons, strict=True):
         groups.figures[method_maps.method.name] = figures.result()
-    for comparison in comparisons:
         groups.add(comparison.result())
-    for method_maps in maps:
         folder.close_groups(method_maps.method.name)
     return groups
 
@@ -137,6 +135,4 @@ def _describe_groups(
 def _by_scan(covariates: pd.DataFrame, records: list[MapRecord]) -> pd.DataFrame:
     """Return the covariates of the recorded scans, indexed by their names; only complete rows."""
     paths = {record.subject_id: record.source.path for record in records}
-    rows = covariates.reindex(paths.values())
-    rows.index = list(paths)
-    return rows.dropna()
+    return covariates.reindex(paths.values()).set_axis(list(paths)).dropna()

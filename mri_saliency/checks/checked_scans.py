@@ -27,10 +27,7 @@ class CheckedScans:
 
     @property
     def other_scans(self) -> list[int]:
-        """For each scan the index of another one: the next of another class, else the next.
-
-        Two scans of a class may share their evidence, and then one's map is no impostor for the other.
-        """
+        """For each scan the index of the next of another class, which shares no evidence, else the next."""
         n = len(self.inputs)
         following = [[(i + k) % n for k in range(1, n + 1)] for i in range(n)]
         return [

@@ -22,8 +22,7 @@ def evidence_scores(table: pd.DataFrame, method: str, *, by_magnitude: bool = Fa
     first voxels do all that the scan does; for a signed map, up to 3, because voxels against the class come
     last. An order that finds nothing has about 0.
 
-    Returns a table: A row for each scan whose logit differs from its baseline's by `LEAST_CHANGE` or more, a
-    column for `MAP` and for each of `IMPOSTORS`.
+    A row for each scan with `LEAST_CHANGE`, a column for `MAP` and for each of `IMPOSTORS`.
     """
     from scipy.integrate import trapezoid  # here, because most runs have no checks
 

@@ -14,10 +14,9 @@ from mri_saliency.methods import METHODS
 
 
 def ablate_regions(scans: ExplainedScans, index: int, labels: np.ndarray) -> dict[int, float]:
-    """Replace one region at a time of a scan by its baseline.
+    """Return the label of each region of a scan -> its logit less that with the baseline in the region.
 
-    `index` is the scan's, `labels` are int (n_slices, 128, 128), 0 for no region. Returns the label of each
-    region -> the scan's logit less the logit without the region.
+    `index` is the scan's, `labels` are int (n_slices, 128, 128), 0 for no region.
     """
     explainer, batch = scans.explainer, scans.batch
     scan, baseline = batch.inputs[index], batch.baselines.expand_as(batch.inputs)[index]
@@ -34,10 +33,9 @@ def ablate_regions(scans: ExplainedScans, index: int, labels: np.ndarray) -> dic
 def check_regions(scans: ExplainedScans, maps: Mapping[tuple[str, str], np.ndarray]) -> Iterator[Row]:
     """Ablate the regions of each scan that has any, and correlate attributions with what they changed.
 
-    Over regions, the ranks of sizes are compared: of the logit's change, and of the summed attribution, in
-    which voxels for and against the class cancel as they do in the network. Its sign is left aside:
-    where the logit is saturated, a region of little effect may push either way at the scan and on the
-    way to it. `maps` has those of (method, order), each (n, n_slices, 128, 128).
+    The sizes of the logit's change and of the summed attribution are compared, in which voxels for and
+    against the class cancel as in the network. Signs are left aside: where the logit is saturated, a region
+    of little effect may push either way. `maps` has those of (method, order), each (n, n_slices, 128, 128).
     """
     checked = scans.checked
     maps = {**maps, (DIFFERENCE, DIFFERENCE): checked.differences}

@@ -20,9 +20,7 @@ def replacement(scans: ExplainedScans, label: tuple[str, str], values: np.ndarra
     """Replace voxels by the baseline's in descending order of `values`, and the reverse.
 
     The deletion and insertion curves of Petsiuk et al. 2018 (RISE, BMVC). The logit is given less the
-    baseline's, and counted toward the scan's. Values with a sign are contributions to the logit: their
-    order is that of contributions to its change from the baseline to the scan.
-
+    baseline's, and counted toward the scan's; so are values with a sign, which are contributions to it.
     `label` is the rows' method and order; `values` are (n, n_slices, 128, 128).
     """
     explainer, batch = scans.explainer, scans.batch
@@ -51,13 +49,9 @@ def replacement(scans: ExplainedScans, label: tuple[str, str], values: np.ndarra
 
 
 def shared_order(name: str, checked: CheckedScans) -> np.ndarray:
-    """Return values whose descending order is one of `table.SHARED_ORDERS`; shape of the inputs.
-
-    At random, the brain's voxels come first: most of an input is air, which has nothing to find.
-    """
-    if name == RANDOM:
-        generator = np.random.default_rng(_SEED)
-        return checked.brains + generator.random(checked.inputs.shape, np.float32)
+    """Return values whose descending order is one of `table.SHARED_ORDERS`; shape of the inputs."""
+    if name == RANDOM:  # the brain first: most of an input is air, which has nothing to find
+        return checked.brains + np.random.default_rng(_SEED).random(checked.inputs.shape, np.float32)
     return checked.differences
 
 

@@ -1,11 +1,10 @@
-"""Sanity checks of some scans' maps on the network -> map_checks.csv and map_checks.png."""
+"""Sanity checks of some scans' maps on the network -> map_checks.csv."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from mri_saliency.checks.checked_scans import CheckedScans
-from mri_saliency.checks.figure import check_figure
 from mri_saliency.checks.sanity_checks import check_maps, n_stages
 from mri_saliency.checks.verdicts import overall, verdicts
 from mri_saliency.cohort.groups import representative
@@ -13,7 +12,7 @@ from mri_saliency.errors import UserError, warn
 from mri_saliency.inputs.atlas import Atlas
 from mri_saliency.inputs.loading import LoadedScan
 from mri_saliency.inputs.preprocessing import pad
-from mri_saliency.output.files import write_figure, write_table
+from mri_saliency.output.files import write_table
 from mri_saliency.run.prepare import Run
 from mri_saliency.runtime.progress import Progress
 from mri_saliency.runtime.ranks import Ranks
@@ -51,11 +50,9 @@ def check_some_maps(run: Run) -> None:
     progress.close()
     for method, answers in verdicts(table).items():
         print(f"{method}: {overall(answers)}", flush=True)
-    folder = plan.files.folder
-    write_figure(folder.check_figure, check_figure(table, methods))
     digests = {method: recipe.digest() for method, recipe in plan.recipes.items()}  # of the checked maps
     table.insert(0, "fingerprint", table["method"].map(digests))
-    write_table(folder.checks, table)
+    write_table(plan.files.folder.checks, table)
 
 
 def region_labels(scan: LoadedScan, atlas: Atlas | None) -> np.ndarray:

@@ -40,10 +40,7 @@ _SEED = 20_000  # of the noise, and of the repeated draws
 def check_maps(
     explainer: Explainer, checked: CheckedScans, methods: Sequence[str], advance: Callable[[], None]
 ) -> pd.DataFrame:
-    """Run all checks: a row for each number, with the columns `COLUMNS`.
-
-    `advance` is called `n_stages(checked, methods)` times, as the work proceeds.
-    """
+    """Run all checks: a `Row` for each number; `advance` is called `n_stages` times, as the work proceeds."""
     scans = ExplainedScans(explainer, checked)
     noisy = ExplainedScans(explainer, replace(checked, inputs=_with_noise(checked.inputs)))
     other_seed = replace(explainer.settings, seed=_SEED + explainer.settings.seed)
@@ -109,8 +106,7 @@ def _compare_with_shuffled(
         yield from _compare("weights", method, maps, others, checked)
     both = zip(maps, others, scans.nulls(method), checked.subject_ids, checked.brains, strict=True)
     for a, b, factor, subject_id, brain in both:
-        value = partial_similarity(a, b, factor, brain)
-        yield Row("weights", method, subject_id, WHOLE, "partial", value)
+        yield Row("weights", method, subject_id, WHOLE, "partial", partial_similarity(a, b, factor, brain))
 
 
 def _between_subjects(method: str, maps: np.ndarray, checked: CheckedScans) -> Iterator[Row]:

@@ -13,9 +13,8 @@ _SEED = 20_000
 def shuffled(network: nn.Module, number: int) -> nn.Module:
     """Return a copy of a network with all its weights shuffled; each `number` has a shuffle of its own.
 
-    As Adebayo et al. 2018 (Sanity checks for saliency maps, NeurIPS) randomise them. Each tensor's values
-    are shuffled among themselves, which keeps the activations' size in a network whose normalisation is
-    merged into its convolutions.
+    After Adebayo et al. 2018 (Sanity checks for saliency maps, NeurIPS). Each tensor's values are shuffled
+    among themselves, which keeps the activations' size where normalisation is merged into convolutions.
     """
     network = copy.deepcopy(network)
     generator = torch.Generator().manual_seed(_SEED + number)

@@ -24,10 +24,9 @@ def similarity(a: np.ndarray, b: np.ndarray, brain: np.ndarray) -> float:
 def partial_similarity(a: np.ndarray, b: np.ndarray, factor: np.ndarray, brain: np.ndarray) -> float:
     """Compute Spearman's partial correlation of two maps' magnitudes inside the brain.
 
-    What is correlated is what a linear regression of the two maps' ranks leaves: on the ranks of
-    `factor`'s magnitude, and of place (slice, row, column, distance from the slice's middle), because
-    with any weights a convolutional network reacts more to the middle of its input than to its edges. NaN
-    where a map is constant, or where the regression leaves nothing of it.
+    Less what a linear regression of ranks explains by `factor`'s magnitude, and by place, because with any
+    weights a convolutional network reacts more to the middle of its input than to its edges. NaN where a map
+    is constant, or where the regression leaves nothing of it.
     """
     ranks_a, ranks_b, *given = (
         centred_ranks(_inside(values, brain)) for values in (abs(a), abs(b), abs(factor), *_places(a.shape))

@@ -77,24 +77,22 @@ def verdicts(table: pd.DataFrame) -> dict[str, dict[str, Verdict]]:
 
 
 def overall(answers: Mapping[str, Verdict]) -> Verdict:
-    """Return one verdict on a method from those on its checks, an empty mapping where none was made.
+    """Return one verdict on a method from those on its checks, of which there may be none.
 
     Passed: all that apply. None: not tested on this network, or not all could be judged.
     """
-    answers = {f"“{check}”": verdict for check, verdict in answers.items() if verdict.applies}
-    by_passed: dict[bool | None, list[str]] = {True: [], False: [], None: []}
-    for check, verdict in answers.items():
-        by_passed[verdict.passed].append(check)
-    if by_passed[False]:
-        return Verdict(False, f"failed {listed(by_passed[False])}")
-    if f"“{WEIGHTS}”" not in answers:
+    applied = {check: verdict.passed for check, verdict in answers.items() if verdict.applies}
+    failed, unknown = (
+        [f"“{check}”" for check, passed in applied.items() if passed is which] for which in (False, None)
+    )
+    if failed:
+        return Verdict(False, f"failed {listed(failed)}")
+    if WEIGHTS not in applied:
         return Verdict(None, "not tested on this network")
-    if by_passed[None]:
-        words = (
-            f"passed {len(by_passed[True])} of {len(answers)} checks; not judged: {listed(by_passed[None])}"
-        )
-        return Verdict(None, words)
-    return Verdict(True, f"passed all {len(answers)} checks")
+    n = len(applied)
+    if unknown:
+        return Verdict(None, f"passed {n - len(unknown)} of {n} checks; not judged: {listed(unknown)}")
+    return Verdict(True, f"passed all {n} checks")
 
 
 def _judge(table: pd.DataFrame, name: str) -> dict[str, Verdict]:
@@ -109,10 +107,9 @@ def _judge(table: pd.DataFrame, name: str) -> dict[str, Verdict]:
 
 
 def check_sentences(found: Mapping[str, Mapping[str, Verdict]], n_scans: int | None) -> list[str]:
-    """Return which checks were made and which failed, in sentences for a paper; none without verdicts.
+    """Return which of `CHECKS` were made and which failed, in sentences for a paper.
 
-    `found` is method -> {check: its verdict}; checks other than `CHECKS` are not described. `n_scans` were
-    checked; None: not known.
+    `found` is method -> {check: its verdict}; `n_scans` were checked; None: not known.
     """
     answers = [
         (check, f"{METHODS[name].title} (“{check}”)", of_method[check].passed)
@@ -131,25 +128,21 @@ def check_sentences(found: Mapping[str, Mapping[str, Verdict]], n_scans: int | N
             "Where more was asked for, the whole 95% interval of the difference over scans (Student's t) had "
             "to lie above zero."
         )
-    failed = [named for _, named, passed in answers if passed is False]
+    failed, unknown = ([named for _, named, passed in answers if passed is which] for which in (False, None))
     if failed:
         sentences.append(f"These checks failed: {', '.join(failed)}.")
     elif judged:
         sentences.append("No check that could be judged failed.")
-    not_judged = [named for _, named, passed in answers if passed is None]
-    if not_judged:
-        sentences.append(f"These checks could not be judged: {', '.join(not_judged)}.")
+    sentences += [f"These checks could not be judged: {', '.join(unknown)}."] if unknown else []
     return sentences
 
 
 def changes_with_weights(rows: pd.DataFrame, *, signed: bool) -> Verdict:
     """Judge by a method's rows whether its maps depend on the network's weights.
 
-    They do if with all weights shuffled a map's rank correlation with the original's, in size and in
-    the mean over scans, is at most `UNCHANGED`: of values, for a signed method, and of magnitudes, without
-    what both maps owe to |scan - baseline| and place (`similarity.partial_similarity`). A fixed line, so
-    that more scans do not loosen it. Correlations of different signs do not cancel: a map that is the
-    original's reverse has not forgotten it.
+    They do as `_DONE` says, in the mean over scans; magnitudes are compared by `partial_similarity`. A fixed
+    line, so that more scans do not loosen it. Correlations of different signs do not cancel: a map that is
+    the original's reverse has not forgotten it.
     """
     weights = rows[rows["check"] == "weights"]
     sizes = weights.pivot(index="subject_id", columns="measure", values="value").abs()
@@ -185,9 +178,8 @@ def finds_evidence(table: pd.DataFrame, name: str) -> Verdict:
 def repeats(rows: pd.DataFrame, check: str) -> Verdict:
     """Judge whether a method's maps of one scan are alike, in the check "noise" or "seed".
 
-    They are if a scan's map is more like the same scan's repeated map than like the maps of other scans, in
-    the mean over these. A mean does not grow with the number of scans, as the largest likeness of any two
-    would. `rows` are the method's.
+    They are if a scan's map is more like the same scan's repeated map than like other scans' maps on average:
+    a mean does not grow with the number of scans, as the largest likeness would. `rows` are the method's.
     """
     repeated, pairs = (rows.loc[rows["check"] == name, "value"].to_numpy() for name in (check, "subjects"))
     n = len(repeated)
@@ -202,8 +194,8 @@ def repeats(rows: pd.DataFrame, check: str) -> Verdict:
 def regions_matter(table: pd.DataFrame, method: str) -> Verdict:
     """Judge whether regions with much attribution move the logit when the baseline replaces them.
 
-    They do if the rank correlation over regions is higher than that of maps that know nothing of the
-    network: a large region that differs much from the baseline tends to have much of everything.
+    A large region that differs much from the baseline tends to have much of everything, so their rank
+    correlation must be higher than that of maps that know nothing of the network.
     """
     scores = region_scores(table, method)
     if MAP not in scores:
@@ -216,13 +208,11 @@ def regions_matter(table: pd.DataFrame, method: str) -> Verdict:
 def judge_leads(leads: Mapping[str, pd.Series], advice: str, about: str = "") -> Verdict:
     """Judge whether maps are ahead of what they are compared with, in words -> each scan's lead.
 
-    They are if the mean of each lead is above 0 with the whole of its two-sided 95 % interval (Student's t,
-    paired by scan). `about` begins the reason; `advice` follows a failure.
+    They are if the 95 % interval of the mean of each lead is above 0. `about` begins the reason.
     """
     if any(lead.isna().any() for lead in leads.values()):
         return Verdict(None, _UNDEFINED)
-    intervals = {words: mean_interval(lead) for words, lead in leads.items()}
-    known = {words: interval for words, interval in intervals.items() if interval is not None}
+    known = {words: interval for words, lead in leads.items() if (interval := mean_interval(lead))}
     if len(known) < len(leads):
         n = min(map(len, leads.values()))
         return Verdict(None, f"too few scans for an interval ({n}): {FEWEST} at least")

@@ -83,7 +83,9 @@ def effects_figure(places: Sequence[Places], class_names: ClassNames) -> Figure 
             for depth, values, name in both:
                 ratio = [row[name], row[f"{name}_low"], row[f"{name}_high"]]
                 _draw_row(axes, y + depth, of_contrast, values[:, index], ratio)
-            where = row["region"] or "{peak_x:.0f}, {peak_y:.0f}, {peak_z:.0f} mm".format(**row)
+            where = row["region"] or "peak of a cluster"
+            if not row["region"] and row["peak_x"] is not None:
+                where = "{peak_x:.0f}, {peak_y:.0f}, {peak_z:.0f} mm".format(**row)
             ticks.append(f"{where}\n{of_contrast.contrast.name.removesuffix('_minus_HC')}")
         axes.set_title(method_label(method))
         axes.set_xscale("log", base=2)

@@ -42,9 +42,8 @@ class AnalysisSpace:
         if affine is None:
             return n - 1 - indices
         n_slices, _, n_z = self.brain.shape
-        origin = float(
-            affine[0] @ ((n_slices - 1) / 2, 0, (n_z - 1) / 2, 1)
-        )  # mm, in the middle of the others
+        middle = ((n_slices - 1) / 2, 0, (n_z - 1) / 2, 1)  # of the other axes
+        origin = float(affine[0] @ middle)  # mm
         mirrored = np.rint(-2 * origin / affine[0, 1] - indices).astype(int)
         return np.where((mirrored >= 0) & (mirrored < n), mirrored, -1)
 
@@ -61,13 +60,12 @@ class AnalysisSpace:
     def magnitudes(self, values: np.ndarray) -> np.ndarray:
         """Return the logarithm of a map's smoothed magnitude over its median in the brain.
 
-        Magnitudes are skewed, nearly log-normal; their logarithms are nearly symmetric, which a sign-flip
-        test needs, and differences of them are ratios. The median, unlike the mean, is not moved by a strong
-        effect in a small part of the brain. Returns float32 (n_points,), at the points that are `inside`.
-
-        Raises ZeroDivisionError: the median is 0.
+        Magnitudes are nearly log-normal; logarithms are nearly symmetric, as a sign-flip test needs. The
+        median, unlike the mean, is not moved by a strong effect in a small part of the brain. Returns float32
+        (n_points,), at the points that are `inside`. Raises ZeroDivisionError: the median is 0.
         """
-        smooth = self._smoothed(np.abs(values))
+        magnitude = np.where(self.brain, np.abs(values), np.float32(0)).astype(np.float32, copy=False)
+        smooth = self._sum_around(magnitude)[self.inside] / self._weights
         median = np.median(smooth)
         if not median > 0:
             raise ZeroDivisionError("the median magnitude in the brain is 0")
@@ -81,13 +79,6 @@ class AnalysisSpace:
         coarse = np.full(self.inside.shape, fill, np.float32)
         coarse[points] = values
         return coarse[np.ix_(*(np.arange(n) // BLOCK for n in self.brain.shape))]
-
-    def _smoothed(self, values: np.ndarray) -> np.ndarray:
-        """Return the weighted mean of the brain's voxels around each point: float32 (n_points,)."""
-        weighted = self._sum_around(
-            np.where(self.brain, values, np.float32(0)).astype(np.float32, copy=False)
-        )
-        return weighted[self.inside] / self._weights
 
     @cached_property
     def _weights(self) -> np.ndarray:

@@ -16,11 +16,9 @@ def find_clusters(
 ) -> tuple[list[dict], np.ndarray]:
     """Return the clusters of significant voxels, the largest |t| first, and the points of their peaks.
 
-    Voxels of one sign that share a face, an edge or a corner belong together. Arrays are
-    (n_slices, height, width).
-
-    Returns a list of dict, columns of group_clusters.csv: ``peak_x`` to ``volume_mm3``, ``peak_t`` and ``p``;
-    without an affine there is no place, volume or region. And int (n_clusters, 3), on the coarse grid.
+    Voxels of one sign that share a face, an edge or a corner belong together. `t` and `p` are
+    (n_slices, height, width). Clusters are rows of group_clusters.csv; without an affine there is no place,
+    volume or region. The points are int (n_clusters, 3), on the coarse grid.
     """
     from scipy import ndimage
 
@@ -42,10 +40,9 @@ def find_clusters(
             peak = tuple(significant[order[first]].tolist())
             point = np.array(peak) // BLOCK  # whose voxels are equal
             middle = point * BLOCK + (BLOCK - 1) / 2
-            peak_mm = None if affine is None else apply_affine(affine, middle)
-            places_mm = 3 * [None] if peak_mm is None else peak_mm.tolist()
-            row = dict(zip(("peak_x", "peak_y", "peak_z"), places_mm, strict=True)) | {
-                "region": "" if atlas is None or peak_mm is None else atlas.region_at(peak_mm),
+            peak_mm = 3 * [None] if affine is None else apply_affine(affine, middle).tolist()
+            row = dict(zip(("peak_x", "peak_y", "peak_z"), peak_mm, strict=True)) | {
+                "region": "" if atlas is None or affine is None else atlas.region_at(np.array(peak_mm)),
                 "volume_mm3": None if voxel_mm3 is None else float(size * voxel_mm3),
                 "peak_t": float(t[peak]),
                 "p": float(p[peak]),

@@ -52,11 +52,6 @@ class ComparedContrast:
     n_controls: int
     significant_share: float  # of the brain's tested points
     smallest_p: float
-    smallest_possible_p: float = np.nan  # that so many subjects can reach
-    # the ratio of the groups where |t| is largest, with the ends of its 95 % interval
-    strongest_ratio: float = np.nan
-    strongest_low: float = np.nan
-    strongest_high: float = np.nan
 
 
 @dataclass(eq=False)
@@ -131,12 +126,10 @@ def compare_groups(maps: MethodMaps, settings: ComparisonSettings) -> GroupCompa
         if clusters:
             indices = (np.cumsum(places) - 1).reshape(places.shape)[tuple(peaks.T)]
             at_peaks = values[contrast.aligned][:, indices]
-            of_method = {"method": maps.method.name, "contrast": contrast.name}
-            rows_of_peaks = [of_method | row for row in clusters]
+            clusters = [{"method": maps.method.name, "contrast": contrast.name} | row for row in clusters]
             unknown, ids = np.full_like(at_peaks, np.nan), [scan.subject_id for scan in scans]
-            found.clusters += rows_of_peaks
-            found.peaks.append(Peaks(contrast, subjects, at_peaks, unknown, rows_of_peaks, peaks, space, ids))
-            found.peaks[-1].add_ratios()
+            found.clusters += clusters
+            found.peaks.append(Peaks(contrast, subjects, at_peaks, unknown, clusters, peaks, space, ids))
     return found
 
 
@@ -190,9 +183,8 @@ def _find_subjects(
 
 def _write(maps: MethodMaps, subjects: Subjects, tested: _TestedVoxels) -> GroupComparison:
     """Write a contrast's images and figure; return its part of what was found."""
-    contrast, method, names = tested.contrast, maps.method.name, maps.folder.class_names
-    answer = tested.answer
-    ratio, low, high = np.exp([answer.effect, *answer.interval()])[:, np.abs(answer.t).argmax()].tolist()
+    contrast, answer = tested.contrast, tested.answer
+    method, names = maps.method.name, maps.folder.class_names
     summary = ComparedContrast(
         method=method,
         contrast=contrast.name,
@@ -200,35 +192,27 @@ def _write(maps: MethodMaps, subjects: Subjects, tested: _TestedVoxels) -> Group
         n_controls=subjects.count("HC"),
         significant_share=float(np.mean(answer.p <= SIGNIFICANT)),
         smallest_p=float(answer.p.min()),
-        smallest_possible_p=answer.smallest_possible_p,
-        strongest_ratio=ratio,
-        strongest_low=low,
-        strongest_high=high,
     )
-    title = f"magnitude, {contrast.title.format(hc=names.hc, tle=names.tle)}"
-    _write_images(maps, summary, tested)
-    figure = maps.write_figure(contrast.name, _draw(maps, title, summary, tested))
-    return GroupComparison([summary], figures={method: {title: figure}})
-
-
-def _write_images(maps: MethodMaps, summary: ComparedContrast, tested: _TestedVoxels) -> None:
-    """Write a contrast's images: the ratio, t, and -log10 p, which is 0 where nothing was tested."""
-    name, answer = summary.contrast, tested.answer
     limit = float(np.exp(ratio_scale(answer.effect)))
     freedom = min(summary.n_patients, summary.n_controls) - 1  # at least; Welch's differ between voxels
-    log_p = neg_log10_p(SIGNIFICANT, answer.smallest_possible_p)
+    log_p = neg_log10_p(SIGNIFICANT, answer.smallest_possible_p)  # 0 where nothing was tested
     for ending, values, what, meaning in (
         ("ratio", np.exp(tested.effect), "ratio", ratio(limit)),
         ("t", tested.t, "t", t_score(colour_scale(answer.t), freedom)),
         ("neg_log10_p_fwe", np.log10(1 / tested.p), "-log10 p, family-wise", log_p),
     ):
-        maps.write_image(f"{name}_{ending}", values, f"{what}, {name}, magnitude", meaning)
+        name = f"{contrast.name}_{ending}"
+        maps.write_image(name, values, f"{what}, {contrast.name}, magnitude", meaning)
+    title = f"magnitude, {contrast.title.format(hc=names.hc, tle=names.tle)}"
+    figure = maps.write_figure(contrast.name, _draw(maps, title, summary, tested))
+    return GroupComparison([summary], figures={method: {title: figure}})
 
 
 def _draw(maps: MethodMaps, title: str, summary: ComparedContrast, tested: _TestedVoxels) -> np.ndarray:
     """Draw a contrast: uint8 (height, width, 4), RGBA."""
     share, names = summary.significant_share, maps.folder.class_names
-    least = f"nowhere; {summary.smallest_possible_p:.3g} is the smallest p that so many subjects can reach"
+    smallest = f"{tested.answer.smallest_possible_p:.3g}"
+    least = f"nowhere; {smallest} is the smallest p that so many subjects can reach"
     where = f"in {share:.2%} of the brain" if share else least
     view = maps.view(
         f"{title}: {summary.n_patients} and {summary.n_controls} subjects",

@@ -12,10 +12,7 @@ _DIMMED = 0.6  # the greys under a contrast: pale colours and the line are seen 
 
 
 def group_figure(view: View, mean: Layer, magnitude: Layer, smooth_mm: float) -> np.ndarray:
-    """Draw a group's smoothed mean map over the mean scan at the key slices, and its mean magnitude.
-
-    These are the same for a method without signs. Returns uint8 (height, width, 4), RGBA.
-    """
+    """Draw a group's smoothed mean map, and of a signed method its mean magnitude: uint8 (..., 4), RGBA."""
     words = f"{view.unit}, {smoothing_words(smooth_mm)}"
     rows = {"mean map": view.overlays(mean)}
     bars = [Bar("mean map", f"{view.kind} overlay", mean.limit, words)]
@@ -33,8 +30,8 @@ def contrast_figure(
     Opacity grows with the square of t and is full where that is significant; a line surrounds what is
     significant (Taylor et al. 2023, Highlight results, don't hide them, NeuroImage).
 
-    `effect` is the logarithm of the ratio of the groups' magnitudes; `threshold` the magnitude of t that is
-    significant, infinite if none can be. Returns uint8 (height, width, 4), RGBA.
+    `effect` is a logarithm; `threshold` the magnitude of t that is significant, infinite if none can be.
+    Returns uint8 (height, width, 4), RGBA.
     """
     evidence = t / (threshold if np.isfinite(threshold) else float(np.abs(t).max()) or 1.0)
     dimmed = GREY[(_DIMMED * view.anatomy).astype(np.uint8)]

@@ -28,8 +28,7 @@ def draw_mean_scan(maps: MethodMaps) -> None:
 def write_means(maps: MethodMaps, smooth_mm: float) -> dict[str, Path]:
     """Write every group's mean map, and draw its mean magnitude too; all groups share their colour scales.
 
-    Images hold the means as they are; figures show them smoothed. Returns title of the group -> path of its
-    figure.
+    Figures show them smoothed. Returns title of the group -> path of its figure.
     """
     openers = [partial(maps.open_map, scan) for scan in maps.scans]
     members = {
@@ -42,28 +41,24 @@ def write_means(maps: MethodMaps, smooth_mm: float) -> dict[str, Path]:
     caveat = "; maps toward different classes are mixed" if mixed else ""
     unit, space = maps.method.unit, maps.space
     smooth = {
-        name: replace(
-            mean,
-            signed=smoothed(mean.signed, space.grid, smooth_mm),
-            magnitude=smoothed(mean.magnitude, space.grid, smooth_mm),
-        )
+        name: [smoothed(values, space.grid, smooth_mm) for values in (mean.signed, mean.magnitude)]
         for name, mean in means.items()
     }
-    in_figures = partial(colour_scale, brain=space.brain, is_smooth=True)
     scale = max(colour_scale(mean.signed, space.brain) for mean in means.values())
-    smooth_scale = max(in_figures(mean.signed) for mean in smooth.values())
-    magnitude_scale = max(in_figures(mean.magnitude) for mean in smooth.values())
+    smooth_scales = [
+        max(colour_scale(values, space.brain, is_smooth=True) for values in of_groups)
+        for of_groups in zip(*smooth.values(), strict=True)  # signed, magnitude
+    ]
     meaning = estimate(unit, scale, signed=maps.method.signed)
     titles = group_titles(maps.folder.class_names)
-    drawing = Drawing(scale, smooth_scale, smooth_mm, telling_slice=maps.key_slices[0])
+    drawing = Drawing(scale, smooth_scales[0], smooth_mm, telling_slice=maps.key_slices[0])
     figures = {}
     for name, mean in means.items():
         maps.write_viewer(name, mean.signed, drawing)
         maps.write_image(f"{name}_mean", mean.signed, f"mean of {mean.n} {name}, {unit}{caveat}", meaning)
         title = f"{titles[name]}: mean of {mean.n} scan{'s' if mean.n > 1 else ''}"
-        drawn = maps.layer(smooth[name].signed, smooth_scale)
-        drawn_magnitude = maps.layer(smooth[name].magnitude, magnitude_scale)
-        subtitle = f"all groups of a method share one scale{caveat}"
-        picture = group_figure(maps.view(title, subtitle), drawn, drawn_magnitude, smooth_mm)
+        view = maps.view(title, f"all groups of a method share one scale{caveat}")
+        signed, magnitude = map(maps.layer, smooth[name], smooth_scales)
+        picture = group_figure(view, signed, magnitude, smooth_mm)
         figures[titles[name]] = maps.write_figure(name, picture)
     return figures

@@ -46,11 +46,7 @@ class MethodMaps:
         return values[:, ::-1] if self.space.mirrored[scan.subject_id] else values
 
     def write_image(self, name: str, values: np.ndarray, description: str, meaning: Meaning) -> None:
-        """Write a map of a group as NIfTI image on the common grid, compressed.
-
-        Means in steps that are far below what they are known to; what is tested is equal in blocks of voxels,
-        and compresses as it is.
-        """
+        """Write a map of a group as compressed NIfTI image on the common grid, means in fine steps."""
         image = to_nifti(values, self.space.grid, f"{self.method.name}, {description}", meaning)
         path = self.folder.group_map(self.method.name, f"{name}.nii.gz")
         write_nifti(path, image if meaning.nearest else as_int16(image), level=_COMPRESSION)
@@ -100,11 +96,8 @@ def find_method_maps(
     """Return the maps of each method that has some on the common grid."""
     found = []
     for method in METHODS.values():
-        of_method = [
-            record
-            for record in records
-            if record.method == method.name and record.subject_id in space.mirrored
-        ]
+        placed = [record for record in records if record.subject_id in space.mirrored]
+        of_method = [record for record in placed if record.method == method.name]
         if of_method:
             recipe, scans = of_method[0].recipe, [record.statistics for record in of_method]
             uses_controls = recipe.baseline_name == "hc_mean" or "references" in recipe.settings

@@ -69,8 +69,7 @@ def _null_values(
 
     Each has the number of what is wanted and the scan's name. Runs in a worker.
     """
-    both = [space, space.mirrored()]
-    found = []
+    other, found = space.mirrored(), []
     for records in scans:
         by_baseline: dict[str, np.ndarray] = {}
         for record in records:
@@ -81,8 +80,8 @@ def _null_values(
                 if null is not None:
                     null = null[:, ::-1] if mirrored[name] else null
                     with suppress(ZeroDivisionError):  # zeros in half of the brain
-                        by_baseline[baseline][0, both[0].inside] = both[0].magnitudes(null)
-                        by_baseline[baseline][1, both[1].inside] = both[1].magnitudes(space.mirror(null))
+                        by_baseline[baseline][0, space.inside] = space.magnitudes(null)
+                        by_baseline[baseline][1, other.inside] = other.magnitudes(space.mirror(null))
             for number, (method, points) in enumerate(wanted):
                 if method == record.method:
                     found.append(((number, name), by_baseline[baseline][(slice(None), *points.T)]))

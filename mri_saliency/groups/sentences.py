@@ -39,10 +39,7 @@ def missing_contrasts(subjects: Subjects, contrasts: Sequence[Contrast]) -> list
 def limits_of_test(
     method: Method, subjects: Subjects, tested: Sequence[tuple[Contrast, Tested]], uses_controls: bool
 ) -> list[Limitation]:
-    """Return what limits a test where its error rate was found to be kept less well.
-
-    `uses_controls` says whether all maps compare with the controls, such as with their mean.
-    """
+    """Return what limits a test where its error rate was found to be kept less well."""
     found = []
     if any(
         min(map(subjects.count, contrast.weights)) < ENOUGH
@@ -72,9 +69,8 @@ def inexact_maps(method: Method, scans: Sequence[MapStatistics]) -> list[Limitat
     """Return that maps were compared although their own error is large."""
     errors = [scan.map_error for scan in scans if scan.map_error is not None]
     n_wrong = sum(scan.completeness_verdict == "check" for scan in scans)
-    found = (
-        [f"median error {median(errors):.0%} of a map"] if errors and median(errors) > _LARGE_ERROR else []
-    )
+    error = median(errors) if errors else 0
+    found = [f"median error {error:.0%} of a map"] if error > _LARGE_ERROR else []
     found += [f"{n_wrong} of {len(scans)} miss the logit's change"] if n_wrong else []
     what = f"{method.title} maps were compared although their own error is large"
     return [Limitation(f"{what}: {listed(found)}.")] if found else []
@@ -82,12 +78,12 @@ def inexact_maps(method: Method, scans: Sequence[MapStatistics]) -> list[Limitat
 
 def comparison_sentences(smooth_mm: float) -> list[str]:
     """Return what of maps was compared, in sentences for a paper."""
-    averaged = f"was averaged over blocks of {BLOCK} voxels along each axis, without smoothing"
-    if smooth_mm:
-        averaged = (
-            f"was smoothed within the brain by a Gaussian of {smooth_mm:g} mm full width at half maximum, at "
-            f"points {BLOCK} voxels of the network's input apart"
-        )
+    averaged = (
+        f"was smoothed within the brain by a Gaussian of {smooth_mm:g} mm full width at half maximum, at "
+        f"points {BLOCK} voxels of the network's input apart"
+        if smooth_mm
+        else f"was averaged over blocks of {BLOCK} voxels along each axis, without smoothing"
+    )
     return [
         "Groups were compared by the logarithm of a map's magnitude over its median in the brain.",
         "Magnitudes, too, come from the classifier that tells the groups apart, and show its responses.",

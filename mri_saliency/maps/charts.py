@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -59,7 +58,6 @@ class Box:
     position: float
     width: float
     colour: str
-    orientation: Literal["vertical", "horizontal"] = "vertical"
 
 
 def draw_box(axes: Axes, values: np.ndarray, box: Box) -> None:
@@ -67,12 +65,11 @@ def draw_box(axes: Axes, values: np.ndarray, box: Box) -> None:
     values = values[np.isfinite(values)]
     if len(values) > 2:
         axes.boxplot(
-            [values], positions=[box.position], widths=box.width, orientation=box.orientation,
+            [values], positions=[box.position], widths=box.width,
             showfliers=len(values) > _MAX_JITTERED_POINTS, flierprops={"markersize": 2},
             medianprops={"color": "black"}, boxprops={"facecolor": (box.colour, 0.3)}, patch_artist=True,
             manage_ticks=False,
         )  # fmt: skip
     if 0 < len(values) <= _MAX_JITTERED_POINTS:
         places = box.position + np.random.default_rng(0).uniform(-0.25, 0.25, len(values)) * box.width
-        x, y = (places, values) if box.orientation == "vertical" else (values, places)
-        axes.scatter(x, y, s=14, color=box.colour, alpha=0.7, linewidths=0, zorder=3)
+        axes.scatter(places, values, s=14, color=box.colour, alpha=0.7, linewidths=0, zorder=3)

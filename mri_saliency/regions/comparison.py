@@ -24,12 +24,12 @@ def compare_regions(
     """Compare the regions of each method and contrast; the rows are those of region_group_test.csv.
 
     The logarithm of each region's density is compared between the groups as maps are, in
-    `mri_saliency.groups.comparison`, with regions as points: p is corrected for all regions and contrasts of
-    a method. A region whose density is zero or unknown in a scan is left out, and so are scans without
-    covariates. What concerns the null map is of the scans that have one.
+    `mri_saliency.groups.comparison`, with regions as points. A region whose density is zero or unknown in a
+    scan is left out, and so are scans without covariates. What concerns the null map is of the scans that
+    have one.
 
-    `regions` has a row a scan, method and region; `pairs` are the names (left, right) of the regions that
-    exist on both sides; `covariates` are numbers, indexed by the scans' names.
+    `regions` is from `measure_regions`, `pairs` from `Atlas.paired_names`; `covariates` are numbers, indexed
+    by the scans' names.
     """
     if covariates is not None and len(regions):
         regions = regions[regions["subject_id"].isin(covariates.index)]

@@ -13,10 +13,9 @@ from mri_saliency.cohort.source_scan import baseline_identity, read_null_map, re
 from mri_saliency.inputs.atlas import Atlas
 from mri_saliency.inputs.grid import INPUT_SIZE, Grid
 from mri_saliency.output.dictionary import TABLES
-from mri_saliency.output.files import write_figure, write_table
+from mri_saliency.output.files import write_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
-from mri_saliency.regions.figures import region_figure
 from mri_saliency.runtime.workers import Workers
 from mri_saliency.statistics.normal_ranges import add_normal_ranges
 from mri_saliency.wording import counted
@@ -33,13 +32,12 @@ _GRIDS_AT_A_TIME = 4  # whose labels a worker keeps
 def measure_regions(
     folder: OutputFolder, records: list[MapRecord], atlas: Atlas, workers: Workers
 ) -> pd.DataFrame:
-    """Divide every map among an atlas's regions; write the table and its figure.
+    """Divide every map among an atlas's regions; write the table.
 
-    Raises UserError if the atlas does not lie where a scan does.
-
-    Returns a table: the rows of region_statistics.csv, with the columns ``subject`` (the person),
-    ``diagnosis``, ``grey_matter_asymmetry`` (of the mean grey matter of the two sides in the scan's image),
-    and both asymmetries of the brain's halves, ``hemisphere_...``; no rows for scans without an affine.
+    Returns the rows of region_statistics.csv, with the columns ``subject`` (the person), ``diagnosis``,
+    ``grey_matter_asymmetry`` (of the mean grey matter of the two sides in the scan's image), and both
+    asymmetries of the brain's halves, ``hemisphere_...``; no rows for scans without an affine. Raises
+    UserError if the atlas does not lie where a scan does.
     """
     maps: dict[tuple[str, Grid], list[MapRecord]] = {}  # a scan's together: its file is read once for all
     for record in records:
@@ -48,19 +46,14 @@ def measure_regions(
     table = pd.DataFrame(workers.map_parts(partial(_divide_maps, folder, atlas), list(maps.values())))
     if table.empty:
         folder.regions.unlink(missing_ok=True)
-        folder.region_figure.unlink(missing_ok=True)
         return table
     table = add_normal_ranges(table.astype(dict.fromkeys(_NUMBERS, float)))
     write_table(folder.regions, table[list(TABLES["region_statistics"])])
-    write_figure(folder.region_figure, region_figure(table, densest(table), folder.class_names))
     return table
 
 
 def region_sentences(table: pd.DataFrame, atlas_name: str, n_scans: int) -> list[str]:
-    """Return how maps were divided among regions, in sentences for a paper; none without rows.
-
-    `table` is from `measure_regions`; `n_scans` counts scans without an affine too.
-    """
+    """Return how maps were divided among regions, for a paper; `n_scans` counts those without an affine."""
     if table.empty:
         return []
     n_regions = len(set(table["region"]) - {OUTSIDE})
@@ -72,17 +65,14 @@ def region_sentences(table: pd.DataFrame, atlas_name: str, n_scans: int) -> list
         "the map's voxels by nearest neighbour; a region's density was its magnitude per voxel over that of "
         f"the brain [@boehle2019]{asymmetry}."
     ]
-    n_without = n_scans - table["subject_id"].nunique()
-    if n_without:
-        verb = "was" if n_without == 1 else "were"
-        sentences.append(
-            f"{counted(n_without, 'scan')} without coordinates {verb} not divided among regions."
-        )
+    if n_without := n_scans - table["subject_id"].nunique():
+        scans = f"{counted(n_without, 'scan')} without coordinates {'was' if n_without == 1 else 'were'}"
+        sentences.append(f"{scans} not divided among regions.")
     return sentences
 
 
 def missing_null_notes(table: pd.DataFrame) -> list[str]:
-    """Return a note for the user if maps have no ``density_null``; `table` is from `measure_regions`."""
+    """Return a note for the user if maps have no ``density_null``."""
     if table.empty:
         return []
     has_null = table.groupby(["subject_id", "method"])["density_null"].count() > 0
@@ -130,23 +120,15 @@ def _rows_of_scan(
             "hemisphere_grey_matter_asymmetry": half_asymmetry(grey_matter, halves),
         }
         for row in region_rows(values, labels, atlas, BrainMass.of(record)):
-            yield (
-                about
-                | row
-                | {
-                    "density_null": nulls[baseline].get(row["region"]),
-                    "grey_matter_asymmetry": of_grey_matter.get(row["region"]),
-                }
-            )
+            row["density_null"] = nulls[baseline].get(row["region"])
+            row["grey_matter_asymmetry"] = of_grey_matter.get(row["region"])
+            yield about | row
 
 
 def brain_halves(brain: np.ndarray, grid: Grid) -> np.ndarray:
-    """Return the side of each of the brain's voxels: 1 left of x = 0 mm, 2 right of it, 0 outside the brain.
-
-    `brain` is bool (n_slices, 112, 112), on a grid with an affine.
-    """
+    """Return the side of each of the brain's voxels: 1 left of x = 0 mm, 2 right of it; 0 outside it."""
     affine = grid.input_affine
-    assert affine is not None
+    assert affine is not None  # of scans without one, no region is measured
     axes = np.ogrid[tuple(map(slice, brain.shape))]
     x_mm = sum(factor * axis for factor, axis in zip(affine[0], axes, strict=False)) + affine[0, 3]
     return brain * (1 + (x_mm > 0))
@@ -186,16 +168,11 @@ class BrainMass:
 
 
 def region_rows(values: np.ndarray, labels: np.ndarray, atlas: Atlas, brain: BrainMass) -> list[dict]:
-    """Divide a map's magnitude among regions.
+    """Divide a map's magnitude among the regions that the network sees, and the rest of the head and the air.
 
     `values` is a map without pad, (n_slices, 112, 112); `labels`, of the same shape, is from
-    `Atlas.on_network_grid`.
-
-    Returns a list of dict: A row for each region that the network sees, and one for the rest of the head and
-    the air: ``region``; ``mass``, summed magnitude in the map's unit; ``share`` of the whole map's;
-    ``density``, mass per voxel over that of the brain (Boehle et al. 2019, Frontiers in Aging Neuroscience);
-    ``asymmetry`` ``(L - R) / (L + R)`` of the two sides' mass per voxel, from -1 to 1. An undefined value is
-    None.
+    `Atlas.on_network_grid`. Rows have columns of region_statistics.csv; the density is that of Boehle et al.
+    2019, Frontiers in Aging Neuroscience. An undefined value is None.
     """
     n_labels = max(atlas.names) + 1
     masses = np.bincount(labels.ravel(), np.abs(values).ravel().astype(np.float64), n_labels)

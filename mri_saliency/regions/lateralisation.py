@@ -27,8 +27,7 @@ _SIGNS = {"asymmetry": 1, "grey_matter_asymmetry": -1, "hemisphere_asymmetry": 1
 def lateralise(folder: OutputFolder, regions: pd.DataFrame, atlas: Atlas) -> tuple[pd.DataFrame, list[str]]:
     """Write `lateralisation_table` and its figure; without rows, there are no files.
 
-    `regions` is from `mri_saliency.regions.densities.measure_regions`. The notes, for the user, say what is
-    missing.
+    The notes, for the user, say what is missing.
     """
     pairs = atlas.paired_names()
     table = lateralisation_table(regions, pairs)
@@ -44,10 +43,9 @@ def lateralise(folder: OutputFolder, regions: pd.DataFrame, atlas: Atlas) -> tup
 def lateralisation_table(regions: pd.DataFrame, pairs: list[tuple[str, str]]) -> pd.DataFrame:
     """Compare left with right TLE by the asymmetry of attribution, and of grey matter, of paired regions.
 
-    `regions` has a row a scan, method and region; a subject's sessions are averaged first. `pairs` are the
-    names (left, right) of the regions that exist on both sides. Returns the rows of lateralisation.csv: for
-    each method with pairs, the whole hemispheres and then these, in the order of their mean density in TLE, a
-    choice that does not depend on the sides; none for a pair below `LEAST_SUBJECTS` of a side.
+    A subject's sessions are averaged first. Returns the rows of lateralisation.csv: for each method with
+    pairs, the whole hemispheres and then these, in the order of their mean density in TLE, a choice that
+    does not depend on the sides; none for a pair below `LEAST_SUBJECTS` of a side.
     """
     rows: list[dict] = []
     for method, maps in regions.groupby("method", sort=False) if len(regions) else ():
@@ -96,10 +94,7 @@ def lateralisation_sentences(table: pd.DataFrame, names: ClassNames) -> list[str
 
 
 def _compare_sides(subjects: pd.DataFrame) -> dict | None:
-    """Compare left with right TLE by a pair's asymmetries; None if too few subjects have one of attribution.
-
-    `subjects` has a row a subject, with ``diagnosis`` and all asymmetries.
-    """
+    """Compare left with right TLE by a pair's asymmetries, a row a subject; None if too few have one."""
     row: dict = {}
     for prefix in ("", "grey_matter_"):
         [wins] = _wins(subjects, f"{prefix}asymmetry")

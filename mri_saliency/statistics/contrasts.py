@@ -70,17 +70,13 @@ class Subjects:
         return Subjects(scans, self.diagnoses[kept], self.covariates[kept], self.disputed)
 
     def average(self, row_of_scan: Callable[[int], np.ndarray]) -> np.ndarray:
-        """Return each subject's mean over its scans' rows: float32 (n_subjects, n_points).
-
-        `row_of_scan` takes the index of a scan, once for each.
-        """
+        """Return subjects' means over their scans' rows, each read once: float32 (n_subjects, n_points)."""
         return np.stack([sum(map(row_of_scan, scans)) / np.float32(len(scans)) for scans in self.scans])
 
     def align(self, values: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
         """Return values as if every focus was on the left: (n_subjects, n_points).
 
-        Of patients with a focus on the right those at the mirror images of the points (`mirrored`), of
-        controls the mean of both.
+        Of right foci those at the points' mirror images (`mirrored`), of controls the mean of both.
         """
         aligned = np.where(self.members("right")[:, None], mirrored, values)
         controls = self.members("HC")
@@ -91,10 +87,7 @@ class Subjects:
 def find_subjects(
     names: Sequence[str], diagnoses: Sequence[str], covariates: np.ndarray | None = None
 ) -> Subjects:
-    """Return the subjects of some scans, by each scan's subject, diagnosis and covariates.
-
-    The covariates are float64 (n_scans, n_covariates).
-    """
+    """Return the subjects of some scans; the covariates are float64 (n_scans, n_covariates)."""
     rows: dict[tuple[str, str], list[int]] = {}  # (subject, diagnosis) -> indices of scans
     for index, key in enumerate(zip(names, diagnoses, strict=True)):
         rows.setdefault(key, []).append(index)

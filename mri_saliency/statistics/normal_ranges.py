@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import pandas as pd
 
@@ -16,9 +14,8 @@ MEASURES = ("density", "asymmetry")
 def add_normal_ranges(table: pd.DataFrame) -> pd.DataFrame:
     """Compare each scan's regions with those of the HC subjects, method by method.
 
-    `table` has a row a scan, method and region, with `subject_id`, `subject`, `diagnosis`, `method`,
-    `region`, `density`, `asymmetry`, NaN where undefined; it is returned with `density_z` (of the density's
-    logarithm) and `asymmetry_z`, from `compare_with_controls`.
+    `table`, of `regions.densities`, is returned with `density_z` (of the density's logarithm) and
+    `asymmetry_z`, from `compare_with_controls`.
     """
     scans = table.drop_duplicates("subject_id").set_index("subject_id")
     rows = scans.index.get_indexer(table["subject_id"])
@@ -51,31 +48,20 @@ def compare_with_controls(values: np.ndarray, subjects: np.ndarray, is_control: 
     A control subject's sessions are averaged, so that each counts once; a scan is never compared with
     its own subject.
 
-    `values` are float64 (n_scans, n_regions), NaN where undefined; `subjects` are the scans' persons.
-    Returned, in the same shape, is the distance to the controls' mean in their sample standard deviations:
-    NaN where the value is undefined, fewer than `LEAST_CONTROLS` control subjects have one, or these are all
-    equal.
+    `values` are float64 (n_scans, n_regions); `subjects` are the scans' persons. Returned, in the same shape,
+    is the distance to the controls' mean in their sample standard deviations: NaN where the value is, fewer
+    than `LEAST_CONTROLS` control subjects have one, or these are all equal.
     """
-    averaged = pd.DataFrame(values[is_control]).groupby(subjects[is_control]).mean()
-    controls, means = averaged.index.to_numpy(), averaged.to_numpy()
+    table = pd.DataFrame(values)
+    averaged = table[is_control].groupby(subjects[is_control]).mean()
+    controls = averaged.index.to_numpy()
     # with all controls, then, for a control's scans, without them
     parts = [(~np.isin(subjects, controls), np.ones(len(controls), bool))]
     parts += [(subjects == name, controls != name) for name in controls]
-    enough = np.isfinite(means).sum(axis=0) >= LEAST_CONTROLS
-    if not enough.any():
-        return np.full(values.shape, np.nan)
+    enough = averaged.count() >= LEAST_CONTROLS
     z = np.full(values.shape, np.nan)
-    for scans, others in parts:
-        mean, spread = _mean_and_spread(means[others])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            z[scans] = np.where(enough & (spread > 0), (values[scans] - mean) / spread, np.nan)
+    for scans, others in parts if enough.any() else ():
+        normal = averaged[others]
+        varies = normal.max() > normal.min()  # the spread of equal values may be rounding
+        z[scans] = (table[scans] - normal.mean()) / normal.std().where(enough & varies)
     return z
-
-
-def _mean_and_spread(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and sample standard deviation over the rows, of what is not NaN."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # columns without values
-        is_equal = np.nanmin(values, axis=0) == np.nanmax(values, axis=0)  # whose mean may round
-        spread = np.where(is_equal, 0.0, np.nanstd(values, axis=0, ddof=1))
-        return np.nanmean(values, axis=0), spread

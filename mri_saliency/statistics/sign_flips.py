@@ -68,9 +68,7 @@ def sign_flip_test(family: Sequence[Hypothesis], n_flips: int = N_FLIPS) -> list
 
     The largest |t| over the points, for each flip, corrects for the points; the smallest p of these maxima
     over the hypotheses, for each flip, corrects for the hypotheses, so that all count alike, whatever their
-    degrees of freedom (Westfall & Young 1993, Resampling-based multiple testing).
-
-    The flips are random, or all where there are at most `n_flips`; the unflipped residuals count as one more.
+    degrees of freedom (Westfall & Young 1993, Resampling-based multiple testing). See `sign_flips`.
     """
     if not family:
         return []
@@ -88,8 +86,8 @@ def sign_flip_test(family: Sequence[Hypothesis], n_flips: int = N_FLIPS) -> list
 def sign_flips(n_subjects: int, n_flips: int) -> np.ndarray:
     """Return flips, float32 (n_flips + 1, n_subjects) of 1 and -1; the first flips nothing.
 
-    All flips where there are at most `n_flips`. To flip every subject changes no magnitude of t, so the
-    last subject's sign stays then.
+    They are random, or all where there are at most `n_flips`; the last subject's sign stays then, because to
+    flip every subject changes no magnitude of t.
     """
     if 2 ** (n_subjects - 1) <= n_flips:
         bits = np.arange(2 ** (n_subjects - 1))[:, None] >> np.arange(n_subjects) & 1
@@ -169,10 +167,7 @@ class _Model:
             yield slice(start, start + _POINTS_AT_A_TIME)
 
     def _standardised(self, points: slice) -> tuple[np.ndarray, np.ndarray]:
-        """Return some points' values with mean 0 and spread 1, float64 (n, n_points), and their spreads.
-
-        Zero where nothing varies.
-        """
+        """Return points' values with mean 0 and spread 1, or 0 where nothing varies; and their spreads."""
         values = self._values[:, points].astype(np.float64)
         centred = values - values.mean(axis=0)
         spread = np.sqrt((centred**2).mean(axis=0))
@@ -183,9 +178,8 @@ class _Model:
     def _null_residuals(self, variances: np.ndarray) -> np.ndarray:
         """Return the matrix (n, n) from values to the residuals of the model in which the contrast is zero.
 
-        That model is fitted with each group's weight the inverse of its variance, averaged over the points:
-        plain least squares lets a small and variable group pull the common mean, and the test of 5 against 20
-        subjects with twice their spread then errs in 8 % instead of 5 %.
+        That model is fitted with each group's weight the inverse of its variance: plain least squares lets a
+        small and variable group pull the common mean, and the test of 5 against 20 subjects then errs in 8 %.
         """
         weighted = self._design / variances[self._groups][:, None]  # (n, n_columns)
         inverse = np.linalg.inv(weighted.T @ self._design)

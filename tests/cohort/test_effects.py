@@ -20,5 +20,10 @@ def test_a_figure_has_a_dot_for_each_compared_subject_of_significant_places():
     for middle, value in ((-0.2, 4), (0.2, 2)):
         of_row = dots[np.abs(dots[:, 1] - middle) < 0.15, 0]
         assert sorted(of_row.round(6).tolist()) == [1] * 6 + [value] * 5
+    at = {"peak_x": 1, "peak_y": 2, "peak_z": 3}
+    for row, word in (({"peak_x": None}, "peak of a cluster"), (at, "1, 2, 3 mm")):
+        rows[1] |= {"region": ""} | row
+        figure = effects_figure([places], ClassNames())
+        assert word in figure.axes[0].get_yticklabels()[0].get_text()
     rows[1]["p"] = 0.2
     assert effects_figure([places], ClassNames()) is None

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mri_saliency.checks.figure import check_figure
 from mri_saliency.cohort.summary import cohort_figure
 from mri_saliency.maps import style
 from mri_saliency.maps.comparison import MeanAgreement
@@ -18,11 +17,11 @@ from mri_saliency.maps.figures import slice_figures
 from mri_saliency.maps.image import map_to_nifti
 from mri_saliency.maps.sheet import TextStyle
 from mri_saliency.output.files import write_figure, write_picture
-from mri_saliency.regions.figures import lateralisation_figure, region_figure
+from mri_saliency.regions.figures import lateralisation_figure
 from mri_saliency.regions.lateralisation import lateralisation_table
 from mri_saliency.wording import ClassNames
 
-from ..made_cohort import SIDED_PAIRS, checks_table, sided_regions
+from ..made_cohort import SIDED_PAIRS, sided_regions
 from .views import GRID, made_up_map
 
 USERS_SETTINGS = """
@@ -50,9 +49,7 @@ def draw_all(folder):
     profiles = {("saliency", name): np.full(9, 1 / 9) for name in ("HC", "TLE")}
     charts = {
         "cohort": cohort_figure(table, profiles, agreement, {"saliency": 0.5}, NAMES),
-        "regions": region_figure(regions, {"saliency": regions["region"].unique()}, NAMES),
         "sides": lateralisation_figure(lateralisation_table(regions, [tuple(sides)]), NAMES, ""),
-        "checks": check_figure(checks_table(), ["smooth_grad"]),
     }
     for name, figure in charts.items():
         write_figure(folder / f"{name}.png", figure)
@@ -83,12 +80,12 @@ def test_figures_do_not_depend_on_the_users_settings(drawn, tmp_path):
 
 
 def test_names_are_written_as_they_are(drawn):
-    cohort, regions = drawn[1]["cohort"], drawn[1]["regions"]
+    cohort, sides = drawn[1]["cohort"], drawn[1]["sides"]
     for panel in (2, 3):
         legend = cohort.axes[panel].get_legend()
         assert [text.get_text() for text in legend.get_texts()][:2] == list(NAMES)
-    assert f"Left {NAMES.hc}" in [label.get_text() for label in regions.axes[0].get_yticklabels()]
-    texts = [text for figure in (cohort, regions) for text in figure.findobj(matplotlib.text.Text)]
+    assert NAMES.hc.lstrip("_") in [label.get_text() for label in sides.axes[0].get_yticklabels()]
+    texts = [text for figure in (cohort, sides) for text in figure.findobj(matplotlib.text.Text)]
     assert texts and not any(text.get_parse_math() for text in texts)
 
 

@@ -25,7 +25,7 @@ def folder(tmp_path):
             "report.html",
             "run.json",
             "tables/failures.csv",
-            "figures/map_checks.png",
+            "figures/lateralisation.png",
         ),
         *("saliency/notes.txt", "group_maps/a/b.nii", "saliency"),
     ],

@@ -27,7 +27,7 @@ def page_of(folder, status="running", **changes):
 
 
 def test_the_page_has_what_exists_and_says_how_far_the_run_is(folder):
-    for path in (folder.summary, folder.check_figure):  # of an earlier run
+    for path in (folder.summary, folder.lateralisation_figure):  # of an earlier run
         write_picture(path, np.zeros((4, 4, 4), np.uint8))
     failure = Failure("sub-1", "saliency", "1.nii", "the file is <damaged>")
     page = page_of(folder, failures=(failure,))
@@ -36,7 +36,7 @@ def test_the_page_has_what_exists_and_says_how_far_the_run_is(folder):
     assert {"scans", "technical"} <= page.ids and 'data-id="sub-2"' in page.source
     unmeasured = {"groups", "believe", "regions", "paper", "map-viewer"}
     assert not unmeasured & page.ids and "processes" not in page.text
-    assert not any("summary.png" in url or "checks" in url for url in page.urls if "sub-" not in url)
+    assert not any("summary.png" in url or "lateralisation" in url for url in page.urls if "sub-" not in url)
 
 
 @pytest.mark.parametrize(
