@@ -93,7 +93,7 @@ class Explainer:
         return batch
 
     def scans_at_a_time(self, method: str) -> int:
-        """Return how many scans a method's passes fill one pass of the network with; at least 1."""
+        """Return how many scans fill one pass of the network with a method's points; at least 1."""
         settings = self.settings
         # "auto": scans that need few points and scans that need many fill passes together
         n_steps = 1 if settings.n_steps == AUTO else settings.n_steps
@@ -129,26 +129,14 @@ class Explainer:
         none = [None] * len(values)
         expected = none if maps.expected_totals is None else maps.expected_totals.tolist()
         standard_errors = none if maps.standard_errors is None else maps.standard_errors.tolist()
-        voxel_errors = none if maps.voxel_errors is None else _slices_first(maps.voxel_errors)
-        nulls = none if maps.nulls is None else _slices_first(maps.nulls)
-        seconds = (time.perf_counter() - began) / len(values)
-        return [
-            Attribution(
-                values[i],
-                totals[i],
-                expected[i],
-                outputs[i],
-                batch.targets[i],
-                seconds,
-                counts[i],
-                maps.errors[i] if maps.errors else None,
-                standard_errors[i],
-                maps.degrees_of_freedom[i] if maps.degrees_of_freedom else None,
-                voxel_errors[i],
-                nulls[i],
-            )
-            for i in range(len(values))
+        errors = maps.errors or none, standard_errors, maps.degrees_of_freedom or none
+        images = [
+            none if found is None else _slices_first(found) for found in (maps.voxel_errors, maps.nulls)
         ]
+        seconds = [(time.perf_counter() - began) / len(values)] * len(values)
+        passes = [counts[i] for i in range(len(values))]
+        columns = (values, totals, expected, outputs, batch.targets, seconds, passes, *errors, *images)
+        return [Attribution(*row) for row in zip(*columns, strict=True)]
 
     def logits(self, batch: Batch) -> Tensor:
         """Return each class's log-odds for a batch, (n, n_logits); memory as in `attribute`."""

@@ -95,7 +95,7 @@ def colour_scale(values: np.ndarray, brain: np.ndarray | None = None, *, is_smoo
     saturated = _SMOOTH_SATURATED if is_smooth else _SATURATED
     rank = min(int((1 - saturated) * magnitude.size), magnitude.size - 1)
     quantile = np.partition(magnitude, rank)[rank]
-    return _rounded_up(float(quantile or magnitude.max() or np.abs(values).max()))
+    return rounded_up(float(quantile or magnitude.max() or np.abs(values).max()))
 
 
 def ratio_scale(logarithms: np.ndarray) -> float:
@@ -105,7 +105,7 @@ def ratio_scale(logarithms: np.ndarray) -> float:
     return math.log(next(step for step in steps if step > 1 and step >= ratio * (1 - 1e-9)))
 
 
-def _rounded_up(number: float) -> float:
+def rounded_up(number: float) -> float:
     """Return a number of 0 or more, rounded up to two digits."""
     if number == 0:
         return 0.0
