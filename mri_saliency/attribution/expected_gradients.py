@@ -75,10 +75,10 @@ def _behind_first_layer(passes: Passes, references: References) -> tuple[Tensor,
 def _contributions(
     passes: Passes, references: References, scan: int, drawn: np.ndarray, gradients: Tensor
 ) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Yield some slices, and there the scan's null map and each draw's contribution to the map.
+    """Yield some slices, and there the scan's null map (128, 128, n_some), and each draw's contribution.
 
-    The null map is the mean distance from the draws' references, (128, 128, some slices). Contributions,
-    (n, ...), have the memory of four volumes, which a CPU's can use again (`keep_freed_memory`).
+    Contributions, (n, ...), have the memory of four volumes, which a CPU's can use again
+    (`keep_freed_memory`).
     """
     volume = passes.batch.inputs[scan]
     n_slices = volume.shape[-1]

@@ -41,9 +41,7 @@ _Result = TypeVar("_Result")
 class Explainer:
     """A network and the settings under which it is explained.
 
-    Maps explain the log-odds of a class (`log_odds`): a single logit itself, or with several logits the
-    class's logit less the logsumexp of the others. `logits`, `baseline_logits` and `predict` return them, so
-    that a map is compared with what it explains. Classes are predicted from the network's outputs.
+    Maps explain the log-odds of a class (`log_odds`), which `logits`, `baseline_logits` and `predict` return.
 
     The network, float32 (n, n_slices, 128, 128) -> (n, n_logits), is `load_checkpoint`'s, or one prepared by
     `inputs.checkpoint.prepare_for_attribution`; any other raises UserError. The settings' batch size, by
@@ -69,14 +67,12 @@ class Explainer:
     ) -> Batch:
         """Copy scans to the network's device; raises UserError if its memory is too small.
 
-        Arrays are float32 (n, n_slices, 128, 128); baselines may be (1, ...) for all. The stable `scan_ids`
-        seed each scan's random draws. `targets` are the classes to explain, of each scan or of all; None:
-        each scan's predicted class.
+        Arrays are float32 (n, n_slices, 128, 128); baselines may be (1, ...) for all. `targets` are the
+        classes to explain, of each scan or of all; None: each scan's predicted class.
         """
 
         def on_device(array: np.ndarray) -> Tensor:
-            # not from pinned memory: pinning is a copy of its own, and the next step needs the scans at once;
-            # they are 8 MB each, so a group of ten takes milliseconds, before passes of seconds
+            # not from pinned memory: that is a copy of its own, and takes milliseconds of passes of seconds
             return torch.from_numpy(array).to(self._device).permute(0, 2, 3, 1).contiguous()
 
         known = list(targets) if isinstance(targets, list) else [targets or 0] * len(inputs)
@@ -147,16 +143,12 @@ class Explainer:
         return log_odds(self._within_memory("prediction", lambda: self._passes(batch).baseline_outputs()))
 
     def predict(self, volumes: Tensor) -> Tensor:
-        """Return each class's log-odds (n, n_logits) for volumes (n, 128, 128, n_slices).
+        """Return each class's log-odds (n, n_logits) for volumes (n, 128, 128, n_slices) on its device."""
 
-        The volumes are on the network's device; memory as in `attribute`.
-        """
-        return log_odds(
-            self._within_memory(
-                "prediction",
-                lambda: self._split.predict(self._split.first(volumes), self.settings.batch_size),
-            )
-        )
+        def run() -> Tensor:
+            return self._split.predict(self._split.first(volumes), self.settings.batch_size)
+
+        return log_odds(self._within_memory("prediction", run))
 
     def explain(
         self,
@@ -167,13 +159,12 @@ class Explainer:
     ) -> Attribution:
         """Compute the map of one volume, from `load_volume`.
 
-        Maps are those of the command line, but for methods that draw: these draws are seeded by the network's
-        input, not by the file. In signed methods, positive values raised the log-odds of the class. For many
-        volumes, use `batch` and `attribute`, which fill the passes.
+        Maps are those of the command line, but random draws are seeded by the network's input, not by the
+        file. In signed methods, positive values raised the log-odds of the class. For many volumes, use
+        `batch` and `attribute`, which fill the passes.
 
         The volume is compared with the `baseline`, another volume or a network input, float32 (n_slices, 128,
-        128); by default zero, the mean intensity of a scan. `target` is the index of the class to explain; by
-        default the predicted one.
+        128); by default zero, the mean intensity of a scan. The `target` is by default the predicted class.
 
         Raises UserError: there is no such method or class, a volume does not have the network's slices, or a
         voxel is not finite; and as `attribute`.

@@ -1,8 +1,7 @@
 """The linear first layer of an EfficientNet, and the layers after it.
 
 A straight path between two inputs is straight behind the first layer too, and gradients behind it can be
-averaged before one step back to the voxels. So the methods work there: with 115 slices on a fourteenth
-of the numbers, and without the widest layer in each pass. Maps change by rounding only.
+averaged before one step back to the voxels. So the methods work there, on a fourteenth of the numbers.
 """
 
 from __future__ import annotations

@@ -63,8 +63,7 @@ class Passes:
     def gradients(self, scans: list[int], points: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the gradients of targets' log-odds at points, and the network's outputs.
 
-        `points` are (n, channels, 64, 64), behind the first layer; `scans` are their scans' indices in the
-        batch.
+        `points` are (n, channels, 64, 64), behind the first layer; `scans` are their scans' indices.
         """
         later, targets = self.network.later, self.targets(scans)
         gradients, outputs = [], []
@@ -77,10 +76,7 @@ class Passes:
         return torch.cat(gradients), torch.cat(outputs)
 
     def end_gradients(self, *, scans: bool = False, baselines: bool = False) -> list[Tensor]:
-        """Return the gradients at the scans, or at their baselines, or at all scans and then all baselines.
-
-        They are behind the first layer, (channels, 64, 64) each.
-        """
+        """Return the gradients at all scans and then all baselines, as asked for: (channels, 64, 64) each."""
         batch, wanted = self.batch, []
         kinds = [(batch.keys, batch.inputs)] if scans else []
         kinds += [(batch.baseline_keys, batch.baselines.expand_as(batch.inputs))] if baselines else []
@@ -112,5 +108,4 @@ def for_captum(targets: list[int]) -> int | list[int]:
 
 def slices(n: int, at_a_time: int) -> list[slice]:
     """Return slices of n items, of `at_a_time` (at least 1) each."""
-    at_a_time = max(1, at_a_time)
-    return [slice(start, start + at_a_time) for start in range(0, n, at_a_time)]
+    return [slice(start, start + max(1, at_a_time)) for start in range(0, n, max(1, at_a_time))]

@@ -121,10 +121,7 @@ def scan_view(
     n_logits: int,
     class_names: ClassNames,
 ) -> View:
-    """Return what the figures of a scan's map show besides the map.
-
-    `class_names` are the words for the classes of one or two logits; more classes are numbered.
-    """
+    """Return what the figures of a scan's map show besides the map."""
     grid, method = context.grid, METHODS[statistics.method]
     reference = f" from {_shortened(statistics.baseline, _MAX_BASELINE)}" if statistics.baseline else ""
     return View(
@@ -182,9 +179,9 @@ def summary_figure(shown: MapView) -> np.ndarray:
 
 
 def thumbnail(context: ScanContext, values: np.ndarray, drawing: Drawing) -> np.ndarray:
-    """Draw the most telling slice of a map (n_slices, 112, 112): uint8 (height, 2 width, 4), RGBA.
+    """Draw the most telling slice of a map (n_slices, 112, 112), its anatomy and beside it `overlay_colours`.
 
-    On the left its anatomy, on the right the smoothed map alone, transparent where it is 0.
+    Returns uint8 (height, 2 width, 4), RGBA.
     """
     grid, chosen = context.grid, [drawing.telling_slice]
     [anatomy] = upright(context.greys[chosen], grid)
@@ -193,18 +190,14 @@ def thumbnail(context: ScanContext, values: np.ndarray, drawing: Drawing) -> np.
 
 
 def montage(view: View, rows: dict[str, list[np.ndarray]], bars: Sequence[Bar]) -> np.ndarray:
-    """Draw rows of images, by their titles, under the titles of a view, a column for each key slice.
-
-    All are uint8 (height, width, 4), RGBA.
-    """
+    """Draw rows of images, by their titles, a column for each key slice; uint8 (height, width, 4), RGBA."""
     kinds = tuple((bar.name, bar.kind) for bar in bars)
     sheet = montage_sheet(view.grid, view.key_slices, tuple(rows), kinds)
     texts = {"title": view.title, "subtitle": view.subtitle}
     for bar in bars:
         texts |= bar_labels(bar)
     picture = sheet.draw(texts)
-    columns = zip(*rows.values(), strict=True)
-    sheet.paste(picture, [image for column in columns for image in column])
+    sheet.paste(picture, [image for column in zip(*rows.values(), strict=True) for image in column])
     return picture
 
 

@@ -14,8 +14,7 @@ from mri_saliency.maps.statistics import brain_share
 def null_map(network_input: np.ndarray, baseline: np.ndarray | None) -> np.ndarray:
     """Return |scan - baseline|, float32 of the input's shape; without baseline |scan|.
 
-    Zero is the scan's mean intensity. The map is large where a scan is unlike its baseline, whatever the
-    network makes of it: what an attribution map has in common with it does not come from the network.
+    What an attribution map has in common with it does not come from the network.
     """
     return np.abs(network_input if baseline is None else network_input - baseline)
 

@@ -71,9 +71,9 @@ class _Frame:
 def draw_answer(
     maps: MethodMaps, scans: Sequence[MapRecord], smooth_mm: float, workers: Workers
 ) -> AnswerPictures:
-    """Draw the mean maps of the groups of patients, without any that of the controls, and some scans' maps.
+    """Draw the mean maps of the patients' groups, else of the controls, and some scans' maps, on one scale.
 
-    All share one scale, and the scans one coronal slice: the mean of the groups' strongest points.
+    Scans are cut at one coronal slice: the mean of the groups' strongest points.
     """
     grid, mean_scan, brain = maps.space.grid, maps.space.mean_scan, maps.space.brain
     diagnoses = Counter(scan.diagnosis for scan in maps.scans)
@@ -124,9 +124,8 @@ def _significantly_more(maps: MethodMaps, group: str) -> np.ndarray | None:
     contrast = _CONTRAST_OF.get(group, "")
     if not maps.folder.group_map(maps.method.name, f"{contrast}_ratio.nii.gz").exists():
         return None
-    return (_read(maps, f"{contrast}_neg_log10_p_fwe") >= _SIGNIFICANT) & (
-        _read(maps, f"{contrast}_ratio") > 1
-    )
+    is_more = _read(maps, f"{contrast}_ratio") > 1
+    return is_more & (_read(maps, f"{contrast}_neg_log10_p_fwe") >= _SIGNIFICANT)
 
 
 def _steps(grid: Grid) -> tuple[float, float, float]:
@@ -153,10 +152,7 @@ def _in_mm(place: np.ndarray) -> str:
 
 
 def _drawn(layers: Sequence[np.ndarray], grid: Grid, axes: tuple[int, int]) -> np.ndarray:
-    """Draw a plane: uint8 RGBA.
-
-    `layers`, each (across, up), are the anatomy's greys, the map over its scale, and what is outlined.
-    """
+    """Draw a plane, uint8 RGBA, of (across, up) layers: greys, the map over its scale, what is outlined."""
     scales = [_PX_PER_MM * abs(_steps(grid)[axis]) for axis in axes]
     size = tuple(round(n * scale) for n, scale in zip(layers[0].shape, scales, strict=True))
     ways = Image.Resampling.BICUBIC, Image.Resampling.BILINEAR, Image.Resampling.NEAREST

@@ -1,8 +1,4 @@
-"""All that was done -> a text on the methods to paste into a paper; [@key] cites a work.
-
-The sentences are beside the code that does what they state; here they are chosen by what was found, and put
-in order.
-"""
+"""All that was done -> a text on the methods, of sentences beside the code that acts; [@key] cites a work."""
 
 from __future__ import annotations
 

@@ -18,9 +18,8 @@ _ICC = ["icc", "icc_low", "icc_high"]
 def run_entries(findings: Findings) -> list[dict]:
     """Return how far combined runs agree, an entry for each method that two or more explain a scan by.
 
-    Of each: ``method``, ``n_scans``; ``rank_correlation`` and ``sign_agreement``, each a dict of its "mean"
-    over scans and pairs of runs, by "chance" and with the "null"; ``icc``, the medians over regions of the
-    intraclass correlation and of its interval's ends, or None; ``verdict``, None for runs of one network.
+    Of each: ``method``, ``n_scans``; ``rank_correlation`` and ``sign_agreement``, from `_means`; ``icc``, the
+    medians over regions of the coefficient and its interval's ends, or None; ``verdict``, or None.
     """
     folder, entries = findings.folder, []
     agreement, regions = read_table(folder.run_agreement), read_table(folder.run_region_agreement)
