@@ -66,8 +66,9 @@ def _behind_first_layer(passes: Passes, references: References) -> tuple[Tensor,
     """Return the references behind the first layer, and the network's outputs for them; computed once."""
     network = passes.network
     if network.references is None:
-        inputs = (torch.from_numpy(values)[None].to(network.first.device) for values in references.inputs)
-        points = torch.cat([network.first(values) for values in inputs])
+        device = passes.batch.inputs.device
+        parts = [network.first(torch.from_numpy(values)[None].to(device)) for values in references.inputs]
+        points = torch.cat(parts)
         network.references = points, passes.predict(points)
     return network.references
 

@@ -50,11 +50,10 @@ class Explainer:
 
     @plain_pytorch()
     def __init__(self, network: EfficientNet, settings: Settings | None = None) -> None:
-        self._split = SplitNetwork(network)
+        self.network, self._split = network, SplitNetwork(network)
         if next(network.parameters()).is_inference():  # moved to its device in that mode
-            network = copy.deepcopy(network)
-            self._split = SplitNetwork(network)
-        self.network = network
+            self.network = copy.deepcopy(network)
+            self._split = SplitNetwork(self.network)
         self.settings = settings or Settings(BATCH_SIZES.get(self._device.type, BATCH_SIZES["cpu"]))
 
     @plain_pytorch()
@@ -107,10 +106,8 @@ class Explainer:
     def attribute(self, method: str, batch: Batch) -> list[Attribution]:
         """Compute the map of each scan of `batch` with `method`.
 
-        Where the device's memory is too small, the batch size is halved, and stays so.
-
-        Raises UserError: the memory is too small for one volume at a time, or PyTorch has no kernel for the
-        device.
+        Where the device's memory is too small, the batch size is halved, and stays so; UserError is raised
+        where it is too small for one volume at a time, or PyTorch has no kernel for the device.
         """
         kept: Counter[int] = Counter()
 

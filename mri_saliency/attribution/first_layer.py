@@ -57,11 +57,6 @@ class FirstLayer:
     def __init__(self, network: EfficientNet) -> None:
         self._convolution = network.features[0][0]
 
-    @property
-    def device(self) -> torch.device:
-        """Where the layer's weights are."""
-        return self._convolution.weight.device
-
     def __call__(self, inputs: Tensor) -> Tensor:
         """Apply the layer: (n, 128, 128, n_slices) -> (n, channels, 64, 64)."""
         with torch.no_grad():

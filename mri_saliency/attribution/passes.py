@@ -17,7 +17,7 @@ class Passes:
     """A method's passes for a batch, which keeps what other methods need again.
 
     `counts` has the number of forward-backward passes for each scan, by its index. Those whose results the
-    batch keeps count in `kept` too, with which the next attempt begins after one that ran out of memory.
+    batch keeps are in `kept` too, with which another attempt begins, where memory was too small.
     """
 
     def __init__(
@@ -82,10 +82,10 @@ class Passes:
         kinds += [(batch.baseline_keys, batch.baselines.expand_as(batch.inputs))] if baselines else []
         missing: dict[tuple[int, int], tuple[int, Tensor]] = {}  # -> the first scan that needs it, and where
         for keys, volumes in kinds:
-            for scan, key in enumerate(keys):
-                wanted.append((key, batch.targets[scan]))
-                if wanted[-1] not in batch.gradients:
-                    missing.setdefault(wanted[-1], (scan, volumes[scan]))
+            for scan, pair in enumerate(zip(keys, batch.targets, strict=True)):
+                wanted.append(pair)
+                if pair not in batch.gradients:
+                    missing.setdefault(pair, (scan, volumes[scan]))
         if missing:
             points = self.network.first(torch.stack([volume for _, volume in missing.values()]))
             of_scans = [scan for scan, _ in missing.values()]

@@ -125,10 +125,7 @@ class MapStatistics:
 def measure_map(
     attribution: Attribution, context: ScanContext, method: str, baseline: str | None
 ) -> MapStatistics:
-    """Compute a map's row of statistics; `baseline` is the name of what the scan was compared with.
-
-    Raises UserError if the map has NaN or infinite values.
-    """
+    """Compute a map's row of statistics; raises UserError if the map has NaN or infinite values."""
     scan, null_share = context.scan, context.null_shares.get(METHODS[method].null_reference)
     if attribution.null is not None:
         null_share = brain_share(attribution.null, context.brain)

@@ -45,10 +45,9 @@ class Alarm:
 
 
 def judge_maps(folder: OutputFolder, records: Sequence[MapRecord]) -> dict[str, dict[str, Verdict]]:
-    """Judge the checks in the folder, and whether combined runs agree.
+    """Judge the checks of maps with the records' recipes, and whether combined runs agree.
 
-    Returns a dict: method -> {check: its verdict}; of checks on the network, only those of maps with the
-    records' recipe.
+    Returns a dict: method -> {check: its verdict}.
     """
     found = judge_repeatability(folder)
     table = read_table(folder.checks)

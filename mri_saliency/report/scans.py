@@ -40,9 +40,9 @@ class MapEntry:
 
 @dataclass(frozen=True)
 class ScanEntry:
-    """A scan's maps in the report; `row` is that of the first, for what it says of the scan."""
+    """A scan's maps in the report."""
 
-    row: MapStatistics
+    row: MapStatistics  # of the first map
     maps: list[MapEntry]
 
     @property
@@ -80,12 +80,12 @@ def telling_regions(findings: Findings) -> dict[tuple[str, str], list[dict]]:
     regions = findings.regions[findings.regions["region"] != OUTSIDE]
     numbers = dict.fromkeys(("density", "density_z"), float)
     regions = regions.astype(numbers).assign(distance=lambda table: table["density_z"].abs())
-    ordered = regions.sort_values(["distance", "density"], ascending=False)
-    first = ordered.groupby(["subject_id", "method"], sort=False).head(_SHOWN_REGIONS)  # NaN came last
-    found: dict[tuple[str, str], list[dict]] = {}
-    for row in first[["subject_id", "method", "region", *numbers]].to_dict("records"):
-        found.setdefault((row.pop("subject_id"), row.pop("method")), []).append(row)
-    return found
+    ordered = regions.sort_values(["distance", "density"], ascending=False)  # NaN comes last
+    shown = ["region", *numbers]
+    return {
+        key: rows.head(_SHOWN_REGIONS)[shown].to_dict("records")
+        for key, rows in ordered.groupby(["subject_id", "method"], sort=False)
+    }
 
 
 def _place(grid: Grid, index: int) -> str:

@@ -32,10 +32,7 @@ class Viewer:
 
 
 def viewer_of(findings: Findings, *, embedded: bool) -> Viewer | None:
-    """Return what the viewer offers; None if that is nothing.
-
-    With `embedded`, the page contains the files of the groups and, of up to 20 scans, the maps.
-    """
+    """Return what the viewer offers, and its files if `embedded`; None if that is nothing."""
     folder, titles = findings.folder, group_titles(findings.folder.class_names)
     has_scans = not embedded or len(findings.scans) <= _EMBEDDED_SCANS
     methods: dict[str, dict] = {}
