@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from mri_saliency.errors import UserError, warn
+from mri_saliency.inputs.file_identity import check_is_file
 from mri_saliency.methods import BASELINES, CHECKED_BY_DEFAULT
 from mri_saliency.parser import CSV_PATH, DEMO_COMMAND, MODEL_PATH, PARAMETERS_PATH, get_parser
 from mri_saliency.wording import ClassNames
@@ -37,11 +39,11 @@ class Options:
     seed: int
     n_references: int
     key_slices: tuple[int, ...]
-    overwrite: bool
-    report_only: bool
-    report_embed: bool
     workers: int
     smooth_mm: float
+    overwrite: bool = False
+    report_only: bool = False
+    report_embed: bool = False
     check_maps: int | None = None  # None: the device decides
     covariates: tuple[str, ...] = ()
     nifti: bool = True
@@ -59,13 +61,8 @@ class Options:
 
     def to_json(self) -> dict:
         """Return the values as run.json has them."""
-        plain = {Path: str, tuple: list}
-        values = vars(self) | {"labels": [f"{value}={group}" for value, group in self.labels]}
-        values["combine"] = list(map(str, self.combine))
-        return {
-            key: next((to(value) for kind, to in plain.items() if isinstance(value, kind)), value)
-            for key, value in values.items()
-        }
+        labels = [f"{value}={group}" for value, group in self.labels]
+        return json.loads(json.dumps(vars(self) | {"labels": labels}, default=str))
 
 
 def read_options(description: str, args: list[str] | None = None) -> Options:
@@ -140,21 +137,12 @@ def _check_numbers(options: Options) -> None:
 
 
 def _check_paths(options: Options) -> None:
-    if options.model_path == MODEL_PATH and not os.path.exists(MODEL_PATH):
-        raise UserError(
-            f"{MODEL_PATH}: no such file, and it is the default checkpoint. Name yours with "
-            f"--model_path, or try the tool on simulated scans: {DEMO_COMMAND}"
-        )
-    if options.csv_path == CSV_PATH and not os.path.exists(CSV_PATH):
-        raise UserError(
-            f"{CSV_PATH}: no such file, and it is the default cohort table. Name yours with --csv_path."
-        )
     if options.baseline not in BASELINES and not os.path.exists(options.baseline):
         raise UserError(
             f"--baseline: {options.baseline!r} is neither a file nor one of {', '.join(BASELINES)}."
         )
+    demo = f"the default checkpoint (to try the tool on simulated scans: {DEMO_COMMAND})"
+    defaults = {MODEL_PATH: demo, CSV_PATH: "the default cohort table"}
     for name in ("model_path", "csv_path", "atlas", "atlas_names"):
-        path = getattr(options, name)
-        if path is not None and not os.path.isfile(path):
-            what = "is a folder" if os.path.isdir(path) else "no such file, or no permission to look"
-            raise UserError(f"{path}: {what}. Name another with --{name}.")
+        if (path := getattr(options, name)) is not None:
+            check_is_file(path, f"{defaults.get(path, 'a file')}. Name yours with --{name}")

@@ -78,6 +78,7 @@ def get_parser(description: str = "") -> argparse.ArgumentParser:
         description=description,
         epilog=f"methods (what a map answers):\n{methods}\n\n{EXAMPLES}",
         formatter_class=_HelpFormatter,
+        argument_default=argparse.SUPPRESS,  # an option without a default says in its help what happens
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=__version__)
@@ -87,9 +88,6 @@ def get_parser(description: str = "") -> argparse.ArgumentParser:
     _add_cohort(parser.add_argument_group("the cohort"))
     _add_machine(parser.add_argument_group("machine"))
     return parser
-
-
-# An option without a default has argparse.SUPPRESS, and its help says what happens without it.
 
 
 def _per_device(numbers: Mapping[str, int]) -> str:
@@ -125,7 +123,6 @@ def _add_inputs(group: argparse._ArgumentGroup) -> None:
     )
     add(
         "--subject_column",
-        default=argparse.SUPPRESS,
         help="column that names the person of each scan (default: sbj_nme where the table has it)",
     )
     add("--output_dir", type=_folder, default=OUTPUT_DIR, help="folder for everything written")
@@ -182,7 +179,6 @@ def _add_methods(group: argparse._ArgumentGroup) -> None:
     add(
         "--target",
         type=int,
-        default=argparse.SUPPRESS,
         help="class to explain, for networks of several logits (default: each scan's predicted class)",
     )
 
@@ -201,7 +197,6 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
         "--no_nifti",
         dest="nifti",
         action="store_false",
-        default=argparse.SUPPRESS,
         help="do not write the maps' NIfTI images (default: write them)",
     )
     add(
@@ -216,13 +211,11 @@ def _add_cohort(group: argparse._ArgumentGroup) -> None:
     add(
         "--atlas",
         type=Path,
-        default=argparse.SUPPRESS,
         help="label image in the scans' space, whose regions divide the maps (default: none)",
     )
     add(
         "--atlas_names",
         type=Path,
-        default=argparse.SUPPRESS,
         help="its table of labels and names, CSV or TSV (default: none)",
     )
     add(
@@ -236,7 +229,6 @@ def _add_cohort(group: argparse._ArgumentGroup) -> None:
         "--covariates",
         nargs="+",
         metavar="COLUMN",
-        default=argparse.SUPPRESS,
         help="columns of the table that the comparison of groups accounts for, such as age sex site: numbers "
         "as they are, words as categories (default: none)",
     )
@@ -245,7 +237,6 @@ def _add_cohort(group: argparse._ArgumentGroup) -> None:
         type=int,
         nargs="?",
         const=CHECKED_SCANS,
-        default=argparse.SUPPRESS,
         metavar="SCANS",
         help="check the maps on the network itself, on so many scans (3 at least for an interval): weights "
         "shuffled, voxels and, with --atlas, regions replaced, maps repeated; "
@@ -258,7 +249,6 @@ def _add_cohort(group: argparse._ArgumentGroup) -> None:
         nargs="+",
         type=Path,
         metavar="RUN",
-        default=argparse.SUPPRESS,
         help="folders of two finished runs or more, such as those of folds: write the means of their maps, "
         "and how far they agree, to --output_dir; needs the scans, but no network and no table (default: "
         "none)",
@@ -274,13 +264,11 @@ def _add_machine(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add(
         "--device",
-        default=argparse.SUPPRESS,
         help=f"PyTorch device (default: {DEFAULT_DEVICE}, or cpu where there is no CUDA device)",
     )
     add(
         "--batch_size",
         type=int,
-        default=argparse.SUPPRESS,
         help="most volumes in one pass of the network; less needs less memory (default: "
         f"{_per_device(BATCH_SIZES)})",
     )

@@ -4,15 +4,7 @@ import re
 
 from mri_saliency.attribution.batch import Settings
 from mri_saliency.attribution.captum_methods import METHOD_FUNCTIONS
-from mri_saliency.methods import (
-    BASELINES,
-    BATCH_SIZES,
-    CHECKED_SCANS,
-    DEFAULT_METHODS,
-    METHODS,
-    explained_sentence,
-    null_legend,
-)
+from mri_saliency.methods import METHODS, explained_sentence, null_legend
 from mri_saliency.report.bibliography import cited_keys, read_library
 
 
@@ -28,12 +20,6 @@ def test_a_legend_has_each_null_map_with_its_methods():
         "|scan| (saliency)",
         "mean |scan − control| (Expected Gradients)",
     ]
-
-
-def test_the_defaults_are_the_contracts():
-    assert DEFAULT_METHODS == ("integrated_gradients", "saliency", "gradient_shap")
-    assert BASELINES == ("zero", "background", "hc_mean")
-    assert BATCH_SIZES == {"cpu": 25, "cuda": 50} and CHECKED_SCANS == 8
 
 
 def test_every_setting_of_a_method_is_an_explainers_or_the_baseline():

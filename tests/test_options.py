@@ -26,9 +26,7 @@ def test_options_are_frozen_and_typed():
         (["--key_slices", -3], "--key_slices: expected 0 or more, found -3"),
         (["--batch_size", 0], "--batch_size: expected 1 or more, found 0"),
         (["--n_steps", 0], "--n_steps: expected 1 or more"),
-        (["--seed", -1], "--seed: expected 0 or more"),
         (["--map_error", 0], "--map_error: expected a positive number, found 0.0"),
-        (["--map_error", "nan"], "--map_error: expected a positive number"),
         (["--noise_std", "nan"], "--noise_std: expected a positive number"),
         (["--noise_std", "inf"], "--noise_std: expected a positive number"),
         (["--atlas_names", "names.csv"], "none is given"),
@@ -44,11 +42,9 @@ def test_values_that_cannot_be_right(args, message):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ([], "no such file, and it is the default checkpoint.*--demo"),
-        (["--model_path", "a.pth"], "no such file, and it is the default cohort table"),
-        (["--model_path", "a", "--csv_path", "b", "--baseline", "mean"], "neither a file nor one of zero"),
-        (["--model_path", "a", "--csv_path", "b"], "a: no such file.*--model_path"),
-        (["--model_path", __file__, "--csv_path", "b"], "b: no such file.*--csv_path"),
+        ([], "no such file.*the default checkpoint .*--demo.*--model_path"),
+        (["--model_path", __file__], "no such file.*the default cohort table"),
+        (["--baseline", "mean"], "neither a file nor one of zero"),
         (["--model_path", __file__, "--csv_path", __file__, "--atlas", "c"], "c: no such file.*--atlas"),
     ],
 )
@@ -56,15 +52,6 @@ def test_paths_that_do_not_exist(tmp_path, monkeypatch, args, message):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=message):
         read_options("", args)
-
-
-@pytest.mark.parametrize(
-    "args", [["--methods", "lime"], ["--unknown"], ["--max_samples", "many"], ["--meth", "x"]]
-)
-def test_mistyped_options_end_with_2(args, capsys):
-    with pytest.raises(SystemExit) as ended:
-        read_options("", args)
-    assert ended.value.code == 2 and "usage:" in capsys.readouterr().err
 
 
 def test_steps_are_automatic_or_a_number():
@@ -99,12 +86,14 @@ def test_labels_and_class_names():
         (["--labels", "AD=patient"], "one of HC, left, right, TLE"),
         (["--methods", "saliency,deep_lift"], "--methods saliency deep_lift"),
         (["--output_dir", ""], "expected a folder, found nothing"),
+        (["--methods", "lime"], "usage:"),
+        (["--meth", "saliency"], "usage:"),
     ],
 )
 def test_values_of_another_form_say_which_is_expected(args, message, capsys):
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit) as ended:
         read(*args)
-    assert message in capsys.readouterr().err
+    assert ended.value.code == 2 and message in capsys.readouterr().err
 
 
 def test_checks_on_the_maps_have_a_default_number(tmp_path, monkeypatch):
@@ -128,7 +117,6 @@ def test_what_the_network_does_not_have():
 def test_only_the_default_parameters_may_be_missing(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     options = read()
-    assert (
-        find_parameters(options.parameters_path) is None and "going on without it" in capsys.readouterr().err
-    )
+    assert find_parameters(options.parameters_path) is None
+    assert "going on without it" in capsys.readouterr().err
     assert find_parameters(tmp_path / "absent.json") == tmp_path / "absent.json"

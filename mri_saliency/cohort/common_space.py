@@ -34,9 +34,7 @@ class CommonSpace:
 
 
 def find_common_space(
-    folder: OutputFolder,
-    records: list[MapRecord],
-    workers: Workers,
+    folder: OutputFolder, records: list[MapRecord], workers: Workers
 ) -> tuple[CommonSpace, list[Limitation]]:
     """Return the grid that most scans share, with the mean of some scans on it, and what is left out.
 
@@ -46,13 +44,10 @@ def find_common_space(
     with_affine = [record.grid for record in first.values() if record.grid.affine is not None]
     candidates = with_affine or [record.grid for record in first.values()]
     [(common, _)] = Counter(candidates).most_common(1)
-    mirrored = {}
-    for subject_id, record in first.items():
-        orientation = orientation_to(record.grid, common)
-        if orientation is not None:
-            mirrored[subject_id] = orientation == "mirrored"
+    orientations = {name: orientation_to(record.grid, common) for name, record in first.items()}
+    mirrored = {name: found == "mirrored" for name, found in orientations.items() if found}
+    elsewhere = [name for name, found in orientations.items() if not found]
     limitations = []
-    elsewhere = [subject_id for subject_id in first if subject_id not in mirrored]
     if elsewhere:
         which, of = "on another grid than most", "the group maps and their comparison"
         limitations.append(left_out(len(elsewhere), "scan", which, of, elsewhere))
@@ -87,12 +82,8 @@ def _mean_input(
     chosen = representative([records[name].statistics for name in mirrored], BACKGROUND_SCANS)
     names = [row.subject_id for row in chosen]
     jobs = [workers.submit(_load_input, records[name], mirrored[name]) for name in names]
-    total, count = np.zeros((records[names[0]].grid.n_slices, INPUT_SIZE, INPUT_SIZE)), 0
-    for job in jobs:
-        if (network_input := job.result()) is not None:
-            total += network_input
-            count += 1
-    return (total / count).astype(np.float32) if count else None
+    inputs = [job.result() for job in jobs if job.result() is not None]
+    return np.asarray(np.mean(inputs, axis=0, dtype=np.float64), np.float32) if inputs else None
 
 
 def _load_input(record: MapRecord, is_mirrored: bool) -> np.ndarray | None:

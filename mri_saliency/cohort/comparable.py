@@ -54,20 +54,16 @@ def damage_limitations(damages: Sequence[str]) -> list[Limitation]:
     return [left_out(len(damages), "map", which, hints=damages)] if damages else []
 
 
-def draw_summary(
-    folder: OutputFolder,
-    records: list[MapRecord],
-    agreement: pd.DataFrame,
-) -> None:
+def draw_summary(folder: OutputFolder, records: list[MapRecord], agreement: pd.DataFrame) -> None:
     """Draw and write the cohort's summary figure; `agreement` from `compare_methods`."""
     statistics = statistics_table(records)
     statistics["class"] = np.where(statistics["true_label"] == 0, "HC", "TLE")
     methods = [method for method in METHODS if method in set(statistics["method"])]
     means = mean_agreement(agreement, methods)
-    strength_with_confidence = {}
-    for method in methods:
-        rows = statistics[statistics["method"] == method]
-        strength_with_confidence[method] = rank_correlation(rows["confidence"], rows["abs_mean"])
+    strength_with_confidence = {
+        method: rank_correlation(rows["confidence"], rows["abs_mean"])
+        for method, rows in statistics.groupby("method")
+    }
     profiles = _mean_profiles(records)
     figure = cohort_figure(statistics, profiles, means, strength_with_confidence, folder.class_names)
     write_figure(folder.summary, figure)

@@ -31,9 +31,8 @@ class Places:
     nulls: np.ndarray  # those of the null maps; NaN for subjects who have none, and where some have none
     rows: list[dict]  # of the table of such places, with its method
 
-    t: ClassVar[str] = (
-        "t"  # the table's columns; of the three ratios, the ends of the intervals lie beside them
-    )
+    # the table's columns; of the three ratios, the ends of the intervals lie beside them
+    t: ClassVar[str] = "t"
     ratios: ClassVar[tuple[str, ...]] = ("ratio", "ratio_null", "ratio_over_null")
 
     def add_ratios(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import combinations, islice
 from operator import itemgetter
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -39,12 +39,20 @@ def compare_methods(
     for record in records:
         scans.setdefault(record.subject_id, []).append(record)
     work = with_partners(list(scans.values()), itemgetter(0))
-    found = {
-        scan.subject_id: scan for scan in workers.map_parts(partial(_compare_scans, folder, space), work)
-    }
+    found = dict(workers.map_parts(partial(_compare_scans, folder, space), work))
     table = pd.DataFrame([row for subject_id in scans for row in found[subject_id].rows])
     write_or_remove_table(folder.agreement, table)
-    return table, _notes(list(found.values()))
+    n_gone = sum(not scan.is_readable for scan in found.values())
+    n_without = sum(not scan.is_readable and not scan.rows for scan in found.values())
+    notes = []
+    if n_gone > n_without:
+        notes.append(
+            f"{n_gone - n_without} scans cannot be read any more, or have changed: agreement is "
+            "measured inside the brain of the mean scan, and not with their null maps."
+        )
+    if n_without:
+        notes.append(f"{n_without} scans cannot be read any more: agreement of their maps is not measured.")
+    return table, notes
 
 
 def with_partners(scans: Sequence[T], record_of: Callable[[T], MapRecord]) -> list[list[T]]:
@@ -71,47 +79,29 @@ def agreement_sentences(table: pd.DataFrame) -> list[str]:
     if table.empty:
         return []
     with_null = table["method_b"] == NULL
-    compared = ["the maps of every two methods"] if (~with_null).any() else []
-    null = ""
-    if with_null.any():
-        compared.append("every map with its null map")
-        null = (
-            ". A null map is the scan's distance from the baseline, or from zero for a method without one, "
-            "and knows nothing of the network"
-        )
+    compared = ["the maps of every two methods"] if not with_null.all() else []
+    compared += ["every map with its null map"] if with_null.any() else []
+    null = (
+        "A null map is the scan's distance from the baseline, or from zero for a method without one, "
+        "and knows nothing of the network."
+    )
     return [
         f"Within the brain, {listed(compared)} were compared by Spearman's correlation of magnitudes, over "
-        f"every third voxel along each axis, with the maps of two different subjects as chance level{null}."
+        "every third voxel along each axis, with the maps of two different subjects as chance level.",
+        *([null] if with_null.any() else []),
     ]
 
 
-@dataclass(frozen=True)
-class _Compared:
+class _Compared(NamedTuple):
     """The rows of one scan, and whether it could be read again."""
 
-    subject_id: str
     rows: list[dict]
     is_readable: bool
 
 
-def _notes(found: Sequence[_Compared]) -> list[str]:
-    """Return notes on scans whose brain is not known."""
-    n_gone = sum(not scan.is_readable for scan in found)
-    n_without = sum(not scan.is_readable and not scan.rows for scan in found)
-    notes = []
-    if n_gone > n_without:
-        notes.append(
-            f"{n_gone - n_without} scans cannot be read any more, or have changed: agreement is "
-            "measured inside the brain of the mean scan, and not with their null maps."
-        )
-    if n_without:
-        notes.append(f"{n_without} scans cannot be read any more: agreement of their maps is not measured.")
-    return notes
-
-
 def _compare_scans(
     folder: OutputFolder, space: CommonSpace, work: Sequence[list[list[MapRecord]]]
-) -> list[_Compared]:
+) -> list[tuple[str, _Compared]]:
     """Return what is found of scans, each given by its maps and its partner's; runs in a worker."""
     opened: dict[str, _OpenScan] = {}
     found = []
@@ -122,7 +112,7 @@ def _compare_scans(
             for name, maps in zip(names, scans, strict=True)
         }
         rows = [{"subject_id": names[0]} | row for row in _compare(*opened.values())]
-        found.append(_Compared(names[0], rows, opened[names[0]].is_readable))
+        found.append((names[0], _Compared(rows, opened[names[0]].is_readable)))
     return found
 
 

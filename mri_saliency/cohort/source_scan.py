@@ -97,9 +97,14 @@ def _read_baseline(
     if identity == "background":
         return air_input(network_input)
     name = identity.rsplit(" ", 1)[0]
-    if name != "hc_mean":
-        paths = _baseline_paths(folder, name)
-        return _load_file(paths, identity, record.grid.n_slices, record.recipe.first_slice)
+    if name != "hc_mean":  # a file, that ``--baseline`` of one of the folder's runs was; the last run's first
+        last = folder.last_run() or {}
+        paths = [
+            Path(run.get("working_directory", ""), run.get("options", {}).get("baseline", ""))
+            for run in (last, *last.get("earlier_runs", ()))
+        ]
+        named = tuple(dict.fromkeys(path for path in paths if path.name == name))
+        return _load_file(named, identity, record.grid.n_slices, record.recipe.first_slice)
     files = (folder.hc_mean, folder.hc_mean_scans)
     modified_ns = tuple(path.stat().st_mtime_ns for path in files if path.exists())
     healthy = _load_healthy_mean(*files, record.grid.n_slices, modified_ns)
@@ -123,15 +128,6 @@ def _load_healthy_mean(mean: Path, scans: Path, n_slices: int, _: tuple[int, ...
         return HealthyMean.from_json(content, values)
     except (KeyError, TypeError, ValueError):
         return None
-
-
-def _baseline_paths(folder: OutputFolder, name: str) -> tuple[Path, ...]:
-    """Return the files of this name that ``--baseline`` of the folder's runs was, the last run's first."""
-    last = folder.last_run()
-    runs = [] if last is None else [last, *last.get("earlier_runs", ())]
-    options = [(run.get("working_directory", ""), run.get("options", {}).get("baseline", "")) for run in runs]
-    paths = (Path(*option) for option in options)
-    return tuple(dict.fromkeys(path for path in paths if path.name == name))
 
 
 @lru_cache(maxsize=1)

@@ -12,14 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from mri_saliency.cohort.groups import class_words
-from mri_saliency.maps.charts import (
-    Box,
-    draw_box,
-    method_label,
-    new_figure,
-    set_method_ticks,
-    wrapped_label,
-)
+from mri_saliency.maps.charts import Box, draw_box, method_label, new_figure, set_method_ticks, wrapped_label
 from mri_saliency.maps.comparison import NULL, MeanAgreement
 from mri_saliency.maps.drawing import DIAGNOSIS_COLOURS, METHOD_COLOURS
 from mri_saliency.maps.style import own_style
@@ -82,8 +75,7 @@ def _draw_strength(axes: Axes, rows_of: Mapping[str, pd.DataFrame]) -> None:
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(_LogLabels())
         axes.yaxis.set_minor_formatter(_LogLabels())
-    axes.set_title("Attribution strength by method")
-    axes.set_ylabel("mean |attribution| (each method's own unit)")
+    axes.set(title="Attribution strength by method", ylabel="mean |attribution| (each method's own unit)")
 
 
 def _draw_brain_share(axes: Axes, rows_of: Mapping[str, pd.DataFrame]) -> None:
@@ -92,9 +84,7 @@ def _draw_brain_share(axes: Axes, rows_of: Mapping[str, pd.DataFrame]) -> None:
     places, label = np.arange(len(nulls)), f"median of the null map:\n{null_legend(rows_of)}"
     axes.hlines(nulls, places - 0.4, places + 0.4, color="black", linestyle=":", zorder=4, label=label)
     axes.legend(fontsize=8, loc="lower left")
-    axes.set_ylim(0, 1.02)
-    axes.set_title("Attribution inside the brain")
-    axes.set_ylabel("share of summed |attribution|")
+    axes.set(title="Attribution inside the brain", ylabel="share of summed |attribution|", ylim=(0, 1.02))
 
 
 def _draw_confidence(
@@ -114,8 +104,7 @@ def _draw_confidence(
     least = min(0.99, *(rows["confidence"].min() for rows in rows_of.values()))
     axes.set_xlim(least - 0.05 * (1 - least), 1 + 0.05 * (1 - least))
     axes.xaxis.set_major_locator(MaxNLocator(4))
-    axes.set_title("Confidence against attribution strength")
-    axes.set_xlabel("probability of the predicted class")
+    axes.set(title="Confidence against attribution strength", xlabel="probability of the predicted class")
     axes.set_ylabel("mean |attribution| over its method's median")
 
 
@@ -144,8 +133,7 @@ def _draw_profiles(
     lines = [axes.plot([], [], style, color="black")[0] for style in styles.values()]
     lines += [axes.plot([], [], color=METHOD_COLOURS[method])[0] for method in methods]
     axes.legend(lines, [*words.values(), *map(method_label, methods)], fontsize=8, ncols=2)
-    axes.set_ylim(bottom=0)
-    axes.set_title("Attribution along the slices (class means)")
+    axes.set(title="Attribution along the slices (class means)", ylim=(0, None))
     axes.set_xlabel("network slice (posterior to anterior)")
     axes.set_ylabel("share of summed |attribution| (%)")
 

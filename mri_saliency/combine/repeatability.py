@@ -34,12 +34,12 @@ def intraclass_correlation(values: np.ndarray, groups: np.ndarray) -> tuple[floa
     `values` is (n_scans, n_runs), two runs at least; `groups` (n_scans,) has two scans or more of each. The
     coefficient is 1 at most and about 0 by chance; NaN if all values of a group are equal.
     """
-    names, places = np.unique(groups, return_inverse=True)
+    names = np.unique(groups)
     (n, k), g = values.shape, len(names)
     n_mean = n / g
     between_scans = between_runs = error = 0.0
-    for place in range(g):
-        centred = values[places == place] - values[places == place].mean()
+    for name in names:
+        centred = values[groups == name] - values[groups == name].mean()
         of_scans, of_runs = centred.mean(axis=1), centred.mean(axis=0)
         between_scans += k * (of_scans**2).sum() / (n - g)
         between_runs += len(centred) * (of_runs**2).sum() / (g * (k - 1))
@@ -102,16 +102,15 @@ def repeatability_sentences(
 
     `found` is method -> {check: its verdict}, empty for runs of one network.
     """
-    regions = ""
-    if with_regions:
-        regions = (
-            "; over the scans of a diagnosis, regions were compared by the intraclass correlation ICC(2,1) "
-            "of the logarithm of their density [@shrout1979]"
-        )
     sentences = [
         "Two runs' maps of a scan were compared by their rank correlation and by the share of the brain with "
-        f"the same sign [@eitel2019; @arun2021]{regions}."
+        "the same sign [@eitel2019; @arun2021]."
     ]
+    if with_regions:
+        sentences.append(
+            "Over the scans of a diagnosis, regions were compared by the intraclass correlation ICC(2,1) of "
+            "the logarithm of their density [@shrout1979]."
+        )
     judged = {METHODS[name].title: verdicts.get(REPEATABLE) for name, verdicts in found.items()}
     for passed, words in (
         (True, "The maps of {} agreed between these {} networks."),

@@ -102,7 +102,9 @@ def make(folder: Path) -> None:
     write_cohort(folder, simulator)
     write_atlas(folder, simulator)
     network = train(simulator)
-    accuracy = unseen_accuracy(network, simulator)
+    inputs, labels = simulator.inputs(N_UNSEEN, np.random.default_rng(UNSEEN_SEED))
+    with torch.no_grad():
+        accuracy = float(((network(inputs)[:, 0] > 0) == (labels > 0.5)).float().mean())
     print(f"the network is right on {accuracy:.0%} of {N_UNSEEN} unseen simulated scans", flush=True)
     write_run(folder / "run", network, accuracy)
     write_json(stamp, {"simulated": True, "recipe": recipe, "accuracy": accuracy})
@@ -133,14 +135,6 @@ def train(simulator: Simulator) -> nn.Module:
         fresh = [simulator.inputs(TRAINING_BATCH, generator)[0] for _ in range(3)]
         torch.optim.swa_utils.update_bn(fresh, network)
     return network.eval()
-
-
-def unseen_accuracy(network: nn.Module, simulator: Simulator) -> float:
-    """Return the share of newly simulated scans that the network classifies correctly."""
-    inputs, labels = simulator.inputs(N_UNSEEN, np.random.default_rng(UNSEEN_SEED))
-    with torch.no_grad():
-        right = (network(inputs)[:, 0] > 0) == (labels > 0.5)
-    return float(right.float().mean())
 
 
 def write_cohort(folder: Path, simulator: Simulator) -> None:

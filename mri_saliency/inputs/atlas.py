@@ -48,7 +48,8 @@ class Atlas:
         label_by_name = {name.casefold(): label for label, name in self.names.items()}
         pairs = {}
         for label, name in self.names.items():
-            other = label_by_name.get(_other_side(name).casefold())
+            other_side = _SIDE.sub(lambda match: _OTHER_SIDE[match.group().casefold()], name)
+            other = label_by_name.get(other_side.casefold())
             if (side := side_of(name)) and other is not None:
                 pairs[label] = (label, other) if side == "left" else (other, label)
         return pairs
@@ -151,11 +152,6 @@ def without_side(name: str) -> str:
     """Return a region's name without its side, for a pair of regions: "Left hippocampus" -> "hippocampus"."""
     rest = _EMPTY_BRACKETS.sub("", _SIDE.sub("", name))
     return _DOUBLED.sub(r"\1", rest).strip(" ,._-") or name
-
-
-def _other_side(name: str) -> str:
-    """Return the name of the same region on the other side; its word for the side in small letters."""
-    return _SIDE.sub(lambda match: _OTHER_SIDE[match.group().casefold()], name)
 
 
 def _read_labels(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -66,19 +66,17 @@ def load_checkpoint(path: Path | str, parameters_path: Path | None = None) -> Ch
     variant, network = _match_architecture(state, path)
     _check_tensors(state, network.state_dict(), variant, path)
     n_slices, n_logits = state[STEM].shape[1], state[_HEAD].shape[0]
-    _check_channels(n_slices, path)
+    if n_slices in _PICTURE_CHANNELS:
+        raise UserError(
+            f"{path}: the network has {n_slices} input channel(s), as one for {_PICTURE_CHANNELS[n_slices]}; "
+            "expected one that was trained on scans, with the coronal slices as input channels, such as 115. "
+            "Name its checkpoint with --model_path."
+        )
     network.load_state_dict(
         {name: state.pop(name).float() for name in list(state)}, strict=False, assign=True
     )
-    return Checkpoint(
-        network=prepare_for_attribution(network),
-        variant=variant,
-        n_slices=n_slices,
-        n_logits=n_logits,
-        parameters=parameters,
-        path=path,
-        sha256=sha256,
-    )
+    network = prepare_for_attribution(network)
+    return Checkpoint(network, variant, n_slices, n_logits, parameters, path, sha256)
 
 
 def build_network(variant: str, n_slices: int, n_logits: int, dropout: float = 0.5) -> nn.Module:
@@ -184,13 +182,3 @@ def _check_tensors(
         ]
     if problems:
         raise UserError(f"{path}: the weights do not make an EfficientNetV2-{variant}: {first_of(problems)}.")
-
-
-def _check_channels(n_channels: int, path: Path) -> None:
-    """Raise UserError for a network of pictures, whose input channels are no slices."""
-    if n_channels in _PICTURE_CHANNELS:
-        raise UserError(
-            f"{path}: the network has {n_channels} input channel(s), as one for "
-            f"{_PICTURE_CHANNELS[n_channels]}; expected one that was trained on scans, with the coronal "
-            "slices as input channels, such as 115. Name its checkpoint with --model_path."
-        )

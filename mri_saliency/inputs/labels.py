@@ -5,8 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping
 
-from mri_saliency.errors import UserError
-
 GROUPS = {"HC": 0, "left": 1, "right": 1, "TLE": 1}  # group -> label; TLE: a patient without a side
 DEFAULT_LABELS = {"HC": "HC", "left": "left", "right": "right"}  # the table's value -> group
 
@@ -19,16 +17,6 @@ _OTHER_WORDS = {  # for a group, in tables of other laboratories: small letters 
 _GROUP_OF_WORD = {word: group for group, words in _OTHER_WORDS.items() for word in words.split()}
 
 
-def check_groups(labels: Mapping[str, str]) -> None:
-    """Raise UserError for a label that stands for none of the groups."""
-    for value, group in labels.items():
-        if group not in GROUPS:
-            raise UserError(
-                f"--labels: expected VALUE=GROUP, and as GROUP one of {', '.join(GROUPS)}; "
-                f"found {shlex.quote(f'{value}={group}')}."
-            )
-
-
 def suggest_labels(values: Iterable[str], labels: Mapping[str, str]) -> str | None:
     """Return the ``--labels`` option that would add unknown values of a table; None if none is recognised.
 
@@ -39,9 +27,8 @@ def suggest_labels(values: Iterable[str], labels: Mapping[str, str]) -> str | No
     known = {value.strip().casefold(): group for value, group in labels.items()}
     suggested = {}
     for value in values:
-        word = "".join(character for character in value.casefold() if character.isalnum())
-        group = known.get(value.strip().casefold()) or _GROUP_OF_WORD.get(word)
-        if group:
+        word = "".join(filter(str.isalnum, value.casefold()))
+        if group := known.get(value.strip().casefold()) or _GROUP_OF_WORD.get(word):
             suggested[value] = group
     if not suggested:
         return None

@@ -50,9 +50,8 @@ def load_volume(path: Path | str, n_slices: int, first_slice: int = FIRST_SLICE)
     """Load a volume and prepare it exactly as the training code did.
 
     A real scan (``.nii``, ``.nii.gz``, ``.mgz``, ``.npy``) is z-scored over the whole volume; a
-    synthetic one (``.pkl``) is normalised already, and its slice 0 is a real scan's slice 1. Then
-    coronal slices `first_slice` onward (of a real scan), bilinear to 112 x 112, zero-padded to
-    128 x 128. A real scan's NaN voxels outside the brain count as 0, with a warning.
+    synthetic one (``.pkl``) is normalised already, and its slice 0 is a real scan's slice 1: `first_slice`
+    is that of a real scan. A real scan's NaN voxels outside the brain count as 0, with a warning.
 
     Raises UserError as `read_volume`, and for a volume that is constant or has too few slices.
     """
@@ -150,16 +149,13 @@ def load_in_groups(
     for _ in scans:
         for scan in islice(remaining, group_size - len(loading)):
             loading.append((scan, workers.submit(load, scan)))
-        group.append(_finish(*loading.popleft()))
+        scan, job = loading.popleft()
+        try:
+            group.append(job.result())
+        except Exception as error:
+            group.append(UnreadableScan(scan, failure_message(error)))
         if len(group) == group_size:
             yield group
             group = []
     if group:
         yield group
-
-
-def _finish(scan: Scan, loading: Future[LoadedScan]) -> LoadedScan | UnreadableScan:
-    try:
-        return loading.result()
-    except Exception as error:
-        return UnreadableScan(scan, failure_message(error))

@@ -88,9 +88,7 @@ def air_input(network_input: np.ndarray) -> np.ndarray:
 def brain_mask(network_input: np.ndarray) -> np.ndarray:
     """Return which pixels of a grey-matter input are brain: bool, the input's shape.
 
-    Tissue is brighter than a tenth of the way from air to the 99.9th percentile. A pixel is in the
-    brain if tissue lies on both its sides along both axes of its coronal slice, so that white
-    matter and ventricles count.
+    Brain has tissue on both sides along both axes of its coronal slice: white matter and ventricles count.
     """
     slices = unpad(network_input)
     air = _air(network_input)
@@ -101,9 +99,8 @@ def brain_mask(network_input: np.ndarray) -> np.ndarray:
 def missing_inside_brain(voxels: np.ndarray, missing: np.ndarray) -> np.ndarray:
     """Return which missing voxels of a grey-matter image lie inside the brain: bool (x, y, z).
 
-    A voxel is inside if tissue, brighter than a tenth of the 99.9th percentile, lies on both its
-    sides along all three axes. In a volume without tissue, all are inside. `voxels` is 0 where they are
-    missing.
+    They are inside if tissue lies on both sides along all three axes, or if there is no tissue. `voxels` is 0
+    where they are missing.
     """
     tissue = voxels > _TISSUE_FRACTION * max(np.percentile(voxels, _BRIGHT_PERCENTILE), 0)
     return missing & _surrounded(tissue, axes=(0, 1, 2)) if tissue.any() else missing
@@ -123,9 +120,8 @@ def _surrounded(tissue: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
 
 def intensity_window(slices: np.ndarray) -> tuple[float, float]:
     """Return the intensities drawn black and white in all figures of a scan (n_slices, 112, 112)."""
-    sample = slices[::2, ::2, ::2].ravel()
-    rank = int(_WHITE_PERCENTILE / 100 * (sample.size - 1))
-    return float(sample.min()), float(np.partition(sample, rank)[rank])
+    sample = slices[::2, ::2, ::2]
+    return float(sample.min()), float(np.percentile(sample, _WHITE_PERCENTILE, method="lower"))
 
 
 def grey_levels(slices: np.ndarray, window: tuple[float, float]) -> np.ndarray:

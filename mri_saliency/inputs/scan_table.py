@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,10 @@ from pathlib import Path
 import pandas as pd
 
 from mri_saliency.errors import UserError
-from mri_saliency.inputs.labels import DEFAULT_LABELS, GROUPS, check_groups, suggest_labels
+from mri_saliency.inputs.labels import DEFAULT_LABELS, GROUPS, suggest_labels
 from mri_saliency.inputs.subject_ids import subject_ids
 from mri_saliency.inputs.table_file import check_columns, read_table
+from mri_saliency.wording import first_of
 
 SUBJECT_COLUMN = "sbj_nme"  # read where the table has it and no other is named
 
@@ -63,10 +63,9 @@ def read_scan_table(
     Rows whose diagnosis is none of the labels are left out, as in training; so are rows without
     a path, and repeated rows. Relative paths are relative to the table's folder.
 
-    Raises UserError as `read_table`, for a table that lacks a column, has two diagnoses for one file or no
-    scan, and for a label that stands for another group.
+    Raises UserError as `read_table`, and for a table that lacks a column, or has two diagnoses for one file
+    or no scan.
     """
-    check_groups(labels)
     wanted = (columns.path, columns.diagnosis, columns.subject or SUBJECT_COLUMN)
     rows = _select_columns(read_table(csv_path, wanted), csv_path, columns)
     rows["diagnosis"] = [labels.get(value) for value in rows["value"]]
@@ -76,14 +75,26 @@ def read_scan_table(
     rows["reason"], sentences = _reasons_to_skip(rows, columns, labels)
     notes = [f"{csv_path}: left out {sentence}" for sentence in sentences]
     kept = rows[rows["reason"] == ""]
-    _check_one_diagnosis(kept, csv_path)
+    disputed = kept[kept.duplicated("path", keep=False)]  # identical rows are gone already
+    if len(disputed):
+        first = disputed[disputed["path"] == disputed["path"].iloc[0]]
+        raise UserError(
+            f"{csv_path}: {first['file'].iloc[0]} has the diagnoses "
+            f"{' and '.join(first['value'])}; expected one. Correct the table."
+        )
     if kept.empty:
         raise UserError(
             f"{csv_path}: no scan to explain; expected rows with a {columns.path} and one of "
             f"{', '.join(labels)} in {columns.diagnosis}. " + " ".join(notes)
         )
     skipped = rows.loc[rows["reason"] != "", ["file", "value", "reason"]]
-    return ScanTable(_scans(kept), notes, skipped.to_dict("records"))
+    paths = [Path(path) for path in kept["path"]]
+    cells = zip(subject_ids(paths), paths, kept["diagnosis"], kept["subject"], strict=True)
+    scans = [
+        Scan(subject_id, path, GROUPS[diagnosis], diagnosis, index, subject)
+        for index, (subject_id, path, diagnosis, subject) in enumerate(cells)
+    ]
+    return ScanTable(scans, notes, skipped.to_dict("records"))
 
 
 def _select_columns(table: pd.DataFrame, csv_path: Path, columns: TableColumns) -> pd.DataFrame:
@@ -112,9 +123,11 @@ def _reasons_to_skip(
         reasons[unknown] = f"{columns.diagnosis} is none of {', '.join(labels)}"
         values = rows.loc[unknown, "value"]
         option = suggest_labels(values.unique(), labels)
+        counts = values.replace("", "(empty)").value_counts()
+        found = [f"{value!r}: {count}" for value, count in counts.items()]
         notes.append(
             f"{len(values)} of {len(rows)} rows whose {columns.diagnosis} is none of {', '.join(labels)} "
-            f"({_most_common(values)})."
+            f"({first_of(found, 5)})."
             + (f" If they belong to the cohort, name their groups: {option}" if option else "")
         )
     without_path = ~unknown & (rows["file"] == "")
@@ -127,28 +140,3 @@ def _reasons_to_skip(
         reasons[repeated.index] = "repeated row"
         notes.append(f"{len(repeated)} repeated rows, the first for {repeated['file'].iloc[0]}.")
     return reasons, notes
-
-
-def _scans(rows: pd.DataFrame) -> list[Scan]:
-    paths = [Path(path) for path in rows["path"]]
-    cells = zip(subject_ids(paths), paths, rows["diagnosis"], rows["subject"], strict=True)
-    return [
-        Scan(subject_id, path, GROUPS[diagnosis], diagnosis, index, subject)
-        for index, (subject_id, path, diagnosis, subject) in enumerate(cells)
-    ]
-
-
-def _most_common(values: pd.Series) -> str:
-    counts = Counter(value or "(empty)" for value in values)
-    return ", ".join(f"{value!r}: {count}" for value, count in counts.most_common(5))
-
-
-def _check_one_diagnosis(rows: pd.DataFrame, csv_path: Path) -> None:
-    """Raise UserError if a path has two diagnoses; identical rows are gone already."""
-    disputed = rows[rows.duplicated("path", keep=False)]
-    if len(disputed):
-        first = disputed[disputed["path"] == disputed["path"].iloc[0]]
-        raise UserError(
-            f"{csv_path}: {first['file'].iloc[0]} has the diagnoses "
-            f"{' and '.join(first['value'])}; expected one. Correct the table."
-        )

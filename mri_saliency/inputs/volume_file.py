@@ -104,11 +104,20 @@ def _read_any(path: Path) -> tuple[np.ndarray, np.ndarray | None, int]:
     check_is_file(path, "a scan")
     if path.name.lower().endswith(IMAGE_SUFFIXES):
         voxels, affine, space_code = read_image(path)
-        if affine is not None:
-            _check_axes(affine, path)
+        if affine is not None and tuple(np.abs(affine[:3, :3]).argmax(axis=0)) != (0, 1, 2):
+            codes = "".join(code or "?" for code in nib.aff2axcodes(affine))
+            raise UserError(
+                f"{path}: voxel axes run {codes}; expected left-right, posterior-anterior, "
+                "inferior-superior (such as RAS or LAS), because the network's slices are the second "
+                "axis. Reorient the file as the training data were."
+            )
         return voxels, affine, space_code
     if path.name.lower().endswith(ARRAY_SUFFIX):
-        return _read_array(path), None, 0
+        array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a claimed shape takes no memory
+        if not isinstance(array, np.ndarray):
+            raise UserError(f"{path}: expected a NumPy array (.npy), found an archive of arrays (.npz).")
+        _volume_shape(array.shape, array.dtype, path)
+        return np.asarray(array), None, 0
     if is_synthetic(path):
         if (n_bytes := path.stat().st_size) > 8 * _MAX_VOXELS + _MAX_OTHER_BYTES:
             raise UserError(f"{path}: has {n_bytes} bytes; expected {_MAX_VOXELS} voxels at most.")
@@ -183,14 +192,6 @@ def _place(image: SpatialImage, path: Path) -> tuple[np.ndarray | None, int]:
     return None, 0
 
 
-def _read_array(path: Path) -> np.ndarray:
-    array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a claimed shape takes no memory
-    if not isinstance(array, np.ndarray):
-        raise UserError(f"{path}: expected a NumPy array (.npy), found an archive of arrays (.npz).")
-    _volume_shape(array.shape, array.dtype, path)
-    return np.asarray(array)
-
-
 def _volume_shape(
     shape: tuple[int, ...], dtype: np.dtype, path: Path, max_voxels: int = _MAX_VOXELS
 ) -> tuple[int, int, int]:
@@ -205,18 +206,6 @@ def _volume_shape(
     if min(shape) <= 0 or math.prod(map(int, shape)) > max_voxels:
         raise UserError(f"{path}: claims the shape {tuple(shape)}; expected 1 to {max_voxels} voxels.")
     return shape
-
-
-def _check_axes(affine: np.ndarray, path: Path) -> None:
-    """Raise UserError for an affine under which the second axis does not run through the coronal slices."""
-    main_axes = np.abs(affine[:3, :3]).argmax(axis=0)
-    if tuple(main_axes) != (0, 1, 2):
-        codes = "".join(code or "?" for code in nib.aff2axcodes(affine))
-        raise UserError(
-            f"{path}: voxel axes run {codes}; expected left-right, posterior-anterior, "
-            "inferior-superior (such as RAS or LAS), because the network's slices are the second "
-            "axis. Reorient the file as the training data were."
-        )
 
 
 def _first_index(flagged: np.ndarray) -> tuple[int, ...]:

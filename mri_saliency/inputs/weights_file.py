@@ -46,9 +46,8 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], str]:
     The prefix, such as ``backbone.`` or ``module.model.``, is what stands before the first layer's
     name. Tensors without it, such as a loss's, are left out with a warning.
 
-    A file of ``torch.save`` is a dict with ``model_state_dict``, or a bare state dict. It is unpickled as
-    with ``weights_only``, admitting NumPy's arrays and scalars, so it cannot run code. The hash is of the
-    bytes that were loaded; of an archive (PyTorch 1.6 and later), only the network's tensors take memory.
+    The file is unpickled as with ``weights_only``, admitting NumPy's arrays and scalars, so it cannot run
+    code. The hash is of the bytes that were loaded; only the network's tensors take memory.
 
     Raises UserError for a file that is missing, damaged, not PyTorch's, written meanwhile, a pickled module,
     or has no state dict or several networks.

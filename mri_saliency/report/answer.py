@@ -3,10 +3,11 @@
 The rules. A method counts unless an alarm spoils it, such as a failed check. A region stands out by a method
 if patients have significantly more there than controls (p ≤ 0.05, corrected for all regions and contrasts of
 the method, by a ratio above 1 that the null map's does not explain: `exceeds_null`), and if it is among the
-densest tenth of the regions in most of these patients. The leading method is, of those that count, one by
-which a region stands out; among several one with a sign, then one whose maps all add up, then the one of the
-smallest median error. Another method says so if one of the leading one's regions stands out by it too;
-contradicts if it has significantly less there; agrees in part if that region is among its densest.
+densest regions (three, or 3 % of many, at most a tenth) in most of these patients. The leading method is, of
+those that count, one by which a region stands out; among several one with a sign, then one whose maps all add
+up, then the one of the smallest median error. Another method says so if one of the leading one's regions
+stands out by it too; contradicts if it has significantly less there; agrees in part if that region is among
+its densest.
 """
 
 from __future__ import annotations

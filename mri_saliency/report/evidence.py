@@ -12,14 +12,14 @@ from mri_saliency.statistics.contrasts import ALIGNED, LEFT, RIGHT
 from mri_saliency.statistics.sign_flips import SIGNIFICANT
 
 FOCUS = {LEFT.name: "left", RIGHT.name: "right", ALIGNED.name: "left"}  # contrast -> side of its foci
-_DENSEST = 0.1  # of the regions
+_DENSEST, _OF_MANY, _OF_FEW = 3, 0.03, 0.1  # regions: so many, or of many 3 %; of few at most a tenth
 _COLUMNS = "method contrast region p ratio place is_top is_of_scans stands_out".split()
 
 
 def region_evidence(findings: Findings) -> pd.DataFrame:
     """Return region_group_test.csv's rows with what decides whether a region stands out.
 
-    Of ``n_scanned`` patients, ``n_top`` have the region among the densest tenth, ``n_densest`` none denser;
+    Of ``n_scanned`` patients, ``n_top`` have the region among the densest, ``n_densest`` none denser;
     ``patients`` and ``controls`` are geometric means of the density, ``place`` is from `place_of`. A region
     that only ``is_of_scans`` would stand out, but the null map has as much there.
     """
@@ -39,9 +39,10 @@ def region_evidence(findings: Findings) -> pd.DataFrame:
             logs = pd.DataFrame(np.where(is_right, logs[mirror], logs), logs.index, logs.columns)
         focus = {ALIGNED.name: ["left", "right"]}.get(contrast, [FOCUS.get(contrast)])
         of_patients = logs[diagnosis.isin(focus) if focus[0] else diagnosis != "HC"]
-        ranks = of_patients.rank(axis=1, ascending=False)
+        ranks, n = of_patients.rank(axis=1, ascending=False), logs.shape[1]
+        most = max(1, min(max(_DENSEST, _OF_MANY * n), _OF_FEW * n))
         columns: dict[str, object] = {
-            "n_top": (ranks <= max(1, _DENSEST * logs.shape[1])).sum(),
+            "n_top": (ranks <= most).sum(),
             "n_densest": (ranks == 1).sum(),
             "patients": np.exp(of_patients.mean()),
             "controls": np.exp(logs[diagnosis == "HC"].mean()),

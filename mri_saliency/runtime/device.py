@@ -43,11 +43,10 @@ def _cpu_quota() -> float | None:
 
 
 def choose_device(name: str | torch.device | None = None, ranks: Ranks | None = None) -> torch.device:
-    """Return the requested device, and prepare PyTorch for it (strict float32, memory, threads).
+    """Return a device, and prepare PyTorch for it (strict float32, memory, threads).
 
-    ``cpu``, ``cuda``, ``cuda:1`` ...; by default this rank's own GPU, or the CPU where there is none.
-
-    Raises UserError: no such device (the message names the available ones), or one named for all ranks.
+    `name` is ``cpu``, ``cuda``, ``cuda:1`` ...; None is this rank's GPU, or the CPU where there is none.
+    Raises UserError for a device that is not there, and for one that is named for several ranks.
     """
     import torch
 
@@ -77,9 +76,8 @@ def choose_device(name: str | torch.device | None = None, ranks: Ranks | None = 
 def use_strict_float32() -> None:
     """Let PyTorch compute convolutions and matrix products of float32 in float32, on every device.
 
-    By default NVIDIA's convolutions round their inputs to 10 bits (TF32). Two generations of settings exist.
-    From PyTorch 2.9 on, it is an error if they contradict each other, for matrix products too. So both are
-    set, whatever was set before.
+    By default NVIDIA's convolutions round their inputs to 10 bits (TF32). Two generations of settings exist;
+    from PyTorch 2.9 on, it is an error if they contradict each other. So both are set.
 
     What remains is the order of sums in cuDNN's gradient of a convolution: two runs on one GPU can differ by
     millionths of a map's maximum, where TF32 changes it by thousandths. `torch.backends.cudnn.deterministic`
@@ -122,7 +120,7 @@ def hardware_name(device: torch.device) -> str:
     """Return the name of a device's hardware, such as ``NVIDIA H100``; ``cpu`` for any CPU."""
     import torch
 
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type}"
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def move_to_device(network: nn.Module, device: torch.device) -> nn.Module:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from mri_saliency.runtime.device import hardware_name
+
 # PyTorch's allocators, cuBLAS and cuDNN
 _NO_MEMORY = ("out of memory", "ALLOC_FAILED", "can't allocate memory")
 # cuDNN and cuBLAS report so that they could not allocate, and also that they cannot compute at all: the
@@ -14,11 +16,7 @@ _NO_MEMORY_OR_NO_KERNEL = (
     "CUDNN_STATUS_NOT_INITIALIZED",
     "CUBLAS_STATUS_NOT_INITIALIZED",
 )
-_NO_KERNEL = (
-    "no kernel image is available",
-    "is not compatible with devices",
-    "CUDNN_STATUS_ARCH_MISMATCH",
-)
+_NO_KERNEL = ("no kernel image is available", "is not compatible with devices", "CUDNN_STATUS_ARCH_MISMATCH")
 # Free share of a GPU's memory above which a lack of it is no cause: a convolution's smallest working memory
 # for 50 volumes is a few hundred MB.
 _ENOUGH_FREE = 0.25
@@ -51,8 +49,11 @@ def no_kernel_message(error: RuntimeError, device: torch.device) -> str:
     """Return what a user can do about an error that `has_no_kernel`."""
     free_share = _free_share(device)
     free = "" if free_share is None else f", {free_share:.0%} of its memory free"
+    name = hardware_name(device)
+    if device.type == "cuda":
+        name += " (compute capability {}.{})".format(*torch.cuda.get_device_capability(device))
     return (
-        f"this PyTorch ({torch.__version__}) cannot run the network on {_name(device)} "
+        f"this PyTorch ({torch.__version__}) cannot run the network on {name} "
         f"({first_line(error)}{free}). Install a PyTorch that was built for this GPU and its driver, "
         "or use --device cpu."
     )
@@ -71,11 +72,3 @@ def _free_share(device: torch.device) -> float | None:
     except RuntimeError:  # the driver no longer answers
         return None
     return free / total
-
-
-def _name(device: torch.device) -> str:
-    """Return a GPU's name and compute capability; of another device, the device."""
-    if device.type != "cuda":
-        return str(device)
-    major, minor = torch.cuda.get_device_capability(device)
-    return f"{torch.cuda.get_device_name(device)} (compute capability {major}.{minor})"

@@ -46,13 +46,10 @@ class Progress:
         prints_lines = self._ranks.is_main and not self._is_terminal
         if prints_lines and n_done and (now_s - self._reported_s > REPORT_EVERY_S or is_end):
             self._reported_s = now_s
-            self._print_line(n_done, now_s - self._began_s)
-
-    def _print_line(self, n_done: int, elapsed_s: float) -> None:
-        n_left = self._total - self._n_before - n_done
-        elapsed, left = map(self._bar.format_interval, (elapsed_s, elapsed_s / n_done * n_left))
-        line = f"{self._n_before + n_done} of {self._total} {self._unit}s, {elapsed} elapsed, {left} left"
-        print(line, file=sys.stderr, flush=True)
+            elapsed_s, n_left = now_s - self._began_s, self._total - self._n_before - n_done
+            elapsed, left = map(self._bar.format_interval, (elapsed_s, elapsed_s / n_done * n_left))
+            line = f"{self._total - n_left} of {self._total} {self._unit}s, {elapsed} elapsed, {left} left"
+            print(line, file=sys.stderr, flush=True)
 
     def refresh(self) -> None:
         """Show how far all ranks are."""

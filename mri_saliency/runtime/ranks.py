@@ -105,7 +105,8 @@ class Ranks:
         missing, signs, silent_since_s = set(range(self.size)), -1, time.monotonic()
         while missing:
             missing = {rank for rank in missing if not store.check([f"{name} of rank {rank}"])}
-            now_s, found = time.monotonic(), sum(map(self._signs_of_life, missing))
+            now_s = time.monotonic()
+            found = sum(store.add(f"signs of life of rank {rank}", 0) for rank in missing)
             if found != signs:
                 signs, silent_since_s = found, now_s
             if missing and now_s - silent_since_s > SILENCE_LIMIT_S:
@@ -114,9 +115,6 @@ class Ranks:
             if missing:
                 time.sleep(0.2)
         return [json.loads(store.get(f"{name} of rank {rank}")) for rank in range(self.size)]
-
-    def _signs_of_life(self, rank: int) -> int:
-        return 0 if self._store is None else self._store.add(f"signs of life of rank {rank}", 0)
 
 
 def agree_on_attempt(store: Store, rank: int, size: int) -> str:

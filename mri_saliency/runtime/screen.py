@@ -46,18 +46,17 @@ class _Forgiving(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Write what can be written; return the text's length."""
-        if self._stream is not None:
-            try:
-                self._stream.write(text)
-            except (OSError, ValueError):
-                self._give_up()
+        self._attempt("write", text)
         return len(text)
 
     def flush(self) -> None:
         """Write what is buffered, if that is possible."""
+        self._attempt("flush")
+
+    def _attempt(self, name: str, *arguments: str) -> None:
         if self._stream is not None:
             try:
-                self._stream.flush()
+                getattr(self._stream, name)(*arguments)
             except (OSError, ValueError):
                 self._give_up()
 

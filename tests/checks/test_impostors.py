@@ -71,7 +71,8 @@ def answers():
         def attribute(self, method, batch):
             if method in GENUINE:
                 return super().attribute(method, batch)
-            return [SimpleNamespace(values=values) for values in IMPOSTORS[method](self, batch, network)]
+            maps = IMPOSTORS[method](self, batch, network)
+            return [SimpleNamespace(values=values, null=None) for values in maps]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sanity_checks, "Explainer", WithImpostors)

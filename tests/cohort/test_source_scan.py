@@ -77,12 +77,10 @@ def test_brain_and_grey_matter_are_on_the_networks_grid(tmp_path):
 
 
 def test_normalised_intensities_are_no_grey_matter(tmp_path):
-    voxels, synthetic = brain(), brain(SYNTHETIC_SHAPE)
-    normalised = save_scan(tmp_path / "z.nii", (voxels - voxels.mean()) / voxels.std(), AFFINE)
-    assert read_source(file_record(normalised)).grey_matter is None
-    normalised = save_scan(tmp_path / "z.pkl", (synthetic - synthetic.mean()) / synthetic.std())
-    assert read_source(file_record(normalised)).grey_matter is None
-    interpolated = save_scan(tmp_path / "i.nii", voxels - 0.01, AFFINE)
+    for name, voxels in (("z.nii", brain()), ("z.pkl", brain(SYNTHETIC_SHAPE))):
+        normalised = save_scan(tmp_path / name, (voxels - voxels.mean()) / voxels.std(), AFFINE)
+        assert read_source(file_record(normalised)).grey_matter is None
+    interpolated = save_scan(tmp_path / "i.nii", brain() - 0.01, AFFINE)
     assert read_source(file_record(interpolated)).grey_matter is not None
 
 
@@ -155,8 +153,6 @@ def test_a_file_is_found_by_the_folders_runs(folder, loaded, tmp_path):
     assert read_null_map(folder, record) is None
     run = {"working_directory": str(tmp_path), "options": {"baseline": "control.npy"}}
     later = {"working_directory": str(tmp_path), "options": {"baseline": "zero"}}
-    expected = np.abs(loaded[0].network_input - loaded[3].network_input)
-    for content in (run | {"earlier_runs": []}, later | {"earlier_runs": [run]}):
-        write_json(folder.run_record, {"format": FORMAT} | content)
-        assert_close(read_null_map(folder, record), expected)
+    write_json(folder.run_record, {"format": FORMAT} | later | {"earlier_runs": [run]})
+    assert_close(read_null_map(folder, record), np.abs(loaded[0].network_input - loaded[3].network_input))
     assert read_null_map(folder, record_of(loaded[0], "control.npy abc")) is None

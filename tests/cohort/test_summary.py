@@ -11,14 +11,8 @@ from mri_saliency.wording import ClassNames
 
 from ..maps.test_drawing import contrast
 
-NAMES = ClassNames("CN", "AD")
 
-
-def legend_of(axes):
-    return [text.get_text() for text in axes.get_legend().get_texts()]
-
-
-@pytest.mark.parametrize(("n_subjects", "n_methods"), [(1, 1), (2, 3), (60, 7), (500, 7)])
+@pytest.mark.parametrize(("n_subjects", "n_methods"), [(1, 1), (60, 7)])
 def test_cohort_figure_from_one_to_many(n_subjects, n_methods):
     generator = np.random.default_rng(0)
     methods = list(METHODS)[:n_methods]
@@ -62,9 +56,10 @@ def test_a_cohort_whose_maps_are_all_zero_is_drawn():
     table = pd.DataFrame([row | {"subject_id": name, "method": "saliency"} for name in "abc"])
     agreement = MeanAgreement(*2 * [pd.DataFrame([[np.nan]], index=["saliency"], columns=["saliency"])])
     profiles, correlations = {("saliency", "HC"): np.zeros(115)}, {"saliency": np.nan}
-    figure = cohort_figure(table, profiles, agreement, correlations, NAMES)
+    figure = cohort_figure(table, profiles, agreement, correlations, ClassNames("CN", "AD"))
     figure.canvas.draw()
     assert figure.axes[0].get_yscale() == "linear"
     assert figure.get_suptitle() == "Attributions of 3 scans (3 CN, 0 AD)"
     assert figure.axes[2].get_title() == "CN against AD (true class)"
-    assert legend_of(figure.axes[2]) == ["CN", "AD"] and legend_of(figure.axes[3])[:2] == ["CN", "AD"]
+    for axes in figure.axes[2:4]:
+        assert [text.get_text() for text in axes.get_legend().get_texts()][:2] == ["CN", "AD"]

@@ -26,12 +26,6 @@ def test_mean_spread_and_agreement_are_numpys():
     np.testing.assert_allclose(sign_agreement(maps), agreeing)
 
 
-def test_equal_maps_have_no_spread():
-    maps = [np.float32([[0.1, -1e-7, 3e5]])] * 7
-    np.testing.assert_array_equal(mean_map(maps).astype(np.float32), maps[0])
-    assert not spread(maps).any() and (sign_agreement(maps) == 1).all()
-
-
 def test_probabilities_are_averaged():
     two = rows([3.0], [-1.0])
     mean = (two[0].prediction + two[1].prediction) / 2

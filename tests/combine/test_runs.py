@@ -31,14 +31,10 @@ def edit_records(root, **changes):
         edit(path, **changes)
 
 
-def other_scans(root):
+def other_scans(root, **of_run):
     for index, path in enumerate(root.rglob("*_attributions.json")):
         edit(path, source__sha256=f"{index:064}")
-
-
-def other_cohort(root):
-    other_scans(root)
-    edit(root / "run.json", options__csv_path="/elsewhere/val.csv")
+    edit(root / "run.json", **of_run)
 
 
 def roots_of(runs):
@@ -66,7 +62,7 @@ def test_a_run_may_be_given_twice(two_runs, tmp_path, capsys):
         (lambda root: (root / "run.json").unlink(), "no run.json of a run there"),
         (lambda root: [path.unlink() for path in root.rglob("*.npy")], "has no finished map"),
         (lambda root: edit(root / "run.json", checkpoint__sha256="1" * 64), "has no finished map"),
-        (other_cohort, "is of another cohort than"),
+        (lambda root: other_scans(root, options__csv_path="/elsewhere/val.csv"), "is of another cohort than"),
         (lambda root: edit_records(root, fingerprint__target=1), r"class \(--target\) is 0 and 1"),
         (lambda root: edit_records(root, fingerprint__explains="log-odds"), "unit is logit and log-odds"),
         (lambda root: edit_records(root, fingerprint__first_slice=9), r"\(--first_slice\) is 10 and 9"),
@@ -92,8 +88,7 @@ def test_one_run_and_an_output_folder_among_the_runs_are_refused(two_runs, tmp_p
 
 def test_folds_without_a_common_scan_are_one_cohort_if_their_tables_lie_together(two_runs, tmp_path, capsys):
     roots = roots_of(two_runs)
-    other_scans(roots[1])
-    edit(roots[1] / "run.json", options__csv_path="val_2.csv", status="interrupted")
+    other_scans(roots[1], options__csv_path="val_2.csv", status="interrupted")
     assert len(read_runs(roots, OutputFolder(tmp_path / "combined"))) == 2
     error = capsys.readouterr().err
     assert "no scan was explained in two runs" in error and "is not finished (status interrupted)" in error
@@ -113,15 +108,9 @@ def test_runs_that_are_written_are_refused_and_damaged_maps_named(two_runs, tmp_
 
 def test_scans_that_have_moved_are_found(two_runs, finished_maps, tmp_path):
     roots = roots_of(two_runs)
-    moved = [
-        shutil.copy(path, tmp_path / path.name) for path in sorted((finished_maps.parent / "scans").iterdir())
-    ]
-    for run in two_runs:
-        for record in run.maps.values():
-            edit(
-                run.folder.sidecar(record.method, record.subject_id),
-                source__path=f"/gone/{record.subject_id}",
-            )
+    moved = [shutil.copy(path, tmp_path / path.name) for path in (finished_maps.parent / "scans").iterdir()]
+    for root in roots:
+        edit_records(root, source__path="/gone")
     runs = read_runs(roots, OutputFolder(tmp_path / "combined"), moved)
     assert {record.source.path for run in runs for record in run.maps.values()} == set(map(str, moved))
 

@@ -74,10 +74,11 @@ def test_equal_names_stay_apart(tmp_path):
     assert read_atlas(save_atlas(tmp_path / "a.nii.gz"), names).names == {1: "A (1)", 2: "A (2)", 7: "B"}
 
 
-def test_an_image_alone_is_an_atlas_also_with_a_fourth_axis_of_one(tmp_path):
+def test_an_image_alone_is_an_atlas_also_with_nan_and_a_fourth_axis_of_one(tmp_path):
     image = nib.load(save_atlas(tmp_path / "a.nii.gz"))
     labels = np.asarray(image.dataobj)
-    nib.Nifti1Image(labels[..., None], image.affine).to_filename(tmp_path / "b.nii.gz")
+    masked = np.where(labels > 0, labels, np.nan).astype(np.float32)
+    nib.Nifti1Image(masked[..., None], image.affine).to_filename(tmp_path / "b.nii.gz")
     atlas = read_atlas(tmp_path / "b.nii.gz", None)
     np.testing.assert_array_equal(atlas.labels, labels)
     assert atlas.names == {label: f"label {label}" for label in (1, 2, 7)}
@@ -106,13 +107,11 @@ def test_an_atlas_of_another_space_is_refused(tmp_path):
     [
         (np.random.default_rng(0).random((5, 5, 5), np.float32), "whole numbers"),
         (np.zeros((5, 5, 5, 3), np.int16), "expected a 3-D volume"),
-        (np.zeros((5, 5, 5), np.int16), "zeros alone"),
         (np.full((5, 5, 5), -1, np.int16), "whole numbers"),
         (np.full((5, 5, 5), 115.97, np.float32), "found 115.97"),
         (np.arange(46**3, dtype=np.int32).reshape(46, 46, 46), "found 97335 different values"),
         (np.full((5, 5, 5), np.inf, np.float32), "found inf"),
         (np.full((5, 5, 5), np.nan, np.float32), "zeros alone"),
-        (np.ones((5, 5, 5), np.complex64), "complex"),
         (np.zeros((5, 5, 5), [(colour, "u1") for colour in "RGB"]), "colours"),
     ],
 )
@@ -120,14 +119,6 @@ def test_images_that_are_no_atlas(tmp_path, voxels, message):
     nib.Nifti1Image(voxels, AFFINE).to_filename(tmp_path / "a.nii")
     with pytest.raises(UserError, match=message):
         read_atlas(tmp_path / "a.nii", None)
-
-
-def test_nan_in_an_atlas_is_no_region(tmp_path):
-    image = nib.load(save_atlas(tmp_path / "a.nii"))
-    labels = np.asarray(image.dataobj)
-    masked = np.where(labels > 0, labels, np.nan).astype(np.float32)
-    nib.Nifti1Image(masked, image.affine).to_filename(tmp_path / "b.nii.gz")
-    np.testing.assert_array_equal(read_atlas(tmp_path / "b.nii.gz", None).labels, labels)
 
 
 def test_large_labels_keep_their_names(tmp_path):

@@ -30,7 +30,6 @@ def test_layouts_of_names(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\n1,2\n", "expected a column of labels"),
         ("label\n1\n", "expected a column of labels"),
         ("", "expected a column"),
         ("index,name\nx,A\n", "a row has no whole number"),

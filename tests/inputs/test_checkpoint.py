@@ -97,20 +97,6 @@ def test_the_file_is_identified_and_its_parameters_are_kept(tmp_path, network):
     assert load_checkpoint(path).parameters == {}
 
 
-def test_numpy_scalars_of_both_spellings_load(tmp_path, network):
-    # in the legacy format the pickle is not checksummed, so the other spelling can be put in
-    content = {"model_state_dict": network.state_dict(), "metrics": np.float32(1)}
-    torch.save(content, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
-    data, spellings = (
-        (tmp_path / "old.pth").read_bytes(),
-        (b"numpy._core.multiarray", b"numpy.core.multiarray"),
-    )
-    assert any(spelling in data for spelling in spellings)
-    for before, after in (spellings, spellings[::-1]):
-        (tmp_path / "old.pth").write_bytes(data.replace(before, after))
-        assert load_checkpoint(tmp_path / "old.pth").variant == "tiny"
-
-
 def test_merging_normalisation_leaves_function_and_gradient(network, inputs):
     merged = checkpoint.prepare_for_attribution(copy.deepcopy(network))
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in merged.modules())
@@ -135,15 +121,15 @@ def test_the_optimizer_takes_no_memory(tmp_path, network):
     assert resident_bytes() - before < 100_000_000
 
 
-def saved(content=None):
+def saved():
     file = io.BytesIO()
-    torch.save({"weight": torch.zeros(999)} if content is None else content, file)
+    torch.save({"weight": torch.zeros(999)}, file)
     return file.getvalue()
 
 
-def zipped(name, content, compression=zipfile.ZIP_DEFLATED):
+def zipped(name, content):
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", compression) as archive:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(name, content)
     return file.getvalue()
 
@@ -154,35 +140,26 @@ def torchscript():
     return file.getvalue()
 
 
-def in_place(path, content):
-    """Write into the same file, as torch.save does."""
-    with path.open("r+b") as file:
-        file.write(content)
-        file.truncate()
-
-
-def saved_again(path):
-    save_checkpoint(path, lively_network(seed=5))
-
-
-@pytest.mark.parametrize("change", [saved_again, lambda path: in_place(path, bytes(path.stat().st_size))])
-def test_a_file_that_changes_after_loading_changes_nothing(tmp_path, network, inputs, change):
+def test_a_file_that_changes_after_loading_changes_nothing(tmp_path, network, inputs):
     path = tmp_path / "model.pth"
     save_checkpoint(path, network)
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     loaded = load_checkpoint(path)
     before = logits(loaded.network, inputs)
-    change(path)
-    assert torch.equal(logits(loaded.network, inputs), before) and loaded.sha256 == sha256
+    with path.open("r+b") as file:  # the same file, as torch.save writes it
+        file.write(bytes(path.stat().st_size))
+    assert torch.equal(logits(loaded.network, inputs), before)
 
 
-@pytest.mark.parametrize("change", [saved_again, lambda path: in_place(path, path.read_bytes()[:20_000])])
-def test_a_file_that_changes_while_it_is_loaded_is_refused(tmp_path, network, monkeypatch, change):
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_a_file_that_changes_while_it_is_loaded_is_refused(tmp_path, network, monkeypatch, is_cut):
     path, find = tmp_path / "model.pth", weights_file._find_network
     save_checkpoint(path, network)
 
     def find_slowly(state, path):
-        change(path)
+        if is_cut:
+            os.truncate(path, 20_000)
+        else:
+            save_checkpoint(path, lively_network(seed=5))
         return find(state, path)
 
     monkeypatch.setattr(weights_file, "_find_network", find_slowly)
@@ -209,19 +186,20 @@ def test_tensors_that_claim_more_than_the_file_holds_are_refused(tmp_path, netwo
         load_checkpoint(tmp_path / "model.pth")
 
 
-@pytest.mark.parametrize("legacy", [False, True])
-def test_numpy_arrays_and_types_among_the_metrics_load(tmp_path, network, legacy):
+def test_numpy_arrays_and_types_among_the_metrics_load_in_both_spellings(tmp_path, network):
     kinds = ("?", "i1", "u2", "i4", "u8", "f2", ">f8", "c8", "S3", "U5", "M8[D]", "f4,i8")
-    metrics = {kind: np.zeros((2, 3), kind) for kind in kinds} | {"confusion": np.array([[5, 1], [2, 7]])}
-    metrics |= {
-        "type": np.float32,
-        "dtype": np.dtype("f8"),
-        "scalar": np.int8(3),
-        "roc": np.linspace(0, 1, 5),
-    }
-    content = {"model_state_dict": network.state_dict(), "metrics": metrics}
-    torch.save(content, tmp_path / "model.pth", _use_new_zipfile_serialization=not legacy)
-    assert load_checkpoint(tmp_path / "model.pth").variant == "tiny"
+    metrics = {kind: np.zeros((2, 3), kind) for kind in kinds}
+    metrics |= {"type": np.float32, "dtype": np.dtype("f8"), "scalar": np.int8(3)}
+    path, content = tmp_path / "model.pth", {"model_state_dict": network.state_dict(), "metrics": metrics}
+    torch.save(content, path)
+    assert load_checkpoint(path).variant == "tiny"
+    # in the legacy format the pickle is not checksummed, so the other spelling can be put in
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+    data, spellings = path.read_bytes(), (b"numpy._core.multiarray", b"numpy.core.multiarray")
+    assert any(spelling in data for spelling in spellings)
+    for before, after in (spellings, spellings[::-1]):
+        path.write_bytes(data.replace(before, after))
+        assert load_checkpoint(path).variant == "tiny"
 
 
 class Attack:
@@ -231,7 +209,6 @@ class Attack:
 
 BAD_FILES = {
     "missing": (None, "no such file"),
-    "text": (b"hello", "not a PyTorch file"),
     "empty": (b"", "not a PyTorch file"),
     "truncated": (saved()[:999], "truncated"),
     "cut in the middle": (saved()[:999] + saved()[1999:], "damaged|cannot be read"),
@@ -245,19 +222,13 @@ BAD_FILES = {
     "SavedModel": (b"\x08\x01\x12\xd0\x0f\n", "TensorFlow SavedModel"),
     "LFS": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
     "page": (b"<!DOCTYPE html><html>", "web page"),
-    "object array": (
-        {"model_state_dict": {}, "x": np.array([None])},
-        "object numpy.object_, which could run code",
-    ),
+    "object array": ({"x": np.array([None])}, "object numpy.object_, which could run code"),
     "plain pickle": (pickle.dumps([1, 2]), "cannot be read|not a PyTorch checkpoint"),
     "other dict": ({"weights": 3}, "found the keys 'weights'"),
     "list": ([1, 2], "found a list"),
     "other network": ({"layer.weight": torch.zeros(3)}, "EfficientNetV2"),
     "attack": ({"model_state_dict": Attack()}, "could run code"),
-    "module": (
-        torch.nn.Sequential(torch.nn.Linear(2, 2)),
-        r"whole pickled module.*torch.save\(model.state_dict",
-    ),
+    "module": (torch.nn.Linear(2, 2), r"whole pickled module.*torch.save\(model.state_dict"),
 }
 
 
@@ -296,7 +267,7 @@ def test_bad_tensors_are_named(tmp_path, network, edit, message):
         load_checkpoint(tmp_path / "model.pth")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "null", "NaN", "", "\ufeff", "[" * 100_000, "\xff"])
+@pytest.mark.parametrize("text", ["[]", "", "[" * 100_000, "\xff"])
 def test_bad_parameters_cost_a_warning(tmp_path, capsys, text):
     path = tmp_path / "parameters.json"
     path.write_bytes(text.encode("latin1" if text == "\xff" else "utf-8"))

@@ -42,11 +42,7 @@ def test_missing_values_name_the_rows(table, tmp_path):
     [
         ("file,sex\na.nii,f\n", "no column 'age'; found 'file', 'sex'. Name it with --covariates"),
         ("file,age\na.nii,inf\n", "'age' has an infinite value"),
-        (
-            "file,age\na.nii,1\nb.nii,2\nc.nii,3\nd.nii,31y\n",
-            r"3 cells, and 1 that are none: '31y' \(d.nii\)",
-        ),
-        ("file;age\na.nii;1.5\nb.nii;2\nc.nii;3\nd.nii;30,5\n", r"1 that are none: '30,5' \(d.nii\)"),
+        ("file;age\na.nii;1.5\nb.nii;2\nc.nii;3\nd.nii;30,5\n", r"3 cells, and 1 .*: '30,5' \(d.nii\)"),
         ("file;age\na.nii;1,500\nb.nii;2\n", "stand for decimals or for thousands, such as '1,500'"),
         ("file,age\n" + "".join(f"{i}.nii,w{i}\n" for i in range(21)), "'age' has 21 .* such as 'w0'"),
     ],
@@ -63,18 +59,15 @@ def test_paths_are_those_of_the_scans(table):
     assert found["age"].to_dict() == {str(Path(path.parent.parent, "x/a.nii")): 1, "/abs/b.nii": 2}
 
 
-@pytest.mark.parametrize("word", ["NA", "n/a", "NaN", " unknown ", "?", "-", "#N/A", "Missing", "."])
+@pytest.mark.parametrize("word", ["NA", "n/a", " unknown ", "Missing", ""])
 def test_words_for_missing_values_are_missing(table, word):
     path = table(f"file,age,sex\na.nii,31,f\nb.nii,{word},m\nc.nii,40,{word}\n")
     found = read_covariates(path, "file", ["age", "sex"])
     assert list(found.columns) == ["age", "sex=m"]
     np.testing.assert_array_equal(found, [[31, 0], [np.nan, 1], [40, np.nan]])
+    assert read_covariates(table(f"file,age\na.nii,{word}\n"), "file", ["age"])["age"].isna().all()
 
 
 def test_decimal_commas_of_a_whole_column_are_points(table):
     path = table("file;age;dose\na.nii;31,5;1,125\nb.nii;40;-0,5\n")
     np.testing.assert_array_equal(read_covariates(path, "file", ["age", "dose"]), [[31.5, 1.125], [40, -0.5]])
-
-
-def test_a_column_without_values_is_missing(table):
-    assert read_covariates(table("file,age\na.nii,\nb.nii,\n"), "file", ["age"])["age"].isna().all()

@@ -2,8 +2,7 @@
 
 import pytest
 
-from mri_saliency.errors import UserError
-from mri_saliency.inputs.labels import DEFAULT_LABELS, GROUPS, check_groups, suggest_labels
+from mri_saliency.inputs.labels import DEFAULT_LABELS, suggest_labels
 
 
 @pytest.mark.parametrize(
@@ -25,10 +24,3 @@ def test_a_suggestion_keeps_the_labels_that_were_given():
     given = DEFAULT_LABELS | {"Kontrolle": "HC"}
     option = suggest_labels(["RTLE", "kontrolle"], given)
     assert option == "--labels Kontrolle=HC RTLE=right kontrolle=HC"
-
-
-def test_a_label_stands_for_one_of_the_groups():
-    check_groups(DEFAULT_LABELS)
-    check_groups(dict.fromkeys("abcd", "TLE") | {group: group for group in GROUPS})
-    with pytest.raises(UserError, match="expected VALUE=GROUP.*HC, left, right, TLE; found 'a b=l'"):
-        check_groups({"a b": "l"})

@@ -48,13 +48,15 @@ def test_the_first_slice_can_be_chosen(tmp_path):
 
 @pytest.mark.parametrize(
     ("voxels", "message"),
-    [(np.ones(REAL_SHAPE), "constant volume"), (np.random.rand(113, 100, 113), "has 100 coronal slices")],
+    [
+        (np.ones(REAL_SHAPE), "constant volume"),
+        (np.random.rand(113, 100, 113), "has 100 coronal slices"),
+        (1e200 * brain().astype(float), r"its voxels are 0 to 1e\+200, too large"),
+    ],
 )
 def test_unusable_volumes_say_what_is_wrong(tmp_path, voxels, message):
-    path = save_scan(tmp_path / "scan.npy", voxels)
-    with pytest.raises(UserError, match=message) as caught:
-        load_volume(path, 115)
-    assert str(path) in str(caught.value)
+    with pytest.raises(UserError, match=f"scan.npy: .*{message}"):
+        load_volume(save_scan(tmp_path / "scan.npy", voxels), 115)
 
 
 @pytest.mark.parametrize(("n_slices", "first_slice"), [(0, 10), (115, -5), ("115", 10), (115, 2.0)])
@@ -136,11 +138,9 @@ def with_ones(*where):
 
 GENERATOR = np.random.default_rng(0)
 IMPLAUSIBLE = {
-    "ten voxels": (lambda: with_ones(slice(50, 52), 62, slice(50, 55)), "nearly empty"),
     "plane": (lambda: with_ones(slice(None), 64), "nearly empty"),
     "one voxel": (lambda: brain() + 1e10 * with_ones(9, 9, 9), "single voxels lie"),
-    "noise": (lambda: GENERATOR.random(REAL_SHAPE), "not its darkest part"),
-    "normal noise": (lambda: GENERATOR.standard_normal(REAL_SHAPE), "not its darkest part"),
+    "noise": (lambda: GENERATOR.standard_normal(REAL_SHAPE), "not its darkest part"),
     "inverted": (lambda: 1 - brain(), "not its darkest part"),
 }
 
@@ -153,21 +153,9 @@ def test_implausible_intensities_are_named(tmp_path, kind):
 
 def test_synthetic_volumes_that_are_not_normalised_are_named(tmp_path):
     voxels = brain(SYNTHETIC_SHAPE)
-    for scaled, warning in (
-        (voxels, "not normalised"),
-        (255 * voxels, "not normalised"),
-        (scored(voxels), None),
-    ):
-        found = load_volume(save_scan(tmp_path / "1_1.pkl", scaled.astype(np.float32)), 9).warning
-        assert warning in found if warning else found is None
+    assert "not normalised" in load_volume(save_scan(tmp_path / "1_1.pkl", voxels), 9).warning
+    assert load_volume(save_scan(tmp_path / "1_1.pkl", scored(voxels)), 9).warning is None
     assert load_volume(save_scan(tmp_path / "b.nii", 300 * brain() - 5), 9, 60).warning is None
-
-
-def test_voxels_too_large_to_compute_with_are_refused(tmp_path):
-    voxels = brain().astype(np.float64)
-    voxels[3, 3, 3] = 1e200
-    with pytest.raises(UserError, match=r"its voxels are 0 to 1e\+200, too large"):
-        load_volume(save_scan(tmp_path / "a.npy", voxels), 9)
 
 
 def test_a_spot_on_the_left_is_drawn_on_the_left(tmp_path):

@@ -10,9 +10,7 @@ from mri_saliency.inputs.subject_ids import subject_ids
 @pytest.mark.parametrize(
     ("paths", "expected"),
     [
-        (["mwp1sub-1_T1w.nii", "sub-2_T1w.nii.gz"], ["sub-1", "sub-2"]),
         (["mwp1sub-1_ses-01.nii", "sub-1_ses-02.nii", "12_1.pkl"], ["sub-1_ses-01", "sub-1_ses-02", "12"]),
-        (["/d/HC/12_1.pkl", "/d/TLE/12_1.pkl"], ["HC_12_1", "TLE_12_1"]),
         (["/p/HC/12_1.pkl", "/q/HC/12_1.pkl"], ["p_HC_12_1", "q_HC_12_1"]),
         (["SUB_1.nii", "sub_2.nii"], ["SUB_1", "sub_2"]),
         (["mwp1_0012.nii.gz", "mwp1__ADNI_002.nii", "_7_x.pkl"], ["0012", "ADNI", "7"]),

@@ -12,11 +12,9 @@ ROWS = [["a, b; c\td", "/a;b/1,5.nii", "HC", ""], ["NA", "x.nii", "1,5", ""]]
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
-def test_the_separator_is_found_in_the_header(tmp_path, separator, encoding, quoting):
-    with (tmp_path / "a.csv").open("w", newline="", encoding=encoding) as file:
-        csv.writer(file, delimiter=separator, quoting=quoting).writerows([HEADER, *ROWS])
+def test_the_separator_is_found_in_the_header(tmp_path, separator):
+    with (tmp_path / "a.csv").open("w", newline="") as file:
+        csv.writer(file, delimiter=separator).writerows([HEADER, *ROWS])
     table = read_table(tmp_path / "a.csv", ["file", "diagnosis"])
     assert list(table.columns) == HEADER
     assert table["empty"].isna().all()
@@ -51,12 +49,7 @@ def read(tmp_path, text, encoding="utf-8"):
         ("file,age,diagnosis\na,1,HC\nb,30,5,HC\n", "line 3 has 4 cells, and the header 3"),
         ("file,age,diagnosis\n\na,1,HC\nb,30\n", "line 4 has 2 cells, and the header 3"),
         ("sep=;\nfile;diagnosis\na;HC;x\n", "line 3 has 3 cells"),
-        (
-            'file,diagnosis,note\na,HC,"see\nb,HC,ok\nc,HC,"see\nd,HC,ok\n',
-            "does not close where its cell ends",
-        ),
         ('file,diagnosis,note\na,HC,"see\nb,HC,ok"\nc,HC,x\n', "line 2 closes in line 3"),
-        ('file,note,diagnosis\na,"see,HC\nb,see",HC\n', "line 2 closes in line 3"),
         ('file,diagnosis,note\na,HC,"see\n', "does not close where its cell ends"),
         ("file,diagnosis,note,note,file\na,HC,x,y,b\n", "has the column 'file' twice"),
     ],
@@ -81,10 +74,7 @@ def test_tables_as_spreadsheets_write_them(tmp_path, text, encoding):
     assert (list(table.columns), table.to_numpy().tolist()) == (["file", "diagnosis"], [["a,1", "HC"]])
 
 
-def test_a_cell_may_have_lines_and_quotes(tmp_path):
+def test_a_cell_may_have_lines_and_quotes_and_columns_that_are_not_wanted_may_repeat(tmp_path):
     table = read(tmp_path, 'file,diagnosis,note\na,HC,"two\nlines, 5"" tall"\nb,HC,6" tall\n')
     assert table["note"].tolist() == ['two\nlines, 5" tall', '6" tall']
-
-
-def test_columns_that_are_not_wanted_may_repeat(tmp_path):
     assert read(tmp_path, "file,x,diagnosis,x\na,,HC,2\n")["file"].tolist() == ["a"]

@@ -15,7 +15,7 @@ import pytest
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.volume_file import is_synthetic, read_volume
 
-from ..conftest import AFFINE, FLIPPED, REAL_SHAPE, brain, save_scan
+from ..conftest import AFFINE, FLIPPED, brain, save_scan
 
 SHAPE = (11, 13, 12)
 
@@ -57,11 +57,9 @@ def test_a_space_that_nibabel_makes_up_is_none(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.nii", "a.npy"])
-@pytest.mark.parametrize("n_axes", [4, 5])
-def test_a_last_axis_of_one_does_not_count(tmp_path, name, n_axes):
-    voxels = brain(SHAPE)
-    path = save_scan(tmp_path / name, voxels.reshape(*SHAPE, *[1] * (n_axes - 3)))
-    np.testing.assert_array_equal(read_volume(path)[0], voxels)
+def test_last_axes_of_one_do_not_count(tmp_path, name):
+    path = save_scan(tmp_path / name, brain(SHAPE)[..., None, None])
+    np.testing.assert_array_equal(read_volume(path)[0], brain(SHAPE))
 
 
 class Attack:
@@ -83,14 +81,11 @@ BAD_FILES = {
     "missing.nii": (None, "no such file"),
     "folder.nii": ("folder", "is a folder"),
     "empty.nii": (b"", "cannot be read"),
-    "text.nii.gz": (b"hello", "cannot be read"),
     "scan.jpg": (b"x", "unknown kind of file"),
     "truncated.nii": (nib.Nifti1Image(brain(), AFFINE).to_bytes()[:100_000], "truncated"),
     "nan.npy": (np.where(brain() > 0.9, np.nan, 1), "NaN or infinite, the first at"),
-    "infinite.npy": (np.full(SHAPE, -np.inf), "NaN or infinite, the first at"),
-    "4d.npy": (np.zeros((113, 137, 113, 2)), "expected a 3-D volume, found 4-D"),
-    "first axis of one.npy": (np.zeros((1, 113, 137, 113)), "expected a 3-D volume, found 4-D"),
-    "complex.npy": (np.zeros(REAL_SHAPE, complex), "real numbers"),
+    "first axis of one.npy": (np.zeros((1, *SHAPE)), "expected a 3-D volume, found 4-D"),
+    "complex.npy": (np.zeros(SHAPE, complex), "real numbers"),
     "objects.npy": (np.array([None]), "cannot be read"),
     "archive.npy": (npz(), "an archive of arrays"),
     "list.pkl": (pickle.dumps([1]), "found a list"),
@@ -98,27 +93,12 @@ BAD_FILES = {
     "broken.pkl": (b"\x80\x04garbage", "cannot be read"),
     "system.pkl": (pickle.dumps({"image": Attack(os.system, "touch attacked")}), "could run code"),
     "own.pkl": (pickle.dumps({"image": Attack(read_volume, "x")}), "could run code"),
-    "huge.pkl": (
-        pickle.dumps({"image": Attack(RECONSTRUCT, np.ndarray, (10**11,), b"d")}),
-        "cannot be read",
-    ),
+    "huge.pkl": (pickle.dumps({"image": Attack(RECONSTRUCT, np.ndarray, (10**11,), b"d")}), "cannot be read"),
     "called.pkl": (pickle.dumps({"image": Attack(np.ndarray, (10**9,), "O")}), "cannot be read"),
     "objects.pkl": (pickle.dumps({"image": np.array([None])}), "numpy.object_"),
-    "memo.pkl": (b"\x80\x02Nr\xff\xff\xff\x0f.", "claims memory"),
     "memo in text.pkl": (b"Np268435455\n.", "claims memory"),
     "bytes.pkl": (b"\x80\x05\x96" + (2**30).to_bytes(8, "little") + b".", "cannot be read"),
 }
-
-
-@pytest.mark.parametrize("name", [name for name in BAD_FILES if name.endswith(".pkl")])
-def test_a_pickle_takes_no_more_memory_than_its_file(tmp_path, name):
-    (tmp_path / name).write_bytes(BAD_FILES[name][0])
-    tracemalloc.start()
-    with pytest.raises(UserError):
-        read_volume(tmp_path / name)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 5_000_000
 
 
 @pytest.mark.parametrize("name", BAD_FILES)
@@ -132,10 +112,13 @@ def test_bad_files_say_what_is_wrong(tmp_path, monkeypatch, name):
         np.save(path, content)
     elif content == "folder":
         path.mkdir()
-    with pytest.raises(UserError, match=message) as caught:
+    tracemalloc.start()
+    with pytest.raises(UserError, match=f"{name}: .*{message}"):
         read_volume(path)
-    assert name in str(caught.value)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
     assert not (tmp_path / "attacked").exists()
+    assert peak < 5_000_000 or not name.endswith(".pkl")  # whatever size a pickle claims
 
 
 def nifti_bytes(**header):
@@ -169,13 +152,11 @@ def test_compression_is_seen_in_the_content(tmp_path):
         np.testing.assert_array_equal(read_volume(tmp_path / name)[0], brain(SHAPE))
 
 
-@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
-@pytest.mark.parametrize("offset", [0, 100, -8, np.nan, 2**30])
-def test_voxels_that_would_start_elsewhere_are_refused(tmp_path, name, offset):
-    content = nifti_bytes(vox_offset=offset)
-    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+@pytest.mark.parametrize("offset", [100, np.nan, 2**30])
+def test_voxels_that_would_start_elsewhere_are_refused(tmp_path, offset):
+    (tmp_path / "a.nii.gz").write_bytes(gzip.compress(nifti_bytes(vox_offset=offset)))
     with pytest.raises(UserError, match="vox_offset is"):
-        read_volume(tmp_path / name)
+        read_volume(tmp_path / "a.nii.gz")
 
 
 @pytest.mark.parametrize("zoom", [1.5, -1.5, np.nan])

@@ -8,18 +8,14 @@ import scipy.stats
 from mri_saliency.maps import comparison
 from mri_saliency.maps.comparison import NULL, agreement, mean_agreement
 
-PAIRS = [("a", "b"), ("a", "c"), ("a", "zero"), ("b", "c")]
-
 
 def test_agreement():
     a = np.random.default_rng(0).uniform(1, 2, (10, 20, 20))
     maps = {"a": a, "b": -np.exp(a), "c": 1 / a, "zero": np.zeros_like(a)}
-    rows = dict(zip(PAIRS, agreement(maps, maps, PAIRS, np.ones(a.shape, bool)), strict=True))
-    assert rows["a", "b"] == pytest.approx(1)
-    assert rows["a", "c"] == rows["b", "c"] == pytest.approx(-1)
-    assert np.isnan(rows["a", "zero"])
-    [without_brain] = agreement(maps, maps, PAIRS[:1], np.zeros(a.shape, bool))
-    assert np.isnan(without_brain)
+    pairs = [("a", "b"), ("a", "c"), ("b", "c"), ("a", "zero")]
+    found = agreement(maps, maps, pairs, np.ones(a.shape, bool))
+    np.testing.assert_allclose(found, [1, -1, -1, np.nan])
+    assert np.isnan(agreement(maps, maps, pairs, np.zeros(a.shape, bool))).all()
 
 
 def test_agreement_is_that_of_the_brain():

@@ -25,9 +25,7 @@ def test_a_null_map_is_the_distance_from_its_reference():
 
 def test_contexts_have_the_shares_of_their_own_baselines(tmp_path):
     paths = [save_scan(tmp_path / f"{seed}.nii", brain(seed=seed)) for seed in (1, 2)]
-    scans = [
-        load_scan(Scan(path.name, path, 0, "HC", 0), n_slices=N_SLICES, first_slice=10) for path in paths
-    ]
+    scans = [load_scan(Scan("a", path, 0, "HC", 0), n_slices=N_SLICES, first_slice=10) for path in paths]
     inputs = np.stack([scan.network_input for scan in scans])
     own, shared = contexts_with_nulls(scans, inputs[::-1]), contexts_with_nulls(scans, inputs[:1])
     assert [context.scan for context in own] == [scan.context.scan for scan in scans]

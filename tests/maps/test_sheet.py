@@ -40,29 +40,16 @@ def test_texts_are_aligned_and_hang_from_their_top(align, left, right):
     assert above is not picture
 
 
-@pytest.mark.parametrize("bold", [False, True])
-def test_a_text_that_fits_stays_and_a_longer_one_is_cut_to_the_last_letter_that_fits(bold):
+def test_a_text_that_fits_stays_and_a_longer_one_is_cut_to_the_last_letter_that_fits():
     text = "warning: its shape is (91, 109, 91)"
-    measure = TextStyle(15, bold=bold).font("").getlength
+    measure = TextStyle(15).font("").getlength
     width = int(measure(text))
-    assert TextStyle(15, bold=bold, max_width=width + 1).fitted(text) == text
-    cut = TextStyle(15, bold=bold, max_width=width - 1).fitted(text)
+    assert TextStyle(15, max_width=width + 1).fitted(text) == text
+    cut = TextStyle(15, max_width=width - 1).fitted(text)
     assert cut.endswith("…") and text.startswith(cut[:-1])
     assert measure(cut) <= width - 1 < measure(f"{text[: len(cut)]}…")
-
-
-def test_nothing_fits_into_no_width_and_no_blank_stands_before_the_ellipsis():
     nothing = TextStyle(15, max_width=0)
     assert nothing.fitted("warning") == "…" and nothing.fitted("") == ""
-    width = TextStyle(15).font("").getlength("warning …") + 1
-    assert TextStyle(15, max_width=width).fitted("warning offset") == "warning…"
-
-
-def test_a_colour_bar_shows_its_table_from_left_to_right():
-    sheet = Sheet(300, 60)
-    sheet.add_colour_bar("bar", 20, 5, 256, "grey")
-    row = sheet.draw(window_labels("bar", (0.0, 1.0)))[11, 22:274, 0].astype(int)
-    assert (np.diff(row) >= 0).all() and row[0] < 5 and row[-1] > 250
 
 
 @pytest.mark.parametrize(

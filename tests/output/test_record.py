@@ -56,7 +56,9 @@ def test_a_recipe_is_a_flat_object_in_the_sidecar():
     settings = {"n_samples": 2, "noise_std": 0.1, "seed": 0, "drawn_on": "cpu"}
     content = {"maths": 1, "checkpoint": "5719e132", "first_slice": 10, "target": 0} | settings
     recipe = Recipe.from_json(content)
-    assert recipe.settings == settings and recipe.to_json() == content
+    assert recipe.settings == settings and recipe.to_json() == content and recipe.baseline_name is None
+    for identity, name in (("zero", "zero"), ("a scan.nii 0a1b", "a scan.nii")):
+        assert Recipe(1, "abc", 10, 0, {"baseline": identity}).baseline_name == name
 
 
 def test_recipes_name_their_differences():
@@ -71,16 +73,9 @@ def test_recipes_name_their_differences():
     assert recipe.digest() != previous.digest() and len(recipe.digest()) == 12
 
 
-def test_the_baselines_name_has_no_hash():
-    assert Recipe(1, "abc", 10, 0).baseline_name is None
-    for identity, name in (("zero", "zero"), ("hc_mean 0a1b", "hc_mean"), ("a scan.nii 0a1b", "a scan.nii")):
-        assert Recipe(1, "abc", 10, 0, {"baseline": identity}).baseline_name == name
-
-
 def test_the_table_is_in_the_cohorts_order():
     scans = (("b", "saliency", 1), ("a", "smooth_grad", 0), ("a", "saliency", 0))
     records = [made_record(subject_id, method, sample_idx=index) for subject_id, method, index in scans]
-    expected = [("a", "saliency"), ("a", "smooth_grad"), ("b", "saliency")]
-    assert [(record.subject_id, record.method) for record in in_order(records)] == expected
-    table = statistics_table(records)
-    assert list(zip(table["subject_id"], table["method"], strict=True)) == expected
+    assert in_order(records) == records[::-1][:2] + records[:1]
+    table = statistics_table(records)[["subject_id", "method"]].to_numpy().tolist()
+    assert table == [["a", "saliency"], ["a", "smooth_grad"], ["b", "saliency"]]

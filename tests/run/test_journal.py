@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -54,18 +55,10 @@ class MadeUpWork:
         pass
 
 
-class Clock:
-    """Seconds that pass when a test says so."""
-
-    now_s = 0.0
-
-    def monotonic(self):
-        return self.now_s
-
-
 @pytest.fixture
 def clock(monkeypatch):
-    clock = Clock()
+    """Seconds that pass when a test says so."""
+    clock = SimpleNamespace(now_s=0.0, monotonic=lambda: clock.now_s)
     monkeypatch.setattr(module, "time", clock)
     return clock
 
@@ -136,15 +129,11 @@ def test_a_failure_costs_its_map_and_a_full_disk_the_run(journal, work, capsys):
 
 def test_unreadable_scans_fail_for_the_methods_that_are_not_finished(journal, capsys):
     unusual = Grid((182, 218, 182), np.eye(4), 4, 10, 9)
-    groups = [
-        [loaded(0), UnreadableScan(scan(29), "damaged")],
-        [loaded(2, unusual), loaded(3, unusual)],
-    ]
+    groups = [[loaded(0), UnreadableScan(scan(29), "damaged")], [loaded(2, unusual), loaded(3, unusual)]]
     found = list(journal.readable(groups))
     assert [[one.context.scan.sample_idx for one in group] for group in found] == [[0], [2, 3]]
-    assert [(f.subject_id, f.method, f.reason) for f in journal.outcome.failures] == [
-        ("sub-29", "smooth_grad", "damaged")
-    ]
+    [failure] = journal.outcome.failures
+    assert (failure.subject_id, failure.method, failure.reason) == ("sub-29", "smooth_grad", "damaged")
     assert journal.outcome.work_s["load"] == 1.5
     error = capsys.readouterr().err
     assert error.count("The network may see") == 1 and "sub-02 (at least)" in error
@@ -268,15 +257,9 @@ def test_a_page_that_takes_long_is_written_less_often(clock, work, no_workers):
             assert n_pages == expected
 
 
-class TwoRanks(Ranks):
-    def __init__(self, rank):
-        super().__init__()
-        self.rank, self.size = rank, 2
-
-
 @pytest.mark.parametrize("rank", [0, 1])
 def test_the_main_rank_alone_writes_the_page_and_says_whose_maps_it_has(work, no_workers, pages, rank):
-    work.ranks = TwoRanks(rank)
+    work.ranks.rank, work.ranks.size = rank, 2
     journal = Journal(work, no_workers, lambda _, records, state: pages.append(state))
     work.folder.create()
     journal.submit(scan(0), "saliency", finish, work.folder, 0)

@@ -64,20 +64,14 @@ def test_recipes_hold_what_determines_a_method_and_no_more():
     assert list(recipes) == list(METHODS)
     assert recipes["saliency"].settings == {}
     assert recipes["integrated_gradients"].settings == {"baseline": "zero", "n_steps": 50}
-    assert recipes["gradient_shap"].settings == {
-        **{"n_samples": 10, "noise_std": 0.1, "seed": 0, "drawn_on": "NVIDIA H100"}
-    }
+    with_noise = {"n_samples": 10, "noise_std": 0.1, "seed": 0, "drawn_on": "NVIDIA H100"}
+    assert recipes["gradient_shap"].settings == with_noise
     # it draws no noise, and so the same on all hardware
-    assert recipes["expected_gradients"].settings == {
-        **{"references": "9 HC scans abc", "n_references": 50, "seed": 0}
-    }
-
-
-def test_recipes_share_the_common_settings():
+    without = {"references": "9 HC scans abc", "n_references": 50, "seed": 0}
+    assert recipes["expected_gradients"].settings == without
     common = replace(COMMON, settings={"explains": "log-odds"})
-    recipes = make_recipes(METHODS, common, SETTINGS, "cpu")
-    assert all(recipe.settings["explains"] == "log-odds" for recipe in recipes.values())
-    assert recipes["integrated_gradients"].settings["n_steps"] == 50
+    of_all = make_recipes(METHODS, common, SETTINGS, "cpu").values()
+    assert all(recipe.settings["explains"] == "log-odds" for recipe in of_all)
 
 
 def test_an_empty_folder_needs_everything(files, scans):

@@ -3,29 +3,18 @@
 import json
 from datetime import UTC, datetime
 
-import pytest
-
 from mri_saliency import __version__
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.program import program
 from mri_saliency.run.run_record import RunRecord
 
 
-@pytest.fixture
-def folder(tmp_path):
-    return OutputFolder(tmp_path)
-
-
-def read(folder):
-    return json.loads(folder.run_record.read_text())
-
-
-def test_runs_before_are_kept_and_a_run_replaces_its_own_record(folder):
-    started = datetime(2030, 1, 1, tzinfo=UTC)  # in one second
+def test_runs_before_are_kept_and_a_run_replaces_its_own_record(tmp_path):
+    folder, started = OutputFolder(tmp_path), datetime(2030, 1, 1, tzinfo=UTC)  # in one second
     runs = {n: RunRecord(folder, started, {"command_line": f"number {n}"}) for n in (1, 2, 3)}
     for n, status in ((1, "running"), (1, "done"), (2, "done"), (3, "done")):
         runs[n].write(status, {"counts": {"maps": n}})
-    found = read(folder)
+    found = json.loads(folder.run_record.read_text())
     assert (found["status"], found["command_line"], found["counts"]["maps"]) == ("done", "number 3", 3)
     assert [run["command_line"] for run in found["earlier_runs"]] == ["number 1", "number 2"]
     assert found["tool"]["version"] == __version__ and found["versions"]["torch"]

@@ -1,7 +1,5 @@
 """The last lines of a run are few, and name what to do next."""
 
-import pytest
-
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.run.outcome import Failure, Outcome
 from mri_saliency.run.summary import print_summary
@@ -9,16 +7,10 @@ from mri_saliency.run.summary import print_summary
 from ..made_cohort import made_record
 
 
-@pytest.fixture
-def folder(tmp_path):
-    return OutputFolder(tmp_path)
-
-
-def test_the_summary_names_few_of_many_failures(folder, capsys):
+def test_the_summary_names_few_of_many_failures(tmp_path, capsys):
     outcome = Outcome(n_kept=4, n_written=2)
-    for index in range(12):
-        outcome.failures.append(Failure(f"sub-{index}", "saliency", "/a.nii", "damaged"))
-    print_summary(folder, [made_record()], outcome, 61.4, [])
+    outcome.failures += [Failure(f"sub-{n}", "saliency", "/a.nii", "damaged") for n in range(12)]
+    print_summary(OutputFolder(tmp_path), [made_record()], outcome, 61.4, [])
     printed = capsys.readouterr()
     assert printed.out.startswith("2 maps made in 1 min 1 s; 4 were there; in ")
     assert "1 of 1 scan." in printed.out
@@ -26,7 +18,8 @@ def test_the_summary_names_few_of_many_failures(folder, capsys):
     assert "report:" not in printed.out and "right" not in printed.out  # there is none, and no answer
 
 
-def test_a_run_ends_with_its_answer_and_one_address(folder, capsys):
+def test_a_run_ends_with_its_answer_and_one_address(tmp_path, capsys):
+    folder = OutputFolder(tmp_path)
     folder.report.write_text("")
     records = [made_record("sub-A", label_as) for label_as in ("saliency", "deep_lift")]
     records += [made_record(f"sub-{n}", true_label=1) for n in range(3)]  # predicted HC

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from multiprocessing import active_children
 from pathlib import Path
 
@@ -27,22 +28,20 @@ def slowly_double(x):
     return 2 * x
 
 
-def kill(workers, over, killed):
+def kill(over, killed):
     """Kill one or both processes every now and then."""
     while not over.wait(MOMENTS.uniform(0, 0.2)):
         for pid in [child.pid for child in active_children()][: MOMENTS.randint(1, 2)]:
-            try:
+            with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
                 killed.append(pid)
-            except ProcessLookupError:
-                pass
 
 
 def run_jobs(killed):
     """Run jobs in a pool under fire, and check every result."""
     over = threading.Event()
     with Workers(2) as workers:
-        killer = threading.Thread(target=kill, args=(workers, over, killed))
+        killer = threading.Thread(target=kill, args=(over, killed))
         killer.start()
         futures = []
         for job in range(N_JOBS):
@@ -58,13 +57,9 @@ def run_jobs(killed):
                 assert "killed, twice" in str(error)
 
 
-def main(n_kills, limit_s):
-    """Repeat until enough processes were killed or the time is over."""
+if __name__ == "__main__":
+    n_kills, limit_s = int(sys.argv[1]), float(sys.argv[2])
     killed, end_s = [], time.monotonic() + limit_s
     while len(killed) < n_kills and time.monotonic() < end_s:
         run_jobs(killed)
     print(len(killed))
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), float(sys.argv[2]))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mri_saliency.runtime.device_errors import first_line, has_no_kernel, is_out_of_memory, no_kernel_message
+from mri_saliency.runtime.device_errors import has_no_kernel, is_out_of_memory, no_kernel_message
 
 GPU = torch.device("cuda:0")
 NO_ENGINE = RuntimeError("GET was unable to find an engine to execute this computation")
@@ -22,9 +22,8 @@ def gpu(monkeypatch):
 @pytest.mark.parametrize(
     "error",
     [
-        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        torch.OutOfMemoryError("a message of any kind"),
         RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
-        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 100 bytes"),
     ],
@@ -35,26 +34,17 @@ def test_a_lack_of_memory_is_one_however_much_is_free(gpu, error):
     assert is_out_of_memory(error, torch.device("cpu"))
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        NO_ENGINE,
-        RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR"),
-        RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"),
-    ],
-)
-def test_words_for_both_are_judged_by_the_free_memory(gpu, error):
-    gpu["bytes"] = 2**30  # an eighth
-    assert is_out_of_memory(error, GPU) and not has_no_kernel(error, GPU)
-    gpu["bytes"] = 6 * 2**30
-    assert has_no_kernel(error, GPU) and not is_out_of_memory(error, GPU)
+def test_words_for_both_are_judged_by_the_free_memory(gpu, monkeypatch):
+    for error in (NO_ENGINE, RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling …")):
+        gpu["bytes"] = 2**30  # an eighth
+        assert is_out_of_memory(error, GPU) and not has_no_kernel(error, GPU)
+        gpu["bytes"] = 6 * 2**30
+        assert has_no_kernel(error, GPU) and not is_out_of_memory(error, GPU)
 
-
-def test_where_free_memory_is_not_known_it_may_be_too_small(monkeypatch):
     def fail(_):
         raise RuntimeError("CUDA error: unspecified launch failure")
 
-    monkeypatch.setattr("torch.cuda.mem_get_info", fail)
+    monkeypatch.setattr("torch.cuda.mem_get_info", fail)  # not known, so it may be too small
     for device in (GPU, torch.device("cpu")):
         assert is_out_of_memory(NO_ENGINE, device) and not has_no_kernel(NO_ENGINE, device)
 
@@ -71,12 +61,8 @@ def test_a_missing_kernel_is_one_however_little_is_free(gpu, message):
     for gpu["bytes"] in (0, 8 * 2**30):
         assert has_no_kernel(RuntimeError(message), GPU)
         assert not is_out_of_memory(RuntimeError(message), GPU)
-
-
-def test_other_errors_are_neither(gpu):
-    for gpu["bytes"] in (0, 8 * 2**30):
-        error = RuntimeError("CUDA error: an illegal memory access was encountered")
-        assert not is_out_of_memory(error, GPU) and not has_no_kernel(error, GPU)
+        other = RuntimeError("CUDA error: an illegal memory access was encountered")
+        assert not is_out_of_memory(other, GPU) and not has_no_kernel(other, GPU)
 
 
 def test_the_message_gives_the_gpu_the_reason_and_what_to_do(gpu):
@@ -86,7 +72,3 @@ def test_the_message_gives_the_gpu_the_reason_and_what_to_do(gpu):
     assert "compute capability 6.1" in message and "unable to find an engine" in message
     assert "75% of its memory free" in message and "--device cpu" in message
     assert "cpu (" in no_kernel_message(NO_ENGINE, torch.device("cpu"))
-
-
-def test_the_first_line_leaves_the_libraries_advice_out():
-    assert first_line(RuntimeError("CUDA error: x\nFor debugging consider …")) == "CUDA error: x"

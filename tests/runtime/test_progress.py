@@ -18,16 +18,12 @@ def test_plain_lines_with_the_time_left_where_there_is_no_terminal(capsys, monke
     assert lines[1] == "5 of 5 maps, 00:00 elapsed, 00:00 left" and "failed: a scan" in lines
 
 
-def test_lines_are_rare_but_the_last_is_printed(capsys):
+def test_lines_are_rare_but_the_last_is_printed_by_the_main_rank(capsys):
     shown = Progress(3, 0, Ranks(), unit="check")
     for _ in range(3):
         shown.advance()
     assert capsys.readouterr().err == "3 of 3 checks, 00:00 elapsed, 00:00 left\n"
-
-
-def test_other_ranks_print_nothing(capsys):
     ranks = Ranks()
     ranks.rank = 1
-    shown = Progress(1, 0, ranks)
-    shown.advance()
+    Progress(1, 0, ranks).advance()
     assert capsys.readouterr().err == ""

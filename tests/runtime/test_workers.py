@@ -82,14 +82,12 @@ def test_processes_end_when_the_main_one_is_killed():
         "import os, signal\n"
         "from mri_saliency.runtime.workers import Workers\n"
         "from tests.runtime.jobs import describe_process\n"
-        "if __name__ == '__main__':\n"
-        "    print(Workers(1).submit(describe_process).result()[0], flush=True)\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "print(Workers(1).submit(describe_process).result()[0], flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root)
-    pid = int(done.stdout)
-    deadline = time.monotonic() + 30
-    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+    place, deadline = Path(f"/proc/{int(done.stdout)}"), time.monotonic() + 30
+    while place.exists():
+        assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert not Path(f"/proc/{pid}").exists()
