@@ -81,18 +81,12 @@ class View:
 
 @dataclass(frozen=True, eq=False)
 class MapView:
-    """What a scan's figures show: a map and its smoothed copy; for the rest, see `Drawing`."""
+    """What a scan's figures show: a map and its smoothed copy."""
 
     view: View
     attribution: Layer
     smooth: Layer
-    smooth_mm: float
-    telling_slice: int
-
-    @property
-    def drawing(self) -> Drawing:
-        """What the map's record has of it."""
-        return Drawing(self.attribution.limit, self.smooth.limit, self.smooth_mm, self.telling_slice)
+    drawing: Drawing
 
     @cached_property
     def rows(self) -> tuple[list[np.ndarray], ...]:
@@ -146,20 +140,17 @@ def map_view(view: View, values: np.ndarray, brain: np.ndarray, smooth_mm: float
     step = 2 if smooth_mm >= _SMOOTH_ENOUGH_MM else 1
     smooth, inside = smoothed(values, grid, smooth_mm, step=step), brain[::step, ::step, ::step]
     peaks = np.abs(smooth).max(axis=(1, 2), where=inside, initial=0)
+    telling_slice = step * int(peaks.argmax()) if peaks.any() else len(values) // 2
+    own = Layer(upright(values[chosen], grid), colour_scale(values, brain))
     drawn = smoothed(values, grid, smooth_mm, chosen)
-    return MapView(
-        view,
-        attribution=Layer(upright(values[chosen], grid), colour_scale(values, brain)),
-        smooth=Layer(upright(drawn, grid), colour_scale(smooth, inside, is_smooth=True)),
-        smooth_mm=smooth_mm,
-        telling_slice=step * int(peaks.argmax()) if peaks.any() else len(values) // 2,
-    )
+    over = Layer(upright(drawn, grid), colour_scale(smooth, inside, is_smooth=True))
+    return MapView(view, own, over, Drawing(own.limit, over.limit, smooth_mm, telling_slice))
 
 
 def slice_figures(shown: MapView) -> Iterator[np.ndarray]:
     """Draw each key slice, its attribution, and the smoothed map over it: uint8 (height, width, 4), RGBA."""
     view = shown.view
-    sheet = slice_sheet(view.grid, view.signed, f"{smoothing_words(shown.smooth_mm)}, over the slice")
+    sheet = slice_sheet(view.grid, view.signed, f"{smoothing_words(shown.drawing.smooth_mm)}, over the slice")
     texts = {"title": view.title, "subtitle": view.subtitle} | window_labels("intensity", view.window)
     for bar in shown.bars("overlay"):
         texts |= bar_labels(bar)
@@ -173,7 +164,7 @@ def slice_figures(shown: MapView) -> Iterator[np.ndarray]:
 
 def summary_figure(shown: MapView) -> np.ndarray:
     """Draw the key slices' anatomy, attribution and overlay: uint8 (height, width, 4), RGBA."""
-    overlay_name = smoothing_words(shown.smooth_mm)
+    overlay_name = smoothing_words(shown.drawing.smooth_mm)
     rows = dict(zip(("slice", "attribution", overlay_name), shown.rows, strict=True))
     return montage(shown.view, rows, shown.bars(overlay_name))
 

@@ -102,8 +102,9 @@ def draw_answer(
         steps = zip(peak, _steps(grid), values.shape, strict=True)
         at = [int(i) if step > 0 else n - 1 - int(i) for i, step, n in steps]  # (slice, x, z)
         slices.append(at[0])
-        place = "" if grid.affine is None else _in_mm(apply_affine(grid.input_affine, at))
-        found[name] = GroupPictures(groups[name], planes, place, more is not None)
+        place = "x = {:.0f}, y = {:.0f}, z = {:.0f} mm"
+        place = "" if grid.affine is None else place.format(*apply_affine(grid.input_affine, at))
+        found[name] = GroupPictures(groups[name], planes, with_minus(place), more is not None)
     index = round(float(np.mean(slices)))
     frame = _Frame(limit, smooth_mm, index, grid.slice_y_mm(index), _box(_rising(inside, grid)[index]))
     jobs = {record.subject_id: workers.submit(_draw_scan, maps.folder, record, frame) for record in scans}
@@ -145,10 +146,6 @@ def _box(inside: np.ndarray) -> tuple[slice, ...]:
     """Return the part of a plane that holds the brain, with a margin; of one without, all."""
     places = inside.nonzero() if inside.any() else np.ones_like(inside).nonzero()
     return tuple(slice(max(0, int(i.min()) - _MARGIN), int(i.max()) + _MARGIN + 1) for i in places)
-
-
-def _in_mm(place: np.ndarray) -> str:
-    return with_minus(", ".join(f"{axis} = {mm:.0f}" for axis, mm in zip("xyz", place, strict=True)) + " mm")
 
 
 def _drawn(layers: Sequence[np.ndarray], grid: Grid, axes: tuple[int, int]) -> np.ndarray:
