@@ -40,7 +40,17 @@ CONTESTANTS = ("tool", "plain", "floor")
 
 def main() -> None:
     """Make the inputs, run the contestants in turn, and print the tables."""
-    options = _get_parser().parse_args()
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--variant", default="L", choices=("S", "M", "L"))
+    parser.add_argument("--scans", default=10, type=int, help="size of the cohort (default: 10)")
+    parser.add_argument("--methods", default=list(PASSES), nargs="+", choices=PASSES)
+    parser.add_argument("--repeats", default=3, type=int)
+    parser.add_argument("--contestants", default=CONTESTANTS, nargs="+", choices=CONTESTANTS)
+    parser.add_argument("--tool_options", default="", help="further options of the tool, in one string")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_inputs(folder, options.variant, options.scans)
@@ -52,20 +62,6 @@ def main() -> None:
                 if contestant == "tool":
                     n_passes = int(runs[-1].maps["passes"].sum())
     print_report(runs, options)
-
-
-def _get_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--variant", default="L", choices=("S", "M", "L"))
-    parser.add_argument("--scans", default=10, type=int, help="size of the cohort (default: 10)")
-    parser.add_argument("--methods", default=list(PASSES), nargs="+", choices=PASSES)
-    parser.add_argument("--repeats", default=3, type=int)
-    parser.add_argument("--contestants", default=CONTESTANTS, nargs="+", choices=CONTESTANTS)
-    parser.add_argument("--tool_options", default="", help="further options of the tool, in one string")
-    return parser
 
 
 def make_inputs(folder: Path, variant: str, n_scans: int) -> None:
@@ -101,10 +97,8 @@ def run_contestant(contestant: str, folder: Path, options: argparse.Namespace, n
             "plain": ["-c", f"from tests import plain_way; plain_way.{plain}"],
             "floor": ["-c", f"from tests import benchmark; benchmark.{floor}"],
         }[contestant]
-        print(f"{contestant} …", file=sys.stderr, flush=True)
         began = time.perf_counter()
-        command = [sys.executable, *command]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        process = subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True, cwd=ROOT)
         printed = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - began
@@ -113,7 +107,7 @@ def run_contestant(contestant: str, folder: Path, options: argparse.Namespace, n
         if contestant == "floor":
             seconds = float(printed.splitlines()[-1])
         maps = read_maps(Path(output_dir))
-    print(f"  {seconds:.1f} s", file=sys.stderr, flush=True)
+    print(f"{contestant}: {seconds:.1f} s", file=sys.stderr, flush=True)
     return Run(contestant, seconds, usage.ru_maxrss / 2**20, maps)
 
 
@@ -173,10 +167,10 @@ def print_report(runs: list[Run], options: argparse.Namespace) -> None:
     of_name = {name: [run for run in runs if run.contestant == name] for name in options.contestants}
     seconds = {name: np.median([run.seconds for run in of]) for name, of in of_name.items()}
     for name, s in seconds.items():
-        speed = f"{seconds['plain'] / s:.2f} ×" if "plain" in seconds else ""
-        of_floor = f"{s / seconds['floor']:.2f} ×" if "floor" in seconds else ""
+        speed, of_floor = seconds.get("plain", np.nan) / s, s / seconds.get("floor", np.nan)
         peak_gib = max(run.peak_gib for run in of_name[name])
-        print(f"| {name} | {s:.1f} | {s / options.scans:.2f} | {speed} | {of_floor} | {peak_gib:.2f} |")
+        of_others = f"{speed:.2f} × | {of_floor:.2f} ×"
+        print(f"| {name} | {s:.1f} | {s / options.scans:.2f} | {of_others} | {peak_gib:.2f} |")
     if "tool" in of_name:
         _print_passes({name: of[-1].maps for name, of in of_name.items()})
 
@@ -186,9 +180,7 @@ def _print_passes(maps: dict[str, pd.DataFrame]) -> None:
     for method, of_method in maps["tool"].groupby("method"):
         passes = of_method["passes"]
         print(f"\n{method}: {passes.mean():.1f} passes a scan, {passes.min()} to {passes.max()}", end="")
-        print(f" (plain: {PASSES[method]})", end="")
-        if of_method["map_error"].notna().any():
-            print(f"; largest error stated: {of_method['map_error'].max():.2g}", end="")
+        print(f" (plain: {PASSES[method]}); largest error stated: {of_method['map_error'].max():.2g}", end="")
         if method == "integrated_gradients" and "plain" in maps:
             plain = maps["plain"].query("method == @method")["values"]
             differences = [

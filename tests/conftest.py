@@ -60,7 +60,7 @@ def brain(shape=REAL_SHAPE, seed=0):
 
 def scan_inputs(*seeds, n_slices=N_SLICES):
     """Network inputs of made-up scans, float32 (n, n_slices, 128, 128)."""
-    inputs = [to_network_input(z_scored(brain(seed=seed)), n_slices) for seed in seeds]
+    inputs = [to_network_input(z_scored(brain(seed=seed))[0], n_slices) for seed in seeds]
     return torch.from_numpy(np.stack(inputs))
 
 
@@ -70,11 +70,10 @@ def lively_network(variant="tiny", n_slices=None, n_logits=1, seed=0):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = build_network(variant, n_slices, n_logits)
-        norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-        for norm in norms:
-            norm.momentum = 1.0
-        # weak residual branches, as after training: without, rounding grows tenfold on the way through
         for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = 1.0
+            # weak residual branches, as after training: without, rounding grows tenfold on the way through
             if getattr(module, "use_res_connect", False):
                 last = [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)][-1]
                 nn.init.constant_(last.weight, 0.3)
@@ -95,12 +94,11 @@ def save_checkpoint(path, network, prefix="backbone."):
     optimizer = torch.optim.Adam(parameters)
     parameters[0].grad = torch.ones(3)
     optimizer.step()
-    metrics = {"auc": np.float64(0.9), "loss": np.float32(0.1), "accuracy": 0.8, "n": np.int64(3)}
     content = {
         "epoch": 7,
         "model_state_dict": {prefix + name: value for name, value in network.state_dict().items()},
         "optimizer_state_dict": optimizer.state_dict(),
-        "metrics": metrics,
+        "metrics": {"auc": np.float64(0.9), "loss": np.float32(0.1), "accuracy": 0.8, "n": np.int64(3)},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(content, path)

@@ -256,15 +256,9 @@ LEVELS = {MAP: 0.1, DIFFERENCE: 0.4, SHUFFLED: 0.5, ANOTHER: 0.6, RANDOM: 0.7}
 def checks_table(method="smooth_grad", *, weights=0.1, noise=0.9, others=0.5, levels=None, regions=0.8):
     """Make a table of checks whose numbers are known; a method passes all of them by default.
 
-    Parameters
-    ----------
-    weights, noise, others : float
-        Similarity to the shuffled network's, to the repeated and to other scans' maps.
-    levels : dict, optional
-        Order -> height of its deletion curve half way, scan by scan or for all; that of insertion is
-        1 less it. By magnitude, an order has its own if it is there, else the same.
-    regions : float or None
-        Rank correlation over regions; None without an atlas.
+    `weights`, `noise`, `others`: similarity to the shuffled network's, the repeated and other scans' maps.
+    `levels`: order -> height of its deletion curve half way, scan by scan or for all (insertion: 1 less it;
+    by magnitude: its own, or the same). `regions`: rank correlation over regions, None without an atlas.
     """
     own = [MAP, SHUFFLED, ANOTHER]
     levels = LEVELS | (levels or {})

@@ -34,10 +34,9 @@ class AveragedScan:
 
 @dataclass(frozen=True, eq=False)
 class HealthyMean:
-    """The mean of the HC scans, which leaves out the scan that is compared with it.
+    """The mean of the HC scans, without the compared scan and other sessions of its subject.
 
-    A mean of n scans that contains the scan itself shrinks the scan's difference from it by 1/n, for HC
-    alone; another session of the same person does so too.
+    With them, the scan's difference from a mean of n scans would be smaller by 1/n, for HC alone.
     """
 
     total: np.ndarray  # float64 (n_slices, 128, 128): the sum of the scans' network inputs
@@ -68,11 +67,9 @@ class HealthyMean:
         ]
 
     def without(self, compared: AveragedScan, network_input: np.ndarray) -> np.ndarray:
-        """Return what a scan is compared with: float32 (n_slices, 128, 128), the mean without `left_out`.
+        """Return the mean without `left_out`, float32 (n_slices, 128, 128), for a scan's own `network_input`.
 
-        `network_input` is the scan's own; other sessions of its subject are loaded.
-
-        Raises UserError: another session's file has changed or cannot be read.
+        Raises UserError: the file of another session, which is loaded, has changed or cannot be read.
         """
         left_out = self.left_out(compared)
         rest = self.total.copy()
@@ -115,7 +112,7 @@ class Baseline:
     healthy: HealthyMean | None = None  # of hc_mean, for the scans that it leaves out
 
     def of(self, scans: Sequence[LoadedScan]) -> np.ndarray:
-        """Return the scans' baselines, float32: of each, (n, n_slices, 128, 128), or of all, (1, ...).
+        """Return the baselines, float32: of each scan, (n, n_slices, 128, 128), or of all, (1, ...).
 
         Raises UserError as `HealthyMean.without`.
         """
@@ -149,16 +146,14 @@ def make_baseline(
         print(f"averaging {len(healthy)} HC scans for the baseline", flush=True)
         mean = _average(load(healthy), first_slice)
         return Baseline(mean.identity, mean.mean, mean)
-    path = Path(name)
-    values = load_baseline(path, n_slices, first_slice)
-    return Baseline(f"{path.name} {sha256_of_array(values)}", values)
+    values = load_baseline(Path(name), n_slices, first_slice)
+    return Baseline(f"{Path(name).name} {sha256_of_array(values)}", values)
 
 
 def load_baseline(path: Path, n_slices: int, first_slice: int = FIRST_SLICE) -> np.ndarray:
     """Load a baseline: float32 (n_slices, 128, 128); raises as `load_volume`.
 
-    A ``.npy`` array of exactly that shape is taken as the network's input; any other file is
-    prepared as a scan is.
+    A ``.npy`` array of that shape is the network's input; any other file is prepared as a scan is.
     """
     if path.suffix == ARRAY_SUFFIX:
         array = read_volume(path)[0]
@@ -173,27 +168,21 @@ def baseline_sentence(name: str, titles: Sequence[str], n_healthy: int | None = 
     Names of different runs' baselines are joined by " and "; `n_healthy` scans are in the mean of hc_mean.
     """
     of_methods = f"The baseline of {listed(titles)}"
-    if name == "zero":
-        return f"{of_methods} was an input of zeros."
-    if name == "background":
-        return f"{of_methods} was, for each scan, a uniform image of the scan's background intensity."
-    if name == "hc_mean":
-        scans = "the controls' scans" if n_healthy is None else f"{n_healthy} scans of controls"
-        return (
-            f"{of_methods} was the mean network input of {scans}, without those of the compared scan's own "
-            "subject or of the same content."
-        )
+    scans = "the controls' scans" if n_healthy is None else f"{n_healthy} scans of controls"
+    words = {
+        "zero": "an input of zeros",
+        "background": "for each scan, a uniform image of the scan's background intensity",
+        "hc_mean": f"the mean network input of {scans}, without those of the compared scan's own subject "
+        "or of the same content",
+    }
     parts = name.split(" and ")
     if len(parts) > 1:
         return f"{of_methods} differed between the runs: {listed(parts)}."
-    return f"{of_methods} was the image {name}."
+    return f"{of_methods} was {words.get(name, f'the image {name}')}."
 
 
 def check_healthy(option: str, n: int, alone: Sequence[Scan | AveragedScan]) -> None:
-    """Check that the readable HC scans suffice to compare with; warn of few.
-
-    Raises UserError without any, or where one of the scans is `alone`: all are of its subject or content.
-    """
+    """Raise UserError without HC scans, or where they are `alone`, of one subject or content; warn of few."""
     if not n:
         raise UserError(f"{option}: the table (--csv_path) has no readable HC scan. Choose another.")
     if alone:

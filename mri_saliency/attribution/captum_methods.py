@@ -114,14 +114,9 @@ def deep_lift(passes: Passes) -> BatchMaps:
 
 
 METHOD_FUNCTIONS: dict[str, Callable[[Passes], BatchMaps]] = {
-    "integrated_gradients": integrated_gradients,
-    "saliency": saliency,
-    "gradient_shap": gradient_shap,
-    "expected_gradients": expected_gradients,
-    "input_x_gradient": input_x_gradient,
-    "deep_lift": deep_lift,
-    "noise_tunnel_ig": noise_tunnel_ig,
-    "smooth_grad": smooth_grad,
+    function.__name__: function
+    for function in (integrated_gradients, saliency, gradient_shap, expected_gradients)
+    + (input_x_gradient, deep_lift, noise_tunnel_ig, smooth_grad)
 }
 
 

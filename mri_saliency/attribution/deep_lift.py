@@ -29,10 +29,9 @@ _MOST_PIECES = 1000  # a spread of 4000; beyond, and with outputs that are not f
 
 
 def use_deep_lift_rules(network: nn.Module) -> None:
-    """Replace the layers that need a rule, in place.
+    """Replace the layers that need a rule, in place; outputs stay the same.
 
-    Afterwards the network expects scans and baselines joined along the first axis, as Captum's
-    `DeepLift` passes them. Its outputs are unchanged.
+    The network expects scans and baselines joined along the first axis then, as Captum's `DeepLift` has them.
     """
     for module in list(network.modules()):
         for name, child in module.named_children():
@@ -122,9 +121,7 @@ class _SymmetricProduct(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: _Context, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        scale, values = (
-            torch.stack(joined.chunk(2)).mean(0).repeat(2, 1, 1, 1) for joined in ctx.saved_tensors
-        )
+        scale, values = (torch.stack(x.chunk(2)).mean(0).repeat(2, 1, 1, 1) for x in ctx.saved_tensors)
         return (gradient * values).sum(dim=(2, 3), keepdim=True), gradient * scale
 
 

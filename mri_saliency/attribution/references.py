@@ -43,20 +43,15 @@ class References:
 
 
 def load_references(
-    scans: Sequence[Scan],
-    in_groups: Callable[..., Iterator[list]],
-    *,
-    n_references: int,
-    seed: int,
+    scans: Sequence[Scan], in_groups: Callable[..., Iterator[list]], *, n_references: int, seed: int
 ) -> References:
-    """Load the references: all HC scans, or `n_references` of them if there are more.
+    """Load the references: all HC scans of the table's, or `n_references` of them if there are more.
 
-    Which ones is drawn by the run's seed and the files' contents, so that it depends neither on the table's
-    order nor on where the files are. Each subject has one scan among them before any has two. Files of the
-    same voxels count once.
+    Which ones is drawn by the run's seed and the files' contents, not their order or places. Each subject has
+    one scan among them before any has two. Files of the same voxels count once.
 
-    `scans` are all of the table; `in_groups` is `load_in_groups` but for its first argument, and its ``load``
-    can be replaced. Raises UserError as `check_healthy`.
+    `in_groups` is `load_in_groups` but for its first argument, and its ``load`` can be replaced. Raises
+    UserError as `check_healthy`.
     """
     subjects = {scan.subject for scan in scans if scan.label == 0}
     candidates = [scan for scan in scans if scan.subject in subjects]
@@ -99,9 +94,8 @@ def _by_lot(scans: Mapping[str, Scan], seed: int) -> list[Scan]:
     turns: Counter[str] = Counter()
     turn = {}
     for scan_id in lots:
-        subject = scans[scan_id].subject
-        turn[scan_id] = turns[subject]
-        turns[subject] += 1
+        turns[scans[scan_id].subject] += 1
+        turn[scan_id] = turns[scans[scan_id].subject]
     return [scans[scan_id] for scan_id in sorted(lots, key=turn.__getitem__)]
 
 

@@ -25,12 +25,12 @@ def check_some_maps(run: Run) -> None:
     With an atlas, its regions are replaced by the baseline, one at a time.
     """
     plan, explainer, atlas = run.plan, run.explainer, run.request.description.atlas
-    groups = run.load(representative(run.request.scans, run.request.n_checked))
+    groups = run.request.load(representative(run.request.scans, run.request.n_checked))
     scans = [scan for group in groups for scan in group if isinstance(scan, LoadedScan)]
     if len(scans) < 2:
         warn("checking maps needs two readable scans at least, whose maps it compares; skipped.")
         return
-    inputs, baselines = np.stack([scan.network_input for scan in scans]), run.baseline.of(scans)
+    inputs, baselines = np.stack([scan.network_input for scan in scans]), run.request.baseline.of(scans)
     scan_ids = [scan.context.source.sha256 for scan in scans]
     target = next(iter(plan.recipes.values())).target  # None: each scan's predicted class
     checked = CheckedScans(

@@ -68,7 +68,7 @@ class Simulator:
     def _pair(self, index: int, generator: np.random.Generator) -> tuple[np.ndarray, ...]:
         brain = self.brain(generator)
         lesioned = self.with_lesion(brain, ("left", "right")[index % 2], generator)
-        return tuple(to_network_input(z_scored(voxels), N_SLICES) for voxels in (brain, lesioned))
+        return tuple(to_network_input(z_scored(voxels)[0], N_SLICES) for voxels in (brain, lesioned))
 
 
 def places_mm() -> np.ndarray:

@@ -78,8 +78,7 @@ def load_volume(path: Path | str, n_slices: int, first_slice: int = FIRST_SLICE)
     odd = implausible_intensities(voxels, (low, high), is_synthetic(path))
     zero = 0.0
     if not is_synthetic(path):
-        zero = -float(voxels.mean() / voxels.std())
-        voxels = z_scored(voxels)
+        voxels, zero = z_scored(voxels)
     rows = None if affine is None else tuple(map(tuple, affine.tolist()))
     grid = Grid(voxels.shape, rows, space_code, first_slice, n_slices)
     warning = "; ".join(filter(None, (warning, odd))) or None

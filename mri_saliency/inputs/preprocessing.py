@@ -14,9 +14,10 @@ _BRIGHT_PERCENTILE = 99.9  # of a scan's intensities: its brightest pixels, less
 _WHITE_PERCENTILE = 99.8  # of a scan's intensities: drawn white
 
 
-def z_scored(voxels: np.ndarray) -> np.ndarray:
-    """Return the volume normalised over all voxels, air included: ``(v - mean) / std``, population std."""
-    return (voxels - voxels.mean()) / voxels.std()
+def z_scored(voxels: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return ``(v - mean) / std`` over all voxels, air included, population std; and what 0 becomes."""
+    mean, std = voxels.mean(), voxels.std()
+    return (voxels - mean) / std, -float(mean / std)
 
 
 def to_network_input(voxels: np.ndarray, n_slices: int, first_slice: int = FIRST_SLICE) -> np.ndarray:

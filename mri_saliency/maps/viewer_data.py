@@ -51,8 +51,8 @@ def map_script(key: str, volume: np.ndarray, grid: Grid, anatomy: Anatomy, drawi
 
     `volume` is float32 in the grid's shape, as the map's NIfTI file holds it.
     """
-    contiguous = np.ascontiguousarray(anatomy.brain)  # or the next line takes four times as long
-    brain = nearest_pixels(contiguous, grid).transpose(1, 0, 2)  # (nx, n_slices, nz)
+    # of a contiguous array, or this takes four times as long
+    brain = nearest_pixels(np.ascontiguousarray(anatomy.brain), grid).transpose(1, 0, 2)  # (nx, n_slices, nz)
     if not brain.any():
         brain = np.ones_like(brain)
     box = _box_around(brain, _MARGIN)
@@ -72,11 +72,10 @@ def map_script(key: str, volume: np.ndarray, grid: Grid, anatomy: Anatomy, drawi
 
 
 def atlas_script(labels: np.ndarray, names: Mapping[int, str], grid: Grid) -> str:
-    """Return the script of an atlas, on a grid with an affine.
+    """Return the script of an atlas, `labels`: int in the shape of a grid with an affine, 0 for no region.
 
-    A call of mriMap with the key ``atlas`` and an object as that of `map_script`, but with ``labels``:
-    uint16, x fastest, deflated; a voxel lies in the region ``names[label]``. `labels` is int in the grid's
-    shape, 0 for no region.
+    The key is ``atlas``; the object is as that of `map_script`, but with ``labels``: uint16, x fastest,
+    deflated; a voxel lies in the region ``names[label]``.
     """
     box = _box_around(labels > 0, margin=0)
     known, positions = np.unique(labels[box], return_inverse=True)
@@ -91,17 +90,14 @@ def _box_around(inside: np.ndarray, margin: int) -> tuple[slice, ...]:
     """Return the bounding box of the True voxels with a margin, within the array."""
     box = []
     for axis in range(inside.ndim):
-        others = tuple(other for other in range(inside.ndim) if other != axis)
-        indices = np.flatnonzero(inside.any(axis=others))
-        first, stop = int(indices[0]) - margin, int(indices[-1]) + margin + 1
-        box.append(slice(max(first, 0), min(stop, inside.shape[axis])))
+        indices = np.flatnonzero(inside.any(axis=tuple({0, 1, 2} - {axis}))).tolist()
+        box.append(slice(max(indices[0] - margin, 0), min(indices[-1] + margin + 1, inside.shape[axis])))
     return tuple(box)
 
 
 def _place(box: tuple[slice, ...], first_slice: int, grid: Grid) -> dict[str, object]:
     """Return where a box lies whose slices are counted from the scan's `first_slice`."""
-    offset = [part.start for part in box]
-    offset[1] += first_slice
+    x, y, z = (part.start for part in box)
     matrix = grid.matrix
     steps = np.eye(3) * TRAINED_VOXEL_SIZE_MM if matrix is None else matrix[:3, :3]
     return {
@@ -110,7 +106,7 @@ def _place(box: tuple[slice, ...], first_slice: int, grid: Grid) -> dict[str, ob
         "inverse": None if matrix is None else np.linalg.inv(matrix).tolist(),
         "signs": [1 if step > 0 else -1 for step in np.diag(steps)],
         "voxel_mm": np.linalg.norm(steps, axis=0).tolist(),
-        "offset": offset,
+        "offset": [x, y + first_slice, z],
         "size": [part.stop - part.start for part in box],
     }
 

@@ -57,8 +57,7 @@ def describe_dataset(folder: OutputFolder) -> None:
     path = folder.root / "dataset_description.json"
     if not path.exists() or TOOL in (read_text(path) or ""):
         write_json(path, content)
-    texts = {"README": _README, ".bidsignore": "\n".join((_MARK, *_IGNORED, ""))}
-    for name, text in texts.items():
+    for name, text in {"README": _README, ".bidsignore": "\n".join((_MARK, *_IGNORED, ""))}.items():
         path = folder.root / name
         if not path.exists() or (read_text(path) or "").startswith(_MARK):
             write_text(path, text)

@@ -169,9 +169,7 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a CSV file; text that a spreadsheet would run as a formula gets a leading quote."""
 
     def neutralised(cell: object) -> object:
-        if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS):
-            return f"'{cell}"
-        return cell
+        return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell
 
     write_text(path, table.map(neutralised).to_csv(index=False))
 
@@ -191,9 +189,8 @@ def read_table(path: Path) -> pd.DataFrame | None:
     """
     import pandas as pd
 
+    texts = dict.fromkeys(TEXT_COLUMNS, str)  # pandas takes a name made of digits for a number
     try:
-        # pandas takes a name made of digits for a number
-        texts = dict.fromkeys(TEXT_COLUMNS, str)
         table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=texts)
     except FileNotFoundError:
         return None
@@ -211,10 +208,10 @@ def _not_ours(path: Path, found: str) -> UserError:
     return UserError(f"{path}: is not as this program wrote it ({found}). Restore or remove it.")
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, durably: bool = False) -> None:
     """Write a text file in UTF-8."""
-    with whole_file(path) as file:
-        file.write(text.encode("utf-8", "backslashreplace"))
+    with whole_file(path, durably) as file:
+        file.write(text.encode("utf-8", "backslashreplace"))  # JSON's own escape of a lone surrogate
 
 
 def read_text(path: Path) -> str | None:
@@ -227,20 +224,15 @@ def read_text(path: Path) -> str | None:
 
 def write_json(path: Path, content: dict, *, durably: bool = False) -> None:
     """Write a JSON file; NaN and infinity, which JSON does not have, as null."""
-    try:
-        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    except ValueError:
-        finite = json.loads(json.dumps(content), parse_constant=lambda _: None)
-        text = json.dumps(finite, indent=2, ensure_ascii=False)
-    with whole_file(path, durably) as file:
-        file.write(text.encode("utf-8", "backslashreplace") + b"\n")  # JSON's own escape of a lone surrogate
+    finite = json.loads(json.dumps(content), parse_constant=lambda _: None)
+    write_text(path, json.dumps(finite, indent=2, ensure_ascii=False) + "\n", durably=durably)
 
 
 def read_json(path: Path) -> dict | None:
     """Read a JSON object; None if it is missing or damaged."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        content = json.loads(read_text(path) or "")
+    except (ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 

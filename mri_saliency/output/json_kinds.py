@@ -8,6 +8,7 @@ from functools import lru_cache
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
+_hints = lru_cache(get_type_hints)
 _LARGEST = 2**63  # infinity and NaN are not below it
 Plain = str | int | float | bool | None
 
@@ -49,8 +50,3 @@ def _object(value: dict[str, Any], kind: Any, name: str) -> Any:
     if lacking := kinds.keys() - inside.keys():
         raise ValueError(f"{name}: lacks {', '.join(sorted(lacking))}")
     return kind(**inside)
-
-
-@lru_cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)

@@ -111,8 +111,7 @@ class MeasuredMap:
 
     def drawn(self, key_slices: tuple[int, ...], drawing: Drawing, files: dict[str, int]) -> MapRecord:
         """Return the record of the map once it is drawn and written; of a finished map, the new record."""
-        now = {"key_slices": key_slices, "drawing": drawing, "files": files}
-        return MapRecord(**vars(self) | now)
+        return MapRecord(**vars(self) | {"key_slices": key_slices, "drawing": drawing, "files": files})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,11 +155,7 @@ class MapRecord(MeasuredMap):
 def in_order(records: list[MapRecord]) -> list[MapRecord]:
     """Sort by the scan's place in the cohort, then by the method's in the registry."""
     methods = list(METHODS)
-
-    def place(record: MapRecord) -> tuple[int, str, int]:
-        return record.statistics.sample_idx, record.subject_id, methods.index(record.method)
-
-    return sorted(records, key=place)
+    return sorted(records, key=lambda r: (r.statistics.sample_idx, r.subject_id, methods.index(r.method)))
 
 
 def statistics_table(records: list[MapRecord]) -> pd.DataFrame:

@@ -33,13 +33,8 @@ def read_description(options: Options, grids: Iterable[Grid]) -> Description:
     covariates = None
     if options.covariates:
         covariates = read_covariates(options.csv_path, options.path_column, options.covariates)
-    return Description(
-        options.key_slices,
-        read_atlas_for(options.atlas, options.atlas_names, grids),
-        options.smooth_mm,
-        covariates,
-        options.report_embed,
-    )
+    atlas = read_atlas_for(options.atlas, options.atlas_names, grids)
+    return Description(options.key_slices, atlas, options.smooth_mm, covariates, options.report_embed)
 
 
 def read_description_of(records: Sequence[MapRecord], options: Options) -> Description:

@@ -12,16 +12,14 @@ from dataclasses import asdict
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
-from uuid import uuid4
 
 import pandas as pd
 
 from mri_saliency.errors import OutputError, UserError, failure_message
 from mri_saliency.inputs.loading import LoadedScan, ScanContext, UnreadableScan
 from mri_saliency.inputs.scan_table import Scan
-from mri_saliency.output.files import read_text, write_or_remove_table, write_text
+from mri_saliency.output.files import output_errors, write_or_remove_table
 from mri_saliency.output.folder import OutputFolder
-from mri_saliency.output.lock import LOCK
 from mri_saliency.output.record import MapRecord, statistics_table
 from mri_saliency.run.map_writer import redraw_map, write_new_map
 from mri_saliency.run.outcome import STOP_AFTER, Failure, Outcome, RunState
@@ -31,14 +29,12 @@ from mri_saliency.run.summary import print_summary
 from mri_saliency.runtime.progress import Progress
 from mri_saliency.runtime.ranks import Ranks
 from mri_saliency.runtime.workers import Workers
-from mri_saliency.wording import listed
 
 if TYPE_CHECKING:
     from mri_saliency.attribution.result import Attribution
 
 DONE, SOME_FAILED = 0, 1  # exit codes
 PENDING_PER_WORKER = 2  # maps that wait to be written: few, so that memory hardly grows with the cohort
-SHARED_WITHIN_S = 30.0  # in which all ranks must see what one has written
 PAGE_EVERY_S = 30.0  # at most
 PAGES_SHARE = 0.01  # of a run's time
 
@@ -97,7 +93,9 @@ class Journal:
         """Begin the run in its folder, into which nothing is written before all ranks have a plan."""
         self._folder.create()
         if self._ranks.size > 1:
-            self._agree()
+            self._ranks.check_plans(self._plan.digest())
+            with output_errors(self._folder.root):
+                self._ranks.check_shared(self._folder.root)
         if self._ranks.is_main:
             n_slices = self._work.record.request["checkpoint"]["n_slices"]
             self._plan.files.warn_of_full_disk(self._plan.count(Action.MAKE), n_slices)
@@ -123,32 +121,8 @@ class Journal:
             self._progress.close()
             self._workers.work_behind_network(False)
             if self._ranks.is_main:
-                self._write_tables()
-
-    def _agree(self) -> None:
-        """Wait for all ranks' plans; raise UserError if they differ, or if ranks do not share the folder."""
-        plans = self._ranks.exchange("plan", self._plan.digest())
-        if len(set(plans)) > 1:
-            others = listed(f"rank {rank}" for rank, plan in enumerate(plans) if plan != plans[0])
-            raise UserError(
-                f"torchrun: {others} would make other maps than rank 0. Give the processes of all machines "
-                "the same table, checkpoint, options and --output_dir."
-            )
-        (token, *_), path = self._ranks.exchange("token", uuid4().hex), self._folder.root / f"{LOCK}.shared"
-        if self._ranks.is_main:
-            write_text(path, token)
-        self._ranks.barrier("token is written")
-        deadline_s = time.monotonic() + SHARED_WITHIN_S
-        while not (is_shared := read_text(path) == token) and time.monotonic() < deadline_s:
-            time.sleep(0.2)  # a network's disk shows a new file late
-        blind = [rank for rank, sees in enumerate(self._ranks.exchange("sees", is_shared)) if not sees]
-        if self._ranks.is_main:
-            path.unlink(missing_ok=True)
-        if blind:
-            raise UserError(
-                f"{self._folder.root}: what rank 0 writes there, {listed(f'rank {rank}' for rank in blind)} "
-                "cannot see. Choose an --output_dir on a disk that all machines share."
-            )
+                write_or_remove_table(self._folder.statistics, statistics_table(self.records))
+                write_or_remove_table(self._folder.failures, pd.DataFrame(map(asdict, self.outcome.failures)))
 
     def _count_records(self) -> None:
         """Raise UserError if maps that were written are not in the folder."""
@@ -272,12 +246,7 @@ class Journal:
             )
         self.outcome.input_warnings.update([warning] if warning else [])
 
-    # --- the tables, run.json, the page ---
-
-    def _write_tables(self) -> None:
-        """Write the statistics of all maps in the folder, and this run's failures."""
-        write_or_remove_table(self._folder.statistics, statistics_table(self.records))
-        write_or_remove_table(self._folder.failures, pd.DataFrame(map(asdict, self.outcome.failures)))
+    # --- run.json, the page ---
 
     def _write_status(self, status: str) -> None:
         """Write how the run stands into run.json and onto the page."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.file_identity import FileIdentity
 from mri_saliency.inputs.labels import DEFAULT_LABELS
-from mri_saliency.inputs.scan_table import TableColumns, read_scan_table
+from mri_saliency.inputs.scan_table import ScanTable, TableColumns, read_scan_table
 from mri_saliency.options import Options
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
@@ -48,12 +48,16 @@ def follow_scans(records: Sequence[MapRecord], paths: Iterable[Path]) -> list[Ma
     return [followed(record) for record in records]
 
 
+def read_table_of(options: Options) -> ScanTable:
+    """Read ``--csv_path``; raises as `read_scan_table`."""
+    columns = TableColumns(options.path_column, options.diagnosis_column, options.subject_column)
+    return read_scan_table(options.csv_path, columns, DEFAULT_LABELS | dict(options.labels))
+
+
 def table_paths(options: Options) -> list[Path]:
     """Return where the scans of ``--csv_path`` are; nothing if it cannot be read."""
-    columns = TableColumns(options.path_column, options.diagnosis_column, options.subject_column)
-    labels = DEFAULT_LABELS | dict(options.labels)
     with suppress(UserError):
-        return [scan.path for scan in read_scan_table(options.csv_path, columns, labels).scans]
+        return [scan.path for scan in read_table_of(options).scans]
     return []
 
 

@@ -18,11 +18,6 @@ class Failure:
     file: str
     reason: str
 
-    @property
-    def reason_without_path(self) -> str:
-        """The reason, comparable between scans."""
-        return self.reason.replace(self.file, "(the scan)")
-
 
 @dataclass
 class Outcome:
@@ -46,10 +41,10 @@ class Outcome:
 
     def common_failure(self) -> str | None:
         """Return why the first scans all failed, if they did for one reason and no map is made."""
-        reasons = {failure.subject_id: failure.reason_without_path for failure in self.failures}
+        reasons = {f.subject_id: f.reason.replace(f.file, "(the scan)") for f in self.failures}  # comparable
         if self.n_written or self.n_kept or len(reasons) < STOP_AFTER or len(set(reasons.values())) > 1:
             return None
-        return self.failures[-1].reason_without_path
+        return next(iter(reasons.values()))
 
     def to_json(self) -> dict[str, object]:
         """Return what run.json says of it."""

@@ -51,9 +51,8 @@ class MapFiles:
 
     def warn_of_full_disk(self, n_maps: int, n_slices: int) -> None:
         """Warn if the files of so many maps will hardly fit on the disk."""
-        image = 4 * _SCAN_VOXELS * self.nifti
-        map_bytes = 4 * n_slices * INPUT_SIZE**2 + image + _PICTURE_BYTES * (3 + len(self.key_slices))
-        map_bytes += _VIEWER_BYTES
+        arrays = 4 * (n_slices * INPUT_SIZE**2 + _SCAN_VOXELS * self.nifti)
+        map_bytes = arrays + _PICTURE_BYTES * (3 + len(self.key_slices)) + _VIEWER_BYTES
         needed, free = n_maps * map_bytes, self.folder.free_bytes()
         if needed > free:
             warn(
@@ -112,8 +111,8 @@ def keep_names(scans: Iterable[Scan], records: Iterable[MapRecord]) -> list[Scan
     """Return the scans under the names that their files' maps have in the folder.
 
     A scan's name depends on the other rows of the table (`subject_ids`); a finished map is found by its
-    file all the same (by its path: see `follow_scans`), so that one file never has maps under two names. A
-    scan that is new to the folder gets a name that no other file's maps have there.
+    file's path all the same, so that one file never has maps under two names. A new scan gets a name that no
+    other file's maps have there.
     """
     sources = {record.subject_id: record.source for record in records}
     by_path = {source.path: name for name, source in sources.items()}
@@ -162,7 +161,7 @@ def make_plan(
     for scan in scans:
         for method, recipe in recipes.items():
             record = finished.get((method, scan.subject_id))
-            difference = None if record is None else describe_difference(record, recipe, scan.path)
+            difference = record and _difference(record, recipe, scan.path)
             if difference:
                 differing.append(f"{method} of {scan.subject_id}: {difference}")
             if record is None or difference or not files.can_be_drawn(record):
@@ -179,9 +178,9 @@ def make_plan(
     return Plan(actions, recipes, files, tuple(kept))
 
 
-def describe_difference(record: MapRecord, recipe: Recipe, scan_path: Path) -> str | None:
-    """Describe how a finished map's recipe or scan differs from the requested one; None if it does not."""
+def _difference(record: MapRecord, recipe: Recipe, scan_path: Path) -> str:
+    """Describe how a finished map's recipe or scan differs from the requested one; "" if it does not."""
     changed = recipe.differences(record.recipe)
     if not record.source.matches(scan_path):
         changed.append(f"the scan's file has changed, or is another ({record.source.path} then)")
-    return "; ".join(changed) or None
+    return "; ".join(changed)

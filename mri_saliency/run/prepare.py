@@ -2,36 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mri_saliency.attribution.baselines import Baseline, make_baseline
-from mri_saliency.attribution.explainer import Explainer
+from mri_saliency.attribution.batch import Settings
+from mri_saliency.attribution.explainer import MATHS, Explainer
+from mri_saliency.attribution.references import load_references
 from mri_saliency.attribution.scan_group import ScanGroup
-from mri_saliency.inputs.labels import DEFAULT_LABELS
-from mri_saliency.inputs.loading import LoadedScan, ScanContext, UnreadableScan, load_in_groups, load_scan
-from mri_saliency.inputs.scan_table import TableColumns, read_scan_table
+from mri_saliency.errors import UserError, warn
+from mri_saliency.inputs.checkpoint import Checkpoint, load_checkpoint
+from mri_saliency.inputs.covariates import check_covariates
+from mri_saliency.inputs.grid import Grid
+from mri_saliency.inputs.loading import (
+    LoadedScan,
+    ScanContext,
+    UnreadableScan,
+    load_in_groups,
+    load_scan,
+    load_volume,
+)
+from mri_saliency.inputs.scan_table import Scan, ScanTable
 from mri_saliency.maps.null_map import contexts_with_nulls
-from mri_saliency.options import Options
+from mri_saliency.methods import AUTO, BATCH_SIZES
+from mri_saliency.options import Options, check_key_slices, choose_target, find_parameters
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.ownership import check_own
-from mri_saliency.run.moved_scans import follow_scans
-from mri_saliency.run.plan import Action, MapFiles, Plan, keep_names, make_plan
-from mri_saliency.run.request import Request, read_request
+from mri_saliency.output.record import Recipe
+from mri_saliency.run.description import Description, read_description
+from mri_saliency.run.moved_scans import follow_scans, read_table_of
+from mri_saliency.run.plan import Action, MapFiles, Plan, keep_names, make_plan, make_recipes
 from mri_saliency.run.run_record import RunRecord, prepare_folder
-from mri_saliency.runtime.device import move_to_device
+from mri_saliency.runtime.device import choose_device, hardware_name, move_to_device
 from mri_saliency.runtime.ranks import Ranks
 from mri_saliency.runtime.workers import Workers
 
 if TYPE_CHECKING:
+    import torch
+
     from mri_saliency.attribution.result import Attribution
 
 GROUP_SIZE = 10  # scans loaded and explained together at most: memory hardly grows with the cohort
+_TRIED_SCANS = 10  # of which the first readable one shows whether the atlas fits
 
 Explained = tuple[ScanContext, "Attribution | Exception | None"]
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What goes into a run, read and checked."""
+
+    device: torch.device
+    checkpoint: Checkpoint
+    target: int | None  # the class to explain; None: each scan's predicted class
+    settings: Settings
+    baseline: Baseline
+    table: ScanTable
+    scans: list[Scan]  # of the table, those that are explained
+    # scans -> groups of loaded scans, in order, while workers load the next group
+    load: Callable[..., Iterator[list[LoadedScan | UnreadableScan]]]
+    description: Description
+    n_checked: int  # scans whose maps are checked on the network
+
+    def recipes(self, options: Options) -> dict[str, Recipe]:
+        """Return how each method's maps are made."""
+        # a single logit is explained as it is, and its recipe is that of maps from before there was a choice
+        explains: dict[str, object] = {"explains": "log-odds"} if self.checkpoint.n_logits > 1 else {}
+        common = Recipe(MATHS, self.checkpoint.sha256, options.first_slice, self.target, explains)
+        settings = self.settings.to_json() | {"baseline": self.baseline.identity}
+        if self.settings.n_steps != AUTO:
+            del settings["map_error"]  # a number of steps has the recipe that it always had
+        return make_recipes(options.methods, common, settings, hardware_name(self.device))
+
+    def to_json(self, options: Options, command_line: str) -> dict:
+        """Return the request as run.json has it."""
+        checkpoint, references = self.checkpoint, self.settings.references
+        return {
+            "command_line": command_line,
+            "working_directory": str(Path.cwd()),
+            "options": options.to_json() | {"target": self.target, "check_maps": self.n_checked},
+            "settings": self.settings.to_json(),
+            "references": list(references.paths) if references else [],
+            "checkpoint": {
+                "path": str(checkpoint.path.absolute()),
+                "sha256": checkpoint.sha256,
+                "network": f"EfficientNetV2-{checkpoint.variant}",
+                "n_slices": checkpoint.n_slices,
+                "n_logits": checkpoint.n_logits,
+            },
+            "skipped_rows": self.table.skipped,
+            "training_parameters": checkpoint.parameters,
+            "device": {"name": str(self.device), "hardware": hardware_name(self.device)},
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,12 +106,9 @@ class Run:
 
     request: Request
     explainer: Explainer
-    baseline: Baseline
     plan: Plan
     record: RunRecord
     ranks: Ranks
-    # scans -> groups of loaded scans, in order, while workers load the next group
-    load: Callable[..., Iterator[list[LoadedScan | UnreadableScan]]]
 
     @property
     def folder(self) -> OutputFolder:
@@ -59,11 +122,11 @@ class Run:
 
     def load_unfinished(self) -> Iterator[list[LoadedScan | UnreadableScan]]:
         """Yield this rank's scans that lack a map, in groups."""
-        return self.load(self.ranks.shard(self.plan.unfinished(self.request.scans)))
+        return self.request.load(self.ranks.shard(self.plan.unfinished(self.request.scans)))
 
     def prepare_folder(self) -> None:
-        """Write what does not depend on the maps: what describes the folder, and the mean control."""
-        prepare_folder(self.folder, self.baseline)
+        """Write what describes the folder, and the mean control."""
+        prepare_folder(self.folder, self.request.baseline)
 
 
 class Group:
@@ -71,7 +134,7 @@ class Group:
 
     def __init__(self, run: Run, scans: list[LoadedScan]) -> None:
         self._scans, self._plan = scans, run.plan
-        self._explained = ScanGroup(run.explainer, scans, run.baseline, run.request.target)
+        self._explained = ScanGroup(run.explainer, scans, run.request.baseline, run.request.target)
 
     def explain(self, method: str) -> Iterator[Explained]:
         """Yield the scans whose map by a method is unfinished, and their attributions.
@@ -99,30 +162,70 @@ def prepare(options: Options, command_line: str, workers: Workers) -> Run:
     Raises UserError: a file cannot be read, options do not fit, or the folder holds what may not be replaced.
     """
     started, ranks = datetime.now().astimezone(), Ranks()
-    folder = OutputFolder(options.output_dir, options.class_names)
-    columns = TableColumns(options.path_column, options.diagnosis_column, options.subject_column)
-    table = read_scan_table(options.csv_path, columns, DEFAULT_LABELS | dict(options.labels))
+    folder, table = OutputFolder(options.output_dir, options.class_names), read_table_of(options)
     places = [scan.path for scan in table.scans]
     check_own(folder, (options.model_path, options.csv_path, *places), overwrite=options.overwrite)
     found = list(folder.all_records())
     records = follow_scans(found, places)
     table = replace(table, scans=keep_names(table.scans, records))
-    request = read_request(options, table, ranks)
-    load = partial(
-        load_in_groups,
-        load=partial(load_scan, n_slices=request.checkpoint.n_slices, first_slice=options.first_slice),
-        workers=workers,
-        group_size=min(GROUP_SIZE, request.settings.batch_size),
-    )
-    baseline = make_baseline(options.baseline, request.healthy, load, **request.window)
-    if "expected_gradients" in options.methods:
-        request = request.with_references(load)
+    request = _read_request(options, table, ranks, workers)
     network = move_to_device(request.checkpoint.network, request.device)
     workers.work_behind_network(request.device.type == "cpu")
     how = (options.key_slices, options.nifti, request.checkpoint.n_logits, options.smooth_mm)
-    files = MapFiles(folder, *how)
-    recipes = request.recipes(options.methods, baseline)
+    files, recipes = MapFiles(folder, *how), request.recipes(options)
     plan = make_plan(request.scans, recipes, files, records, overwrite=options.overwrite)
     plan = replace(plan, moved=tuple(now for now, was in zip(records, found, strict=True) if now is not was))
     record = RunRecord(folder, started, request.to_json(options, command_line))
-    return Run(request, Explainer(network, request.settings), baseline, plan, record, ranks, load)
+    return Run(request, Explainer(network, request.settings), plan, record, ranks)
+
+
+def _read_request(options: Options, table: ScanTable, ranks: Ranks, workers: Workers) -> Request:
+    """Read the network and what scans are compared with; check that the options fit them and the table."""
+    device = choose_device(options.device, ranks)
+    checkpoint = load_checkpoint(options.model_path, find_parameters(options.parameters_path))
+    check_key_slices(options.key_slices, checkpoint.n_slices)
+    target = choose_target(options.target, checkpoint.n_logits)
+    scans = table.scans[: options.max_samples or None]
+    if ranks.is_main:
+        if options.device is None and device.type == "cpu":
+            warn("no CUDA device found; running on the CPU, which is many times slower.")
+        for note in table.notes:
+            warn(note)
+        print(
+            f"EfficientNetV2-{checkpoint.variant}, {checkpoint.n_slices} slices, on {hardware_name(device)}; "
+            f"{len(scans)} of {len(table.scans)} scans; {', '.join(options.methods)}",
+            flush=True,
+        )
+    window = {"n_slices": checkpoint.n_slices, "first_slice": options.first_slice}
+    description = read_description(options, _grids(scans, **window))
+    if description.covariates is not None:
+        check_covariates(description.covariates, scans, options.csv_path)
+    batch_size = options.batch_size or BATCH_SIZES[device.type]
+    load_one = partial(load_scan, n_slices=checkpoint.n_slices, first_slice=options.first_slice)
+    group_size = min(GROUP_SIZE, batch_size)
+    load = partial(load_in_groups, load=load_one, workers=workers, group_size=group_size)
+    healthy = [scan for scan in table.scans if scan.label == 0]
+    baseline, references = make_baseline(options.baseline, healthy, load, **window), None
+    drawn = {"n_references": options.n_references, "seed": options.seed}
+    if "expected_gradients" in options.methods:
+        references = load_references(table.scans, load, **drawn)
+    settings = Settings(
+        batch_size,
+        n_steps=options.n_steps,
+        n_samples=options.n_samples,
+        noise_std=options.noise_std,
+        map_error=options.map_error,
+        references=references,
+        **drawn,
+    )
+    known = (device, checkpoint, target, settings, baseline, table, scans, load, description)
+    return Request(*known, options.scans_to_check(device.type))
+
+
+def _grids(scans: list[Scan], n_slices: int, first_slice: int) -> Iterable[Grid]:
+    """Yield the grids of the first readable scans."""
+    for scan in scans[:_TRIED_SCANS]:
+        try:
+            yield load_volume(scan.path, n_slices, first_slice).grid
+        except UserError:  # costs that scan alone, and is reported when it is explained
+            continue

@@ -50,7 +50,7 @@ class RunRecord:
 
     def write(self, status: str, counts: Mapping[str, object] | None = None) -> None:
         """Write run.json; it keeps the runs before this one under ``earlier_runs``."""
-        started = _iso(self.started)
+        packages = {package: version(package) for package in _RECORDED_PACKAGES}
         content = {
             "format": FORMAT,
             "tool": {"name": TOOL, "version": __version__, "source": source_hash()},
@@ -58,9 +58,8 @@ class RunRecord:
             "status": status,
             **self.request,
             "platform": platform.platform(),
-            "versions": {"python": platform.python_version()}
-            | {package: version(package) for package in _RECORDED_PACKAGES},
-            "started": started,
+            "versions": {"python": platform.python_version()} | packages,
+            "started": _iso(self.started),
         }
         if counts is not None:
             content |= {"ended": _iso(datetime.now().astimezone()), **counts}
@@ -72,10 +71,7 @@ class RunRecord:
 
 
 def prepare_folder(folder: OutputFolder, baseline: Baseline | None = None) -> None:
-    """Remove half-written tables, and write what does not depend on the maps.
-
-    That is what describes the folder to other people and tools, and the mean control with its scans.
-    """
+    """Remove half-written tables; write what describes the folder, and the mean control with its scans."""
     for name in ("", *SUBFOLDERS):
         remove_parts(folder.root / name)
     if baseline is not None and baseline.healthy is not None:
@@ -116,9 +112,8 @@ def software_sentences(runs: Sequence[Mapping], *, with_network: bool = True) ->
 
 def description_sentences(runs: Sequence[Mapping]) -> list[str]:
     """Return with what the cohort was described, if `runs` were made with another program."""
-    if program() in map(_program_of, runs):
-        return []
-    return [f"The cohort was described with {TOOL} {program()}."]
+    is_same = program() in map(_program_of, runs)
+    return [] if is_same else [f"The cohort was described with {TOOL} {program()}."]
 
 
 def _program_of(run: Mapping) -> str:

@@ -35,14 +35,11 @@ def print_summary(
 
 def print_answer(folder: OutputFolder, records: list[MapRecord], answer: Sequence[str]) -> None:
     """Print how often the network was right, the lines of the answer, and the report's address."""
-    rows = {record.subject_id: record.statistics for record in records}.values()
     if answer:
-        k = sum(row.predicts_tle == row.is_tle for row in rows)
-        low, high = share_interval(k, len(rows))
-        print(
-            f"The network was right on {k} of {len(rows)} scans (95% interval {100 * low:.0f} to {high:.0%})."
-        )
-    if answer:
+        rows = {record.subject_id: record.statistics for record in records}.values()
+        k, n = sum(row.predicts_tle == row.is_tle for row in rows), len(rows)
+        low, high = share_interval(k, n)
+        print(f"The network was right on {k} of {n} scans (95% interval {100 * low:.0f} to {high:.0%}).")
         print(*answer, sep="\n")
     if folder.report.exists():
         print(f"report: {folder.report.absolute().as_uri()}", flush=True)

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -21,6 +22,7 @@ _OF_TORCHRUN = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _POLL_S = 0.05
 _CONNECT_S = 5.0  # of one try, which no signal interrupts
 START_LIMIT_S = 300.0  # in which all processes must have begun
+SHARED_WITHIN_S = 30.0  # in which all must see what one has written
 SILENCE_LIMIT_S = 3600.0  # without a sign of life from those that are waited for
 
 
@@ -116,6 +118,33 @@ class Ranks:
                 time.sleep(0.2)
         return [json.loads(store.get(f"{name} of rank {rank}")) for rank in range(self.size)]
 
+    def check_plans(self, plan: str) -> None:
+        """Wait until all ranks are here; raise UserError if their plans differ."""
+        plans = self.exchange("plan", plan)
+        if differing := [rank for rank, other in enumerate(plans) if other != plans[0]]:
+            raise UserError(
+                f"torchrun: {_names(differing)} would make other maps than rank 0. Give the processes of all "
+                "machines the same table, checkpoint, options and --output_dir."
+            )
+
+    def check_shared(self, folder: Path) -> None:
+        """Raise UserError if there are ranks that do not see in a folder what the main one writes there."""
+        path = folder / f".{self.exchange('token', uuid4().hex)[0]}.mri-saliency.part"
+        if self.is_main:
+            path.touch()
+        self.barrier("token is written")
+        deadline_s = time.monotonic() + SHARED_WITHIN_S
+        while not (sees := path.exists()) and time.monotonic() < deadline_s:
+            time.sleep(0.2)  # a network's disk shows a new file late
+        blind = [rank for rank, sees in enumerate(self.exchange("sees", sees)) if not sees]
+        if self.is_main:
+            path.unlink(missing_ok=True)
+        if blind:
+            raise UserError(
+                f"{folder}: what rank 0 writes there, {_names(blind)} cannot see. Choose an --output_dir on "
+                "a disk that all machines share."
+            )
+
 
 def agree_on_attempt(store: Store, rank: int, size: int) -> str:
     """Return a name that the ranks of this attempt share, and no rank of another attempt.
@@ -150,9 +179,12 @@ def agree_on_attempt(store: Store, rank: int, size: int) -> str:
     return own
 
 
+def _names(ranks: Iterable[int]) -> str:
+    return listed(f"rank {rank}" for rank in sorted(ranks))
+
+
 def _silent(ranks: Iterable[int], seconds: float) -> str:
-    names = listed(f"rank {rank}" for rank in sorted(ranks))
     return (
-        f"torchrun: no sign of life from {names} for {seconds / 60:.0f} minutes. Look for the reason in what "
-        "these processes print; the same command goes on. Without torchrun, unset RANK and WORLD_SIZE."
+        f"torchrun: no sign of life from {_names(ranks)} for {seconds / 60:.0f} minutes. The reason is in "
+        "what these processes print; the same command goes on. Without torchrun, unset RANK and WORLD_SIZE."
     )

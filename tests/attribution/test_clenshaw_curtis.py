@@ -37,11 +37,6 @@ def test_polynomials_are_integrated_exactly(n_points):
         assert weights @ places**degree == pytest.approx(1 / (degree + 1), rel=1e-13)
 
 
-def test_five_points_have_the_textbooks_weights():
-    expected = np.array([1, 8, 12, 8, 1]) / 30
-    np.testing.assert_allclose(clenshaw_curtis.rule_weights(5), expected, rtol=1e-14)
-
-
 def test_a_curve_has_scipys_integral():
     def curve(a):
         return np.exp(np.sin(7 * a)) / (1 + 10 * (a - 0.3) ** 2)

@@ -21,9 +21,9 @@ from ..conftest import lively_network, scan_inputs
 from .conftest import PlainLogOdds, explain
 
 
-@pytest.mark.parametrize(("variant", "n_logits"), [("S", 1), ("S", 3)])
-def test_deep_lift_is_complete_and_captums_is_not(variant, n_logits):
-    plain = lively_network(variant, n_logits=n_logits)
+@pytest.mark.parametrize("n_logits", [1, 3])
+def test_deep_lift_is_complete_and_captums_is_not(n_logits):
+    plain = lively_network("S", n_logits=n_logits)
     inputs, baseline = scan_inputs(1, 2, n_slices=115), 0.5 * scan_inputs(3, n_slices=115)
     before = dict(captum_deep_lift.SUPPORTED_NON_LINEAR)
     prepared = prepare_for_attribution(copy.deepcopy(plain))
@@ -71,8 +71,8 @@ def multipliers_of(outputs, baseline_outputs, target):
     return scans
 
 
-@pytest.mark.parametrize("n_logits", [2, 3, 5, 10])
-@pytest.mark.parametrize("size", [1e-6, 1, 30, 1e3])
+@pytest.mark.parametrize("n_logits", [2, 3, 10])
+@pytest.mark.parametrize("size", [0, 1e-6, 1, 30, 1e3])
 def test_multipliers_of_log_odds_are_the_mean_gradient_on_the_path(n_logits, size):
     generator = torch.Generator().manual_seed(0)
     z, z0 = torch.randn(2, 4, n_logits, dtype=torch.float64, generator=generator)
@@ -89,14 +89,6 @@ def test_multipliers_of_log_odds_are_the_mean_gradient_on_the_path(n_logits, siz
         path = scipy.special.softmax(start + places * change, axis=1)
         means = scipy.integrate.trapezoid(path, places[:, 0], axis=0)
         np.testing.assert_allclose(-found[row, others], means, atol=1e-5)
-
-
-def test_multipliers_of_log_odds_where_outputs_agree_are_the_gradient():
-    z = torch.randn(2, 4, generator=torch.Generator().manual_seed(0))
-    found = multipliers_of(z, z.clone(), target=0)
-    leaves = z.clone().requires_grad_()
-    gradient = torch.autograd.grad(log_odds(leaves)[:, 0].sum(), leaves)[0]
-    torch.testing.assert_close(found, gradient, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("value", [1e6, 1e30, torch.inf, torch.nan])

@@ -62,16 +62,6 @@ def test_parts_of_a_batch_have_its_maps(prepared, inputs, method, n_steps, share
             assert attribution.expected_total == (total and pytest.approx(total, rel=1e-4, abs=1e-5))
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("batch_size", [2, 5])
-def test_no_pass_exceeds_the_batch_size(prepared, inputs, method, batch_size):
-    sizes = []
-    with prepared.features[1].register_forward_hook(lambda *a: sizes.append(len(a[1][0]))):
-        explainer = explainer_of(prepared, batch_size)
-        explainer.attribute(method, batch_of(explainer, inputs))
-    assert max(sizes) <= batch_size
-
-
 @pytest.mark.parametrize(
     ("n_steps", "of_integrals", "of_smoothed"), [(20, 2, 1), ("auto", 50, 12)], ids=["steps", "auto"]
 )
@@ -91,20 +81,21 @@ def test_scans_at_a_time_fill_one_pass(prepared, n_steps, of_integrals, of_smoot
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_passes_are_counted(prepared, inputs, method):
-    points = []  # of passes with gradients
+@pytest.mark.parametrize("batch_size", [2, 5])
+def test_passes_are_counted_and_have_the_batch_size_at_most(prepared, inputs, method, batch_size):
+    sizes, points = [], []  # of all passes, and of those with gradients
 
     def note(_module, arguments, _output):
+        sizes.append(len(arguments[0]))
         if torch.is_grad_enabled():
             points.append(len(arguments[0]))
 
-    explainer = explainer_of(prepared)
+    explainer = explainer_of(prepared, batch_size)
     batch = batch_of(explainer, inputs)
     with prepared.features[1].register_forward_hook(note):
         first = explainer.attribute(method, batch)
-    assert sum(attribution.passes for attribution in first) == (
-        len(inputs) * 2 if not points else sum(points)
-    )
+    assert max(sizes) <= batch_size
+    assert sum(attribution.passes for attribution in first) == (sum(points) or len(inputs) * 2)
     shared = method in ("saliency", "input_x_gradient")
     assert [attribution.passes for attribution in explainer.attribute(method, batch)] == (
         [0] * len(inputs) if shared else [attribution.passes for attribution in first]

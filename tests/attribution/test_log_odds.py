@@ -27,17 +27,10 @@ def plain_log_odds(outputs):
     return scipy.special.logit(scipy.special.softmax(np.asarray(outputs, np.float64), axis=-1))
 
 
-def test_a_single_output_is_its_own_log_odds():
-    outputs = random_outputs(1)
-    assert log_odds(outputs) is outputs
-
-
-@pytest.mark.parametrize("n_logits", [2, 3, 5, 10])
+@pytest.mark.parametrize("n_logits", [1, 2, 3, 10])
 def test_they_are_the_logit_of_the_probability(n_logits):
     outputs = random_outputs(n_logits)
     np.testing.assert_allclose(log_odds(outputs), plain_log_odds(outputs), rtol=1e-9, atol=1e-9)
-    shared = log_odds(outputs + 7.0)  # a rise of all outputs changes no probability
-    torch.testing.assert_close(shared, log_odds(outputs), rtol=1e-9, atol=1e-9)
     in_float32 = log_odds(outputs.float())
     torch.testing.assert_close(in_float32.double(), log_odds(outputs), rtol=1e-5, atol=1e-5)
 
@@ -57,10 +50,7 @@ def test_the_gradient_is_one_and_minus_the_softmax_of_the_others(n_logits):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_an_output_that_dominates_leaves_numbers_and_gradients_finite(dtype):
     outputs = torch.tensor([[1e3, 0.0, -1e3], [-1e3, 1e3, 999.0]], dtype=dtype)
-    expected = [
-        [1e3, -1e3, -2e3],
-        [-2e3 - math.log1p(math.exp(-1)), 1.0, -1.0],
-    ]
+    expected = [[1e3, -1e3, -2e3], [-2e3 - math.log1p(math.exp(-1)), 1.0, -1.0]]
     torch.testing.assert_close(log_odds(outputs), torch.tensor(expected, dtype=dtype), rtol=1e-6, atol=1e-6)
     jacobian = torch.autograd.functional.jacobian(log_odds, outputs)
     assert torch.isfinite(jacobian).all()

@@ -46,15 +46,12 @@ def test_maps_are_the_cpus(inputs, method, n_logits):
     for one, other in zip(found, expected, strict=True):
         assert one.passes == other.passes and one.total == pytest.approx(other.total, rel=1e-4, abs=1e-6)
         if one.voxel_errors is not None:
-            np.testing.assert_allclose(
-                one.voxel_errors, other.voxel_errors, atol=1e-5 * one.voxel_errors.max()
-            )
+            atol = 1e-5 * one.voxel_errors.max()
+            np.testing.assert_allclose(one.voxel_errors, other.voxel_errors, atol=atol)
 
 
 @pytest.mark.filterwarnings("ignore:out of memory; going on with --batch_size")
-@pytest.mark.parametrize(
-    "method", ["integrated_gradients", "gradient_shap", "expected_gradients", "deep_lift"]
-)
+@pytest.mark.parametrize("method", ["integrated_gradients", "expected_gradients", "deep_lift"])
 def test_passes_become_smaller_until_they_fit(prepared, inputs, method):
     with rehearsed() as device:
         there = copy.deepcopy(prepared).to(NAME)

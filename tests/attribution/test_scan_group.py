@@ -78,12 +78,3 @@ def test_parts_shrink_where_the_memory_is_too_small(prepared, inputs, scans, zer
         found = [found for _, found in ScanGroup(explainer, scans, zero, 0).explain("saliency", range(3))]
     assert_same_maps(stacked(found), reference)
     assert explainer.settings.batch_size == 1 and sizes.count(2) == 1
-
-
-def test_one_copy_of_the_scans_serves_all_methods(prepared, inputs, scans, zero, monkeypatch):
-    explainer = explainer_of(prepared)
-    group = ScanGroup(explainer, scans, zero, target=0)
-    list(group.explain("saliency", [0]))
-    monkeypatch.setattr(explainer, "batch", None)  # would fail if it were called again
-    [(_, found)] = group.explain("input_x_gradient", [1])
-    assert_same_maps(stacked([found]), stacked(explain(prepared, inputs, "input_x_gradient"))[1:2])

@@ -41,7 +41,7 @@ def test_pad_is_eight_zeros_on_every_side():
 
 def test_air_and_brain():
     voxels = brain()
-    found = preprocessing.to_network_input(preprocessing.z_scored(voxels), 115)
+    found = preprocessing.to_network_input(preprocessing.z_scored(voxels)[0], 115)
     air = preprocessing.air_input(found)
     assert air.dtype == np.float32 and air.shape == found.shape
     np.testing.assert_allclose(preprocessing.unpad(air), -voxels.mean() / voxels.std(), rtol=1e-4)

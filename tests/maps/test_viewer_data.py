@@ -50,7 +50,7 @@ def assert_holds(script, image):
 
 def seen_by(shape):
     """The anatomy of a made-up scan: its greys, and its brain."""
-    slices = to_network_input(z_scored(brain(shape)), N_SLICES, 40)
+    slices = to_network_input(z_scored(brain(shape))[0], N_SLICES, 40)
     greys = np.interp(unpad(slices), (slices.min(), slices.max()), (0, 255)).astype(np.uint8)
     return Anatomy(greys, unpad(brain_mask(slices)))
 

@@ -154,9 +154,7 @@ def test_ten_scans_that_fail_alike_stop_a_run_without_maps(journal):
     journal.outcome.n_kept = 0
     fail_scans(journal, "{path}: gone, number {index}")  # different reasons do not
     journal.outcome.failures.clear()
-    with pytest.raises(
-        UserError, match=r"the first 10 scans all failed for the same reason: \(the scan\): gone"
-    ):
+    with pytest.raises(UserError, match=r"first 10 scans all failed .* reason: \(the scan\): gone"):
         fail_scans(journal, "{path}: gone")
 
 

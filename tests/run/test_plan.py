@@ -12,7 +12,7 @@ from mri_saliency.methods import METHODS
 from mri_saliency.output.files import write_array, write_json
 from mri_saliency.output.folder import FORMAT, OutputFolder
 from mri_saliency.output.record import Recipe
-from mri_saliency.run.plan import Action, MapFiles, make_plan, make_recipes
+from mri_saliency.run.plan import Action, MapFiles, keep_names, make_plan, make_recipes
 
 from ..made_cohort import made_record
 
@@ -64,14 +64,11 @@ def test_recipes_hold_what_determines_a_method_and_no_more():
     assert list(recipes) == list(METHODS)
     assert recipes["saliency"].settings == {}
     assert recipes["integrated_gradients"].settings == {"baseline": "zero", "n_steps": 50}
-    with_noise = {"n_samples": 10, "noise_std": 0.1, "seed": 0, "drawn_on": "NVIDIA H100"}
-    assert recipes["gradient_shap"].settings == with_noise
+    drawn = {"n_samples": 10, "noise_std": 0.1, "seed": 0, "drawn_on": "NVIDIA H100"}
+    assert recipes["gradient_shap"].settings == drawn
     # it draws no noise, and so the same on all hardware
-    without = {"references": "9 HC scans abc", "n_references": 50, "seed": 0}
-    assert recipes["expected_gradients"].settings == without
-    common = replace(COMMON, settings={"explains": "log-odds"})
-    of_all = make_recipes(METHODS, common, SETTINGS, "cpu").values()
-    assert all(recipe.settings["explains"] == "log-odds" for recipe in of_all)
+    drawn = {"references": "9 HC scans abc", "n_references": 50, "seed": 0}
+    assert recipes["expected_gradients"].settings == drawn
 
 
 def test_an_empty_folder_needs_everything(files, scans):
@@ -137,6 +134,16 @@ def test_another_scan_under_the_same_name_is_refused(files, scans):
     scans[0].path.write_text("another scan")
     with pytest.raises(UserError, match="the scan's file has changed"):
         planned(scans, recipes, files, overwrite=False)
+
+
+def test_a_file_has_maps_of_one_name_whatever_else_the_table_holds(files, scans):
+    """Alone, each scan would be called sub-P."""
+    first, second = (replace(scan, subject_id="sub-P") for scan in scans)
+    finish(files, first, "saliency", COMMON)
+    records = list(files.folder.all_records())
+    for table, names in (([first], ["sub-P"]), ([second], ["sub-B"]), ([second, first], ["sub-B", "sub-P"])):
+        assert [scan.subject_id for scan in keep_names(table, records)] == names
+    assert keep_names([replace(first, subject_id="other")], records) == [first]
 
 
 def test_a_small_disk_is_warned_of(files, monkeypatch, capsys):

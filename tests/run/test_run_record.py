@@ -10,7 +10,8 @@ from mri_saliency.run.run_record import RunRecord
 
 
 def test_runs_before_are_kept_and_a_run_replaces_its_own_record(tmp_path):
-    folder, started = OutputFolder(tmp_path), datetime(2030, 1, 1, tzinfo=UTC)  # in one second
+    folder = OutputFolder(tmp_path)
+    started = datetime(2030, 1, 1, tzinfo=UTC)  # in one second
     runs = {n: RunRecord(folder, started, {"command_line": f"number {n}"}) for n in (1, 2, 3)}
     for n, status in ((1, "running"), (1, "done"), (2, "done"), (3, "done")):
         runs[n].write(status, {"counts": {"maps": n}})

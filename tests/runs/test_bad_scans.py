@@ -3,11 +3,9 @@
 import json
 import os
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
 
 import generate_saliency_maps as script
 from mri_saliency.run import map_writer
@@ -16,23 +14,11 @@ from ..conftest import DIAGNOSIS_COLUMN, brain, save_scan
 from .outputs import ONE_METHOD, file_names, run
 
 
-def truncated(path):
-    path.write_bytes(path.read_bytes()[:1000])
-
-
-@pytest.mark.parametrize(
-    ("spoil", "reason"),
-    [
-        (Path.unlink, "no such file"),
-        (truncated, "cannot be read"),
-        (lambda path: save_scan(path, brain((60, 15, 60))), "coronal slices"),
-    ],
-)
-def test_a_bad_scan_costs_only_itself(maps_only, run_folder, spoil, reason, capsys):
-    spoil(run_folder.scans[1])
+def test_a_bad_scan_costs_only_itself(maps_only, run_folder, capsys):
+    save_scan(run_folder.scans[1], brain((60, 15, 60)))
     assert script.main(run_folder.options(*ONE_METHOD, "--no_nifti")) == 1
     failures = pd.read_csv(run_folder.output / "tables/failures.csv")
-    assert failures["subject_id"].tolist() == ["sub-B"] and reason in failures["reason"][0]
+    assert failures["subject_id"].tolist() == ["sub-B"] and "coronal slices" in failures["reason"][0]
     table = pd.read_csv(run_folder.output / "attribution_statistics.csv")
     assert table["subject_id"].tolist() == ["sub-A", "12"]
     assert not list((run_folder.output / "saliency").rglob("*.nii.gz"))

@@ -15,7 +15,6 @@ import pytest
 
 import generate_saliency_maps as script
 from mri_saliency.attribution.explainer import Explainer
-from mri_saliency.errors import UserError
 
 from .outputs import ONE_METHOD, TINY_SCRIPT, assert_same_output, run
 
@@ -126,35 +125,6 @@ def test_a_signal_ends_the_run_within_seconds(run_folder):
     record = json.loads((run_folder.output / "run.json").read_text())
     assert record["status"] == "interrupted" and record["counts"]["maps"] == n_maps
     assert not list(run_folder.output.rglob("*.part"))
-
-
-def test_an_interrupt_keeps_what_is_written(maps_only, run_folder, monkeypatch):
-    attribute = Explainer.attribute
-
-    def interrupted(self, method, batch):
-        if method == "input_x_gradient":
-            raise KeyboardInterrupt
-        return attribute(self, method, batch)
-
-    monkeypatch.setattr(Explainer, "attribute", interrupted)
-    assert script.main(run_folder.options("--methods", "saliency", "input_x_gradient")) == 130
-    assert len(list(run_folder.output.rglob("*.npy"))) == 3
-    page = (run_folder.output / "report.html").read_text()
-    assert "3 of 6 maps are done" in page and "It was interrupted" in page and "unfinished" not in page
-
-
-# --- the checks ---
-
-
-def test_checks_that_fail_leave_the_report(run_folder, monkeypatch, capsys):
-    def fail(*_):
-        raise UserError("the device has too little memory")
-
-    monkeypatch.setattr("mri_saliency.checks.run.check_maps", fail)
-    assert script.main(run_folder.options(*ONE_METHOD, "--check_maps", "2")) == 1
-    assert "error: checking: the device has too little memory" in capsys.readouterr().err
-    assert (run_folder.output / "report.html").exists()
-    assert json.loads((run_folder.output / "run.json").read_text())["status"] == "interrupted"
 
 
 # --- the disk ---

@@ -1,30 +1,21 @@
 """Wrong requests end with 2 and leave the folder alone; the runner passes on what it is given."""
 
-import nibabel as nib
-import numpy as np
 import pytest
 
 import generate_saliency_maps as script
 import run_saliency_generation as runner
 
-from ..conftest import AFFINE
 from .outputs import file_names
 
 BAD_REQUESTS = {
     "no default run": ([], "--demo"),
     "no model": (["--model_path", "absent.pth"], "absent.pth: no such file"),
-    "no table": (["--csv_path", "absent.csv"], "absent.csv: no such file"),
-    "no parameters": (["--parameters_path", "absent.json"], "--parameters_path"),
     "no such column": (["--path_column", "volume"], "no column 'volume'"),
     "slice beyond": (["--key_slices", "9"], "slices 0 to 8"),
     "no such device": (["--device", "cuda:77"], "there are cpu"),
     "no such target": (["--target", "1"], "1 logit"),
     "output is a file": (["--output_dir", __file__], "cannot be written"),
     "no such atlas": (["--atlas", "absent.nii"], "absent.nii: no such file"),
-    "names that name nothing": (
-        ["--atlas", "atlas.nii.gz", "--atlas_names", "val.csv"],
-        "a column of labels",
-    ),
 }
 
 
@@ -32,9 +23,6 @@ BAD_REQUESTS = {
 def test_wrong_requests_end_with_2_and_leave_the_folder_alone(run_folder, monkeypatch, capsys, name):
     monkeypatch.chdir(run_folder.output.parent)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    labels = np.zeros((60, 60, 60), np.int16)
-    labels[30:] = 1
-    nib.Nifti1Image(labels, AFFINE).to_filename("atlas.nii.gz")
     extra, message = BAD_REQUESTS[name]
     options = run_folder.options(*extra) if extra else []
     assert script.main(options) == 2

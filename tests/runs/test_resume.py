@@ -14,7 +14,6 @@ import pytest
 import generate_saliency_maps as script
 from mri_saliency.attribution.explainer import Explainer
 
-from ..conftest import brain, save_scan
 from .outputs import (
     METHODS,
     QUICK,
@@ -48,7 +47,7 @@ def test_the_same_command_again_costs_no_network_pass(finished, no_network, caps
     changed = [name for name in after if after[name] != before.get(name)]
     assert after.keys() == before.keys()
     assert all(name.endswith("_attributions.json") for name in changed)  # the copied scans are elsewhere
-    assert "0 maps in" in capsys.readouterr().out
+    assert "0 maps made in" in capsys.readouterr().out
     record = json.loads((finished.output / "run.json").read_text())
     assert record["counts"] == {"maps": 0, "kept": 6, "failures": 0}
     assert [earlier["counts"]["maps"] for earlier in record["earlier_runs"]] == [6]
@@ -74,12 +73,9 @@ def test_a_folder_of_an_earlier_version_is_refused_and_left_alone(finished_befor
     maps = finished_before / "maps"
     before = {path: path.read_bytes() for path in maps.rglob("*") if path.is_file()}
     assert len(before) > 10 and FINISHED_RUN.stat().st_size < 300_000
-    other = ["--output_dir", str(finished_before / "combined")]
-    for options in (
-        options_in(finished_before, "--key_slices", "1"),
-        ["--output_dir", str(maps), "--report_only"],
-        ["--combine", str(maps), str(maps), *other],
-    ):
+    again = ["--output_dir", str(maps), "--report_only"]
+    combined = ["--combine", str(maps), str(maps), "--output_dir", str(finished_before / "combined")]
+    for options in (options_in(finished_before, "--key_slices", "1"), again, combined):
         assert script.main(options) == 2
         error = capsys.readouterr().err
         assert "another version of this program wrote it" in error and "--overwrite" in error
@@ -105,25 +101,9 @@ def test_a_touched_or_moved_scan_is_the_same_scan(maps_only, finished, no_networ
     finished.scans[2].rename(moved)
     finished.table.write_text(finished.table.read_text().replace("TLE/12_1.pkl", "12_1.pkl"))
     assert run(finished) == 0
-    sources = {
-        path.name: json.loads(path.read_text())["source"]
-        for path in finished.output.rglob("*_attributions.json")
-    }
-    assert sources["12_saliency_attributions.json"]["path"] == str(moved)
-    assert {Path(source["path"]).is_file() for source in sources.values()} == {True}
-
-
-def test_other_methods_run_alone_and_the_table_describes_all(maps_only, run_folder, monkeypatch):
-    asked = []
-    attribute = Explainer.attribute
-    monkeypatch.setattr(Explainer, "attribute", lambda s, m, b: asked.append(m) or attribute(s, m, b))
-    for method in ("saliency", "input_x_gradient"):
-        assert script.main(run_folder.options("--methods", method, *QUICK)) == 0
-    assert script.main(run_folder.options("--methods", "saliency", "input_x_gradient", *QUICK)) == 0
-    assert asked == ["saliency"] * 3 + ["input_x_gradient"] * 3
-    table = pd.read_csv(run_folder.output / "attribution_statistics.csv")
-    assert table["method"].tolist() == ["saliency", "input_x_gradient"] * 3
-    assert table["sample_idx"].tolist() == [0, 0, 1, 1, 2, 2]
+    sidecars = finished.output.rglob("*_attributions.json")
+    places = {path.name: json.loads(path.read_text())["source"]["path"] for path in sidecars}
+    assert places["12_saliency_attributions.json"] == str(moved) and all(map(os.path.isfile, places.values()))
 
 
 def test_other_slices_are_drawn_from_the_arrays(finished, no_network, monkeypatch, tmp_path):
@@ -169,18 +149,8 @@ def test_another_programs_files_are_never_overwritten(maps_only, run_folder, mor
     assert run(run_folder, *more) == 2
     error = capsys.readouterr().err
     assert "saliency, tables/failures.csv. Choose another --output_dir" in error
-    assert file_names(run_folder.output) == {
-        path.relative_to(run_folder.output).as_posix() for path in theirs
-    }
+    assert {run_folder.output / name for name in file_names(run_folder.output)} == set(theirs)
     assert all(path.read_text() == "theirs" for path in theirs)
-
-
-def test_an_array_that_is_not_finite_is_made_again(maps_only, finished, finished_once):
-    path = array_path(finished)
-    np.save(path, np.full_like(np.load(path), np.nan))
-    assert run(finished) == 0
-    assert_same_maps(finished.output, finished_once / "maps")
-    assert json.loads((finished.output / "run.json").read_text())["counts"]["maps"] == 1
 
 
 def test_a_report_of_damaged_maps_names_them(finished, capsys):
@@ -191,13 +161,12 @@ def test_a_report_of_damaged_maps_names_them(finished, capsys):
     named = f"1 map with a record, but with a file that is missing.* left out .*{path.name} has 1000 of"
     assert re.search(named, capsys.readouterr().err)
     assert re.search(named, (finished.output / "report.html").read_text())
-    picture, table = path.with_name("sub-A_saliency_summary.png"), finished.output / "tables/failures.csv"
-    shutil.copy(picture, table)
+    (finished.output / "tables/failures.csv").write_bytes(b"\x89PNG")
     assert script.main(options) == 2
     assert "failures.csv: is not as this program wrote it" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("damage", ["no sidecar", "half a sidecar", "half an array", "no picture"])
+@pytest.mark.parametrize("damage", ["no sidecar", "half a sidecar", "half an array", "NaN", "no picture"])
 def test_a_map_that_is_not_whole_is_made_again(maps_only, finished, finished_once, damage):
     path = array_path(finished)
     sidecar = path.with_suffix(".json")
@@ -207,6 +176,8 @@ def test_a_map_that_is_not_whole_is_made_again(maps_only, finished, finished_onc
         os.truncate(sidecar, 300)
     elif damage == "half an array":
         os.truncate(path, 1000)
+    elif damage == "NaN":
+        np.save(path, np.full_like(np.load(path), np.nan))
     else:
         path.with_name("sub-A_saliency_slice_2.png").unlink()
     (path.parent / ".left.123.mri-saliency.part").write_bytes(b"half")
@@ -214,6 +185,7 @@ def test_a_map_that_is_not_whole_is_made_again(maps_only, finished, finished_onc
     expected = finished_once / "maps"
     assert file_names(finished.output) == file_names(expected)
     assert_same_maps(finished.output, expected)
+    assert json.loads((finished.output / "run.json").read_text())["counts"]["maps"] <= 1
 
 
 def test_a_scans_map_is_the_same_however_it_is_run(maps_only, finished):
@@ -241,32 +213,3 @@ def test_a_scans_map_is_the_same_however_it_is_run(maps_only, finished):
     shutil.rmtree(output / "saliency")
     output.rename(reference.with_name("again"))
     assert_same_maps(made("again"), reference)
-
-
-def rows_of(*names, diagnosis="left"):
-    return "file,HC_vs_LTLE_vs_RTLE_string\n" + "".join(f"scans/{name},{diagnosis}\n" for name in names)
-
-
-def test_a_file_has_one_map_whatever_else_the_table_holds(maps_only, run_folder):
-    """One session of a subject, then both: names would change with the rows of the table."""
-    scans = run_folder.table.parent / "scans"
-    first, second = "mwp1sub-P_ses-01_T1w.nii", "mwp1sub-P_ses-02_T1w.nii"
-    save_scan(scans / first, brain(seed=5))
-    save_scan(scans / second, brain(seed=6))
-    options = run_folder.options("--methods", "saliency")
-
-    def names():
-        table = pd.read_csv(run_folder.output / "attribution_statistics.csv")
-        assert sorted(path.name for path in (run_folder.output / "saliency").iterdir()) == sorted(
-            table["subject_id"]
-        )
-        return table["subject_id"].tolist()
-
-    run_folder.table.write_text(rows_of(first))
-    assert script.main(options) == 0 and names() == ["sub-P"]
-    run_folder.table.write_text(rows_of(first, second))
-    assert script.main(options) == 0 and names() == ["sub-P", "sub-P_ses-02_T1w"]
-    run_folder.table.write_text(rows_of(second))  # alone, it would be called sub-P
-    assert script.main(options) == 0 and sorted(names()) == ["sub-P", "sub-P_ses-02_T1w"]
-    record = json.loads((run_folder.output / "run.json").read_text())
-    assert record["counts"] == {"maps": 0, "kept": 1, "failures": 0}

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -108,6 +109,31 @@ def attempt_names(store, size):
 def test_the_ranks_of_an_attempt_agree_on_a_name_that_no_earlier_attempt_had():
     """torchrun's store keeps the keys of the attempt in which a rank died."""
     store = Store()
-    found = [list(attempt_names(store, 3).values()) for _ in range(3)]
-    assert all(len(names) == 3 for names in found) and [len(set(names)) for names in found] == [1, 1, 1]
-    assert len({names[0] for names in found}) == 3
+    names = set()
+    for _ in range(3):
+        found = attempt_names(store, 3)
+        assert len(found) == 3 and len(set(found.values())) == 1
+        names |= set(found.values())
+    assert len(names) == 3
+
+
+@pytest.mark.parametrize(
+    ("plans", "place", "message"),
+    [("aa", "", ""), ("ab", "", "rank 1 would make other maps"), ("aa", "elsewhere", "rank 1 cannot see")],
+)
+def test_ranks_with_other_plans_or_another_disk_are_named(tmp_path, monkeypatch, plans, place, message):
+    monkeypatch.setattr(module, "SHARED_WITHIN_S", 0.1)
+
+    def found(ranks, plan, folder):
+        try:
+            ranks.check_plans(plan)
+            ranks.check_shared(folder)
+        except UserError as error:
+            return str(error)
+        return ""
+
+    (tmp_path / place).mkdir(exist_ok=True)
+    with ThreadPoolExecutor() as pool:
+        errors = list(pool.map(found, two_ranks(), plans, (tmp_path, tmp_path / place)))
+    assert all(message in error and bool(error) == bool(message) for error in errors)
+    assert not list(tmp_path.rglob("*.part"))
