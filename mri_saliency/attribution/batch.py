@@ -34,8 +34,8 @@ class Settings:
     def __post_init__(self) -> None:
         """Raise UserError for a setting that makes no map."""
         n_steps = 1 if self.n_steps == AUTO else self.n_steps
-        check_counts(1, batch_size=self.batch_size, n_steps=n_steps, n_samples=self.n_samples)
-        check_counts(1, n_references=self.n_references)
+        check_counts(1, batch_size=self.batch_size, n_steps=n_steps)
+        check_counts(1, n_samples=self.n_samples, n_references=self.n_references)
         check_counts(0, seed=self.seed)
         for name, value in (("noise_std", self.noise_std), ("map_error", self.map_error)):
             if not (isinstance(value, int | float) and 0 < value < math.inf):
@@ -64,21 +64,18 @@ class Batch:
 
     def __post_init__(self) -> None:
         """Set the keys of scans and baselines in a new batch."""
-        n = len(self.inputs)
-        self.keys = self.keys or list(range(n))
-        self.baseline_keys = self.baseline_keys or [
-            -1 if len(self.baselines) == 1 else -1 - scan for scan in range(n)
-        ]
+        self.keys = self.keys or list(range(len(self.inputs)))
+        n_baselines = len(self.baselines)
+        self.baseline_keys = self.baseline_keys or [-1 - key % n_baselines for key in self.keys]
 
     def part(self, scans: Sequence[int]) -> Batch:
         """Return some of the scans; what passes find out about them is known to the whole batch too."""
-        scans = list(scans)
-        if scans == list(range(len(self.inputs))):
+        if list(scans) == list(range(len(self.inputs))):
             return self
         return replace(
             self,
-            inputs=self.inputs[scans],
-            baselines=self.baselines if len(self.baselines) == 1 else self.baselines[scans],
+            inputs=self.inputs[list(scans)],
+            baselines=self.baselines if len(self.baselines) == 1 else self.baselines[list(scans)],
             scan_ids=[self.scan_ids[scan] for scan in scans],
             targets=[self.targets[scan] for scan in scans],
             keys=[self.keys[scan] for scan in scans],

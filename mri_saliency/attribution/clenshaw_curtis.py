@@ -30,8 +30,8 @@ def weights() -> np.ndarray:
 def rule_weights(n_points: int) -> np.ndarray:
     """Return the weights of one rule, float64 (n_points,), for an odd number of points; they add up to 1.
 
-    The integral from 0 to 1 of the polynomial through the values at the points (Clenshaw and Curtis 1960,
-    A method for numerical integration on an automatic computer, Numerische Mathematik 2).
+    The integral of the polynomial through the values at the points (Clenshaw and Curtis 1960,
+    https://doi.org/10.1007/BF01386223).
     """
     n = n_points - 1
     k, j = np.arange(n_points), np.arange(1, n // 2 + 1)
@@ -63,9 +63,8 @@ def steps_sentence(titles: Sequence[str], n_steps: int | str, map_error: float |
 def new_points(n_points: int) -> list[int]:
     """Return which of `places` a rule adds to those of the rule before it; for a map's first rule, all."""
     step = stride(n_points)
-    if n_points == POINTS[FIRST]:
-        return list(range(0, POINTS[-1], step))
-    return list(range(step, POINTS[-1], 2 * step))
+    first, apart = (0, step) if n_points == POINTS[FIRST] else (step, 2 * step)
+    return list(range(first, POINTS[-1], apart))
 
 
 def stride(n_points: int) -> int:

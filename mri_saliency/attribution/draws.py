@@ -26,9 +26,8 @@ class Draws:
 def draw(
     batch: Batch, settings: Settings, method: str, at_a_time: int, *, in_pairs: bool = False
 ) -> Iterator[Draws]:
-    """Draw for every scan, scan by scan, `at_a_time` (at least 1) draws in a group.
+    """Draw for every scan, scan by scan, `at_a_time` draws in a group, on which they do not depend.
 
-    Each scan has its own generator, so that its draws depend neither on other scans nor on the grouping.
     `in_pairs`: the noise of samples 1, 3, 5 ... is that of the sample before with the opposite sign.
     """
     generators = [
@@ -51,11 +50,10 @@ def draw(
 
 
 def draw_references(references: Sequence[int], n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw references, each equally often or once more, and a place on the path from each.
+    """Draw references, and a place on the path from each: int (n,), and float64 (n,), ascending.
 
     Each n-th part of 0 to 1 has one place. Of every ``len(references)`` neighbouring parts each reference has
     one, so its places are spread over the path too. NumPy draws, the same on all hardware.
-    Returns int (n,), items of `references`, and float64 (n,), ascending.
     """
     generator = np.random.default_rng(seed)
     fractions = (np.arange(n) + generator.random(n)) / n

@@ -66,8 +66,9 @@ def _behind_first_layer(passes: Passes, references: References) -> tuple[Tensor,
     """Return the references behind the first layer, and the network's outputs for them; computed once."""
     network = passes.network
     if network.references is None:
-        inputs = (torch.from_numpy(values)[None].to(network.first.device) for values in references.inputs)
-        points = torch.cat([network.first(values) for values in inputs])
+        device = passes.batch.inputs.device
+        parts = [network.first(torch.from_numpy(values)[None].to(device)) for values in references.inputs]
+        points = torch.cat(parts)
         network.references = points, passes.predict(points)
     return network.references
 
@@ -75,10 +76,10 @@ def _behind_first_layer(passes: Passes, references: References) -> tuple[Tensor,
 def _contributions(
     passes: Passes, references: References, scan: int, drawn: np.ndarray, gradients: Tensor
 ) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Yield some slices, and there the scan's null map and each draw's contribution to the map.
+    """Yield some slices, and there the scan's null map (128, 128, n_some), and each draw's contribution.
 
-    The null map is the mean distance from the draws' references, (128, 128, some slices). Contributions,
-    (n, ...), have the memory of four volumes, which a CPU's can use again (`keep_freed_memory`).
+    Contributions, (n, ...), have the memory of four volumes, which a CPU's can use again
+    (`keep_freed_memory`).
     """
     volume = passes.batch.inputs[scan]
     n_slices = volume.shape[-1]

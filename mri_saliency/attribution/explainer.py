@@ -41,9 +41,7 @@ _Result = TypeVar("_Result")
 class Explainer:
     """A network and the settings under which it is explained.
 
-    Maps explain the log-odds of a class (`log_odds`): a single logit itself, or with several logits the
-    class's logit less the logsumexp of the others. `logits`, `baseline_logits` and `predict` return them, so
-    that a map is compared with what it explains. Classes are predicted from the network's outputs.
+    Maps explain the log-odds of a class (`log_odds`), which `logits`, `baseline_logits` and `predict` return.
 
     The network, float32 (n, n_slices, 128, 128) -> (n, n_logits), is `load_checkpoint`'s, or one prepared by
     `inputs.checkpoint.prepare_for_attribution`; any other raises UserError. The settings' batch size, by
@@ -52,11 +50,10 @@ class Explainer:
 
     @plain_pytorch()
     def __init__(self, network: EfficientNet, settings: Settings | None = None) -> None:
-        self._split = SplitNetwork(network)
+        self.network, self._split = network, SplitNetwork(network)
         if next(network.parameters()).is_inference():  # moved to its device in that mode
-            network = copy.deepcopy(network)
-            self._split = SplitNetwork(network)
-        self.network = network
+            self.network = copy.deepcopy(network)
+            self._split = SplitNetwork(self.network)
         self.settings = settings or Settings(BATCH_SIZES.get(self._device.type, BATCH_SIZES["cpu"]))
 
     @plain_pytorch()
@@ -69,14 +66,12 @@ class Explainer:
     ) -> Batch:
         """Copy scans to the network's device; raises UserError if its memory is too small.
 
-        Arrays are float32 (n, n_slices, 128, 128); baselines may be (1, ...) for all. The stable `scan_ids`
-        seed each scan's random draws. `targets` are the classes to explain, of each scan or of all; None:
-        each scan's predicted class.
+        Arrays are float32 (n, n_slices, 128, 128); baselines may be (1, ...) for all. `targets` are the
+        classes to explain, of each scan or of all; None: each scan's predicted class.
         """
 
         def on_device(array: np.ndarray) -> Tensor:
-            # not from pinned memory: pinning is a copy of its own, and the next step needs the scans at once;
-            # they are 8 MB each, so a group of ten takes milliseconds, before passes of seconds
+            # not from pinned memory: that is a copy of its own, and takes milliseconds of passes of seconds
             return torch.from_numpy(array).to(self._device).permute(0, 2, 3, 1).contiguous()
 
         known = list(targets) if isinstance(targets, list) else [targets or 0] * len(inputs)
@@ -93,7 +88,7 @@ class Explainer:
         return batch
 
     def scans_at_a_time(self, method: str) -> int:
-        """Return how many scans a method's passes fill one pass of the network with; at least 1."""
+        """Return how many scans fill one pass of the network with a method's points; at least 1."""
         settings = self.settings
         # "auto": scans that need few points and scans that need many fill passes together
         n_steps = 1 if settings.n_steps == AUTO else settings.n_steps
@@ -111,10 +106,8 @@ class Explainer:
     def attribute(self, method: str, batch: Batch) -> list[Attribution]:
         """Compute the map of each scan of `batch` with `method`.
 
-        Where the device's memory is too small, the batch size is halved, and stays so.
-
-        Raises UserError: the memory is too small for one volume at a time, or PyTorch has no kernel for the
-        device.
+        Where the device's memory is too small, the batch size is halved, and stays so; UserError is raised
+        where it is too small for one volume at a time, or PyTorch has no kernel for the device.
         """
         kept: Counter[int] = Counter()
 
@@ -129,26 +122,14 @@ class Explainer:
         none = [None] * len(values)
         expected = none if maps.expected_totals is None else maps.expected_totals.tolist()
         standard_errors = none if maps.standard_errors is None else maps.standard_errors.tolist()
-        voxel_errors = none if maps.voxel_errors is None else _slices_first(maps.voxel_errors)
-        nulls = none if maps.nulls is None else _slices_first(maps.nulls)
-        seconds = (time.perf_counter() - began) / len(values)
-        return [
-            Attribution(
-                values[i],
-                totals[i],
-                expected[i],
-                outputs[i],
-                batch.targets[i],
-                seconds,
-                counts[i],
-                maps.errors[i] if maps.errors else None,
-                standard_errors[i],
-                maps.degrees_of_freedom[i] if maps.degrees_of_freedom else None,
-                voxel_errors[i],
-                nulls[i],
-            )
-            for i in range(len(values))
+        errors = maps.errors or none, standard_errors, maps.degrees_of_freedom or none
+        images = [
+            none if found is None else _slices_first(found) for found in (maps.voxel_errors, maps.nulls)
         ]
+        seconds = [(time.perf_counter() - began) / len(values)] * len(values)
+        passes = [counts[i] for i in range(len(values))]
+        columns = (values, totals, expected, outputs, batch.targets, seconds, passes, *errors, *images)
+        return [Attribution(*row) for row in zip(*columns, strict=True)]
 
     def logits(self, batch: Batch) -> Tensor:
         """Return each class's log-odds for a batch, (n, n_logits); memory as in `attribute`."""
@@ -159,16 +140,12 @@ class Explainer:
         return log_odds(self._within_memory("prediction", lambda: self._passes(batch).baseline_outputs()))
 
     def predict(self, volumes: Tensor) -> Tensor:
-        """Return each class's log-odds (n, n_logits) for volumes (n, 128, 128, n_slices).
+        """Return each class's log-odds (n, n_logits) for volumes (n, 128, 128, n_slices) on its device."""
 
-        The volumes are on the network's device; memory as in `attribute`.
-        """
-        return log_odds(
-            self._within_memory(
-                "prediction",
-                lambda: self._split.predict(self._split.first(volumes), self.settings.batch_size),
-            )
-        )
+        def run() -> Tensor:
+            return self._split.predict(self._split.first(volumes), self.settings.batch_size)
+
+        return log_odds(self._within_memory("prediction", run))
 
     def explain(
         self,
@@ -179,13 +156,12 @@ class Explainer:
     ) -> Attribution:
         """Compute the map of one volume, from `load_volume`.
 
-        Maps are those of the command line, but for methods that draw: these draws are seeded by the network's
-        input, not by the file. In signed methods, positive values raised the log-odds of the class. For many
-        volumes, use `batch` and `attribute`, which fill the passes.
+        Maps are those of the command line, but random draws are seeded by the network's input, not by the
+        file. In signed methods, positive values raised the log-odds of the class. For many volumes, use
+        `batch` and `attribute`, which fill the passes.
 
         The volume is compared with the `baseline`, another volume or a network input, float32 (n_slices, 128,
-        128); by default zero, the mean intensity of a scan. `target` is the index of the class to explain; by
-        default the predicted one.
+        128); by default zero, the mean intensity of a scan. The `target` is by default the predicted class.
 
         Raises UserError: there is no such method or class, a volume does not have the network's slices, or a
         voxel is not finite; and as `attribute`.

@@ -1,8 +1,7 @@
 """The linear first layer of an EfficientNet, and the layers after it.
 
 A straight path between two inputs is straight behind the first layer too, and gradients behind it can be
-averaged before one step back to the voxels. So the methods work there: with 115 slices on a fourteenth
-of the numbers, and without the widest layer in each pass. Maps change by rounding only.
+averaged before one step back to the voxels. So the methods work there, on a fourteenth of the numbers.
 """
 
 from __future__ import annotations
@@ -57,11 +56,6 @@ class FirstLayer:
 
     def __init__(self, network: EfficientNet) -> None:
         self._convolution = network.features[0][0]
-
-    @property
-    def device(self) -> torch.device:
-        """Where the layer's weights are."""
-        return self._convolution.weight.device
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Apply the layer: (n, 128, 128, n_slices) -> (n, channels, 64, 64)."""

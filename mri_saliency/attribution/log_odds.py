@@ -7,12 +7,11 @@ from torch import Tensor, nn
 
 
 def log_odds(outputs: Tensor) -> Tensor:
-    """Compute the log-odds of each class from a network's outputs: (..., n_logits), both.
+    """Compute the log-odds of each class, log(p / (1 - p)), from a network's outputs: (..., n_logits), both.
 
-    The log-odds are the logit of the class's probability p, log(p / (1 - p)). A single output is the log-odds
-    of TLE, and is returned as it is. Several outputs give probabilities by softmax; then the log-odds are
-    output k less the logsumexp of all others, and for two classes the difference of the outputs. Unlike
-    output k alone, they do not change where all outputs rise alike, which changes no probability.
+    A single output is the log-odds of TLE. Several give probabilities by softmax; then the log-odds are
+    output k less the logsumexp of all others. Unlike output k alone, they do not change where all outputs
+    rise alike, which changes no probability.
     """
     n_logits = outputs.shape[-1]
     if n_logits == 1:

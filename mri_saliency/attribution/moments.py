@@ -11,8 +11,7 @@ _SHARES = (0, 1 / 2, 1 / 6, 1 / 20)  # a draw's variance over that of difference
 class RunningMoments:
     """The mean of each scan's draws, and how far it is from the mean of infinitely many.
 
-    Draws come scan by scan, `n_draws` of each; memory does not grow with their number. `zeros`, (n, ...), has
-    the draws' shape, type and device.
+    Draws come scan by scan, `n_draws` of each; `zeros`, (n, ...), has their shape, type and device.
 
     Draws in antithetic pairs count as one: errors are those of the pairs' means. Draws `in_strata`, one in
     each of successive strata, follow a trend that is no chance; it is gone from their second and third

@@ -17,7 +17,7 @@ class Passes:
     """A method's passes for a batch, which keeps what other methods need again.
 
     `counts` has the number of forward-backward passes for each scan, by its index. Those whose results the
-    batch keeps count in `kept` too, with which the next attempt begins after one that ran out of memory.
+    batch keeps are in `kept` too, with which another attempt begins, where memory was too small.
     """
 
     def __init__(
@@ -63,8 +63,7 @@ class Passes:
     def gradients(self, scans: list[int], points: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the gradients of targets' log-odds at points, and the network's outputs.
 
-        `points` are (n, channels, 64, 64), behind the first layer; `scans` are their scans' indices in the
-        batch.
+        `points` are (n, channels, 64, 64), behind the first layer; `scans` are their scans' indices.
         """
         later, targets = self.network.later, self.targets(scans)
         gradients, outputs = [], []
@@ -77,19 +76,16 @@ class Passes:
         return torch.cat(gradients), torch.cat(outputs)
 
     def end_gradients(self, *, scans: bool = False, baselines: bool = False) -> list[Tensor]:
-        """Return the gradients at the scans, or at their baselines, or at all scans and then all baselines.
-
-        They are behind the first layer, (channels, 64, 64) each.
-        """
+        """Return the gradients at all scans and then all baselines, as asked for: (channels, 64, 64) each."""
         batch, wanted = self.batch, []
         kinds = [(batch.keys, batch.inputs)] if scans else []
         kinds += [(batch.baseline_keys, batch.baselines.expand_as(batch.inputs))] if baselines else []
         missing: dict[tuple[int, int], tuple[int, Tensor]] = {}  # -> the first scan that needs it, and where
         for keys, volumes in kinds:
-            for scan, key in enumerate(keys):
-                wanted.append((key, batch.targets[scan]))
-                if wanted[-1] not in batch.gradients:
-                    missing.setdefault(wanted[-1], (scan, volumes[scan]))
+            for scan, pair in enumerate(zip(keys, batch.targets, strict=True)):
+                wanted.append(pair)
+                if pair not in batch.gradients:
+                    missing.setdefault(pair, (scan, volumes[scan]))
         if missing:
             points = self.network.first(torch.stack([volume for _, volume in missing.values()]))
             of_scans = [scan for scan, _ in missing.values()]
@@ -112,5 +108,4 @@ def for_captum(targets: list[int]) -> int | list[int]:
 
 def slices(n: int, at_a_time: int) -> list[slice]:
     """Return slices of n items, of `at_a_time` (at least 1) each."""
-    at_a_time = max(1, at_a_time)
-    return [slice(start, start + at_a_time) for start in range(0, n, at_a_time)]
+    return [slice(start, start + max(1, at_a_time)) for start in range(0, n, max(1, at_a_time))]

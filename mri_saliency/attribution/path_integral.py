@@ -31,9 +31,8 @@ def mean_gradients(
 ) -> tuple[Tensor, list[float | None]]:
     """Average the gradient along each path.
 
-    A path begins with 9 points. While the error is above `map_error`, the number is doubled (17, 33, 65,
-    129), and all gradients are used again. A pass takes the next points of whatever paths have some open, so
-    that passes stay full.
+    While a path's error is above `map_error`, its number of points is doubled. A pass takes the next points
+    of whatever paths have some open, so that passes stay full.
 
     `gradients_at` takes the index of each point's path, and at most `batch_size` points. Returns the means,
     float32, of the shape of `paths.ends`, and each path's `_Sums.error`.

@@ -6,6 +6,7 @@ import math
 
 import matplotlib
 import numpy as np
+from scipy.ndimage import binary_erosion
 
 from mri_saliency.maps.drawing import LOWERS, OPACITY_POWER, RAISES
 
@@ -35,8 +36,7 @@ def lookup(table: np.ndarray, values: np.ndarray) -> np.ndarray:
 def overlay(under: np.ndarray, relative: np.ndarray) -> np.ndarray:
     """Blend a map over colours: red above 0, blue below, the stronger the more opaque.
 
-    `under` is uint8 (..., 4), RGBA, as what is returned; `relative`, (...), is the map over its colour scale,
-    whose magnitudes above 1 are clipped.
+    `under`, and what is returned, is uint8 (..., 4), RGBA; `relative` the map over its colour scale, (...).
     """
     colours = overlay_colours(relative)
     opacity = colours[..., 3:] / np.float32(255)
@@ -59,19 +59,14 @@ def highlighted(
     """Blend a signed image over colours, faded where evidence is weak, and draw a line around a part of it.
 
     `under` is uint8 (height, width, 4), RGBA; what is returned is twice as large, so that the line is thin.
-    The others are (height, width): `relative` the image, from -1 to 1; the magnitude of `evidence` is opaque
-    from 1, and below opacity falls with its square.
+    The others are (height, width): `relative` from -1 to 1; the magnitude of `evidence` is opaque from 1.
     """
     under, relative, evidence, outlined = (
         image.repeat(2, 0).repeat(2, 1) for image in (under, relative, evidence, outlined)
     )
     opacity = np.clip(np.abs(evidence), 0, 1)[..., None] ** 2
     image = ((1 - opacity) * under + opacity * lookup(DIVERGING, (relative + 1) / 2)).astype(np.uint8)
-    interior = outlined.copy()
-    for axis in (0, 1):
-        for step in (-1, 1):
-            interior &= np.roll(outlined, step, axis)
-    image[outlined & ~interior] = OUTLINE
+    image[outlined & ~binary_erosion(outlined, border_value=1)] = OUTLINE
     return image
 
 
@@ -95,7 +90,7 @@ def colour_scale(values: np.ndarray, brain: np.ndarray | None = None, *, is_smoo
     saturated = _SMOOTH_SATURATED if is_smooth else _SATURATED
     rank = min(int((1 - saturated) * magnitude.size), magnitude.size - 1)
     quantile = np.partition(magnitude, rank)[rank]
-    return _rounded_up(float(quantile or magnitude.max() or np.abs(values).max()))
+    return rounded_up(float(quantile or magnitude.max() or np.abs(values).max()))
 
 
 def ratio_scale(logarithms: np.ndarray) -> float:
@@ -105,7 +100,7 @@ def ratio_scale(logarithms: np.ndarray) -> float:
     return math.log(next(step for step in steps if step > 1 and step >= ratio * (1 - 1e-9)))
 
 
-def _rounded_up(number: float) -> float:
+def rounded_up(number: float) -> float:
     """Return a number of 0 or more, rounded up to two digits."""
     if number == 0:
         return 0.0

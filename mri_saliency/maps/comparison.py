@@ -21,19 +21,14 @@ def agreement(
     pairs: Sequence[tuple[str, str]],
     brain: np.ndarray,
 ) -> list[float]:
-    """Compare maps (n_slices, height, width) inside the brain, bool of their shape, pair by pair.
+    """Return each pair's Spearman's correlation of magnitudes in the brain; NaN if a map is constant there.
 
-    The first map of a pair is one of `maps`, the second one of `others`, which may be the same.
-
-    Returns a list of float: each pair's Spearman's correlation of the magnitudes over every third voxel on
-    each axis; NaN if a map is constant in the brain.
+    Arrays are (n_slices, height, width); every third voxel on each axis counts. The first map of a pair is
+    one of `maps`, the second one of `others`, which may be the same.
     """
     firsts = {name: _ranked(maps[name], brain) for name in {a for a, _ in pairs}}
-    shared = firsts if maps is others else {}
-    seconds = {
-        name: shared[name] if name in shared else _ranked(others[name], brain)
-        for name in {b for _, b in pairs}
-    }
+    seconds = dict(firsts) if maps is others else {}
+    seconds |= {b: _ranked(others[b], brain) for b in {b for _, b in pairs} - seconds.keys()}
     return [float(firsts[a] @ seconds[b]) if firsts[a].size else float("nan") for a, b in pairs]
 
 
@@ -88,14 +83,11 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def localisation(values: np.ndarray, region: np.ndarray, brain: np.ndarray) -> dict[str, float]:
-    """Measure how well a map's magnitude finds a known region; all arrays have the same shape.
-
-    Voxels of the region outside the brain count as brain.
+    """Measure how well a map's magnitude finds a known region, whose voxels count as brain.
 
     Returns a dict: ``enrichment``: the region's share of the brain's summed magnitude over its share of the
-    brain's voxels (1: no better than anywhere). ``auc``: area under the ROC curve of the magnitude as a
-    classifier of the brain's voxels, region against the rest (0.5: chance). Both NaN for an empty region or a
-    map that is zero in the brain.
+    voxels. ``auc``: area under the ROC curve of the magnitude, region against the rest of the brain. Both NaN
+    for an empty region or a map that is zero in the brain.
     """
     brain = brain | region
     magnitude = np.abs(values[brain]).astype(np.float64)

@@ -81,18 +81,12 @@ class View:
 
 @dataclass(frozen=True, eq=False)
 class MapView:
-    """What a scan's figures show: a map and its smoothed copy; for the rest, see `Drawing`."""
+    """What a scan's figures show: a map and its smoothed copy."""
 
     view: View
     attribution: Layer
     smooth: Layer
-    smooth_mm: float
-    telling_slice: int
-
-    @property
-    def drawing(self) -> Drawing:
-        """What the map's record has of it."""
-        return Drawing(self.attribution.limit, self.smooth.limit, self.smooth_mm, self.telling_slice)
+    drawing: Drawing
 
     @cached_property
     def rows(self) -> tuple[list[np.ndarray], ...]:
@@ -121,10 +115,7 @@ def scan_view(
     n_logits: int,
     class_names: ClassNames,
 ) -> View:
-    """Return what the figures of a scan's map show besides the map.
-
-    `class_names` are the words for the classes of one or two logits; more classes are numbered.
-    """
+    """Return what the figures of a scan's map show besides the map."""
     grid, method = context.grid, METHODS[statistics.method]
     reference = f" from {_shortened(statistics.baseline, _MAX_BASELINE)}" if statistics.baseline else ""
     return View(
@@ -149,20 +140,17 @@ def map_view(view: View, values: np.ndarray, brain: np.ndarray, smooth_mm: float
     step = 2 if smooth_mm >= _SMOOTH_ENOUGH_MM else 1
     smooth, inside = smoothed(values, grid, smooth_mm, step=step), brain[::step, ::step, ::step]
     peaks = np.abs(smooth).max(axis=(1, 2), where=inside, initial=0)
+    telling_slice = step * int(peaks.argmax()) if peaks.any() else len(values) // 2
+    own = Layer(upright(values[chosen], grid), colour_scale(values, brain))
     drawn = smoothed(values, grid, smooth_mm, chosen)
-    return MapView(
-        view,
-        attribution=Layer(upright(values[chosen], grid), colour_scale(values, brain)),
-        smooth=Layer(upright(drawn, grid), colour_scale(smooth, inside, is_smooth=True)),
-        smooth_mm=smooth_mm,
-        telling_slice=step * int(peaks.argmax()) if peaks.any() else len(values) // 2,
-    )
+    over = Layer(upright(drawn, grid), colour_scale(smooth, inside, is_smooth=True))
+    return MapView(view, own, over, Drawing(own.limit, over.limit, smooth_mm, telling_slice))
 
 
 def slice_figures(shown: MapView) -> Iterator[np.ndarray]:
     """Draw each key slice, its attribution, and the smoothed map over it: uint8 (height, width, 4), RGBA."""
     view = shown.view
-    sheet = slice_sheet(view.grid, view.signed, f"{smoothing_words(shown.smooth_mm)}, over the slice")
+    sheet = slice_sheet(view.grid, view.signed, f"{smoothing_words(shown.drawing.smooth_mm)}, over the slice")
     texts = {"title": view.title, "subtitle": view.subtitle} | window_labels("intensity", view.window)
     for bar in shown.bars("overlay"):
         texts |= bar_labels(bar)
@@ -176,15 +164,15 @@ def slice_figures(shown: MapView) -> Iterator[np.ndarray]:
 
 def summary_figure(shown: MapView) -> np.ndarray:
     """Draw the key slices' anatomy, attribution and overlay: uint8 (height, width, 4), RGBA."""
-    overlay_name = smoothing_words(shown.smooth_mm)
+    overlay_name = smoothing_words(shown.drawing.smooth_mm)
     rows = dict(zip(("slice", "attribution", overlay_name), shown.rows, strict=True))
     return montage(shown.view, rows, shown.bars(overlay_name))
 
 
 def thumbnail(context: ScanContext, values: np.ndarray, drawing: Drawing) -> np.ndarray:
-    """Draw the most telling slice of a map (n_slices, 112, 112): uint8 (height, 2 width, 4), RGBA.
+    """Draw the most telling slice of a map (n_slices, 112, 112), its anatomy and beside it `overlay_colours`.
 
-    On the left its anatomy, on the right the smoothed map alone, transparent where it is 0.
+    Returns uint8 (height, 2 width, 4), RGBA.
     """
     grid, chosen = context.grid, [drawing.telling_slice]
     [anatomy] = upright(context.greys[chosen], grid)
@@ -193,18 +181,14 @@ def thumbnail(context: ScanContext, values: np.ndarray, drawing: Drawing) -> np.
 
 
 def montage(view: View, rows: dict[str, list[np.ndarray]], bars: Sequence[Bar]) -> np.ndarray:
-    """Draw rows of images, by their titles, under the titles of a view, a column for each key slice.
-
-    All are uint8 (height, width, 4), RGBA.
-    """
+    """Draw rows of images, by their titles, a column for each key slice; uint8 (height, width, 4), RGBA."""
     kinds = tuple((bar.name, bar.kind) for bar in bars)
     sheet = montage_sheet(view.grid, view.key_slices, tuple(rows), kinds)
     texts = {"title": view.title, "subtitle": view.subtitle}
     for bar in bars:
         texts |= bar_labels(bar)
     picture = sheet.draw(texts)
-    columns = zip(*rows.values(), strict=True)
-    sheet.paste(picture, [image for column in columns for image in column])
+    sheet.paste(picture, [image for column in zip(*rows.values(), strict=True) for image in column])
     return picture
 
 

@@ -20,11 +20,7 @@ _MM_TICKS = (-100, -50, 0, 50, 100)
 @lru_cache(maxsize=8)
 @own_style()
 def slice_sheet(grid: Grid, signed: bool, overlay: str) -> Sheet:
-    """Return the layout of a slice's figure: three panels, a colour bar under each.
-
-    Its texts are "title", "slice title" and "subtitle"; its colour bars are named "intensity", "attribution"
-    and "overlay". `overlay` is the title of the third panel.
-    """
+    """Return the layout of a slice's figure: three panels, `overlay` the last one's title; colour bars."""
     size, gap, left, top = _SLICE_PANEL_PX, 24, 56, 84
     height, width = _panel_height(grid, size), 3 * size + 2 * gap
     sheet = Sheet(left + width + gap, top + height + 88)
@@ -55,8 +51,7 @@ def montage_sheet(
 ) -> Sheet:
     """Return the layout of a montage: a column for each key slice, in blocks of at most eight.
 
-    Its texts are "title" and "subtitle"; its panels come slice by slice, each slice's from the top row down.
-    `rows` are titles, `bars` names and kinds.
+    Its panels come slice by slice, from the top row down. `rows` are titles, `bars` names and kinds.
     """
     size, gap, left, top = _MONTAGE_PANEL_PX, 6, 30, 62
     height = _panel_height(grid, size)

@@ -14,8 +14,7 @@ from mri_saliency.maps.statistics import brain_share
 def null_map(network_input: np.ndarray, baseline: np.ndarray | None) -> np.ndarray:
     """Return |scan - baseline|, float32 of the input's shape; without baseline |scan|.
 
-    Zero is the scan's mean intensity. The map is large where a scan is unlike its baseline, whatever the
-    network makes of it: what an attribution map has in common with it does not come from the network.
+    What an attribution map has in common with it does not come from the network.
     """
     return np.abs(network_input if baseline is None else network_input - baseline)
 
@@ -24,10 +23,8 @@ def null_shares(
     network_input: np.ndarray, baseline: np.ndarray, brain: np.ndarray
 ) -> dict[str, float | None]:
     """Return `brain_share` of a scan's null maps, by `Method.null_reference`; arrays (n_slices, 128, 128)."""
-    to_zero = brain_share(null_map(network_input, None), brain)
-    if not baseline.any():
-        return {"baseline": to_zero, "zero": to_zero}
-    return {"baseline": brain_share(null_map(network_input, baseline), brain), "zero": to_zero}
+    references = {"baseline": baseline, "zero": None}
+    return {name: brain_share(null_map(network_input, of), brain) for name, of in references.items()}
 
 
 def contexts_with_nulls(scans: Sequence[LoadedScan], baselines: np.ndarray) -> list[ScanContext]:

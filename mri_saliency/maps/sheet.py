@@ -1,8 +1,4 @@
-"""A figure that is laid out once: what changes is drawn over a background that does not.
-
-The same layout serves thousands of figures. matplotlib draws its fixed part once; images are then pasted
-over it, and Pillow, which is faster at it, writes the texts that change.
-"""
+"""A figure laid out once, for thousands: matplotlib draws what stays, Pillow, which is faster, the rest."""
 
 from __future__ import annotations
 
@@ -98,9 +94,9 @@ class Sheet:
         self.add_text(f"{name} unit", x + width / 2, y + 35, _LABEL)
 
     def draw(self, texts: dict[str, str], over: np.ndarray | None = None) -> np.ndarray:
-        """Write texts, by the names given to `add_text`, on a new picture: uint8 (height, width, 4), RGBA.
+        """Write texts, by the names given to `add_text`, over a picture of this sheet or its background.
 
-        It is `over`, which this sheet drew, with the texts; by default the background with them.
+        Returns a new picture, uint8 (height, width, 4), RGBA.
         """
         image = Image.fromarray(self._background if over is None else over)
         canvas = ImageDraw.Draw(image)
@@ -111,10 +107,7 @@ class Sheet:
         return np.array(image)
 
     def paste(self, picture: np.ndarray, images: Sequence[np.ndarray]) -> None:
-        """Copy images, uint8 (height, width, 4) each, into the panels of a picture, in place.
-
-        An image is enlarged to its panel by repeating its pixels.
-        """
+        """Copy images, uint8 (height, width, 4), into the panels of a picture; pixels are repeated."""
         pixels = picture.view(np.uint32)[..., 0]  # the four bytes of a pixel as one number
         for (x, y, width, height), image in zip(self._panels, images, strict=True):
             rows = np.arange(height) * image.shape[0] // height
@@ -138,16 +131,13 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Bar:
-    """A colour bar, of a kind in `BAR_COLOURS`.
-
-    With `is_log` the values are logarithms of ratios, and its middle and ends are labelled with the ratios.
-    """
+    """A colour bar, of a kind in `BAR_COLOURS`."""
 
     name: str
     kind: str
     limit: float  # at its ends
     unit: str
-    is_log: bool = False
+    is_log: bool = False  # values are logarithms of ratios, with which the bar is labelled
 
 
 def bar_labels(bar: Bar) -> dict[str, str]:

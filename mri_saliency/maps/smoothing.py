@@ -19,9 +19,8 @@ def smoothed(
 ) -> np.ndarray:
     """Return a map smoothed by a Gaussian; beyond its edges it counts as 0.
 
-    `values` is float32 (n_slices, 112, 112), a map without pad; `fwhm_mm` the full width at half maximum, 0:
-    none. Of `slices`, by default every `step`-th, every `step`-th pixel is returned: float32 (n, 112 / step,
-    112 / step).
+    `values` is float32 (n_slices, 112, 112); `fwhm_mm` the full width at half maximum, 0: none. Of `slices`,
+    by default every `step`-th, every `step`-th pixel is returned: float32 (n, 112 / step, 112 / step).
     """
     slices = range(0, len(values), step) if slices is None else slices
     if not fwhm_mm:

@@ -8,7 +8,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import ndtr, stdtrit
+from scipy.special import ndtr, softmax, stdtrit
 
 from mri_saliency.errors import UserError
 from mri_saliency.methods import METHODS
@@ -115,14 +115,17 @@ class MapStatistics:
         """Whether the true class is TLE."""
         return self.true_label == 1
 
+    @property
+    def sum_error(self) -> float | None:
+        """The standard error of the sum over the logit's change, for methods that draw."""
+        error, change = self.completeness_standard_error, self.completeness_expected
+        return error / abs(change) if error is not None and change else None
+
 
 def measure_map(
     attribution: Attribution, context: ScanContext, method: str, baseline: str | None
 ) -> MapStatistics:
-    """Compute a map's row of statistics; `baseline` is the name of what the scan was compared with.
-
-    Raises UserError if the map has NaN or infinite values.
-    """
+    """Compute a map's row of statistics; raises UserError if the map has NaN or infinite values."""
     scan, null_share = context.scan, context.null_shares.get(METHODS[method].null_reference)
     if attribution.null is not None:
         null_share = brain_share(attribution.null, context.brain)
@@ -182,16 +185,13 @@ def brain_share(magnitude: np.ndarray, brain: np.ndarray) -> float | None:
 
 
 def cancellation(values: np.ndarray) -> float | None:
-    """Return |sum| over the sum of magnitudes: 1 where all values have one sign; None for a map of zeros."""
+    """Return |sum| over the sum of magnitudes; None for a map of zeros."""
     magnitude = float(np.abs(values).sum(dtype=np.float64))
     return abs(float(values.sum(dtype=np.float64))) / magnitude if magnitude else None
 
 
 def slice_profile(values: np.ndarray) -> np.ndarray:
-    """Return each slice's share of a map's summed magnitude.
-
-    float64 (n_slices,), sums to 1; all zero for a map of zeros.
-    """
+    """Return each slice's share of a map's summed magnitude, float64 (n_slices,); 0 for a map of zeros."""
     slice_sums = np.abs(values).sum(axis=(1, 2), dtype=np.float64)
     return slice_sums / slice_sums.sum() if slice_sums.any() else slice_sums
 
@@ -204,21 +204,13 @@ def completeness(
 ) -> dict[str, Any]:
     """Compare a map's sum with the change of the logit that it should equal: ``completeness_…``'s columns.
 
-    All in logits: `total` is the map's sum; `expected_total` the logit of the scan less that of the baseline,
-    None for a method that promises no sum (then all columns are None); `standard_error` that of their
-    difference, for a method that draws. The error is None where the expected change is zero and the sum is
-    not. The verdict is "ok" up to `COMPLETENESS_TOLERANCE` of the expected change, or with a `standard_error`
-    up to `STANDARD_ERRORS` of them, or `LOGIT_ROUNDING` logits, else "check". With few `degrees_of_freedom`
-    of the standard error, there are as many more of them as Student's t asks for at equal probability.
+    Arguments are `Attribution`'s, in logits. All columns are None for a method that promises no sum, and the
+    error is None where the expected change is zero and the sum is not. `_VERDICTS` defines the verdicts.
     """
     if expected_total is None:
-        return dict.fromkeys(
-            ("completeness_sum", "completeness_expected", "completeness_error", "completeness_verdict")
-        )
+        return dict.fromkeys(f"completeness_{name}" for name in ("sum", "expected", "error", "verdict"))
     difference = abs(total - expected_total)
-    error = difference / abs(expected_total) if expected_total else None
-    if difference == 0:
-        error = 0.0
+    error = difference / abs(expected_total) if expected_total else None if difference else 0.0
     if standard_error is None:
         tolerance = COMPLETENESS_TOLERANCE * abs(expected_total)
     else:
@@ -244,12 +236,7 @@ def error_sentences(titles: Mapping[str, str], rows: Sequence[MapStatistics]) ->
         reached = f"{middle} of their summed magnitude in the median and {most} at most"
         if METHODS[name].stochastic:
             text = f"The standard error of {title} maps over draws, summed over the voxels, was {reached}"
-            spreads = [
-                row.completeness_standard_error / abs(row.completeness_expected)
-                for row in rows_of[name]
-                if row.completeness_standard_error is not None and row.completeness_expected
-            ]
-            if spreads:
+            if spreads := [row.sum_error for row in rows_of[name] if row.sum_error is not None]:
                 middle = percent(median(spreads))
                 text += f"; that of their sum was {middle} of the logit's change in the median"
         else:
@@ -283,21 +270,13 @@ def _completeness_sentences(
 def prediction(logits: np.ndarray) -> dict[str, Any]:
     """Convert a scan's logits, float (n_logits,), to a prediction.
 
-    Returns a dict: ``prediction``: the probability of TLE: the sigmoid of a single logit; with several, one
-    less the softmax of class 0 (HC). ``predicted_label``: 1 if a single logit's probability is above 0.5,
-    else 0; with several, the class of the largest. ``confidence``: the predicted class's probability.
-
-    With three or more logits, ``prediction`` can be above 0.5 where class 0 is the most probable
-    single class; ``predicted_label`` decides.
+    Returns a dict: ``prediction``, the probability of TLE: the sigmoid of a single logit; with several, one
+    less the softmax of class 0 (HC). ``predicted_label``, the most probable class, which can be 0 where
+    ``prediction`` is above 0.5. ``confidence``, its probability.
     """
     logits = np.asarray(logits, np.float64)
-    if logits.size == 1:
-        probabilities = np.exp(-np.logaddexp(0, np.array([1, -1]) * logits))  # (HC, TLE)
-        label = int(probabilities[1] > 0.5)
-    else:
-        exponentials = np.exp(logits - logits.max())
-        probabilities = exponentials / exponentials.sum()
-        label = int(probabilities.argmax())
+    probabilities = softmax(np.append(0, logits) if logits.size == 1 else logits)
+    label = int(probabilities.argmax())  # of equal ones, the first
     return {
         "prediction": float(probabilities[1:].sum()),
         "predicted_label": label,

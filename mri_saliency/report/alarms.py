@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from statistics import median
 
 from mri_saliency.attribution.clenshaw_curtis import POINTS
 from mri_saliency.checks import verdicts as check_verdicts
 from mri_saliency.checks.verdicts import Verdict
 from mri_saliency.combine.repeatability import judge_repeatability
-from mri_saliency.maps.statistics import COMPLETENESS_TOLERANCE
+from mri_saliency.maps.colours import rounded_up
+from mri_saliency.maps.statistics import COMPLETENESS_TOLERANCE, MapStatistics
 from mri_saliency.methods import AUTO, METHODS
 from mri_saliency.output.files import read_table
 from mri_saliency.output.folder import OutputFolder
@@ -44,10 +45,9 @@ class Alarm:
 
 
 def judge_maps(folder: OutputFolder, records: Sequence[MapRecord]) -> dict[str, dict[str, Verdict]]:
-    """Judge the checks in the folder, and whether combined runs agree.
+    """Judge the checks of maps with the records' recipes, and whether combined runs agree.
 
-    Returns a dict: method -> {check: its verdict}; of checks on the network, only those of maps with the
-    records' recipe.
+    Returns a dict: method -> {check: its verdict}.
     """
     found = judge_repeatability(folder)
     table = read_table(folder.checks)
@@ -90,7 +90,7 @@ def _unusual(maps: list[MapRecord]) -> Iterator[tuple[int, str, str]]:
     """Yield how many of a method's maps are unusual, in which way, and numbers of that."""
     rows = [record.statistics for record in maps]
     inside = [(row.brain_share, row.brain_share_null) for row in rows if row.brain_share is not None]
-    below = [(share, null) for share, null in inside if null is not None and share < null - NULL_MARGIN]
+    below = [(row.brain_share, row.brain_share_null) for row in rows if is_below_null(row)]
     n_outside = sum(null is None and share < 1 - OUTSIDE_ALARM for share, null in inside)
     n_zero = sum(row.abs_mean == 0 for row in rows)
     if below:
@@ -103,18 +103,23 @@ def _unusual(maps: list[MapRecord]) -> Iterator[tuple[int, str, str]]:
         yield n_zero, "were zero everywhere", ""
 
 
+def is_below_null(row: MapStatistics) -> bool:
+    """Return whether less of a map lies in the brain than of its null map, by more than chance."""
+    share, null = row.brain_share, row.brain_share_null
+    return share is not None and null is not None and share < null - NULL_MARGIN
+
+
 def _by_method(records: Sequence[MapRecord]) -> dict[str, list[MapRecord]]:
     """Return the records of each method, in the registry's order."""
     found = {method: [record for record in records if record.method == method] for method in METHODS}
     return {method: maps for method, maps in found.items() if maps}
 
 
-def _completeness_alarms(method: str, records: list[MapRecord]) -> list[Alarm]:
-    """Return the alarm about maps whose sums are wrong."""
+def _completeness_alarms(method: str, records: list[MapRecord]) -> Iterator[Alarm]:
+    """Yield the alarm about maps whose sums are wrong."""
     incomplete = [record for record in records if record.statistics.completeness_verdict == "check"]
     if not incomplete:
-        return []
-    remedy = ""
+        return
     if all(record.statistics.completeness_standard_error is not None for record in incomplete):
         remedy = "raise --n_samples" if "n_samples" in METHODS[method].settings else ""
     elif all(record.recipe.settings.get("n_steps") == AUTO for record in incomplete):
@@ -124,47 +129,34 @@ def _completeness_alarms(method: str, records: list[MapRecord]) -> list[Alarm]:
         remedy = f"raise {' and '.join(counts)}" if counts else ""
     n, of = len(incomplete), counted(len(records), "map")
     verb = "does" if n == 1 else "do"
-    return [Alarm(method, f"{n} of {of} {verb} not add up", remedy, n > _FEW * len(records))]
+    yield Alarm(method, f"{n} of {of} {verb} not add up", remedy, n > _FEW * len(records))
 
 
-def _path_alarms(method: str, records: list[MapRecord]) -> list[Alarm]:
-    """Return the alarm about maps for whose error the points on the path did not suffice."""
-    if METHODS[method].stochastic:
-        return []  # their error is that of the draws
+def _path_alarms(method: str, records: list[MapRecord]) -> Iterator[Alarm]:
+    """Yield the alarm about maps for whose error the points on the path did not suffice."""
     missed = []
     for record in records:
         error, settings = record.statistics.map_error, record.recipe.settings
         wanted = settings.get("map_error") if settings.get("n_steps") == AUTO else None
         if error is not None and isinstance(wanted, int | float) and error > wanted:
             missed.append(error)
-    if not missed:
-        return []
+    if not missed or METHODS[method].stochastic:  # whose error is that of the draws
+        return
     text = (
         f"{len(missed)} of {counted(len(records), 'map')} did not reach --map_error with {POINTS[-1]} points"
     )
     n_bad = sum(error > COMPLETENESS_TOLERANCE for error in missed)
-    return [Alarm(method, f"{text} (largest error {max(missed):.2g})", spoils=n_bad > _FEW * len(records))]
+    yield Alarm(method, f"{text} (largest error {max(missed):.2g})", spoils=n_bad > _FEW * len(records))
 
 
-def _draw_alarms(method: str, records: list[MapRecord]) -> list[Alarm]:
-    """Return the alarm about maps of too few draws for their sums."""
+def _draw_alarms(method: str, records: list[MapRecord]) -> Iterator[Alarm]:
+    """Yield the alarm about maps of too few draws for their sums."""
     errors, needed = [], []  # of each map: its sum's relative standard error, and draws for the tolerance
     for record in records:
-        row, n_samples = record.statistics, record.recipe.settings.get("n_samples")
-        if (
-            isinstance(n_samples, int)
-            and row.completeness_standard_error is not None
-            and row.completeness_expected
-        ):
-            errors.append(row.completeness_standard_error / abs(row.completeness_expected))
-            needed.append(n_samples * (errors[-1] / COMPLETENESS_TOLERANCE) ** (1 / STRATIFIED_RATE))
-    if not errors or median(errors) <= COMPLETENESS_TOLERANCE:
-        return []
-    text = f"too few draws (sums uncertain by {median(errors):.0%})"
-    return [Alarm(method, text, f"repeat it with --n_samples {_rounded_up(median(needed))}")]
-
-
-def _rounded_up(number: float) -> int:
-    """Return a number, rounded up to two digits."""
-    step = 10 ** max(0, math.floor(math.log10(number)) - 1)
-    return math.ceil(number / step) * step
+        error, n_samples = record.statistics.sum_error, record.recipe.settings.get("n_samples")
+        if isinstance(n_samples, int) and error is not None:
+            errors.append(error)
+            needed.append(n_samples * (error / COMPLETENESS_TOLERANCE) ** (1 / STRATIFIED_RATE))
+    if errors and median(errors) > COMPLETENESS_TOLERANCE:
+        text = f"too few draws (sums uncertain by {median(errors):.0%})"
+        yield Alarm(method, text, f"repeat it with --n_samples {rounded_up(ceil(median(needed))):.0f}")

@@ -71,9 +71,9 @@ class _Frame:
 def draw_answer(
     maps: MethodMaps, scans: Sequence[MapRecord], smooth_mm: float, workers: Workers
 ) -> AnswerPictures:
-    """Draw the mean maps of the groups of patients, without any that of the controls, and some scans' maps.
+    """Draw the mean maps of the patients' groups, else of the controls, and some scans' maps, on one scale.
 
-    All share one scale, and the scans one coronal slice: the mean of the groups' strongest points.
+    Scans are cut at one coronal slice: the mean of the groups' strongest points.
     """
     grid, mean_scan, brain = maps.space.grid, maps.space.mean_scan, maps.space.brain
     diagnoses = Counter(scan.diagnosis for scan in maps.scans)
@@ -102,8 +102,9 @@ def draw_answer(
         steps = zip(peak, _steps(grid), values.shape, strict=True)
         at = [int(i) if step > 0 else n - 1 - int(i) for i, step, n in steps]  # (slice, x, z)
         slices.append(at[0])
-        place = "" if grid.affine is None else _in_mm(apply_affine(grid.input_affine, at))
-        found[name] = GroupPictures(groups[name], planes, place, more is not None)
+        place = "x = {:.0f}, y = {:.0f}, z = {:.0f} mm"
+        place = "" if grid.affine is None else place.format(*apply_affine(grid.input_affine, at))
+        found[name] = GroupPictures(groups[name], planes, with_minus(place), more is not None)
     index = round(float(np.mean(slices)))
     frame = _Frame(limit, smooth_mm, index, grid.slice_y_mm(index), _box(_rising(inside, grid)[index]))
     jobs = {record.subject_id: workers.submit(_draw_scan, maps.folder, record, frame) for record in scans}
@@ -124,9 +125,8 @@ def _significantly_more(maps: MethodMaps, group: str) -> np.ndarray | None:
     contrast = _CONTRAST_OF.get(group, "")
     if not maps.folder.group_map(maps.method.name, f"{contrast}_ratio.nii.gz").exists():
         return None
-    return (_read(maps, f"{contrast}_neg_log10_p_fwe") >= _SIGNIFICANT) & (
-        _read(maps, f"{contrast}_ratio") > 1
-    )
+    is_more = _read(maps, f"{contrast}_ratio") > 1
+    return is_more & (_read(maps, f"{contrast}_neg_log10_p_fwe") >= _SIGNIFICANT)
 
 
 def _steps(grid: Grid) -> tuple[float, float, float]:
@@ -148,15 +148,8 @@ def _box(inside: np.ndarray) -> tuple[slice, ...]:
     return tuple(slice(max(0, int(i.min()) - _MARGIN), int(i.max()) + _MARGIN + 1) for i in places)
 
 
-def _in_mm(place: np.ndarray) -> str:
-    return with_minus(", ".join(f"{axis} = {mm:.0f}" for axis, mm in zip("xyz", place, strict=True)) + " mm")
-
-
 def _drawn(layers: Sequence[np.ndarray], grid: Grid, axes: tuple[int, int]) -> np.ndarray:
-    """Draw a plane: uint8 RGBA.
-
-    `layers`, each (across, up), are the anatomy's greys, the map over its scale, and what is outlined.
-    """
+    """Draw a plane, uint8 RGBA, of (across, up) layers: greys, the map over its scale, what is outlined."""
     scales = [_PX_PER_MM * abs(_steps(grid)[axis]) for axis in axes]
     size = tuple(round(n * scale) for n, scale in zip(layers[0].shape, scales, strict=True))
     ways = Image.Resampling.BICUBIC, Image.Resampling.BILINEAR, Image.Resampling.NEAREST

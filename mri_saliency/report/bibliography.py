@@ -44,15 +44,12 @@ def bibliography(sentences: Iterable[str]) -> str:
 
 
 def with_authors(sentence: str) -> str:
-    """Replace the citations of a sentence by authors and years: " [@tan2021]" -> " (Tan and Le, 2021)".
-
-    A mark with a key that is not in the library is no citation, and stays.
-    """
+    """Replace the citations of a sentence by authors and years: " [@tan2021]" -> " (Tan and Le, 2021)"."""
+    library = read_library()
 
     def named(match: re.Match) -> str:
-        keys, library = cited_keys([match[0]]), read_library()
-        if not library.keys() >= set(keys):
-            return match[0]
-        return f" ({'; '.join(library[key].author_year for key in keys)})"
+        keys = cited_keys([match[0]])
+        is_known = library.keys() >= set(keys)  # else it is no citation
+        return f" ({'; '.join(library[key].author_year for key in keys)})" if is_known else match[0]
 
     return _MARK.sub(named, sentence)

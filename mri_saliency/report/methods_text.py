@@ -1,8 +1,4 @@
-"""All that was done -> a text on the methods to paste into a paper; [@key] cites a work.
-
-The sentences are beside the code that does what they state; here they are chosen by what was found, and put
-in order.
-"""
+"""All that was done -> a text on the methods, of sentences beside the code that acts; [@key] cites a work."""
 
 from __future__ import annotations
 
@@ -38,8 +34,6 @@ from mri_saliency.report.scan_sentences import (
 from mri_saliency.run.run_record import description_sentences, making_runs, software_sentences
 from mri_saliency.wording import listed
 
-_TITLES = {name: method.title for name, method in METHODS.items()}
-
 
 def methods_text(findings: Findings) -> list[str]:
     """Return the paragraphs of the text on the methods."""
@@ -63,7 +57,7 @@ def methods_text(findings: Findings) -> list[str]:
 def _attribution_sentences(findings: Findings) -> Iterator[str]:
     """Yield what each method did, with which settings, and what errors its maps reached."""
     recipes = {record.method: record.recipe for record in findings.records}
-    titles = {name: _TITLES[name] for name in findings.methods}
+    titles = {name: METHODS[name].title for name in findings.methods}
     for name in titles:
         yield METHODS[name].account
         n = sum(record.method == name for record in findings.records)
@@ -72,16 +66,12 @@ def _attribution_sentences(findings: Findings) -> Iterator[str]:
     yield from _baseline_sentences(findings, recipes)
     steps: dict[tuple, list[str]] = {}
     for name, recipe in recipes.items():
-        if "n_steps" in recipe.settings:
-            key = recipe.settings["n_steps"], recipe.settings.get("map_error")
-            steps.setdefault(key, []).append(titles[name])
+        if "n_steps" in (settings := recipe.settings):
+            steps.setdefault((settings["n_steps"], settings.get("map_error")), []).append(titles[name])
     for (n_steps, map_error), users in steps.items():
         yield steps_sentence(users, n_steps, map_error)
-    drawn = {
-        name: recipes[name].settings
-        for name in titles
-        if METHODS[name].stochastic and "combined" not in recipes[name].settings
-    }
+    recipes = {name: recipe for name, recipe in recipes.items() if METHODS[name].stochastic}
+    drawn = {name: recipe.settings for name, recipe in recipes.items() if "combined" not in recipe.settings}
     for name, settings in drawn.items():
         n_available = str(settings.get("references")).split(" ")[0]  # "10 HC scans" and a hash
         yield METHODS[name].draws.format(**settings, n_available=n_available)
@@ -97,7 +87,7 @@ def _baseline_sentences(findings: Findings, recipes: dict[str, Recipe]) -> Itera
     for method, recipe in recipes.items():
         if recipe.baseline_name is not None:
             key = recipe.baseline_name, recipe.settings["baseline"]
-            users.setdefault(key, []).append(_TITLES[method])
+            users.setdefault(key, []).append(METHODS[method].title)
     healthy = read_json(findings.folder.hc_mean_scans) or {}
     for (name, identity), titles in users.items():
         n_healthy = len(healthy["scans"]) if healthy.get("identity") == identity else None
@@ -106,10 +96,10 @@ def _baseline_sentences(findings: Findings, recipes: dict[str, Recipe]) -> Itera
 
 def _run_sentences(findings: Findings) -> list[str]:
     """Return how runs were compared; nothing where no two explained a scan."""
-    entries = run_entries(findings) if "combined" in findings.run else []
-    if not entries:
+    runs = findings.run.get("combined")
+    if not runs or not (entries := run_entries(findings)):
         return []
-    n_networks = len({part["checkpoint"]["sha256"] for part in findings.run["combined"]})
+    n_networks = len({run["checkpoint"]["sha256"] for run in runs})
     with_regions = any(entry["icc"] for entry in entries)
     return repeatability_sentences(findings.verdicts, n_networks, with_regions=with_regions)
 
@@ -117,9 +107,8 @@ def _run_sentences(findings: Findings) -> list[str]:
 def _check_sentences(findings: Findings) -> list[str]:
     """Return which checks on the network were made, and which failed."""
     table = read_table(findings.folder.checks)
-    n_scans = None
-    if table is not None:
-        n_scans = table.loc[table["check"] == "weights", "subject_id"].nunique()
+    is_of_weights = None if table is None else table["check"] == "weights"
+    n_scans = None if table is None else table.loc[is_of_weights, "subject_id"].nunique()
     return check_sentences(findings.verdicts, n_scans)
 
 

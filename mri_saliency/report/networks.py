@@ -13,22 +13,20 @@ from mri_saliency.report.findings import Findings
 
 _OPTIONS = ("csv_path", "baseline", "target", "first_slice", "max_samples")  # that differ between runs
 _ICC = ["icc", "icc_low", "icc_high"]
-_SHA256_SHOWN = 12  # digits
 
 
 def run_entries(findings: Findings) -> list[dict]:
     """Return how far combined runs agree, an entry for each method that two or more explain a scan by.
 
-    Of each: ``method``, ``n_scans``; ``rank_correlation`` and ``sign_agreement``, each a dict of its "mean"
-    over scans and pairs of runs, by "chance" and with the "null"; ``icc``, the medians over regions of the
-    intraclass correlation and of its interval's ends, or None; ``verdict``, None for runs of one network.
+    Of each: ``method``, ``n_scans``; ``rank_correlation`` and ``sign_agreement``, from `_means`; ``icc``, the
+    medians over regions of the coefficient and its interval's ends, or None; ``verdict``, or None.
     """
     folder, entries = findings.folder, []
     agreement, regions = read_table(folder.run_agreement), read_table(folder.run_region_agreement)
     for method, rows in () if agreement is None else agreement.groupby("method", sort=False):
         icc = None if regions is None else regions.loc[regions["method"] == method, _ICC].median()
-        entry: dict[str, object] = {measure: _means(rows, measure) for measure in (AGREEMENT, SIGNS)}
-        entry |= {"method": method, "n_scans": rows["subject_id"].nunique()}
+        entry: dict[str, object] = {"method": method, "n_scans": rows["subject_id"].nunique()}
+        entry |= {measure: _means(rows, measure) for measure in (AGREEMENT, SIGNS)}
         entry["icc"] = None if icc is None or icc.isna().any() else icc.tolist()
         entries.append(entry | {"verdict": findings.verdicts.get(method, {}).get(REPEATABLE)})
     return entries
@@ -45,7 +43,7 @@ def recipe_differences(runs: Sequence[Mapping]) -> dict[str, list[str]]:
 def _description(run: Mapping) -> dict[str, str]:
     content = {
         "checkpoint": run["checkpoint"]["path"],
-        "checkpoint's sha256": run["checkpoint"]["sha256"][:_SHA256_SHOWN],
+        "checkpoint's sha256": run["checkpoint"]["sha256"][:12],
         "network": run["checkpoint"]["network"],
         **{f"--{name}": run["options"][name] for name in _OPTIONS},
         **{f"--{name}": value for name, value in run["settings"].items()},
@@ -56,6 +54,5 @@ def _description(run: Mapping) -> dict[str, str]:
 
 def _means(rows: pd.DataFrame, measure: str) -> dict[str, float]:
     """Return a measure's mean over scans and pairs of runs, by chance and with the null; NaN if unknown."""
-    columns = {"mean": measure, "chance": f"{measure}{CHANCE}", "null": f"{measure}{OF_NULL}"}
-    known = rows.reindex(columns=list(columns.values())).astype(float).mean()
-    return {name: float(known[column]) for name, column in columns.items()}
+    names = {measure: "mean", f"{measure}{CHANCE}": "chance", f"{measure}{OF_NULL}": "null"}
+    return rows.reindex(columns=list(names)).astype(float).mean().rename(names).to_dict()

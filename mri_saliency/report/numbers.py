@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from mri_saliency.inputs.atlas import side_of, without_side
 from mri_saliency.maps.comparison import roc_auc
 from mri_saliency.maps.statistics import MapStatistics
 from mri_saliency.regions.densities import densest
+from mri_saliency.report.evidence import place_of
 from mri_saliency.statistics.contrasts import CONTRASTS
 
 _COMMON_PERCENTILE = 90
@@ -50,5 +50,5 @@ def region_summaries(regions: pd.DataFrame) -> dict[str, list[dict]]:
 
 def place_name(region: str, contrast: str) -> str:
     """Return what a region is called in a contrast: where foci are mirrored, there is no left or right."""
-    side = side_of(region) if CONTRASTS[contrast].aligned else None
-    return f"{without_side(region)}, {'focus' if side == 'left' else 'other'} side" if side else region
+    name, side = place_of(region, contrast)
+    return f"{name}, {side} side" if side and CONTRASTS[contrast].aligned else region

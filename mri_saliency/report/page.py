@@ -34,10 +34,7 @@ from mri_saliency.wording import NUMBERS, counted, listed, percent, with_minus
 
 
 def render_page(findings: Findings, link: Callable[[Path], str], *, embedded: bool) -> str:
-    """Return the report.
-
-    `link` converts a path to a URL, which holds the file itself if `embedded`.
-    """
+    """Return the report; `link` converts a path to a URL, which holds the file itself if `embedded`."""
     answer = find_answer(findings)
     about = {"findings": findings, "answer": answer, "leading": answer.methods[0].method}
     about["known"] = Markup(known_answer(findings.folder)) if findings.demo else ""
@@ -80,12 +77,12 @@ def _environment() -> Environment:
         auc, mean_agreement, methods_text, picture_size, place_name, recipe_differences,
         region_summaries, run_entries, scan_entries, share_interval, short_names, viewer_of, without_side,
     )  # fmt: skip
-    environment.globals |= {function.__name__: function for function in functions}
-    environment.globals["heading"] = lambda method: METHODS[method].heading
-    environment.globals |= {"diagnosis_colours": PAGE_COLOURS, "raises": RAISES, "lowers": LOWERS}
-    environment.globals |= {"method_of": METHODS, "numbers": NUMBERS, "hemisphere": HEMISPHERES[0]}
-    environment.globals["response_of_a_side"] = RESPONSE_OF_A_SIDE
-    environment.globals["now"] = lambda: datetime.now().astimezone().isoformat()
+    environment.globals |= {function.__name__: function for function in functions} | {
+        "diagnosis_colours": PAGE_COLOURS, "raises": RAISES, "lowers": LOWERS, "method_of": METHODS,
+        "numbers": NUMBERS, "hemisphere": HEMISPHERES[0], "response_of_a_side": RESPONSE_OF_A_SIDE,
+        "heading": lambda method: METHODS[method].heading,
+        "now": lambda: datetime.now().astimezone().isoformat(),
+    }  # fmt: skip
     return environment
 
 
@@ -108,9 +105,7 @@ def _in_mm(cluster: Mapping) -> str:
 
 
 def _share_of_map(error: float | None) -> str:
-    if error is None:
-        return "–"
-    return "under 0.01%" if error < 1e-4 else percent(error)
+    return "–" if error is None else "under 0.01%" if error < 1e-4 else percent(error)
 
 
 def _significant(value: float, digits: int = 2) -> str:

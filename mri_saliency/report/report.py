@@ -18,9 +18,9 @@ from mri_saliency.run.outcome import RunState
 
 
 def write_report(findings: Findings, *, embed: bool) -> list[str]:
-    """Write report.html and references.bib; with `embed`, the page contains its pictures.
+    """Write report.html, with its pictures if `embed`, and references.bib; return the answer's lines.
 
-    Returns the page's answer as lines for the screen. Raises OutputError: they cannot be written.
+    Raises OutputError: they cannot be written.
     """
     write_text(findings.folder.references, bibliography(methods_text(findings)))
     _write_page(findings, embed=embed)
@@ -28,10 +28,7 @@ def write_report(findings: Findings, *, embed: bool) -> list[str]:
 
 
 def write_unfinished(folder: OutputFolder, records: Sequence[MapRecord], state: RunState) -> None:
-    """Write report.html of an unfinished run; nothing without maps or run.json.
-
-    Raises OutputError: the page cannot be written.
-    """
+    """Write report.html of an unfinished run, if there are maps and run.json; raises OutputError."""
     run = folder.last_run()
     if records and run is not None:
         failures = [asdict(failure) for failure in state.failures]

@@ -14,8 +14,6 @@ from mri_saliency.methods import explained_sentence
 from mri_saliency.report.findings import Findings
 from mri_saliency.wording import counted, listed
 
-_NAMED_REASONS = 3  # why maps failed, or scans have a warning
-
 
 def network_sentences(findings: Findings) -> Iterator[str]:
     """Yield what was explained: the networks, and which of their outputs."""
@@ -33,9 +31,9 @@ def network_sentences(findings: Findings) -> Iterator[str]:
 def volume_sentences(findings: Findings) -> list[str]:
     """Return how volumes became inputs."""
     scans = {record.subject_id: record for record in findings.records}.values()
-    firsts = {scan.grid.first_slice for scan in scans}
+    first_slices = {scan.grid.first_slice for scan in scans}
+    first_slice = first_slices.pop() if len(first_slices) == 1 else None
     n_synthetic = sum(is_synthetic(Path(scan.source.path)) for scan in scans)
-    first_slice = firsts.pop() if len(firsts) == 1 else None
     return preparation_sentences(findings.records[0].grid.n_slices, first_slice, n_synthetic, len(scans))
 
 
@@ -51,8 +49,10 @@ def scan_sentences(findings: Findings) -> Iterator[str]:
     subjects = counted(len({scan.subject for scan in scans}), "subject")
     yield f"The analysis included {counted(len(scans), kind)} of {subjects}: {groups}."
     limit = run["options"]["max_samples"]
-    if limit and "combined" not in run and len(scans) <= limit == _n_explained(run):
-        yield f"At most the first {limit} scans of the cohort's table were analysed."
+    if limit and "combined" not in run and "counts" in run:
+        n_explained = sum(run["counts"].values()) / len(run["options"]["methods"])  # by the last run
+        if len(scans) <= limit == n_explained:
+            yield f"At most the first {limit} scans of the cohort's table were analysed."
     if run["status"] == "interrupted":
         yield "The run was interrupted; what it had finished was analysed."
     skipped = Counter(row["reason"] for row in run.get("skipped_rows", ()))
@@ -68,19 +68,12 @@ def scan_sentences(findings: Findings) -> Iterator[str]:
         )
 
 
-def _n_explained(run: Mapping) -> float | None:
-    """Return how many scans the last run was to explain; None if it did not count its maps."""
-    return sum(run["counts"].values()) / len(run["options"]["methods"]) if "counts" in run else None
-
-
-def failure_sentences(failures: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return which maps could not be made."""
-    if not failures:
-        return []
-    reasons = Counter(_without_path(row) for row in failures)
-    n_scans = len({row["subject_id"] for row in failures})
-    n_maps = counted(len(failures), "map")
-    return [f"{n_maps} of {counted(n_scans, 'scan')} could not be made: {_quoted(reasons)}."]
+def failure_sentences(failures: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """Yield which maps could not be made."""
+    if failures:
+        reasons = _quoted(Counter(map(_without_path, failures)))
+        n_maps, n_scans = len(failures), len({row["subject_id"] for row in failures})
+        yield f"{counted(n_maps, 'map')} of {counted(n_scans, 'scan')} could not be made: {reasons}."
 
 
 def _without_path(failure: Mapping[str, str]) -> str:
@@ -90,8 +83,8 @@ def _without_path(failure: Mapping[str, str]) -> str:
 
 
 def _quoted(counts: Counter[str]) -> str:
-    """Return the most frequent texts, in quotation marks, with their counts."""
-    named = counts.most_common(_NAMED_REASONS)
+    """Return the three most frequent texts, in quotation marks, with their counts."""
+    named = counts.most_common(3)
     n_rest = counts.total() - sum(n for _, n in named)
     rest = [f"others (n = {n_rest})"] if n_rest else []
     return "; ".join([*(f"“{text}” (n = {n})" for text, n in named), *rest])

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.maps.drawing import OPACITY_POWER
 from mri_saliency.maps.statistics import MapStatistics
 from mri_saliency.output.record import MapRecord
 from mri_saliency.regions.densities import OUTSIDE
-from mri_saliency.report.alarms import NULL_MARGIN
+from mri_saliency.report.alarms import is_below_null
 from mri_saliency.report.findings import Findings
 from mri_saliency.report.numbers import common_scale
 from mri_saliency.wording import with_minus
@@ -35,18 +34,15 @@ class MapEntry:
 
     @property
     def is_below_null(self) -> bool:
-        """Whether less of the map lies in the brain than of its null map, by more than chance."""
-        row = self.record.statistics
-        if row.brain_share is None or row.brain_share_null is None:
-            return False
-        return row.brain_share < row.brain_share_null - NULL_MARGIN
+        """Whether the map is `is_below_null`."""
+        return is_below_null(self.record.statistics)
 
 
 @dataclass(frozen=True)
 class ScanEntry:
-    """A scan's maps in the report; `row` is that of the first, for what it says of the scan."""
+    """A scan's maps in the report."""
 
-    row: MapStatistics
+    row: MapStatistics  # of the first map
     maps: list[MapEntry]
 
     @property
@@ -57,14 +53,16 @@ class ScanEntry:
 
 def scan_entries(findings: Findings) -> list[ScanEntry]:
     """Return the scans: wrong predictions first, then the least confident."""
-    scales, telling = _common_scales(findings.records), telling_regions(findings)
-    place_of = lru_cache(_place)  # scans of one grid share it
-    scans: dict[str, ScanEntry] = {}
+    telling, scans = telling_regions(findings), dict[str, ScanEntry]()
+    own: dict[str, list[float]] = {}
+    for record in findings.records:
+        own.setdefault(record.method, []).append(record.drawing.overlay_scale)
+    scales = {method: float(common_scale(of_method)) for method, of_method in own.items()}
     for record in findings.records:
         common = scales[record.method]
         entry = MapEntry(
             record,
-            place=place_of(record.grid, record.drawing.telling_slice),
+            place=_place(record.grid, record.drawing.telling_slice),
             strength=record.drawing.overlay_scale / common if common else 0.0,
             regions=telling.get((record.subject_id, record.method), ()),
         )
@@ -73,30 +71,21 @@ def scan_entries(findings: Findings) -> list[ScanEntry]:
 
 
 def telling_regions(findings: Findings) -> dict[tuple[str, str], list[dict]]:
-    """Return the regions of each map to look at first.
+    """Return the regions to look at first: those furthest from the controls' mean, without it the densest.
 
-    Returns a dict: (subject, method) -> rows with `region`, `density` and `density_z`, those furthest from
-    the controls' mean first; where there is none, the densest.
+    Returns a dict: (subject, method) -> rows with `region`, `density` and `density_z`.
     """
     if findings.regions.empty:
         return {}
     regions = findings.regions[findings.regions["region"] != OUTSIDE]
     numbers = dict.fromkeys(("density", "density_z"), float)
     regions = regions.astype(numbers).assign(distance=lambda table: table["density_z"].abs())
-    ordered = regions.sort_values(["distance", "density"], ascending=False)
-    first = ordered.groupby(["subject_id", "method"], sort=False).head(_SHOWN_REGIONS)  # NaN came last
-    found: dict[tuple[str, str], list[dict]] = {}
-    for row in first[["subject_id", "method", "region", *numbers]].to_dict("records"):
-        found.setdefault((row.pop("subject_id"), row.pop("method")), []).append(row)
-    return found
-
-
-def _common_scales(records: Sequence[MapRecord]) -> dict[str, float]:
-    """Return the common scale of each method's thumbnails."""
-    own: dict[str, list[float]] = {}
-    for record in records:
-        own.setdefault(record.method, []).append(record.drawing.overlay_scale)
-    return {method: float(common_scale(scales)) for method, scales in own.items()}
+    ordered = regions.sort_values(["distance", "density"], ascending=False)  # NaN comes last
+    shown = ["region", *numbers]
+    return {
+        key: rows.head(_SHOWN_REGIONS)[shown].to_dict("records")
+        for key, rows in ordered.groupby(["subject_id", "method"], sort=False)
+    }
 
 
 def _place(grid: Grid, index: int) -> str:

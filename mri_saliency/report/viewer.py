@@ -32,10 +32,7 @@ class Viewer:
 
 
 def viewer_of(findings: Findings, *, embedded: bool) -> Viewer | None:
-    """Return what the viewer offers; None if that is nothing.
-
-    With `embedded`, the page contains the files of the groups and, of up to 20 scans, the maps.
-    """
+    """Return what the viewer offers, and its files if `embedded`; None if that is nothing."""
     folder, titles = findings.folder, group_titles(findings.folder.class_names)
     has_scans = not embedded or len(findings.scans) <= _EMBEDDED_SCANS
     methods: dict[str, dict] = {}
@@ -63,22 +60,16 @@ def viewer_of(findings: Findings, *, embedded: bool) -> Viewer | None:
 
 
 def common_limits(records: Sequence[MapRecord]) -> tuple[float, float]:
-    """Return where the colours of one method's maps, and of its smoothed maps, saturate on a common scale.
-
-    In the unit of the NIfTI files.
-    """
-    own = [
-        np.array([record.drawing.scale, record.drawing.overlay_scale]) * voxel_mass(record.grid)
-        for record in records
-    ]
-    of_maps, of_smoothed = common_scale(np.array(own))
+    """Return where colours of maps, and of smoothed ones, saturate, in the NIfTI files' unit."""
+    scales = np.array([(record.drawing.scale, record.drawing.overlay_scale) for record in records])
+    of_maps, of_smoothed = common_scale(scales * [[voxel_mass(record.grid)] for record in records])
     return float(of_maps), float(of_smoothed)
 
 
 def write_atlas(folder: OutputFolder, atlas: Atlas | None, grid: Grid) -> None:
     """Write the atlas on a grid for the viewer; without an atlas or an affine, remove a previous one."""
-    matrix = grid.matrix
-    if atlas is None or matrix is None:
+    if atlas is None or grid.matrix is None:
         folder.atlas_viewer.unlink(missing_ok=True)
-        return
-    write_text(folder.atlas_viewer, atlas_script(atlas.resampled(grid.shape, matrix), atlas.names, grid))
+    else:
+        labels = atlas.resampled(grid.shape, grid.matrix)
+        write_text(folder.atlas_viewer, atlas_script(labels, atlas.names, grid))

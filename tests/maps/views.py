@@ -4,6 +4,7 @@ import numpy as np
 
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.maps.colours import colour_scale
+from mri_saliency.maps.drawing import Drawing
 from mri_saliency.maps.figures import Layer, MapView, View
 
 from ..conftest import AFFINE, REAL_SHAPE, SYNTHETIC_SHAPE
@@ -29,7 +30,8 @@ def made_up_view(n=2, grid=GRID):
 def made_up_map(n=2, *, values=None, grid=GRID):
     """What the figures of a scan show: a map whose smoothed copy is the map itself."""
     values = np.zeros((n, 112, 112), np.float32) if values is None else values
-    return MapView(made_up_view(len(values), grid), layer(values), layer(values), 6.0, 0)
+    own = layer(values)
+    return MapView(made_up_view(len(values), grid), own, own, Drawing(own.limit, own.limit, 6.0, 0))
 
 
 def layer(values):

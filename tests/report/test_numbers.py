@@ -24,7 +24,7 @@ def test_the_area_under_the_curve_is_the_share_of_pairs_in_order():
     [
         ("Left hippocampus", "left_minus_HC", "Left hippocampus"),
         ("Left hippocampus", "aligned_minus_HC", "hippocampus, focus side"),
-        ("Hippocampus_R", "aligned_minus_HC", "Hippocampus, other side"),
+        ("Hippocampus_R", "aligned_minus_HC", "hippocampus, other side"),
         ("brain stem", "aligned_minus_HC", "brain stem"),
     ],
 )
