@@ -1,7 +1,5 @@
 """All maps in the folder -> what they show together: the second chapter of a run, without the network."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The command line: its parser, and the checks that need nothing heavy."""
 
-from __future__ import annotations
-
 import json
 import math
 import os

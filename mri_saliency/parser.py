@@ -1,7 +1,5 @@
 """The command line's options, as --help shows them."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Numbers and lists in sentences, and what a table's column is."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple

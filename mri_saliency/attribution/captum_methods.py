@@ -3,8 +3,6 @@
 Each function returns the maps of a batch, what their sums should equal, and what is known of their errors.
 """
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Callable

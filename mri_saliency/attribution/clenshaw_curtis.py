@@ -1,7 +1,5 @@
 """Clenshaw-Curtis rules on a path from 0 to 1: each has the points of the one before, and as many new."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

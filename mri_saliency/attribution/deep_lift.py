@@ -6,8 +6,6 @@ map's sum equals the change of the log-odds that it explains (Shrikumar et al. 2
 features through propagating activation differences, ICML).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Random draws of the stochastic methods: the same for a scan whatever it is explained with."""
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """Expected Gradients: the mean over HC scans, and each voxel's standard error."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """What maps explain: the log-odds of a class."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

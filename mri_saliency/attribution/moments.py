@@ -1,7 +1,5 @@
 """Means of random draws and their standard errors, from one draw after the other."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """What methods ask of the network, in passes of at most `Settings.batch_size` volumes."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import torch

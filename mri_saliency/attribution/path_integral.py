@@ -1,7 +1,5 @@
 """Mean gradients along straight paths, each with as many points as its own error asks for."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The HC scans that Expected Gradients compares a scan with."""
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence

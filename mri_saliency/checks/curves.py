@@ -1,7 +1,5 @@
 """The table of the sanity checks -> one number for each scan, its map, and what the map must be ahead of."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from mri_saliency.checks.table import BY_MAGNITUDE, DIFFERENCE, IMPOSTORS, MAP, SHARED_ORDERS

@@ -1,7 +1,5 @@
 """Each region's own experiment: how the logit changes if the baseline replaces the region."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Deletion and insertion: how the logit follows as voxels are replaced in an order."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

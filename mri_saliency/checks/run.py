@@ -1,7 +1,5 @@
 """Sanity checks of some scans' maps on the network -> map_checks.csv."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from mri_saliency.checks.checked_scans import CheckedScans

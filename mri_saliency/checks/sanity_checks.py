@@ -4,8 +4,6 @@ Every check measures something whose answer is known for a map that explains the
 beside maps that know nothing of it. `checks.verdicts` judges the numbers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations

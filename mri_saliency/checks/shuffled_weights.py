@@ -1,7 +1,5 @@
 """Networks that know nothing: copies with their weights shuffled."""
 
-from __future__ import annotations
-
 import copy
 
 import torch

@@ -1,7 +1,5 @@
 """Rank correlations of maps inside the brain."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from mri_saliency.maps.comparison import centred_ranks, correlation, rank_correlation

@@ -3,8 +3,6 @@
 Data only, so that a finished folder's table is judged without PyTorch.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 WHOLE = "whole"  # the step of a check without steps

@@ -3,8 +3,6 @@
 No import of PyTorch, so that a finished folder's table is judged without loading it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The scans of a cohort -> the grid on which their maps can be averaged, and the mean scan on it."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass

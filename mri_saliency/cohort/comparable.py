@@ -1,7 +1,5 @@
 """The maps that can be compared, and the cohort's summary figure."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

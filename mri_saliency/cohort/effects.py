@@ -1,7 +1,5 @@
 """Places where groups were compared -> the null maps' effect beside the maps', as numbers and as a figure."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar

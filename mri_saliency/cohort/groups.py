@@ -1,7 +1,5 @@
 """The groups of a cohort's scans, some scans from all of them, and the means over a group's maps."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Finished maps -> how far a scan's maps agree with each other and with what knows nothing of the network."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial

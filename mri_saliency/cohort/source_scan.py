@@ -4,8 +4,6 @@ The null map knows nothing of the network: what a method's map has in common wit
 add. All functions can run in a worker; calls about one scan in a row read its file once.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The chart of a cohort."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What is combined of several finished runs: which maps are averaged, and which means are finished."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

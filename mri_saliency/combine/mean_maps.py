@@ -1,7 +1,5 @@
 """The maps of several finished runs -> their mean, spread and agreement in sign, scan by scan."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce

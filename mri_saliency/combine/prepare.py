@@ -1,7 +1,5 @@
 """The options -> what averaging finished runs needs, read and checked before anything is written."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime

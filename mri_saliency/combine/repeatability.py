@@ -1,7 +1,5 @@
 """The tables of combined runs -> whether the runs agree: on single scans, and on regions over scans."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """Maps of the same scans from several runs -> how far the runs agree, and whether more than chance."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Finished runs that are combined: what each holds, and whether their maps fit each other."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

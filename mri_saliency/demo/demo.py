@@ -4,8 +4,6 @@ Everything here is simulated: brains are variations of the MNI152 grey-matter te
 loss of grey matter in one hippocampus. The files have the form of a real run.
 """
 
-from __future__ import annotations
-
 import argparse
 import itertools
 from collections.abc import Callable

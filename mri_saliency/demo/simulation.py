@@ -1,7 +1,5 @@
 """Simulated grey-matter volumes: variations of the MNI152 template, with or without a lesion."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import numpy as np

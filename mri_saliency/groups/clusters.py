@@ -1,7 +1,5 @@
 """Where a contrast is significant -> its clusters, with their peaks in mm and in regions."""
 
-from __future__ import annotations
-
 import numpy as np
 from nibabel.affines import apply_affine
 

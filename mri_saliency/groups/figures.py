@@ -1,7 +1,5 @@
 """The figures of groups of scans: mean maps, and contrasts of groups."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from mri_saliency.maps.colours import GREY, highlighted

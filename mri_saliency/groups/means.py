@@ -1,7 +1,5 @@
 """One method's maps -> the means of the cohort's groups, as images and figures."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """One method's finished maps on the cohort's common grid; how images of groups are written and drawn."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

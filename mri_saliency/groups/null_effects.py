@@ -1,7 +1,5 @@
 """The peaks of clusters -> the null map's contrast there: is it the network, or the anatomy alone."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """How groups were compared, and what was not, in sentences for the user and for a paper."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from statistics import median
 

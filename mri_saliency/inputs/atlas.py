@@ -1,7 +1,5 @@
 """A label image and its table of names -> the region of each of the network's voxels."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable

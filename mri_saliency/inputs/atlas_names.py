@@ -1,7 +1,5 @@
 """An atlas's table of labels and region names, in the layouts that atlases come with."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from mri_saliency.errors import UserError

@@ -1,7 +1,5 @@
 """best_model.pth and parameters.json -> the network, ready for attribution."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Columns of the table of scans -> numbers that a comparison of groups accounts for."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Sequence

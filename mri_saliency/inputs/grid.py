@@ -1,7 +1,5 @@
 """Where a scan's voxels lie in mm, and which coronal slices of it the network takes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """A table's words for its groups -> HC, left, right or TLE, and which words could mean one of them."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Iterable, Mapping
 

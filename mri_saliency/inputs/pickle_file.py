@@ -1,7 +1,5 @@
 """A synthetic volume's pickle -> its array. The file can run no code, and takes no memory beyond its size."""
 
-from __future__ import annotations
-
 import io
 import pickle
 import pickletools

@@ -1,7 +1,5 @@
 """Whether a volume's intensities are like those that the networks were trained on."""
 
-from __future__ import annotations
-
 import numpy as np
 
 # CAT12's grey matter in air: three quarters or more are air, which is darkest; modulation makes few voxels

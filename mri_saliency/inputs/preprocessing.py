@@ -1,7 +1,5 @@
 """A volume -> the network's input, and what can be measured on that input alone: its brain, its air."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The table of scans (val.csv) -> the scans with their ids, labels, diagnoses and subjects."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Paths of scans -> their ids, which name the folders and files of their maps."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections import Counter

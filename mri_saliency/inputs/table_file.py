@@ -1,7 +1,5 @@
 """A file of a table -> its cells as they are written, whatever separates them."""
 
-from __future__ import annotations
-
 import codecs
 import csv
 import io

@@ -1,7 +1,5 @@
 """A scan's file -> voxels and affine. A damaged or hostile file costs an error message, nothing else."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import io

@@ -1,7 +1,5 @@
 """A file of torch.save -> the network's tensors. The file cannot run code, and its optimizer is not read."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import os

@@ -1,7 +1,5 @@
 """What the charts of matplotlib share: panels, the methods' labels, boxes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Values -> colours: lookup tables, blends of an image over another, and a map's colour scale."""
 
-from __future__ import annotations
-
 import math
 
 import matplotlib

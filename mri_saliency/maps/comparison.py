@@ -1,7 +1,5 @@
 """How far maps agree with each other, and with a region that is known."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What figures and the report share: the palette, and how a map was drawn."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 DEFAULT_SMOOTH_MM = 6.0  # of overlays: full width at half maximum

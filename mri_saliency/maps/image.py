@@ -1,7 +1,5 @@
 """A map as a NIfTI image on the scan's voxel grid."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from functools import lru_cache

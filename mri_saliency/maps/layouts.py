@@ -1,7 +1,5 @@
 """The layouts of the figures: where panels, titles and colour bars lie."""
 
-from __future__ import annotations
-
 import math
 from functools import lru_cache
 

@@ -1,7 +1,5 @@
 """A scan and what it is compared with -> a map that knows nothing of the network, and its numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

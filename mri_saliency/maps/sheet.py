@@ -1,7 +1,5 @@
 """A figure laid out once, for thousands: matplotlib draws what stays, Pillow, which is faster, the rest."""
 
-from __future__ import annotations
-
 import math
 import re
 from bisect import bisect_right

@@ -1,7 +1,5 @@
 """Smoothing of a map by a Gaussian whose width is given in mm."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from functools import lru_cache

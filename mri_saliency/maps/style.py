@@ -1,7 +1,5 @@
 """matplotlib's settings while the tool draws, and the fonts of what it writes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache

@@ -4,8 +4,6 @@ A page that was opened from disk may run scripts, but not read files. So each fi
 ``mriMap(key, content)``; the content holds volumes as base64 text.
 """
 
-from __future__ import annotations
-
 import base64
 import io
 import json

@@ -1,7 +1,5 @@
 """The columns of all tables: what they mean, in words, units and levels; BIDS's data dictionaries."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import fields
 

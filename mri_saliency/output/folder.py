@@ -1,7 +1,5 @@
 """The output folder: the names of everything in it, and the maps that are finished."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """JSON -> what annotations say it is, or a ValueError that says where it is not."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from dataclasses import is_dataclass
 from functools import lru_cache

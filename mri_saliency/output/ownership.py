@@ -1,7 +1,5 @@
 """Whether a run may write into a folder: not over what others wrote, nor over what it reads."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 from pathlib import Path

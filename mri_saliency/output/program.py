@@ -1,7 +1,5 @@
 """Which program this is: its version, and a hash of its source."""
 
-from __future__ import annotations
-
 import hashlib
 from functools import lru_cache
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Densities of an atlas's regions -> in which regions groups of patients differ from the controls."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The figure of regions, a panel a method: how well pairs tell the sides."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes

@@ -1,7 +1,5 @@
 """Asymmetries of paired regions -> how well they tell left from right TLE, and how well grey matter does."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -1,7 +1,5 @@
 """Records of maps and the table of sanity checks -> what is wrong with a method's maps, and what helps."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil

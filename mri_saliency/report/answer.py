@@ -10,8 +10,6 @@ stands out by it too; contradicts if it has significantly less there; agrees in 
 its densest.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median

@@ -1,7 +1,5 @@
 """One method's maps -> the pictures of the first screen: groups in three planes, scans side by side."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The works that a text cites: their BibTeX entries, and how the text names them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Findings -> in which regions patients have more attribution than controls: what the answer rests on."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -1,7 +1,5 @@
 """All that was done -> a text on the methods, of sentences beside the code that acts; [@key] cites a work."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from mri_saliency.attribution.baselines import baseline_sentence

@@ -1,7 +1,5 @@
 """The tables of a combined folder -> the numbers of the report's section on networks."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import pandas as pd

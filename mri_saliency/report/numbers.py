@@ -1,7 +1,5 @@
 """Numbers and names of the report's sections."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Findings -> a page of HTML; the templates show them, and call the functions that derive more from them."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping

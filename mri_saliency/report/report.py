@@ -1,7 +1,5 @@
 """Findings -> the report, one page of HTML."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial

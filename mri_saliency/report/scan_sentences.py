@@ -1,7 +1,5 @@
 """What was explained and what was not, in sentences for a paper: networks, scans, rows left out, failures."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Findings -> the scans of the report, with their maps."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

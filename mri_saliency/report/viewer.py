@@ -1,7 +1,5 @@
 """Finished maps -> what the report's viewer offers of them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """How a cohort's maps are described, from the options: the atlas, the covariates, the words."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Finished maps follow their scans to other places; a scan is known by its file's content."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress

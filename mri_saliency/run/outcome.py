@@ -1,7 +1,5 @@
 """What a run has achieved so far: counts, failures, and seconds of work."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field

@@ -1,7 +1,5 @@
 """What is finished already: the plan of a run, from the records in the output folder."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """The last lines of a run on the screen: what was made, what failed, the answer, where the report is."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Errors of a device -> whether its memory was too small, or PyTorch has no kernel for it."""
 
-from __future__ import annotations
-
 import torch
 
 from mri_saliency.runtime.device import hardware_name

@@ -1,7 +1,5 @@
 """How far a run is, on the screen: a bar with the time left, or plain lines."""
 
-from __future__ import annotations
-
 import sys
 import time
 

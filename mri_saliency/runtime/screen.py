@@ -1,7 +1,5 @@
 """What is printed, whoever reads it: a stream that is closed, full, gone or not UTF-8 ends no run."""
 
-from __future__ import annotations
-
 import io
 import os
 import sys

@@ -3,8 +3,6 @@
 Importing scipy.stats, which has two of them, takes 0.7 s.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass

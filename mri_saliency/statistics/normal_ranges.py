@@ -1,7 +1,5 @@
 """Densities and asymmetries of regions -> how far each scan's lie from those of the cohort's HC."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -1,7 +1,5 @@
 """Values of subjects in groups -> where the groups differ, by sign flips with family-wise correction."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
