@@ -1,7 +1,5 @@
 """The inputs that scans are compared with."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -95,7 +93,7 @@ class HealthyMean:
         }
 
     @classmethod
-    def from_json(cls, content: dict, mean: np.ndarray) -> HealthyMean:
+    def from_json(cls, content: dict, mean: np.ndarray) -> "HealthyMean":
         """Restore the object to the rounding of `mean`; raise ValueError where that is another."""
         if content["mean_sha256"] != sha256_of_array(mean):
             raise ValueError("the mean is not of these scans")

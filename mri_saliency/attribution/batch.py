@@ -1,7 +1,5 @@
 """What goes into a method and what comes out: settings, scans that are explained together, their maps."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -29,7 +27,7 @@ class Settings:
     seed: int = 0  # of draws, with the scan's stable id and the method
     map_error: float = MAP_ERROR
     n_references: int = 50  # draws of Expected Gradients: a reference and a place on the path from it
-    references: References | None = None  # the HC scans of Expected Gradients, which needs them
+    references: "References | None" = None  # the HC scans of Expected Gradients, which needs them
 
     def __post_init__(self) -> None:
         """Raise UserError for a setting that makes no map."""
@@ -68,7 +66,7 @@ class Batch:
         n_baselines = len(self.baselines)
         self.baseline_keys = self.baseline_keys or [-1 - key % n_baselines for key in self.keys]
 
-    def part(self, scans: Sequence[int]) -> Batch:
+    def part(self, scans: Sequence[int]) -> "Batch":
         """Return some of the scans; what passes find out about them is known to the whole batch too."""
         if list(scans) == list(range(len(self.inputs))):
             return self

@@ -1,7 +1,5 @@
 """Maps of scans by name of the method, in passes that fit the device's memory."""
 
-from __future__ import annotations
-
 import copy
 import time
 import warnings
@@ -49,7 +47,7 @@ class Explainer:
     """
 
     @plain_pytorch()
-    def __init__(self, network: EfficientNet, settings: Settings | None = None) -> None:
+    def __init__(self, network: "EfficientNet", settings: Settings | None = None) -> None:
         self.network, self._split = network, SplitNetwork(network)
         if next(network.parameters()).is_inference():  # moved to its device in that mode
             self.network = copy.deepcopy(network)
@@ -162,7 +160,6 @@ class Explainer:
 
         The volume is compared with the `baseline`, another volume or a network input, float32 (n_slices, 128,
         128); by default zero, the mean intensity of a scan. The `target` is by default the predicted class.
-
         Raises UserError: there is no such method or class, a volume does not have the network's slices, or a
         voxel is not finite; and as `attribute`.
         """

@@ -4,8 +4,6 @@ A straight path between two inputs is straight behind the first layer too, and g
 averaged before one step back to the voxels. So the methods work there, on a fourteenth of the numbers.
 """
 
-from __future__ import annotations
-
 import copy
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
 class SplitNetwork:
     """A network, as `Explainer` takes it, split behind its first layer; both parts share its weights."""
 
-    def __init__(self, network: EfficientNet) -> None:
+    def __init__(self, network: "EfficientNet") -> None:
         in_use = hasattr(network, "features") and not network.training
         if not in_use or any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
             raise UserError(
@@ -54,7 +52,7 @@ class SplitNetwork:
 class FirstLayer:
     """The first layer, of volumes with their slices last: a convolution, linear but for its bias."""
 
-    def __init__(self, network: EfficientNet) -> None:
+    def __init__(self, network: "EfficientNet") -> None:
         self._convolution = network.features[0][0]
 
     def __call__(self, inputs: Tensor) -> Tensor:
@@ -72,7 +70,7 @@ class FirstLayer:
 class LaterLayers(nn.Module):
     """What follows the first layer's convolution, and `log_odds`: (n, channels, 64, 64) -> (n, n_logits)."""
 
-    def __init__(self, network: EfficientNet) -> None:
+    def __init__(self, network: "EfficientNet") -> None:
         super().__init__()
         self.layers = nn.Sequential(
             network.features[0][-1],  # not in place: Captum's input is a leaf, which must not be overwritten

@@ -1,7 +1,5 @@
 """Scans that are loaded together -> their maps, in parts that fit the device's memory."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -24,7 +22,7 @@ class ScanGroup:
     """
 
     def __init__(
-        self, explainer: Explainer, scans: Sequence[LoadedScan], baseline: Baseline, target: int | None
+        self, explainer: "Explainer", scans: "Sequence[LoadedScan]", baseline: "Baseline", target: int | None
     ) -> None:
         self.scans = scans
         self._explainer, self._baseline, self._target = explainer, baseline, target

@@ -1,7 +1,5 @@
 """The scans whose maps are checked."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -40,7 +38,7 @@ class CheckedScans:
         """|scan - baseline|, of the shape of `inputs`."""
         return np.abs(self.inputs - self.baselines)
 
-    def select(self, part: slice) -> CheckedScans:
+    def select(self, part: slice) -> "CheckedScans":
         """Return some of the scans."""
         whole = {"region_names"} | ({"baselines"} if len(self.baselines) == 1 else set())
         fields = {key: value if key in whole else value[part] for key, value in vars(self).items()}

@@ -9,9 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mri_saliency.cohort.groups import diagnosis_words
-from mri_saliency.maps.charts import method_label, panel_grid
+from mri_saliency.maps.charts import panel_grid
 from mri_saliency.maps.drawing import DIAGNOSIS_COLOURS
 from mri_saliency.maps.style import own_style
+from mri_saliency.methods import METHODS
 from mri_saliency.statistics.contrasts import Contrast, Subjects, contrast_test
 from mri_saliency.statistics.sign_flips import SIGNIFICANT
 from mri_saliency.wording import ClassNames
@@ -85,7 +86,7 @@ def effects_figure(places: Sequence[Places], class_names: ClassNames) -> Figure 
             if not row["region"] and row["peak_x"] is not None:
                 where = "{peak_x:.0f}, {peak_y:.0f}, {peak_z:.0f} mm".format(**row)
             ticks.append(f"{where}\n{of_contrast.contrast.name.removesuffix('_minus_HC')}")
-        axes.set_title(method_label(method))
+        axes.set_title(METHODS[method].title)
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter("")  # or a formula is written out

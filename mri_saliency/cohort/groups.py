@@ -61,13 +61,11 @@ def representative(scans: Sequence[T], n: int) -> list[T]:
     turns = zip_longest(*([name] * len(members) for name, members in of_diagnosis.items()))
     order = list(islice((name for turn in turns for name in turn if name), n))
     counts = Counter(order)
-    chosen = {name: iter(_evenly_spread(of_diagnosis[name], counts[name])) for name in counts}
+    chosen = {}
+    for name, n_chosen in counts.items():
+        places = np.linspace(0, len(of_diagnosis[name]) - 1, n_chosen).round().astype(int)
+        chosen[name] = iter([of_diagnosis[name][place] for place in places])
     return [next(chosen[name]) for name in order]
-
-
-def _evenly_spread(scans: Sequence[T], n: int) -> list[T]:
-    """Return `n` of the scans, from the first to the last."""
-    return [scans[round(place * (len(scans) - 1) / max(1, n - 1))] for place in range(n)]
 
 
 @dataclass(frozen=True, eq=False)

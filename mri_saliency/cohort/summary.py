@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from mri_saliency.cohort.groups import class_words
-from mri_saliency.maps.charts import Box, draw_box, method_label, new_figure, set_method_ticks, wrapped_label
+from mri_saliency.maps.charts import Box, draw_box, new_figure, set_method_ticks, wrapped_label
 from mri_saliency.maps.comparison import NULL, MeanAgreement
 from mri_saliency.maps.drawing import DIAGNOSIS_COLOURS, METHOD_COLOURS
 from mri_saliency.maps.style import own_style
-from mri_saliency.methods import null_legend
+from mri_saliency.methods import METHODS, null_legend
 from mri_saliency.wording import ClassNames, demo_mark, with_minus
 
 
@@ -93,7 +93,7 @@ def _draw_confidence(
         rho_text = with_minus(f"ρ = {rho:+.2f}") if np.isfinite(rho) else "ρ undefined"
         axes.scatter(
             rows["confidence"], _relative_strength(rows), s=max(6, 24 - len(rows) / 20), alpha=0.6,
-            linewidths=0, color=METHOD_COLOURS[method], label=f"{method_label(method)}: {rho_text}",
+            linewidths=0, color=METHOD_COLOURS[method], label=f"{METHODS[method].title}: {rho_text}",
         )  # fmt: skip
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, 0), high + 0.09 * (len(rows_of) + 1) * (high - min(low, 0)))
@@ -130,7 +130,7 @@ def _draw_profiles(
         axes.plot(100 * profile, styles[name], color=METHOD_COLOURS[method], linewidth=1.3)
     lines = [axes.plot([], [], style, color="black")[0] for style in styles.values()]
     lines += [axes.plot([], [], color=METHOD_COLOURS[method])[0] for method in methods]
-    axes.legend(lines, [*words.values(), *map(method_label, methods)], fontsize=8, ncols=2)
+    axes.legend(lines, [*words.values(), *(METHODS[method].title for method in methods)], fontsize=8, ncols=2)
     axes.set(title="Attribution along the slices (class means)", ylim=(0, None))
     axes.set_xlabel("network slice (posterior to anterior)")
     axes.set_ylabel("share of summed |attribution| (%)")

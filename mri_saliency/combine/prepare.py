@@ -91,7 +91,11 @@ def request_json(combination: Combination, options: dict, command_line: str) -> 
     """Return what run.json says of the request; `options` as run.json has them."""
     runs, sha256 = combination.runs, combination.checkpoint
     first, networks = runs[0], dict.fromkeys(run.checkpoint["network"] for run in runs)
-    baselines = dict.fromkeys(map(_baseline_option, runs))
+    baselines = dict.fromkeys(  # of a file, the path as one that holds in any folder
+        name if name in BASELINES else str(Path(run.content["working_directory"], name))
+        for run in runs
+        for name in [run.content["options"]["baseline"]]
+    )
     target = next(iter(combination.plan.recipes.values())).target
     of_runs = {"baseline": " and ".join(baselines), "csv_path": str(first.table), "target": target}
     return {
@@ -122,9 +126,3 @@ def copy_baseline(runs: Sequence[FinishedRun], folder: OutputFolder) -> None:
     if values is not None:
         write_array(folder.hc_mean, values)
         write_json(folder.hc_mean_scans, contents[0])
-
-
-def _baseline_option(run: FinishedRun) -> str:
-    """Return a run's ``--baseline``; the path of a file as one that holds in any folder."""
-    baseline = run.content["options"]["baseline"]
-    return baseline if baseline in BASELINES else str(Path(run.content["working_directory"], baseline))

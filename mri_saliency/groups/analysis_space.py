@@ -1,7 +1,5 @@
 """A map -> the values by which groups are compared: smoothed in the brain, and relative to its strength."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -53,7 +51,7 @@ class AnalysisSpace:
         reflected[:, self.mirrored_x < 0] = 0
         return reflected
 
-    def mirrored(self) -> AnalysisSpace:
+    def mirrored(self) -> "AnalysisSpace":
         """Return the space of maps that are reflected at x = 0 mm."""
         return AnalysisSpace(self.grid, self.mirror(self.brain), self.smooth_mm)
 

@@ -1,7 +1,5 @@
 """One method's maps -> where groups of patients differ from the controls, as images, figures and clusters."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -64,7 +62,7 @@ class GroupComparison:
     limitations: list[Limitation] = field(default_factory=list)
     peaks: list[Peaks] = field(default_factory=list)  # of the contrasts that have clusters
 
-    def add(self, other: GroupComparison) -> None:
+    def add(self, other: "GroupComparison") -> None:
         """Add what another comparison showed; a limitation that is there already is not repeated."""
         self.contrasts += other.contrasts
         self.clusters += other.clusters

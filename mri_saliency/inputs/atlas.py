@@ -100,7 +100,6 @@ def read_atlas(path: Path, names_path: Path | None) -> Atlas:
     """Read a label image, and the table of its regions' names.
 
     A label without a name is called ``label N``; names of labels that are not in the image are ignored.
-
     Raises UserError for a file that cannot be read, is not 3-D or not of whole numbers, or has no usable
     affine, and where regions named left lie on the right.
     """

@@ -12,10 +12,9 @@ _NAME_COLUMNS = ("name", "roiname", "region", "label")
 def read_names(path: Path) -> dict[int, str]:
     """Read label -> region name.
 
-    The table is CSV or TSV (comma, semicolon or tab) with a column of labels (``index``, CAT12's
-    ``ROIid``) and one of names (``name``, CAT12's ``ROIname``), or two columns without header.
-
-    Raises UserError for a file that cannot be read, lacks a column, or has a row that does not fit.
+    The table is CSV or TSV (comma, semicolon or tab) with a column of labels (``index``, CAT12's ``ROIid``)
+    and one of names (``name``, CAT12's ``ROIname``), or two columns without header. Raises UserError for a
+    file that cannot be read, lacks a column, or has a row that does not fit.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")

@@ -24,10 +24,9 @@ def read_covariates(csv_path: Path, path_column: str, names: Sequence[str]) -> p
 
     float64, indexed by the scans' paths as in `Scan.path`; NaN where a cell is empty or says that it is
     missing (``NA``, ``unknown``). Of repeated rows, the first. The first of a column's words has no column:
-    it is where all others are 0. Decimal commas count if the whole column has no other form of number.
-
-    Raises UserError for a table without one of the columns, and for a column of more than 20 words, or of
-    numbers but for a few cells.
+    it is where all others are 0. Decimal commas count if the whole column has no other form of number. Raises
+    UserError for a table without one of the columns, and for a column of more than 20 words, or of numbers
+    but for a few cells.
     """
     table = read_table(csv_path, (path_column, *names))
     check_columns(table, {path_column: "--path_column"} | dict.fromkeys(names, "--covariates"), csv_path)

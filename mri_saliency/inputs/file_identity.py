@@ -1,7 +1,5 @@
 """Which file a result was made from: its content's hash, and what is quick to compare."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from dataclasses import dataclass
@@ -25,7 +23,7 @@ class FileIdentity:
     content_sha256: str  # of the scan's voxels and grid: copies in other formats share it
 
     @classmethod
-    def of(cls, path: Path, content_sha256: str) -> FileIdentity:
+    def of(cls, path: Path, content_sha256: str) -> "FileIdentity":
         """Read a file's identity; raises OSError if it cannot be read."""
         status = path.stat()
         return cls(str(path), status.st_size, status.st_mtime_ns, sha256_of_file(path), content_sha256)
@@ -57,6 +55,6 @@ def sha256_of_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sha256_of_array(array: np.ndarray) -> str:
+def sha256_of_array(array: "np.ndarray") -> str:
     """Return the hash of an array's values, in their order in memory: 64 hexadecimal digits."""
     return hashlib.sha256(array.data).hexdigest()

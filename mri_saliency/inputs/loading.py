@@ -1,7 +1,5 @@
 """A scan of the table -> the network's input and what the files of its maps need; loaded ahead by workers."""
 
-from __future__ import annotations
-
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,11 +47,10 @@ class Volume:
 def load_volume(path: Path | str, n_slices: int, first_slice: int = FIRST_SLICE) -> Volume:
     """Load a volume and prepare it exactly as the training code did.
 
-    A real scan (``.nii``, ``.nii.gz``, ``.mgz``, ``.npy``) is z-scored over the whole volume; a
-    synthetic one (``.pkl``) is normalised already, and its slice 0 is a real scan's slice 1: `first_slice`
-    is that of a real scan. A real scan's NaN voxels outside the brain count as 0, with a warning.
-
-    Raises UserError as `read_volume`, and for a volume that is constant or has too few slices.
+    A real scan (``.nii``, ``.nii.gz``, ``.mgz``, ``.npy``) is z-scored over the whole volume; a synthetic one
+    (``.pkl``) is normalised already, and its slice 0 is a real scan's slice 1: `first_slice` is that of a
+    real scan. A real scan's NaN voxels outside the brain count as 0, with a warning. Raises UserError as
+    `read_volume`, and for a volume that is constant or has too few slices.
     """
     check_counts(1, n_slices=n_slices)
     check_counts(0, first_slice=first_slice)
@@ -136,7 +133,7 @@ def load_scan(scan: Scan, *, n_slices: int, first_slice: int) -> LoadedScan:
 
 
 def load_in_groups(
-    scans: Sequence[Scan], load: Callable[[Scan], LoadedScan], workers: Workers, group_size: int
+    scans: Sequence[Scan], load: Callable[[Scan], LoadedScan], workers: "Workers", group_size: int
 ) -> Iterator[list[LoadedScan | UnreadableScan]]:
     """Yield the scans in order, in groups of `group_size`, while workers load the next group.
 

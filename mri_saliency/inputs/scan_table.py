@@ -58,11 +58,9 @@ def read_scan_table(
 ) -> ScanTable:
     """Read the table of scans; `labels`: value of the diagnosis column -> "HC", "left", "right" or "TLE".
 
-    Rows whose diagnosis is none of the labels are left out, as in training; so are rows without
-    a path, and repeated rows. Relative paths are relative to the table's folder.
-
-    Raises UserError as `read_table`, and for a table that lacks a column, or has two diagnoses for one file
-    or no scan.
+    Rows whose diagnosis is none of the labels are left out, as in training; so are rows without a path, and
+    repeated rows. Relative paths are relative to the table's folder. Raises UserError as `read_table`, and
+    for a table that lacks a column, or has two diagnoses for one file or no scan.
     """
     wanted = (columns.path, columns.diagnosis, columns.subject or SUBJECT_COLUMN)
     rows = _select_columns(read_table(csv_path, wanted), csv_path, columns)

@@ -45,10 +45,9 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], str]:
     name. Tensors without it, such as a loss's, are left out with a warning.
 
     The file is unpickled as with ``weights_only``, admitting NumPy's arrays and scalars, so it cannot run
-    code. The hash is of the bytes that were loaded; only the network's tensors take memory.
-
-    Raises UserError for a file that is missing, damaged, not PyTorch's, written meanwhile, a pickled module,
-    or has no state dict or several networks.
+    code. The hash is of the bytes that were loaded; only the network's tensors take memory. Raises UserError
+    for a file that is missing, damaged, not PyTorch's, written meanwhile, a pickled module, or has no state
+    dict or several networks.
     """
     check_is_file(path, "a checkpoint. Name it with --model_path")
     with _opened(path) as file:

@@ -32,14 +32,9 @@ def panel_grid(n: int) -> tuple[Figure, list[Axes]]:
     return figure, panels[:n]
 
 
-def method_label(method: str) -> str:
-    """Return a method's name as charts write it."""
-    return METHODS[method].title
-
-
 def wrapped_label(method: str) -> str:
     """Return a method's name as it stands on an axis."""
-    return method_label(method).replace(" Gradients", "\nGradients")
+    return METHODS[method].title.replace(" Gradients", "\nGradients")
 
 
 def set_method_ticks(axes: Axes, methods: Sequence[str]) -> None:

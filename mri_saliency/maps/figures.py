@@ -1,7 +1,5 @@
 """The figures of one map, and the montage that figures of groups share."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -109,7 +107,7 @@ def smoothing_words(smooth_mm: float) -> str:
 
 
 def scan_view(
-    context: ScanContext,
+    context: "ScanContext",
     statistics: MapStatistics,
     key_slices: tuple[int, ...],
     n_logits: int,
@@ -169,7 +167,7 @@ def summary_figure(shown: MapView) -> np.ndarray:
     return montage(shown.view, rows, shown.bars(overlay_name))
 
 
-def thumbnail(context: ScanContext, values: np.ndarray, drawing: Drawing) -> np.ndarray:
+def thumbnail(context: "ScanContext", values: np.ndarray, drawing: Drawing) -> np.ndarray:
     """Draw the most telling slice of a map (n_slices, 112, 112), its anatomy and beside it `overlay_colours`.
 
     Returns uint8 (height, 2 width, 4), RGBA.

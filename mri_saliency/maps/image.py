@@ -126,7 +126,6 @@ def map_to_nifti(values: np.ndarray, grid: Grid, method: str, scale: float | Non
 
     `scale` is the magnitude at which a viewer's colours saturate, by default `colour_scale`'s of all voxels.
     The image is float32, zero where the network saw nothing; its sum is that of the map without its pad.
-
     Raises UserError: there is no such method, or the map is not of the grid's slices.
     """
     known = find_method(method)

@@ -5,7 +5,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Literal
 
 import numpy as np
@@ -22,6 +22,7 @@ _DPI = 100
 _TICKS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # of a signed colour bar, in units of its scale
 _BAR_HEIGHT_PX = 12
 _CAP_HEIGHT = 0.73  # of a capital letter, as a share of its font's size
+_truetype = lru_cache(partial(ImageFont.truetype, layout_engine=ImageFont.Layout.BASIC))
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -36,7 +37,7 @@ class TextStyle:
 
     def font(self, text: str) -> ImageFont.FreeTypeFont:
         """Return the font that a text is written in."""
-        return _font(font_path(text, self.bold), self.size)
+        return _truetype(font_path(text, self.bold), self.size)
 
     def fitted(self, text: str) -> str:
         """Return a line of text, cut with an ellipsis if it is wider than `max_width`."""
@@ -169,8 +170,3 @@ def _ticks(kind: str) -> tuple[float, ...]:
     if kind == "grey":
         return (0.0, 1.0)
     return _TICKS if kind.startswith("signed") else _TICKS[2:]
-
-
-@lru_cache
-def _font(path: str, size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)

@@ -1,7 +1,5 @@
 """One map -> the numbers that describe it: its row of the table of statistics."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
@@ -123,7 +121,7 @@ class MapStatistics:
 
 
 def measure_map(
-    attribution: Attribution, context: ScanContext, method: str, baseline: str | None
+    attribution: "Attribution", context: "ScanContext", method: str, baseline: str | None
 ) -> MapStatistics:
     """Compute a map's row of statistics; raises UserError if the map has NaN or infinite values."""
     scan, null_share = context.scan, context.null_shares.get(METHODS[method].null_reference)

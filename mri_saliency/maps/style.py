@@ -25,13 +25,8 @@ def own_style() -> Iterator[None]:
 def font_path(text: str, bold: bool = False) -> str:
     """Return the file of the figures' font or, where it lacks letters of a text, of one that has them."""
     ours = findfont(FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal"))
-    missing = frozenset(map(ord, "".join(text.split()))) - _letters(ours)
+    missing = frozenset(map(ord, "".join(text.split()))).difference(FT2Font(ours).get_charmap())
     return _font_with(missing) or ours if missing else ours
-
-
-@lru_cache(2)
-def _letters(path: str) -> frozenset[int]:
-    return frozenset(FT2Font(path).get_charmap())
 
 
 @lru_cache

@@ -1,7 +1,5 @@
 """What tells other people and BIDS tools what the output folder is, following BIDS 1.10."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 from mri_saliency import __version__
@@ -46,7 +44,7 @@ group_maps/                 mean scan and baseline, and of each method METHOD/ME
 """
 
 
-def describe_dataset(folder: OutputFolder) -> None:
+def describe_dataset(folder: "OutputFolder") -> None:
     """Write dataset_description.json, README and .bidsignore; a user's own are kept."""
     content = {
         "Name": "Attribution maps of an MRI classifier",
@@ -63,7 +61,7 @@ def describe_dataset(folder: OutputFolder) -> None:
             write_text(path, text)
 
 
-def write_dictionary(folder: OutputFolder, name: str) -> None:
+def write_dictionary(folder: "OutputFolder", name: str) -> None:
     """Write a table's data dictionary next to it, ``NAME.json``; remove it if there is no table."""
     table = folder.table(name)
     path = table.with_suffix(".json")

@@ -1,7 +1,5 @@
 """Writes that happen whole or not at all, and reads that tolerate a damaged file."""
 
-from __future__ import annotations
-
 import base64
 import gzip
 import json
@@ -107,7 +105,7 @@ def open_array(path: Path) -> np.ndarray:
     return array
 
 
-def write_nifti(path: Path, image: nib.Nifti1Image, *, durably: bool = False, level: int = 0) -> None:
+def write_nifti(path: Path, image: "nib.Nifti1Image", *, durably: bool = False, level: int = 0) -> None:
     """Write a gzipped NIfTI file, by default stored rather than compressed.
 
     The digits of a float32 map do not compress: deflating one takes longer than drawing its
@@ -152,7 +150,7 @@ def picture_size(path: Path) -> tuple[int, int]:
         return image.size
 
 
-def write_figure(path: Path, figure: Figure) -> None:
+def write_figure(path: Path, figure: "Figure") -> None:
     """Write a matplotlib figure as PNG."""
     from matplotlib.text import Text
 
@@ -165,7 +163,7 @@ def write_figure(path: Path, figure: Figure) -> None:
         figure.savefig(file, format="png")
 
 
-def write_table(path: Path, table: pd.DataFrame) -> None:
+def write_table(path: Path, table: "pd.DataFrame") -> None:
     """Write a CSV file; text that a spreadsheet would run as a formula gets a leading quote."""
 
     def neutralised(cell: object) -> object:
@@ -174,7 +172,7 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
     write_text(path, table.map(neutralised).to_csv(index=False))
 
 
-def write_or_remove_table(path: Path, table: pd.DataFrame) -> None:
+def write_or_remove_table(path: Path, table: "pd.DataFrame") -> None:
     """Write a CSV file; remove it if the table has no rows."""
     if len(table):
         write_table(path, table)
@@ -182,7 +180,7 @@ def write_or_remove_table(path: Path, table: pd.DataFrame) -> None:
         path.unlink(missing_ok=True)
 
 
-def read_table(path: Path) -> pd.DataFrame | None:
+def read_table(path: Path) -> "pd.DataFrame | None":
     """Read a CSV file that `write_table` wrote; None if it is missing.
 
     Raises UserError if it lacks a column, or a column holds what it cannot.

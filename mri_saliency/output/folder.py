@@ -66,7 +66,6 @@ class OutputFolder:
         self.lateralisation = self.table("lateralisation")
         self.checks = self.table("map_checks")
         self.mean_scan_figure = root / FIGURES / "mean_scan.png"
-        self.lateralisation_figure = root / FIGURES / "lateralisation.png"
         self.cluster_figure = root / FIGURES / "group_clusters.png"
         self.region_test_figure = root / FIGURES / "region_group_test.png"
         self.hc_mean = root / GROUP_MAPS / "baseline_hc_mean.npy"

@@ -1,7 +1,5 @@
 """The record of a finished map: how it was made, and its numbers; the content of its sidecar file."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields
@@ -49,7 +47,7 @@ class Recipe:
         return fixed | self.settings
 
     @classmethod
-    def from_json(cls, content: dict[str, Any]) -> Recipe:
+    def from_json(cls, content: dict[str, Any]) -> "Recipe":
         """Read what `to_json` returned; raises ValueError for anything else."""
         content = of_kind(content, dict[str, Plain | list[Plain]], "fingerprint")
         fixed = {part.name for part in fields(cls)}
@@ -61,7 +59,7 @@ class Recipe:
         """Return 12 hexadecimal digits that differ between recipes."""
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:12]
 
-    def differences(self, previous: Recipe) -> list[str]:
+    def differences(self, previous: "Recipe") -> list[str]:
         """Describe each setting in which a previous recipe differs from this one."""
         then, now = previous.to_json(), self.to_json()
         return [
@@ -89,12 +87,12 @@ class MeasuredMap:
     @classmethod
     def of(
         cls,
-        values: np.ndarray,
+        values: "np.ndarray",
         statistics: MapStatistics,
-        context: ScanContext,
+        context: "ScanContext",
         recipe: Recipe,
         combined: tuple[str, ...] = (),
-    ) -> MeasuredMap:
+    ) -> "MeasuredMap":
         """Return what is recorded of a map, float32 (n_slices, 128, 128), before it is drawn."""
         return MeasuredMap(
             subject_id=context.scan.subject_id,
@@ -109,7 +107,7 @@ class MeasuredMap:
             combined=combined,
         )
 
-    def drawn(self, key_slices: tuple[int, ...], drawing: Drawing, files: dict[str, int]) -> MapRecord:
+    def drawn(self, key_slices: tuple[int, ...], drawing: Drawing, files: dict[str, int]) -> "MapRecord":
         """Return the record of the map once it is drawn and written; of a finished map, the new record."""
         return MapRecord(**vars(self) | {"key_slices": key_slices, "drawing": drawing, "files": files})
 
@@ -129,7 +127,7 @@ class MapRecord(MeasuredMap):
         return content
 
     @classmethod
-    def from_json(cls, content: dict[str, Any]) -> MapRecord:
+    def from_json(cls, content: dict[str, Any]) -> "MapRecord":
         """Read what `to_json` returned; raises ValueError, which says where, for anything else."""
         recipe = vars(Recipe.from_json(content.get("fingerprint", {})))
         record: MapRecord = of_kind(content | {"recipe": recipe}, cls, "record")
@@ -158,7 +156,7 @@ def in_order(records: list[MapRecord]) -> list[MapRecord]:
     return sorted(records, key=lambda r: (r.statistics.sample_idx, r.subject_id, methods.index(r.method)))
 
 
-def statistics_table(records: list[MapRecord]) -> pd.DataFrame:
+def statistics_table(records: list[MapRecord]) -> "pd.DataFrame":
     """Return attribution_statistics.csv's rows, in the order of `in_order`."""
     import pandas as pd
 

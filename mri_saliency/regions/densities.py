@@ -1,7 +1,5 @@
 """Maps and an atlas -> how each map's magnitude is divided among the regions."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -153,14 +151,14 @@ class BrainMass:
     n_outside: int
 
     @classmethod
-    def of(cls, record: MapRecord) -> BrainMass:
+    def of(cls, record: MapRecord) -> "BrainMass":
         """Return a finished map's, from its record."""
         n_voxels, n_inside = record.grid.n_slices * INPUT_SIZE**2, record.brain_voxels
         mass, share = record.statistics.abs_mean * n_voxels, record.statistics.brain_share or 0.0
         return cls(share * mass, (1 - share) * mass, n_inside, n_voxels - n_inside)
 
     @classmethod
-    def measured(cls, values: np.ndarray, brain: np.ndarray) -> BrainMass:
+    def measured(cls, values: np.ndarray, brain: np.ndarray) -> "BrainMass":
         """Return that of an array without pad, (n_slices, 112, 112); `brain` is bool, the same shape."""
         magnitude, n_inside = np.abs(values), int(brain.sum())
         inside, outside = (float(magnitude.sum(dtype=np.float64, where=part)) for part in (brain, ~brain))

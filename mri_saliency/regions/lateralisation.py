@@ -6,11 +6,10 @@ import pandas as pd
 from mri_saliency.inputs.atlas import HEMISPHERES, Atlas
 from mri_saliency.methods import METHODS
 from mri_saliency.output.dictionary import TABLES
-from mri_saliency.output.files import write_figure, write_or_remove_table
+from mri_saliency.output.files import write_or_remove_table
 from mri_saliency.output.folder import OutputFolder
-from mri_saliency.regions.figures import lateralisation_figure
 from mri_saliency.statistics.intervals import auc_difference_interval, auc_interval, pair_wins
-from mri_saliency.wording import ClassNames, counted, demo_mark, listed
+from mri_saliency.wording import ClassNames, counted, listed
 
 LEAST_SUBJECTS = 5  # with TLE of each side
 RESPONSE_OF_A_SIDE = (
@@ -23,18 +22,13 @@ _SIGNS = {"asymmetry": 1, "grey_matter_asymmetry": -1, "hemisphere_asymmetry": 1
 
 
 def lateralise(folder: OutputFolder, regions: pd.DataFrame, atlas: Atlas) -> tuple[pd.DataFrame, list[str]]:
-    """Write `lateralisation_table` and its figure; without rows, there are no files.
+    """Write `lateralisation_table`; without rows, there is no file.
 
     The notes, for the user, say what is missing.
     """
     pairs = atlas.paired_names()
     table = lateralisation_table(regions, pairs)
     write_or_remove_table(folder.lateralisation, table)
-    if len(table):
-        mark = demo_mark(regions["subject_id"])
-        write_figure(folder.lateralisation_figure, lateralisation_figure(table, folder.class_names, mark))
-    else:
-        folder.lateralisation_figure.unlink(missing_ok=True)
     return table, _notes(regions, pairs, table, folder.class_names.tle)
 
 

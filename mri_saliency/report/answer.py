@@ -210,8 +210,9 @@ class _Rules:
             is_both = side in ("left", "right") and {(base, "left"), (base, "right")} <= set(places)
             of_side = names.setdefault("both" if is_both else side, [])
             of_side += [base] if base not in of_side else []
-        words = (_PLACES[side].format(_few(bases), self.seizures) for side, bases in names.items())
-        return f"In {self.patients}{whose} the network relied most on {listed(words)}"
+        few = {side: listed(bases) if len(bases) < 4 else first_of(bases, 3) for side, bases in names.items()}
+        words = listed(_PLACES[side].format(bases, self.seizures) for side, bases in few.items())
+        return f"In {self.patients}{whose} the network relied most on {words}"
 
     def _view(self, method: str) -> str:
         """Return what a method says of the leading one's regions."""
@@ -285,7 +286,3 @@ def _in_mm(peak: Mapping) -> str:
     place = ", ".join(f"{axis} = {peak[f'peak_{axis}']:.0f}" for axis in "xyz")
     side = f" (focus on the {FOCUS[peak['contrast']]})" if peak["contrast"] in FOCUS else ""
     return with_minus(f"around {place} mm{side}")
-
-
-def _few(names: list[str]) -> str:
-    return listed(names) if len(names) <= 3 else first_of(names, 3)

@@ -1,7 +1,5 @@
 """What becomes of a run: its maps on their way to the disk, the counts, the screen, run.json and the page."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections import deque
@@ -89,7 +87,7 @@ class Journal:
 
     # --- the run's chapters ---
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> "Journal":
         """Begin the run in its folder, into which nothing is written before all ranks have a plan."""
         self._folder.create()
         if self._ranks.size > 1:
@@ -111,7 +109,9 @@ class Journal:
         try:
             yield
             self._end_writing(0)
-            of_ranks = self._ranks.exchange("outcome", self.outcome.of_rank(), self._progress.refresh)
+            of_ranks = self._ranks.exchange(
+                "outcome", self.outcome.of_rank(), lambda: self._progress.advance(0)
+            )
             if self._ranks.is_main:
                 self.outcome.add(of_ranks[1:])
                 self._n_ranks = 1
@@ -184,7 +184,7 @@ class Journal:
             del group
             yield loaded
 
-    def write(self, context: ScanContext, method: str, attribution: Attribution | Exception | None) -> None:
+    def write(self, context: ScanContext, method: str, attribution: "Attribution | Exception | None") -> None:
         """Let a worker write a map; None draws it again, from its array; an error is the map's failure.
 
         Raises UserError if the first scans have all failed for one reason, and no map was written.

@@ -1,7 +1,5 @@
 """A map -> all its files: figures, array, images and, last, its record; jobs of worker processes."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def write_new_map(
-    context: ScanContext, method: str, attribution: Attribution, recipe: Recipe, files: MapFiles
+    context: "ScanContext", method: str, attribution: "Attribution", recipe: Recipe, files: "MapFiles"
 ) -> dict[str, float]:
     """Measure a map that was just made, and write it; a worker's job, as `redraw_map`."""
     statistics = measure_map(attribution, context, method, recipe.baseline_name)
@@ -46,7 +44,7 @@ def write_new_map(
     return seconds | {"network": attribution.seconds}
 
 
-def redraw_map(context: ScanContext, method: str, files: MapFiles) -> dict[str, float]:
+def redraw_map(context: "ScanContext", method: str, files: "MapFiles") -> dict[str, float]:
     """Draw a finished map again, from its array; raises UserError if it is no longer there."""
     name = (method, context.scan.subject_id)
     record = files.folder.read_record(*name)
@@ -56,11 +54,11 @@ def redraw_map(context: ScanContext, method: str, files: MapFiles) -> dict[str, 
 
 
 def write_map(
-    context: ScanContext,
+    context: "ScanContext",
     record: MeasuredMap,
     values: np.ndarray,
-    files: MapFiles,
-    extras: Mapping[Path, nib.Nifti1Image | np.ndarray] | None = None,
+    files: "MapFiles",
+    extras: "Mapping[Path, nib.Nifti1Image | np.ndarray] | None" = None,
 ) -> dict[str, float]:
     """Write a map's figures, array, images and, last, its record; return processor seconds by kind of work.
 

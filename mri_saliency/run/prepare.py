@@ -1,7 +1,5 @@
 """The options -> everything that a run needs, read and checked before anything is written."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -56,7 +54,7 @@ Explained = tuple[ScanContext, "Attribution | Exception | None"]
 class Request:
     """What goes into a run, read and checked."""
 
-    device: torch.device
+    device: "torch.device"
     checkpoint: Checkpoint
     target: int | None  # the class to explain; None: each scan's predicted class
     settings: Settings

@@ -1,7 +1,5 @@
 """How the maps were made: run.json, and the files that describe the folder to other tools."""
 
-from __future__ import annotations
-
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -70,7 +68,7 @@ class RunRecord:
         write_json(self.folder.run_record, content | {"earlier_runs": earlier}, durably=True)
 
 
-def prepare_folder(folder: OutputFolder, baseline: Baseline | None = None) -> None:
+def prepare_folder(folder: OutputFolder, baseline: "Baseline | None" = None) -> None:
     """Remove half-written tables; write what describes the folder, and the mean control with its scans."""
     for name in ("", *SUBFOLDERS):
         remove_parts(folder.root / name)

@@ -1,7 +1,5 @@
 """The device that runs the network, the cores, and how freed memory is reused."""
 
-from __future__ import annotations
-
 import ctypes
 import math
 import os
@@ -42,7 +40,7 @@ def _cpu_quota() -> float | None:
     return None
 
 
-def choose_device(name: str | torch.device | None = None, ranks: Ranks | None = None) -> torch.device:
+def choose_device(name: "str | torch.device | None" = None, ranks: Ranks | None = None) -> "torch.device":
     """Return a device, and prepare PyTorch for it (strict float32, memory, threads).
 
     `name` is ``cpu``, ``cuda``, ``cuda:1`` ...; None is this rank's GPU, or the CPU where there is none.
@@ -116,14 +114,14 @@ def plain_pytorch() -> Iterator[None]:
         yield
 
 
-def hardware_name(device: torch.device) -> str:
+def hardware_name(device: "torch.device") -> str:
     """Return the name of a device's hardware, such as ``NVIDIA H100``; ``cpu`` for any CPU."""
     import torch
 
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def move_to_device(network: nn.Module, device: torch.device) -> nn.Module:
+def move_to_device(network: "nn.Module", device: "torch.device") -> "nn.Module":
     """Return the network on a device; raises UserError if that is full, or reserved for another process."""
     try:
         return network.to(device)

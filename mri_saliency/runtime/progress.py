@@ -18,13 +18,8 @@ class Progress:
         from tqdm import tqdm
 
         self._is_terminal = sys.stderr.isatty()
-        self._bar = tqdm(
-            total=total,
-            initial=n_before,
-            unit=unit,
-            disable=not (self._is_terminal and ranks.is_main),
-            smoothing=0.05,
-        )
+        is_hidden = not (self._is_terminal and ranks.is_main)
+        self._bar = tqdm(total=total, initial=n_before, unit=unit, disable=is_hidden, smoothing=0.05)
         self._total, self._n_before, self._ranks, self._unit = total, n_before, ranks, unit
         self._n_shown = 0
         self._began_s = self._reported_s = time.monotonic()
@@ -35,7 +30,7 @@ class Progress:
         return self._n_before + self._ranks.add(self._unit, 0)
 
     def advance(self, n: int = 1) -> None:
-        """Count units of this rank, finished or failed, and show how far all ranks are."""
+        """Count units of this rank, finished or failed; show how far all ranks are."""
         n_done = self._ranks.add(self._unit, n)
         self._bar.update(n_done - self._n_shown)
         is_end = self._n_before + n_done == self._total and n_done > self._n_shown
@@ -48,10 +43,6 @@ class Progress:
             elapsed, left = map(self._bar.format_interval, (elapsed_s, elapsed_s / n_done * n_left))
             line = f"{self._total - n_left} of {self._total} {self._unit}s, {elapsed} elapsed, {left} left"
             print(line, file=sys.stderr, flush=True)
-
-    def refresh(self) -> None:
-        """Show how far all ranks are."""
-        self.advance(0)
 
     def print(self, message: str) -> None:
         """Print a line to stderr without breaking the bar."""

@@ -1,7 +1,5 @@
 """torchrun's processes, which share the scans of a run."""
 
-from __future__ import annotations
-
 import json
 import os
 import time
@@ -51,7 +49,7 @@ class Ranks:
             self.local_rank = int(os.environ.get("LOCAL_RANK", "0"))
             self._store = self._join()
 
-    def _join(self) -> Store:
+    def _join(self) -> "Store":
         """Connect to torchrun's store; return the part of it that this attempt's ranks share."""
         from torch.distributed import DistNetworkError, DistStoreError, PrefixStore, TCPStore
 
@@ -146,13 +144,12 @@ class Ranks:
             )
 
 
-def agree_on_attempt(store: Store, rank: int, size: int) -> str:
+def agree_on_attempt(store: "Store", rank: int, size: int) -> str:
     """Return a name that the ranks of this attempt share, and no rank of another attempt.
 
     torchrun starts all ranks again when one has died, and its store keeps the keys of the attempts before: a
-    barrier that counted in them would let ranks through that the others have not reached.
-
-    Raises UserError: not all ranks have begun within `START_LIMIT_S`.
+    barrier that counted in them would let ranks through that the others have not reached. Raises UserError:
+    not all ranks have begun within `START_LIMIT_S`.
     """
     own, deadline_s = uuid4().hex, time.monotonic() + START_LIMIT_S
 

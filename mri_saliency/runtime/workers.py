@@ -1,7 +1,5 @@
 """A pool of worker processes that survives the death of its processes."""
 
-from __future__ import annotations
-
 import math
 import os
 import pickle
@@ -75,7 +73,7 @@ class Workers:
             for process in self._processes if is_so else ():
                 process.yield_to_others()
 
-    def __enter__(self) -> Workers:
+    def __enter__(self) -> "Workers":
         """Return the pool."""
         return self
 
@@ -99,7 +97,7 @@ class Workers:
             "its worker process was killed, twice; often the machine is out of memory. Try fewer --workers."
         )
 
-    def _process(self) -> _WorkerProcess:
+    def _process(self) -> "_WorkerProcess":
         process: _WorkerProcess | None = getattr(self._of_thread, "process", None)
         if process is not None and process.yields and not self._behind_network:
             self._forget(process)
@@ -112,7 +110,7 @@ class Workers:
                     process.yield_to_others()
         return process
 
-    def _forget(self, process: _WorkerProcess) -> None:
+    def _forget(self, process: "_WorkerProcess") -> None:
         self._of_thread.process = None
         with self._lock:
             self._processes.remove(process)

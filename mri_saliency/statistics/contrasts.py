@@ -1,7 +1,5 @@
 """A cohort's subjects -> which of their groups are compared, and the test: patients against controls."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,7 +62,7 @@ class Subjects:
         """Return whether the groups of a contrast have `MIN_SUBJECTS`."""
         return all(self.count(diagnosis) >= MIN_SUBJECTS for diagnosis in contrast.weights)
 
-    def subset(self, kept: np.ndarray) -> Subjects:
+    def subset(self, kept: np.ndarray) -> "Subjects":
         """Return some of the subjects; `kept` is bool (n_subjects,)."""
         scans = [scans for scans, is_kept in zip(self.scans, kept, strict=True) if is_kept]
         return Subjects(scans, self.diagnoses[kept], self.covariates[kept], self.disputed)

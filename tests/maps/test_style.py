@@ -17,11 +17,9 @@ from mri_saliency.maps.figures import slice_figures
 from mri_saliency.maps.image import map_to_nifti
 from mri_saliency.maps.sheet import TextStyle
 from mri_saliency.output.files import write_figure, write_picture
-from mri_saliency.regions.figures import lateralisation_figure
-from mri_saliency.regions.lateralisation import lateralisation_table
 from mri_saliency.wording import ClassNames
 
-from ..made_cohort import SIDED_PAIRS, sided_regions
+from ..made_cohort import sided_regions
 from .views import GRID, made_up_map
 
 USERS_SETTINGS = """
@@ -41,15 +39,13 @@ NAMES = ClassNames("_HC $a^2$ \\bad{x}$", "TLE 100% & Ωμέγα #1 $")
 
 def draw_all(folder):
     """Write a figure of each kind, with odd names of classes and regions; return the charts."""
-    sides = [f"Left {NAMES.hc}", f"Right {NAMES.hc}"]
-    regions = sided_regions().replace(dict(zip(SIDED_PAIRS[0], sides, strict=True)))
+    regions = sided_regions()
     regions["class"] = np.where(regions["diagnosis"] == "HC", "HC", "TLE")
     table = regions.assign(abs_mean=1e-5, confidence=0.9, brain_share=0.7, brain_share_null=0.6)
     agreement = MeanAgreement(*2 * [pd.DataFrame([[0.4]], ["saliency"], ["saliency"])])
     profiles = {("saliency", name): np.full(9, 1 / 9) for name in ("HC", "TLE")}
     charts = {
         "cohort": cohort_figure(table, profiles, agreement, {"saliency": 0.5}, NAMES),
-        "sides": lateralisation_figure(lateralisation_table(regions, [tuple(sides)]), NAMES, ""),
     }
     for name, figure in charts.items():
         write_figure(folder / f"{name}.png", figure)
@@ -80,12 +76,11 @@ def test_figures_do_not_depend_on_the_users_settings(drawn, tmp_path):
 
 
 def test_names_are_written_as_they_are(drawn):
-    cohort, sides = drawn[1]["cohort"], drawn[1]["sides"]
+    cohort = drawn[1]["cohort"]
     for panel in (2, 3):
         legend = cohort.axes[panel].get_legend()
         assert [text.get_text() for text in legend.get_texts()][:2] == list(NAMES)
-    assert NAMES.hc.lstrip("_") in [label.get_text() for label in sides.axes[0].get_yticklabels()]
-    texts = [text for figure in (cohort, sides) for text in figure.findobj(matplotlib.text.Text)]
+    texts = cohort.findobj(matplotlib.text.Text)
     assert texts and not any(text.get_parse_math() for text in texts)
 
 

@@ -60,7 +60,7 @@ def write_everything(folder):
         write_dictionary(folder, name)
     for path in (folder.summary, folder.mean_scan, folder.report, folder.references, folder.atlas_viewer):
         write_text(path, "content")
-    write_text(folder.lateralisation_figure, "content")
+    write_text(folder.cluster_figure, "content")
     write_json(folder.run_record, {"status": "done"})
 
 

@@ -25,7 +25,7 @@ def folder(tmp_path):
             "report.html",
             "run.json",
             "tables/failures.csv",
-            "figures/lateralisation.png",
+            "figures/group_clusters.png",
         ),
         *("saliency/notes.txt", "group_maps/a/b.nii", "saliency"),
     ],

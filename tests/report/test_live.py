@@ -27,7 +27,7 @@ def page_of(folder, status="running", **changes):
 
 
 def test_the_page_has_what_exists_and_says_how_far_the_run_is(folder):
-    for path in (folder.summary, folder.lateralisation_figure):  # of an earlier run
+    for path in (folder.summary, folder.cluster_figure):  # of an earlier run
         write_picture(path, np.zeros((4, 4, 4), np.uint8))
     failure = Failure("sub-1", "saliency", "1.nii", "the file is <damaged>")
     page = page_of(folder, failures=(failure,))

@@ -214,7 +214,7 @@ def described(cohort):
     """A folder with the pictures that the report shows."""
     picture, folder = np.full((4, 5, 4), 255, np.uint8), cohort.folder
     records = pictured(cohort.records, folder.root)
-    paths = [folder.lateralisation_figure]
+    paths = [folder.cluster_figure]
     paths += [folder.summary_figure(record.method, record.subject_id) for record in records]
     folder.open_groups("saliency")
     for path in (*paths, folder.group_map("saliency", "HC.png")):
@@ -231,7 +231,7 @@ def test_every_link_of_the_report_leads_to_a_file(described):
     folder, records, found = described
     page = save_page(folder.root, records, **found)
     files = {unquote(url) for url in page.urls if not url.startswith("#")}
-    assert {"figures/lateralisation.png", "references.bib"} <= files
+    assert {"figures/group_clusters.png", "references.bib"} <= files
     assert {"group_maps/saliency/saliency_HC.png", "saliency/12/12_saliency_thumbnail.png"} <= files
     assert not [name for name in files if not (folder.root / name).exists()]
 

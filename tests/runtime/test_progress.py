@@ -10,7 +10,7 @@ def test_plain_lines_with_the_time_left_where_there_is_no_terminal(capsys, monke
     shown = Progress(5, 2, Ranks())
     shown.advance()
     shown.advance(2)
-    shown.refresh()
+    shown.advance(0)
     shown.print("failed: a scan")
     shown.close()
     lines = capsys.readouterr().err.splitlines()
