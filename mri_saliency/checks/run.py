@@ -4,7 +4,6 @@ import numpy as np
 
 from mri_saliency.checks.checked_scans import CheckedScans
 from mri_saliency.checks.sanity_checks import check_maps, n_stages
-from mri_saliency.checks.verdicts import overall, verdicts
 from mri_saliency.cohort.groups import representative
 from mri_saliency.errors import UserError, warn
 from mri_saliency.inputs.atlas import Atlas
@@ -46,8 +45,6 @@ def check_some_maps(run: Run) -> None:
     progress = Progress(n_stages(checked, methods), 0, Ranks(), unit="check")
     table = check_maps(explainer, checked, methods, progress.advance)
     progress.close()
-    for method, answers in verdicts(table).items():
-        print(f"{method}: {overall(answers)}", flush=True)
     digests = {method: recipe.digest() for method, recipe in plan.recipes.items()}  # of the checked maps
     table.insert(0, "fingerprint", table["method"].map(digests))
     write_table(plan.files.folder.checks, table)

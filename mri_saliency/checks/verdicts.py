@@ -19,13 +19,15 @@ UNCHANGED = 0.2  # rank correlation with a shuffled network's map, above which a
 
 WEIGHTS = "changes with the weights"
 EVIDENCE = "finds the evidence"
+MAGNITUDES = "its magnitudes find the evidence"
 NOISE = "same under a little noise"
 SEED = "same with another seed"
 REGIONS = "its regions matter to the network"
-CHECKS = (WEIGHTS, EVIDENCE, NOISE, SEED, REGIONS)
+CHECKS = (WEIGHTS, EVIDENCE, MAGNITUDES, NOISE, SEED, REGIONS)
 
 # Reasons why a check does not apply
 _NO_DRAWS, _NO_PLACE = "draws nothing", "no atlas, or no scan that has a place in it"
+_NO_SIGN = "has no sign"
 _UNDEFINED = "no rank correlation: a map is constant in the brain, or fewer than 3 regions"
 # What was done, for a paper
 _DONE = {
@@ -33,9 +35,10 @@ _DONE = {
     f"have a rank correlation of at most {UNCHANGED:g} in size, in magnitude after |scan − baseline| and the "
     "place in the brain were partialled out, and for maps with a sign in value",
     EVIDENCE: "voxels were deleted from the scan and inserted into the baseline in descending order of "
-    "attribution, and for maps with a sign of magnitude too [@petsiuk2018], and the area between the two "
+    "attribution [@petsiuk2018], and the area between the two "
     "curves of the logit had to be larger than with the orders of |scan − baseline|, of the shuffled "
     "network's map, of another scan's map and of random numbers",
+    MAGNITUDES: "the same was done in the order of the magnitudes, by which groups are compared",
     NOISE: f"normal noise with a standard deviation of {INPUT_NOISE:g} was added to the scan, and its map "
     "had to be more like that without noise than like other scans' maps",
     SEED: "the random draws were repeated with another seed, and a scan's map had to be more like its first "
@@ -62,7 +65,7 @@ class Verdict:
     @property
     def applies(self) -> bool:
         """Whether the check is one of this method, on these scans."""
-        return self.reason not in (_NO_DRAWS, _NO_PLACE)
+        return self.reason not in (_NO_DRAWS, _NO_PLACE, _NO_SIGN)
 
     def __str__(self) -> str:
         """Return the reason and the advice."""
@@ -74,30 +77,14 @@ def verdicts(table: pd.DataFrame) -> dict[str, dict[str, Verdict]]:
     return {name: _judge(table, name) for name in table["method"].unique() if name in METHODS}
 
 
-def overall(answers: Mapping[str, Verdict]) -> Verdict:
-    """Return one verdict on a method from those on its checks, of which there may be none.
-
-    Passed: all that apply. None: not tested on this network, or not all could be judged.
-    """
-    applied = {check: verdict.passed for check, verdict in answers.items() if verdict.applies}
-    failed, unknown = (
-        [f"“{check}”" for check, passed in applied.items() if passed is which] for which in (False, None)
-    )
-    if failed:
-        return Verdict(False, f"failed {listed(failed)}")
-    if WEIGHTS not in applied:
-        return Verdict(None, "not tested on this network")
-    n = len(applied)
-    if unknown:
-        return Verdict(None, f"passed {n - len(unknown)} of {n} checks; not judged: {listed(unknown)}")
-    return Verdict(True, f"passed all {n} checks")
-
-
 def _judge(table: pd.DataFrame, name: str) -> dict[str, Verdict]:
     rows, method = table[table["method"] == name], METHODS[name]
     return {
         WEIGHTS: changes_with_weights(rows, signed=method.signed),
         EVIDENCE: finds_evidence(table, name),
+        MAGNITUDES: finds_evidence(table, name, by_magnitude=True)
+        if method.signed
+        else Verdict(None, _NO_SIGN),
         NOISE: repeats(rows, "noise"),
         SEED: repeats(rows, "seed") if method.stochastic else Verdict(None, _NO_DRAWS),
         REGIONS: regions_matter(table, name),
@@ -156,21 +143,21 @@ def changes_with_weights(rows: pd.DataFrame, *, signed: bool) -> Verdict:
     return Verdict(True, text)
 
 
-def finds_evidence(table: pd.DataFrame, name: str) -> Verdict:
+def finds_evidence(table: pd.DataFrame, name: str, *, by_magnitude: bool = False) -> Verdict:
     """Judge whether a method's maps find what moves the logit better than each of `IMPOSTORS` does.
 
-    Random order alone is beaten by every map that knows where the scan differs from its baseline. A signed
-    map must be ahead by its magnitude, too, which is what groups are compared by.
+    Random order alone is beaten by every map that knows where the scan differs from its baseline.
     """
-    scores = evidence_scores(table, name)
+    if by_magnitude and not METHODS[name].signed:
+        return Verdict(None, _NO_SIGN)
+    scores = evidence_scores(table, name, by_magnitude=by_magnitude)
     if len(scores) < FEWEST:
         which = f"whose logit differs from the baseline's by {LEAST_CHANGE:g} or more"
         return Verdict(None, f"too few scans ({len(scores)}) {which}: raise --check_maps")
-    found = judge_leads(_named(scores), "Do not take the voxels it ranks first for what this network uses.")
-    if found.passed and METHODS[name].signed:
-        magnitudes = _named(evidence_scores(table, name, by_magnitude=True), ", by magnitude")
-        return judge_leads(_named(scores) | magnitudes, "Do not compare groups by its magnitudes.")
-    return found
+    advice = "Do not take the voxels it ranks first for what this network uses."
+    if by_magnitude:
+        advice = "Where groups differ by its magnitudes, anatomy alone may be the reason."
+    return judge_leads(_named(scores), advice)
 
 
 def repeats(rows: pd.DataFrame, check: str) -> Verdict:
@@ -221,6 +208,6 @@ def judge_leads(leads: Mapping[str, pd.Series], advice: str, about: str = "") ->
     return Verdict(True, f"{about}least ahead of {closest}, by {known[closest]}")
 
 
-def _named(scores: pd.DataFrame, ending: str = "") -> dict[str, pd.Series]:
+def _named(scores: pd.DataFrame) -> dict[str, pd.Series]:
     """Return the leads of scores, by the words for what a map is compared with."""
-    return {ORDER_WORDS[order] + ending: lead for order, lead in leads(scores).items()}
+    return {ORDER_WORDS[order]: lead for order, lead in leads(scores).items()}

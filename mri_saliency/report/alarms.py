@@ -25,6 +25,7 @@ NULL_MARGIN = 0.1
 # How the error of a sum over n strata falls: with n^-1.0 to n^-1.6 from 10 to 20 and 40 draws, on the demo's
 # and an untrained network; n^-0.5 would be of independent draws, n^-1.5 of places in strata without noise.
 STRATIFIED_RATE = 1.25
+_REMEDIES = {check_verdicts.SEED: "raise --n_samples"}
 _FEW = 0.05  # of a method's maps: so many may be odd by chance, and spoil nothing
 
 
@@ -61,7 +62,8 @@ def judge_maps(folder: OutputFolder, records: Sequence[MapRecord]) -> dict[str, 
 def find_alarms(records: Sequence[MapRecord], verdicts: Mapping[str, Mapping[str, Verdict]]) -> list[Alarm]:
     """Return what is wrong with each method's maps; `verdicts` as from `judge_maps`."""
     alarms = [
-        Alarm(method, f"fails “{check}”", "raise --n_samples" if check == check_verdicts.SEED else "")
+        # of magnitudes, by which groups are compared, the null maps' effect says whether they count
+        Alarm(method, f"fails “{check}”", _REMEDIES.get(check, ""), check != check_verdicts.MAGNITUDES)
         for method, answers in verdicts.items()
         for check, verdict in answers.items()
         if verdict.passed is False

@@ -241,7 +241,8 @@ class _Rules:
 
     def _line(self, method: str) -> MethodLine:
         state = HALF if METHODS[method].completes else NO_CHECK
-        if method in self.tested:
+        answers = self.findings.verdicts.get(method, {}).values()
+        if method in self.tested and all(verdict.passed is not False for verdict in answers):
             state = FULL
         if method in self.spoiled:
             state = FAILED
