@@ -20,7 +20,7 @@ N_BATCHES = 4  # that the network is trained on again and again: to simulate tak
 def demo(tmp_path_factory):
     """The demo's folder, with a tiny network, which learns in seconds, and few steps and slices."""
     folder = tmp_path_factory.mktemp("demo")
-    options = "--methods integrated_gradients --n_steps 5 --key_slices 50 --no_nifti --check_maps 8".split()
+    options = "--methods integrated_gradients --n_steps 5 --key_slices 50 --no_nifti --check_maps 4".split()
     simulate, calls, made = module.Simulator.inputs, itertools.count(), {}
 
     def inputs(simulator, n, generator):
