@@ -41,7 +41,7 @@ CUBE_MM = 30  # edge of the regions of the demo's atlas other than the hippocamp
 
 TRAINING_STEPS, TRAINING_BATCH, LEARNING_RATE = 20, 16, 2e-3
 DROPOUT = 0.2
-N_CHECKED = 5  # scans whose maps are checked on the network
+N_CHECKED = 4  # scans whose maps are checked on the network
 N_REFERENCES = 20  # draws of Expected Gradients: two places on the path from each of ten controls
 N_UNSEEN = 16  # scans the trained network is tried on
 TRAINING_SEED, COHORT_SEED, UNSEEN_SEED = 1, 2, 3
