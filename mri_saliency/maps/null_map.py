@@ -21,8 +21,10 @@ def null_shares(
     network_input: np.ndarray, baseline: np.ndarray, brain: np.ndarray
 ) -> dict[str, float | None]:
     """Return `brain_share` of a scan's null maps, by `Method.null_reference`; arrays (n_slices, 128, 128)."""
-    references = {"baseline": baseline, "zero": None}
-    return {name: brain_share(null_map(network_input, of), brain) for name, of in references.items()}
+    to_zero = to_baseline = brain_share(null_map(network_input, None), brain)
+    if baseline.any():  # else it is the same map, and the network waits for these numbers
+        to_baseline = brain_share(null_map(network_input, baseline), brain)
+    return {"baseline": to_baseline, "zero": to_zero}
 
 
 def contexts_with_nulls(scans: Sequence[LoadedScan], baselines: np.ndarray) -> list[ScanContext]:

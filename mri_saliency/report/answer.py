@@ -12,6 +12,7 @@ its densest.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import median
 
 import numpy as np
@@ -61,6 +62,7 @@ class Answer:
     actions: list[str]  # before the maps are used, the most important first
 
 
+@lru_cache(1)  # for the page and the screen
 def find_answer(findings: Findings) -> Answer:
     """Return the answer, by the rules above."""
     return _Rules(findings).answer()
