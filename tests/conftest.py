@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # tests in parallel: a core for each, and for what they start
+    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is loaded
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -24,9 +27,6 @@ from .runs.outputs import run
 
 pytest_plugins = ["tests.made_cohort"]  # its fixtures serve all folders
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # tests in parallel: a core for each, and for what they start
-    torch.set_num_threads(1)
-    os.environ["OMP_NUM_THREADS"] = "1"
 set_up()
 
 REAL_SHAPE, SYNTHETIC_SHAPE = (113, 137, 113), (112, 136, 112)

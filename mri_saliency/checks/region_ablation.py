@@ -18,7 +18,7 @@ def ablate_regions(scans: ExplainedScans, index: int, labels: np.ndarray) -> dic
     """
     explainer, batch = scans.explainer, scans.batch
     scan, baseline = batch.inputs[index], batch.baselines.expand_as(batch.inputs)[index]
-    places = torch.from_numpy(labels).permute(1, 2, 0).to(scan.device)
+    places = torch.from_numpy(labels).to(scan.device).permute(1, 2, 0).contiguous()  # slices last
     found, size = np.setdiff1d(labels, 0).tolist(), explainer.settings.batch_size
     logits: list[float] = []
     for start in range(0, len(found), size):

@@ -32,7 +32,7 @@ def replacement(scans: ExplainedScans, label: tuple[str, str], values: np.ndarra
         at_scan, at_baseline = float(logits[index, target]), float(baseline_logits[index, target])
         towards = 1.0 if at_scan >= at_baseline else -1.0
         ordered = torch.from_numpy(values[index]).to(batch.inputs.device)
-        ranks = _percent_ranks(towards * ordered if signed else ordered).permute(1, 2, 0)  # slices last
+        ranks = _percent_ranks(towards * ordered if signed else ordered).permute(1, 2, 0).contiguous()
         scan, baseline = batch.inputs[index], baselines[index]
         deleted = torch.stack([torch.where(ranks < percent, baseline, scan) for percent in between])
         inserted = torch.stack([torch.where(ranks < percent, scan, baseline) for percent in between])

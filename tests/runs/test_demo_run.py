@@ -12,7 +12,7 @@ from mri_saliency.inputs.checkpoint import build_network
 from mri_saliency.output.files import read_table
 from mri_saliency.output.folder import OutputFolder
 
-SMALLER = {"TRAINING_STEPS": 30, "LEARNING_RATE": 0.02, "N_UNSEEN": 12}
+SMALLER = {"TRAINING_STEPS": 30, "LEARNING_RATE": 0.02, "N_UNSEEN": 12, "CUBE_MM": 60}
 N_BATCHES = 4  # that the network is trained on again and again: to simulate takes longer than to learn
 
 
