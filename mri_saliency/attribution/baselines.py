@@ -114,14 +114,17 @@ class Baseline:
 
         Raises UserError as `HealthyMean.without`.
         """
+        found = [self.of_scan(scan) for scan in scans]
+        return np.stack(found if any(one is not self.values for one in found) else found[:1])
+
+    def of_scan(self, scan: LoadedScan) -> np.ndarray:
+        """Return a scan's baseline, float32 (n_slices, 128, 128): `values` itself where it is that."""
         if self.values is None:
-            return np.stack([air_input(scan.network_input) for scan in scans])
-        if self.healthy is None:
-            return self.values[None]
-        pairs = [(_identified(scan), scan.network_input) for scan in scans]
-        if not any(self.healthy.left_out(compared) for compared, _ in pairs):
-            return self.values[None]
-        return np.stack([self.healthy.without(*pair) for pair in pairs])
+            return air_input(scan.network_input)
+        compared = _identified(scan)
+        if self.healthy is None or not self.healthy.left_out(compared):
+            return self.values
+        return self.healthy.without(compared, scan.network_input)
 
 
 def make_baseline(

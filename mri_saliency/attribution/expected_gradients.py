@@ -13,6 +13,7 @@ from mri_saliency.attribution.moments import relative, sums
 from mri_saliency.attribution.passes import Passes, of_targets, slices
 from mri_saliency.attribution.references import References
 from mri_saliency.errors import UserError
+from mri_saliency.runtime.device import has_room
 
 
 def expected_gradients(passes: Passes) -> BatchMaps:
@@ -24,7 +25,7 @@ def expected_gradients(passes: Passes) -> BatchMaps:
     n, seed = passes.settings.n_references, passes.settings.seed
     if references is None:
         raise UserError("expected_gradients: expected Settings(references=...), found None.")
-    starts, start_outputs = _behind_first_layer(passes, references)
+    volumes, starts, start_outputs = _on_device(passes, references)
     draws = [
         draw_references(references.available(scan_id), n, seed_of(seed, scan_id, "expected_gradients"))
         for scan_id in batch.scan_ids
@@ -48,7 +49,7 @@ def expected_gradients(passes: Passes) -> BatchMaps:
         degrees_of_freedom.append(degrees)
         of_draws = torch.from_numpy(contrasts).to(missed)
         standard_errors[scan] = (of_draws @ missed[part]).norm()
-        parts = _contributions(passes, references, scan, of_scan, gradients[part])
+        parts = _contributions(passes, volumes, scan, of_scan, gradients[part])
         for some, nulls[scan, ..., some], contributions in parts:
             maps[scan, ..., some] = contributions.mean(0)
             contrasted = torch.tensordot(of_draws.to(contributions), contributions, dims=1)
@@ -60,19 +61,20 @@ def expected_gradients(passes: Passes) -> BatchMaps:
     return BatchMaps(maps, expected, errors, standard_errors, degrees_of_freedom, voxel_errors, nulls)
 
 
-def _behind_first_layer(passes: Passes, references: References) -> tuple[Tensor, Tensor]:
-    """Return the references behind the first layer, and the network's outputs for them; computed once."""
-    network = passes.network
+def _on_device(passes: Passes, references: References) -> tuple[list[Tensor], Tensor, Tensor]:
+    """Return the references, on the device if it has room; they behind the first layer; their outputs."""
+    network, device = passes.network, passes.batch.inputs.device
     if network.references is None:
-        device = passes.batch.inputs.device
-        parts = [network.first(torch.from_numpy(values)[None].to(device)) for values in references.inputs]
-        points = torch.cat(parts)
-        network.references = points, passes.predict(points)
+        volumes = [torch.from_numpy(values) for values in references.inputs]
+        if has_room(device, sum(values.nbytes for values in references.inputs)):
+            volumes = [volume.to(device) for volume in volumes]
+        points = torch.cat([network.first(volume[None].to(device)) for volume in volumes])
+        network.references = volumes, points, passes.predict(points)
     return network.references
 
 
 def _contributions(
-    passes: Passes, references: References, scan: int, drawn: np.ndarray, gradients: Tensor
+    passes: Passes, references: list[Tensor], scan: int, drawn: np.ndarray, gradients: Tensor
 ) -> Iterator[tuple[slice, Tensor, Tensor]]:
     """Yield some slices, and there the scan's null map (128, 128, n_some), and each draw's contribution.
 
@@ -83,8 +85,8 @@ def _contributions(
     n_slices = volume.shape[-1]
     used, of_draws = np.unique(drawn, return_inverse=True)
     for some in slices(n_slices, n_slices * min(4, passes.settings.batch_size) // len(drawn)):
-        inputs = np.stack([references.inputs[index][..., some] for index in used])
-        differences = (volume[..., some] - torch.from_numpy(inputs).to(volume.device))[of_draws]
+        inputs = torch.stack([references[index][..., some] for index in used]).to(volume.device)
+        differences = (volume[..., some] - inputs)[of_draws]
         null = differences.abs().mean(0)
         yield some, null, differences.mul_(passes.network.first.back(gradients, differences, some))
 

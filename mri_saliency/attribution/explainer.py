@@ -4,7 +4,7 @@ import copy
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -57,20 +57,21 @@ class Explainer:
     @plain_pytorch()
     def batch(
         self,
-        inputs: np.ndarray,
-        baselines: np.ndarray,
+        inputs: Collection[np.ndarray],
+        baselines: Collection[np.ndarray],
         scan_ids: list[str],
         targets: list[int] | int | None,
     ) -> Batch:
         """Copy scans to the network's device; raises UserError if its memory is too small.
 
-        Arrays are float32 (n, n_slices, 128, 128); baselines may be (1, ...) for all. `targets` are the
-        classes to explain, of each scan or of all; None: each scan's predicted class.
+        Inputs are n arrays, or one of them stacked, float32 (n_slices, 128, 128); baselines too, or one for
+        all. `targets` are the classes to explain, of each scan or of all; None: each scan's predicted class.
         """
 
-        def on_device(array: np.ndarray) -> Tensor:
+        def on_device(arrays: Collection[np.ndarray]) -> Tensor:
             # not from pinned memory: that is a copy of its own, and takes milliseconds of passes of seconds
-            return torch.from_numpy(array).to(self._device).permute(0, 2, 3, 1).contiguous()
+            there = [torch.from_numpy(array).to(self._device) for array in arrays]
+            return torch.stack([volume.permute(1, 2, 0) for volume in there])
 
         known = list(targets) if isinstance(targets, list) else [targets or 0] * len(inputs)
         try:

@@ -32,8 +32,9 @@ class SplitNetwork:
             )
         self.first = FirstLayer(network)
         self.later = LaterLayers(network)
-        # of Expected Gradients: behind the first layer, (n, channels, 64, 64), and the outputs for them
-        self.references: tuple[Tensor, Tensor] | None = None
+        # of Expected Gradients: the volumes, where they are kept, (128, 128, n_slices) each; they behind the
+        # first layer, (n, channels, 64, 64); and the outputs for them
+        self.references: tuple[list[Tensor], Tensor, Tensor] | None = None
 
     def predict(self, points: Tensor, batch_size: int) -> Tensor:
         """Return the network's outputs (n, n_logits) for `points` behind the first layer."""

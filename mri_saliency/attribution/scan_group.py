@@ -4,39 +4,32 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mri_saliency.attribution.batch import Batch
 from mri_saliency.attribution.result import Attribution
 
 if TYPE_CHECKING:
-    from mri_saliency.attribution.baselines import Baseline
     from mri_saliency.attribution.explainer import Explainer
     from mri_saliency.inputs.loading import LoadedScan
 
 
 class ScanGroup:
-    """Scans that are loaded together; what methods share is computed once, and stays on the device.
+    """Scans that are loaded together, with baselines; what methods share is computed once, on the device.
 
     `target` is the class to explain; None: each scan's predicted class.
     """
 
-    def __init__(
-        self, explainer: "Explainer", scans: "Sequence[LoadedScan]", baseline: "Baseline", target: int | None
-    ) -> None:
+    def __init__(self, explainer: "Explainer", scans: "Sequence[LoadedScan]", target: int | None) -> None:
         self.scans = scans
-        self._explainer, self._baseline, self._target = explainer, baseline, target
-
-    @cached_property
-    def baselines(self) -> np.ndarray:
-        """What the scans are compared with, as `Baseline.of` returns and raises."""
-        return self._baseline.of(self.scans)
+        self._explainer, self._target = explainer, target
 
     @cached_property
     def _batch(self) -> Batch:
-        inputs = np.stack([scan.network_input for scan in self.scans])
+        baselines = [scan.baseline for scan in self.scans]
+        if all(baseline is baselines[0] for baseline in baselines):
+            del baselines[1:]
+        inputs = [scan.network_input for scan in self.scans]
         scan_ids = [scan.context.source.sha256 for scan in self.scans]
-        return self._explainer.batch(inputs, self.baselines, scan_ids, self._target)
+        return self._explainer.batch(inputs, baselines, scan_ids, self._target)
 
     def explain(self, method: str, indices: Iterable[int]) -> Iterator[tuple[int, Attribution | Exception]]:
         """Yield the index of each scan with its map, or with the error for which it has none.

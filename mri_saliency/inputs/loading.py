@@ -103,6 +103,8 @@ class LoadedScan:
     context: ScanContext
     network_input: np.ndarray  # float32 (n_slices, 128, 128)
     load_s: float  # processor time
+    # what it is compared with, of the input's shape; empty before `with_baseline`
+    baseline: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
 
 
 @dataclass(frozen=True)
@@ -132,19 +134,29 @@ def load_scan(scan: Scan, *, n_slices: int, first_slice: int) -> LoadedScan:
     return LoadedScan(context, volume.network_input, time.process_time() - start_s)
 
 
+def as_loaded(scan: LoadedScan) -> LoadedScan:
+    """Return a loaded scan as it is."""
+    return scan
+
+
 def load_in_groups(
-    scans: Sequence[Scan], load: Callable[[Scan], LoadedScan], workers: "Workers", group_size: int
+    scans: Sequence[Scan],
+    load: Callable[[Scan], LoadedScan],
+    workers: "Workers",
+    group_size: int,
+    finish: Callable[[LoadedScan], LoadedScan] = as_loaded,
 ) -> Iterator[list[LoadedScan | UnreadableScan]]:
     """Yield the scans in order, in groups of `group_size`, while workers load the next group.
 
-    Whatever error a scan's file raises, it costs that scan alone: it becomes an `UnreadableScan`.
+    `finish` completes each scan in this process, meanwhile too. Whatever error a scan's file raises, it costs
+    that scan alone: it becomes an `UnreadableScan`.
     """
     remaining = iter(scans)
     loading: deque[tuple[Scan, Future[LoadedScan]]] = deque()
     group: list[LoadedScan | UnreadableScan] = []
     for _ in scans:
         for scan in islice(remaining, group_size - len(loading)):
-            loading.append((scan, workers.submit(load, scan)))
+            loading.append((scan, workers.submit_then(finish, load, scan)))
         scan, job = loading.popleft()
         try:
             group.append(job.result())

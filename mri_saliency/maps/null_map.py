@@ -1,11 +1,11 @@
 """A scan and what it is compared with -> a map that knows nothing of the network, and its numbers."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from mri_saliency.inputs.loading import LoadedScan, ScanContext
+from mri_saliency.attribution.baselines import Baseline
+from mri_saliency.inputs.loading import LoadedScan
 from mri_saliency.maps.statistics import brain_share
 
 
@@ -22,15 +22,13 @@ def null_shares(
 ) -> dict[str, float | None]:
     """Return `brain_share` of a scan's null maps, by `Method.null_reference`; arrays (n_slices, 128, 128)."""
     to_zero = to_baseline = brain_share(null_map(network_input, None), brain)
-    if baseline.any():  # else it is the same map, and the network waits for these numbers
+    if baseline.any():  # else it is the same map
         to_baseline = brain_share(null_map(network_input, baseline), brain)
     return {"baseline": to_baseline, "zero": to_zero}
 
 
-def contexts_with_nulls(scans: Sequence[LoadedScan], baselines: np.ndarray) -> list[ScanContext]:
-    """Return the scans' contexts with their null maps' numbers; `baselines` is from `Baseline.of`."""
-    baselines = np.broadcast_to(baselines, (len(scans), *baselines.shape[1:]))
-    return [
-        replace(scan.context, null_shares=null_shares(scan.network_input, baseline, scan.context.brain))
-        for scan, baseline in zip(scans, baselines, strict=True)
-    ]
+def with_baseline(scan: LoadedScan, baseline: Baseline) -> LoadedScan:
+    """Return a scan with its baseline, and its null maps' numbers; raises UserError as `Baseline.of`."""
+    compared = baseline.of_scan(scan)
+    shares = null_shares(scan.network_input, compared, scan.context.brain)
+    return replace(scan, baseline=compared, context=replace(scan.context, null_shares=shares))

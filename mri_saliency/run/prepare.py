@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ from mri_saliency.inputs.loading import (
     load_volume,
 )
 from mri_saliency.inputs.scan_table import Scan, ScanTable
-from mri_saliency.maps.null_map import contexts_with_nulls
+from mri_saliency.maps.null_map import with_baseline
 from mri_saliency.methods import AUTO, BATCH_SIZES
 from mri_saliency.options import Options, check_key_slices, choose_target, find_parameters
 from mri_saliency.output.folder import OutputFolder
@@ -120,7 +120,8 @@ class Run:
 
     def load_unfinished(self) -> Iterator[list[LoadedScan | UnreadableScan]]:
         """Yield this rank's scans that lack a map, in groups."""
-        return self.request.load(self.ranks.shard(self.plan.unfinished(self.request.scans)))
+        finish = partial(with_baseline, baseline=self.request.baseline)
+        return self.request.load(self.ranks.shard(self.plan.unfinished(self.request.scans)), finish=finish)
 
     def prepare_folder(self) -> None:
         """Write what describes the folder, and the mean control."""
@@ -132,7 +133,7 @@ class Group:
 
     def __init__(self, run: Run, scans: list[LoadedScan]) -> None:
         self._scans, self._plan = scans, run.plan
-        self._explained = ScanGroup(run.explainer, scans, run.request.baseline, run.request.target)
+        self._explained = ScanGroup(run.explainer, scans, run.request.target)
 
     def explain(self, method: str) -> Iterator[Explained]:
         """Yield the scans whose map by a method is unfinished, and their attributions.
@@ -145,13 +146,7 @@ class Group:
             yield self._scans[index].context, None
         to_make = self._plan.indices(Action.MAKE, method, listed)
         for index, found in self._explained.explain(method, to_make):
-            failed = isinstance(found, Exception)
-            yield self._scans[index].context if failed else self._contexts[index], found
-
-    @cached_property
-    def _contexts(self) -> list[ScanContext]:
-        """What the maps' files need, with the numbers of the scans' null maps."""
-        return contexts_with_nulls(self._scans, self._explained.baselines)
+            yield self._scans[index].context, found
 
 
 def prepare(options: Options, command_line: str, workers: Workers) -> Run:

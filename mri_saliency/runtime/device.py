@@ -132,6 +132,13 @@ def move_to_device(network: "nn.Module", device: "torch.device") -> "nn.Module":
         ) from error
 
 
+def has_room(device: "torch.device", n_bytes: int) -> bool:
+    """Return whether a device can keep so many bytes for good: a quarter of what a GPU has free, at most."""
+    import torch
+
+    return device.type != "cuda" or n_bytes <= torch.cuda.mem_get_info(device)[0] / 4
+
+
 def keep_freed_memory() -> None:
     """Let glibc reuse freed blocks of up to 32 MiB instead of returning each to the system.
 

@@ -53,8 +53,12 @@ class Workers:
 
         The future raises what the function raised; UserError if two processes died of it.
         """
+        return self.submit_then(_as_it_is, function, *args, **keywords)
+
+    def submit_then(self, then: Callable, function: Callable, /, *args: object, **keywords: object) -> Future:
+        """As `submit`; `then` takes the result, in this process, but in a thread beside the main one."""
         call = partial(function, *args, **keywords)
-        return self._executor.submit(self._run, call) if self.n else self._executor.submit(call)
+        return self._executor.submit(lambda: then(self._run(call) if self.n else call()))
 
     def map_parts(self, function: Callable[[Sequence[T]], list[R]], items: Sequence[T]) -> list[R]:
         """Return the lists that `function` returns of parts of `items`, joined; each part is a job."""
@@ -116,6 +120,10 @@ class Workers:
             self._processes.remove(process)
         process.close()
         process.join()
+
+
+def _as_it_is(result: T) -> T:
+    return result
 
 
 class _ProcessDied(Exception):

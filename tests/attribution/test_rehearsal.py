@@ -23,6 +23,15 @@ def maps_of(network, inputs, method, **settings):
     return explainer.attribute(method, batch_of(explainer, inputs, targets=targets))
 
 
+def test_references_stay_in_the_main_memory_where_the_device_has_no_room(inputs, monkeypatch):
+    prepared = prepare_for_attribution(lively_network())
+    expected = stacked(maps_of(prepared, inputs, "expected_gradients"))
+    monkeypatch.setattr("mri_saliency.attribution.expected_gradients.has_room", lambda *_: False)
+    with rehearsed():
+        found = maps_of(copy.deepcopy(prepared).to(NAME), inputs, "expected_gradients")
+        assert_same_maps(stacked(found), expected)
+
+
 @pytest.mark.parametrize("n_logits", [1, 3])
 @pytest.mark.parametrize("method", METHODS)
 def test_maps_are_the_cpus(inputs, method, n_logits):

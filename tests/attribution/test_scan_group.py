@@ -1,15 +1,15 @@
 """A group's maps are those of its scans alone; a part that fails costs no other scan's map."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from mri_saliency.attribution.baselines import Baseline
 from mri_saliency.attribution.scan_group import ScanGroup
-from mri_saliency.errors import UserError
 from mri_saliency.inputs.loading import LoadedScan
+from mri_saliency.inputs.preprocessing import air_input
 
 from .conftest import assert_same_maps, explain, explainer_of, stacked
 
@@ -17,20 +17,19 @@ from .conftest import assert_same_maps, explain, explainer_of, stacked
 @pytest.fixture(scope="module")
 def scans(inputs):
     contexts = [SimpleNamespace(source=SimpleNamespace(sha256=name)) for name in "abc"]
-    return [LoadedScan(*of_scan, load_s=0) for of_scan in zip(contexts, inputs.numpy(), strict=True)]
-
-
-@pytest.fixture(scope="module")
-def zero(inputs):
-    return Baseline("zero", np.zeros(inputs.shape[1:], np.float32))
+    zero = np.zeros(inputs.shape[1:], np.float32)
+    return [
+        LoadedScan(context, values, 0, zero) for context, values in zip(contexts, inputs.numpy(), strict=True)
+    ]
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])  # parts of a scan, of two
 @pytest.mark.parametrize("name", ["zero", "background"])  # of all scans, of each
-def test_maps_are_those_of_a_batch(prepared, inputs, scans, zero, batch_size, name):
-    baseline = zero if name == "zero" else Baseline("background", None)
-    group = ScanGroup(explainer_of(prepared, batch_size), scans, baseline, target=0)
-    from_baseline = torch.from_numpy(baseline.of(scans))
+def test_maps_are_those_of_a_batch(prepared, inputs, scans, batch_size, name):
+    if name == "background":
+        scans = [replace(scan, baseline=air_input(scan.network_input)) for scan in scans]
+    group = ScanGroup(explainer_of(prepared, batch_size), scans, target=0)
+    from_baseline = torch.from_numpy(np.stack([scan.baseline for scan in scans]))
     for method in ("integrated_gradients", "saliency", "deep_lift"):
         indices, found = zip(*group.explain(method, [2, 0, 1]), strict=True)
         assert indices == (2, 0, 1)
@@ -38,7 +37,7 @@ def test_maps_are_those_of_a_batch(prepared, inputs, scans, zero, batch_size, na
         assert_same_maps(stacked(found), expected[[2, 0, 1]])
 
 
-def test_a_part_that_fails_costs_its_scans_alone(prepared, scans, zero, monkeypatch):
+def test_a_part_that_fails_costs_its_scans_alone(prepared, scans, monkeypatch):
     explainer = explainer_of(prepared, batch_size=2)
     attribute, error = explainer.attribute, RuntimeError("injected")
 
@@ -48,23 +47,14 @@ def test_a_part_that_fails_costs_its_scans_alone(prepared, scans, zero, monkeypa
         return attribute(method, batch)
 
     monkeypatch.setattr(explainer, "attribute", fail_with_c)
-    group = ScanGroup(explainer, scans, zero, target=0)
+    group = ScanGroup(explainer, scans, target=0)
     assert [isinstance(found, Exception) for _, found in group.explain("saliency", [0, 1, 2])] == [0, 0, 1]
     assert [found is error for _, found in group.explain("saliency", [2, 1, 0])] == [1, 1, 0]
     assert list(group.explain("deep_lift", [2])) == [(2, error)]
 
 
-def test_an_unreadable_baseline_is_each_scans_error(prepared, scans, zero, monkeypatch):
-    def unreadable(*_):
-        raise UserError("gone.nii: no such file")
-
-    monkeypatch.setattr(Baseline, "of", unreadable)
-    found = list(ScanGroup(explainer_of(prepared), scans, zero, target=0).explain("saliency", [0, 2]))
-    assert [(index, str(error)) for index, error in found] == [(i, "gone.nii: no such file") for i in (0, 2)]
-
-
 @pytest.mark.filterwarnings("ignore:out of memory")
-def test_parts_shrink_where_the_memory_is_too_small(prepared, inputs, scans, zero):
+def test_parts_shrink_where_the_memory_is_too_small(prepared, inputs, scans):
     """The rest of the group goes in parts of the new size, and the maps are the same."""
     reference = stacked(explain(prepared, inputs, "saliency"))
     explainer, sizes = explainer_of(prepared, batch_size=2), []
@@ -75,6 +65,6 @@ def test_parts_shrink_where_the_memory_is_too_small(prepared, inputs, scans, zer
             raise RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")
 
     with prepared.features[1].register_forward_pre_hook(too_much):
-        found = [found for _, found in ScanGroup(explainer, scans, zero, 0).explain("saliency", range(3))]
+        found = [found for _, found in ScanGroup(explainer, scans, 0).explain("saliency", range(3))]
     assert_same_maps(stacked(found), reference)
     assert explainer.settings.batch_size == 1 and sizes.count(2) == 1

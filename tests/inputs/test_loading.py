@@ -1,7 +1,9 @@
 """A scan is loaded with what its maps' files need; one bad file costs its own scan only."""
 
 import pickle
+import threading
 from functools import partial
+from operator import attrgetter
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from mri_saliency.inputs.grid import upright
 from mri_saliency.inputs.loading import LoadedScan, UnreadableScan, load_in_groups, load_scan, load_volume
 from mri_saliency.inputs.preprocessing import unpad
 from mri_saliency.inputs.scan_table import Scan
+from mri_saliency.runtime.workers import Workers
 
 from ..conftest import AFFINE, FLIPPED, REAL_SHAPE, SYNTHETIC_SHAPE, brain, save_scan
 from .test_preprocessing import reference_input
@@ -210,6 +213,18 @@ def test_a_defect_costs_its_scan_only_and_keeps_its_traceback(five_scans, no_wor
     assert (group[0], group[2]) == ("0", "2")
     assert "unexpected ZeroDivisionError: by chance" in group[1].reason
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_scans_are_completed_beside_the_main_thread_and_an_error_costs_its_scan_only(five_scans):
+    def finish(subject):
+        if subject == "1":
+            raise UserError("0.nii: has changed")
+        return subject, threading.current_thread() is threading.main_thread()
+
+    with Workers(1) as workers:
+        (group,) = load_in_groups(five_scans[:3], attrgetter("subject_id"), workers, 3, finish)
+    assert (group[0], group[2]) == (("0", False), ("2", False))
+    assert group[1] == UnreadableScan(five_scans[1], "0.nii: has changed")
 
 
 def test_few_scans_are_loaded_ahead(five_scans, no_workers):

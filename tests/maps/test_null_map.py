@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from mri_saliency.attribution.baselines import Baseline
 from mri_saliency.inputs.loading import load_scan
 from mri_saliency.inputs.scan_table import Scan
-from mri_saliency.maps.null_map import contexts_with_nulls, null_map, null_shares
+from mri_saliency.maps.null_map import null_map, null_shares, with_baseline
 
 from ..conftest import N_SLICES, brain, save_scan
 
@@ -23,12 +24,14 @@ def test_a_null_map_is_the_distance_from_its_reference():
     assert null_shares(scan, scan, inside) == {"baseline": None, "zero": 3 / 4}
 
 
-def test_contexts_have_the_shares_of_their_own_baselines(tmp_path):
+def test_a_scan_has_the_shares_of_its_own_baseline(tmp_path):
     paths = [save_scan(tmp_path / f"{seed}.nii", brain(seed=seed)) for seed in (1, 2)]
-    scans = [load_scan(Scan("a", path, 0, "HC", 0), n_slices=N_SLICES, first_slice=10) for path in paths]
-    inputs = np.stack([scan.network_input for scan in scans])
-    own, shared = contexts_with_nulls(scans, inputs[::-1]), contexts_with_nulls(scans, inputs[:1])
-    assert [context.scan for context in own] == [scan.context.scan for scan in scans]
-    assert shared[0].null_shares["baseline"] is None
-    assert shared[1].null_shares == own[1].null_shares
-    assert own[0].null_shares == null_shares(inputs[0], inputs[1], scans[0].context.brain)
+    scan, other = (
+        load_scan(Scan("a", path, 0, "HC", 0), n_slices=N_SLICES, first_slice=10) for path in paths
+    )
+    found = with_baseline(scan, Baseline("other.nii", other.network_input))
+    assert found.baseline is other.network_input and found.context.scan == scan.context.scan
+    expected = null_shares(scan.network_input, other.network_input, scan.context.brain)
+    assert found.context.null_shares == expected
+    itself = with_baseline(scan, Baseline("scan.nii", scan.network_input))
+    assert itself.context.null_shares == {"baseline": None, "zero": expected["zero"]}
