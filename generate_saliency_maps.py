@@ -55,9 +55,9 @@ def generate(options: Options, command_line: str) -> int:
         with tool.Journal(run, workers, tool.write_unfinished) as journal:  # counts, screen, run.json, page
             with journal.making_maps():
                 for scans in journal.readable(run.load_unfinished()):  # workers load the next group meanwhile
-                    group = tool.Group(run, scans)
+                    group = run.group(scans)  # what methods share is made once, when one needs it
                     for method in run.methods:
-                        for scan, attribution in group.explain(method):
+                        for scan, attribution in run.explain(group, method):
                             journal.write(scan, method, attribution)  # a worker draws and writes it
             if run.ranks.is_main and run.request.n_checked:
                 with journal.chapter("checking"):  # a failure here costs this chapter alone

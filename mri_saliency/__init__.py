@@ -28,7 +28,6 @@ _LIBRARY = {
     "map_to_nifti": "maps.image",
 }
 _SCRIPT = {
-    "Group": "run.prepare",
     "Journal": "run.journal",
     "OutputFolder": "output.folder",
     "check_some_maps": "checks.run",

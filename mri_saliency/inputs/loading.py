@@ -7,7 +7,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,9 +24,7 @@ from mri_saliency.inputs.preprocessing import (
 )
 from mri_saliency.inputs.scan_table import Scan
 from mri_saliency.inputs.volume_file import content_sha256, is_synthetic, read_volume, zero_missing
-
-if TYPE_CHECKING:
-    from mri_saliency.runtime.workers import Workers
+from mri_saliency.runtime.workers import Workers, as_it_is
 
 _LARGEST = 1e30  # intensity; float32 ends at 3e38
 _SYNTHETIC_CROP = 1  # first slices of a real scan that synthetic volumes lack
@@ -134,17 +131,12 @@ def load_scan(scan: Scan, *, n_slices: int, first_slice: int) -> LoadedScan:
     return LoadedScan(context, volume.network_input, time.process_time() - start_s)
 
 
-def as_loaded(scan: LoadedScan) -> LoadedScan:
-    """Return a loaded scan as it is."""
-    return scan
-
-
 def load_in_groups(
     scans: Sequence[Scan],
     load: Callable[[Scan], LoadedScan],
-    workers: "Workers",
+    workers: Workers,
     group_size: int,
-    finish: Callable[[LoadedScan], LoadedScan] = as_loaded,
+    finish: Callable[[LoadedScan], LoadedScan] = as_it_is,
 ) -> Iterator[list[LoadedScan | UnreadableScan]]:
     """Yield the scans in order, in groups of `group_size`, while workers load the next group.
 

@@ -123,30 +123,26 @@ class Run:
         finish = partial(with_baseline, baseline=self.request.baseline)
         return self.request.load(self.ranks.shard(self.plan.unfinished(self.request.scans)), finish=finish)
 
-    def prepare_folder(self) -> None:
-        """Write what describes the folder, and the mean control."""
-        prepare_folder(self.folder, self.request.baseline)
+    def group(self, scans: list[LoadedScan]) -> ScanGroup:
+        """Return loaded scans as a group that is explained together."""
+        return ScanGroup(self.explainer, scans, self.request.target)
 
-
-class Group:
-    """Loaded scans that are explained together; what methods share is made once, when one needs it."""
-
-    def __init__(self, run: Run, scans: list[LoadedScan]) -> None:
-        self._scans, self._plan = scans, run.plan
-        self._explained = ScanGroup(run.explainer, scans, run.request.target)
-
-    def explain(self, method: str) -> Iterator[Explained]:
-        """Yield the scans whose map by a method is unfinished, and their attributions.
+    def explain(self, group: ScanGroup, method: str) -> Iterator[Explained]:
+        """Yield the group's scans whose map by a method is unfinished, and their attributions.
 
         None instead of an attribution: the map is made, and only its pictures are missing. An error: it
         cannot be made.
         """
-        listed = [scan.context.scan for scan in self._scans]
-        for index in self._plan.indices(Action.REDRAW, method, listed):
-            yield self._scans[index].context, None
-        to_make = self._plan.indices(Action.MAKE, method, listed)
-        for index, found in self._explained.explain(method, to_make):
-            yield self._scans[index].context, found
+        contexts = [scan.context for scan in group.scans]
+        listed = [context.scan for context in contexts]
+        for index in self.plan.indices(Action.REDRAW, method, listed):
+            yield contexts[index], None
+        for index, found in group.explain(method, self.plan.indices(Action.MAKE, method, listed)):
+            yield contexts[index], found
+
+    def prepare_folder(self) -> None:
+        """Write what describes the folder, and the mean control."""
+        prepare_folder(self.folder, self.request.baseline)
 
 
 def prepare(options: Options, command_line: str, workers: Workers) -> Run:

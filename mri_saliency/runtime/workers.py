@@ -53,7 +53,7 @@ class Workers:
 
         The future raises what the function raised; UserError if two processes died of it.
         """
-        return self.submit_then(_as_it_is, function, *args, **keywords)
+        return self.submit_then(as_it_is, function, *args, **keywords)
 
     def submit_then(self, then: Callable, function: Callable, /, *args: object, **keywords: object) -> Future:
         """As `submit`; `then` takes the result, in this process, but in a thread beside the main one."""
@@ -122,7 +122,8 @@ class Workers:
         process.join()
 
 
-def _as_it_is(result: T) -> T:
+def as_it_is(result: T) -> T:
+    """Return a result unchanged, where `Workers.submit_then` has nothing to do."""
     return result
 
 
