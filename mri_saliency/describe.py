@@ -2,19 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial, reduce
+from itertools import repeat
+from operator import itemgetter, or_
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from mri_saliency.cohort.common_space import find_common_space
+from mri_saliency.cohort.common_space import CommonSpace, find_common_space
 from mri_saliency.cohort.comparable import comparable, damage_limitations, draw_summary
 from mri_saliency.cohort.effects import Places, effects_figure
-from mri_saliency.cohort.method_agreement import compare_methods
+from mri_saliency.cohort.method_agreement import Compared, compare_scans, with_partners, write_agreement
 from mri_saliency.errors import UserError, warn_by_kind
+from mri_saliency.groups.analysis_space import AnalysisSpace
 from mri_saliency.groups.comparison import ComparisonSettings, GroupComparison, compare_groups
 from mri_saliency.groups.means import draw_mean_scan, write_means
 from mri_saliency.groups.method_maps import MethodMaps, find_method_maps
-from mri_saliency.groups.null_effects import compare_null_maps
+from mri_saliency.groups.null_effects import Peaks, Place, compare_null_maps, read_nulls
+from mri_saliency.inputs.atlas import Atlas
 from mri_saliency.inputs.grid import mixed_directions
 from mri_saliency.methods import METHODS
 from mri_saliency.output.bids import write_dictionary
@@ -23,7 +30,7 @@ from mri_saliency.output.files import read_table, write_figure, write_or_remove_
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
 from mri_saliency.regions.comparison import compare_regions, region_test_table
-from mri_saliency.regions.densities import measure_regions, missing_null_notes
+from mri_saliency.regions.densities import divide_maps, missing_null_notes, write_regions
 from mri_saliency.regions.lateralisation import lateralise
 from mri_saliency.report.alarms import find_alarms, judge_maps
 from mri_saliency.report.answer import find_answer, tiles
@@ -52,23 +59,23 @@ def describe_cohort(
     space, more = find_common_space(folder, records, workers)
     limitations += more
     direction, _ = mixed_directions({record.subject_id: record.grid for record in records})
-    agreement, notes = compare_methods(folder, records, space, workers)
-    notes += [direction] if direction else []
-    summary = workers.submit(draw_summary, folder, records, agreement)
-
     covariates = None if how.covariates is None else _by_scan(how.covariates, records)
     settings = ComparisonSettings(how.smooth_mm, covariates, how.atlas)
     maps = find_method_maps(folder, records, space, how.key_slices)
     groups = _describe_groups(folder, maps, settings, workers)
-    compare_null_maps(folder, records, space.mirrored, groups.peaks, workers)
+    of_scans = _read_scans(folder, records, space, (how.atlas, groups.peaks), workers)
+    compare_null_maps(groups.peaks, reduce(or_, (scan.nulls for scan in of_scans)))
     clusters = pd.DataFrame(groups.clusters).reindex(columns=list(TABLES["group_clusters"]))
     write_or_remove_table(folder.group_clusters, clusters)
     _draw_effects(folder.cluster_figure, groups.peaks, folder.class_names)
+    agreement, notes = write_agreement(folder, [scan.agreement for scan in of_scans])
+    notes += [direction] if direction else []
+    summary = workers.submit(draw_summary, folder, records, agreement)
 
     write_atlas(folder, how.atlas, space.grid)
     regions = region_test = lateralisation = pd.DataFrame()
     if how.atlas is not None:
-        regions = measure_regions(folder, records, how.atlas, workers)
+        regions = write_regions(folder, [row for scan in of_scans for row in scan.regions])
         lateralisation, more_notes = lateralise(folder, regions, how.atlas)
         places = compare_regions(regions, how.atlas.paired_names(), covariates)
         region_test = region_test_table(places)
@@ -118,8 +125,8 @@ def _describe_groups(
     """Write the means of all methods' groups, and compare the groups."""
     for method_maps in maps:
         folder.open_groups(method_maps.method.name)
-    means = [workers.submit(write_means, method_maps, settings.smooth_mm) for method_maps in maps]
     comparisons = [workers.submit(compare_groups, method_maps, settings) for method_maps in maps]
+    means = [workers.submit(write_means, method_maps, settings.smooth_mm) for method_maps in maps]
     if maps:
         draw_mean_scan(maps[0])
     groups = GroupComparison()
@@ -128,6 +135,47 @@ def _describe_groups(
         groups.add(comparison.result())
         folder.close_groups(method_maps.method.name)
     return groups
+
+
+class _OfScan(NamedTuple):
+    """What is measured of one scan's maps."""
+
+    agreement: Compared
+    nulls: dict[tuple[int, str], np.ndarray]  # from `read_nulls`
+    regions: list[dict]
+
+
+def _read_scans(
+    folder: OutputFolder,
+    records: Sequence[MapRecord],
+    space: CommonSpace,
+    what: tuple[Atlas | None, Sequence[Peaks]],
+    workers: Workers,
+) -> list[_OfScan]:
+    """Measure each scan's maps, in the records' order, while its file is read once."""
+    atlas, peaks = what
+    scans: dict[str, list[MapRecord]] = {}
+    for record in records:
+        scans.setdefault(record.subject_id, []).append(record)
+    work = with_partners(list(scans.values()), itemgetter(0))
+    of_peaks = peaks[0].space if peaks else None, [of_contrast.place for of_contrast in peaks]
+    found = workers.map_parts(partial(_of_scans, folder, space, of_peaks, atlas), work)
+    by_name = {maps[0].subject_id: one for (maps, *_), one in zip(work, found, strict=True)}
+    return [by_name[name] for name in scans]
+
+
+def _of_scans(
+    folder: OutputFolder,
+    space: CommonSpace,
+    of_peaks: tuple[AnalysisSpace | None, list[Place]],
+    atlas: Atlas | None,
+    work: Sequence[list[list[MapRecord]]],
+) -> list[_OfScan]:
+    """Measure some scans, from `with_partners`, one after the other; runs in a worker."""
+    scans = [maps for maps, *_ in work]
+    regions = repeat([], len(scans)) if atlas is None else divide_maps(folder, atlas, scans)
+    columns = compare_scans(folder, space, work), read_nulls(folder, space, *of_peaks, scans), regions
+    return list(map(_OfScan, *columns))
 
 
 def _by_scan(covariates: pd.DataFrame, records: list[MapRecord]) -> pd.DataFrame:

@@ -2,9 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import combinations, islice
-from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -18,30 +16,29 @@ from mri_saliency.methods import METHODS
 from mri_saliency.output.files import write_or_remove_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
-from mri_saliency.runtime.workers import Workers
 from mri_saliency.wording import listed
 
 T = TypeVar("T")
 
 
-def compare_methods(
-    folder: OutputFolder, records: list[MapRecord], space: CommonSpace, workers: Workers
-) -> tuple[pd.DataFrame, list[str]]:
-    """Write the agreement of every scan's maps, with each other and with their null maps.
+class Compared(NamedTuple):
+    """The rows of one scan in method_agreement.csv, and whether it could be read again."""
+
+    rows: list[dict]
+    is_readable: bool
+
+
+def write_agreement(folder: OutputFolder, found: Sequence[Compared]) -> tuple[pd.DataFrame, list[str]]:
+    """Write what `compare_scans` found of all scans.
 
     Returns method_agreement.csv: `agreement` in the scan's brain, and by chance, of this scan's ``method_a``
     and another subject's ``method_b``; empty, and without a file, if there is no pair. And notes about scans
     that cannot be read any more.
     """
-    scans: dict[str, list[MapRecord]] = {}
-    for record in records:
-        scans.setdefault(record.subject_id, []).append(record)
-    work = with_partners(list(scans.values()), itemgetter(0))
-    found = dict(workers.map_parts(partial(_compare_scans, folder, space), work))
-    table = pd.DataFrame([row for subject_id in scans for row in found[subject_id].rows])
+    table = pd.DataFrame([row for scan in found for row in scan.rows])
     write_or_remove_table(folder.agreement, table)
-    n_gone = sum(not scan.is_readable for scan in found.values())
-    n_without = sum(not scan.is_readable and not scan.rows for scan in found.values())
+    n_gone = sum(not scan.is_readable for scan in found)
+    n_without = sum(not scan.is_readable and not scan.rows for scan in found)
     notes = []
     if n_gone > n_without:
         notes.append(
@@ -90,19 +87,11 @@ def agreement_sentences(table: pd.DataFrame) -> list[str]:
     ]
 
 
-class _Compared(NamedTuple):
-    """The rows of one scan, and whether it could be read again."""
-
-    rows: list[dict]
-    is_readable: bool
-
-
-def _compare_scans(
+def compare_scans(
     folder: OutputFolder, space: CommonSpace, work: Sequence[list[list[MapRecord]]]
-) -> list[tuple[str, _Compared]]:
-    """Return what is found of scans, each given by its maps and its partner's; runs in a worker."""
+) -> Iterator[Compared]:
+    """Compare each scan's maps with each other and with their null maps; `work` is from `with_partners`."""
     opened: dict[str, _OpenScan] = {}
-    found = []
     for scans in work:
         names = [maps[0].subject_id for maps in scans]
         opened = {
@@ -110,8 +99,7 @@ def _compare_scans(
             for name, maps in zip(names, scans, strict=True)
         }
         rows = [{"subject_id": names[0]} | row for row in _compare(*opened.values())]
-        found.append((names[0], _Compared(rows, opened[names[0]].is_readable)))
-    return found
+        yield Compared(rows, opened[names[0]].is_readable)
 
 
 @dataclass(frozen=True, eq=False)

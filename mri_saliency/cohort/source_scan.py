@@ -55,7 +55,7 @@ def read_source(record: MapRecord) -> SourceScan | None:
     return _load_source(record.source, record.grid.n_slices, record.recipe.first_slice)
 
 
-@lru_cache(maxsize=2)  # a scan and the one that it is compared with
+@lru_cache(maxsize=3)  # a scan, the one that it is compared with, and that one's
 def _load_source(source: FileIdentity, n_slices: int, first_slice: int) -> SourceScan | None:
     try:
         volume = load_volume(Path(source.path), n_slices, first_slice)

@@ -23,7 +23,7 @@ from mri_saliency.maps.comparison import AGREEMENT, CHANCE, agreement
 from mri_saliency.methods import METHODS
 from mri_saliency.output.files import write_or_remove_table
 from mri_saliency.output.folder import OutputFolder
-from mri_saliency.regions.densities import OUTSIDE, BrainMass, region_rows
+from mri_saliency.regions.densities import OUTSIDE, BrainMass, PlacedRegions
 from mri_saliency.runtime.workers import Workers
 
 
@@ -87,16 +87,16 @@ def _compare_scans(
 
     Of a map that cannot be read any more there are none; without its scan, none for run_agreement.csv.
     """
-    labels: dict[Grid, np.ndarray] = {}  # of the last scan
+    placed: dict[Grid, PlacedRegions] = {}  # of the last scan
     found = []
     for maps in (maps for scan in scans for maps in scan):
         record, regions, rows = next(iter(maps.members.values())).record, [], []
         if atlas is not None and record.grid.affine is not None:
-            if record.grid not in labels:
-                labels = {record.grid: atlas.on_network_grid(record.grid)}
+            if record.grid not in placed:
+                placed = {record.grid: PlacedRegions(atlas, atlas.on_network_grid(record.grid))}
         with suppress(UserError):  # a map is damaged
             if atlas is not None and record.grid.affine is not None:
-                regions = _region_densities(maps, labels[record.grid], atlas)
+                regions = _region_densities(maps, placed[record.grid])
             if scan := read_source(record):
                 rows = _agreement_rows(maps, scan.brain)
         found.append((rows, regions))
@@ -144,13 +144,13 @@ def sign_agreement(a: np.ndarray, b: np.ndarray, brain: np.ndarray) -> float:
     return float((np.sign(a[brain]) == np.sign(b[brain])).mean()) if brain.any() else math.nan
 
 
-def _region_densities(maps: _ScanMaps, labels: np.ndarray, atlas: Atlas) -> list[dict]:
+def _region_densities(maps: _ScanMaps, regions: PlacedRegions) -> list[dict]:
     """Return a row for each run and region of the brain."""
     return [
         {"subject_id": maps.subject_id, "method": maps.method, "run": run}
         | {"diagnosis": member.record.statistics.diagnosis}
         | {key: row[key] for key in ("region", "density")}
         for run, member in maps.members.items()
-        for row in region_rows(unpad(member.load()), labels, atlas, BrainMass.of(member.record))
+        for row in regions.rows(unpad(member.load()), BrainMass.of(member.record))
         if row["region"] != OUTSIDE
     ]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy.ndimage import find_objects
 
 from mri_saliency.inputs.grid import Grid
 from mri_saliency.maps.smoothing import fwhm_voxels, gaussian_weights
@@ -62,7 +63,8 @@ class AnalysisSpace:
         median, unlike the mean, is not moved by a strong effect in a small part of the brain. Returns float32
         (n_points,), at the points that are `inside`. Raises ZeroDivisionError: the median is 0.
         """
-        magnitude = np.where(self.brain, np.abs(values), np.float32(0)).astype(np.float32, copy=False)
+        magnitude = np.abs(values[self._box]).astype(np.float32, copy=False)
+        magnitude *= self.brain[self._box]
         smooth = self._sum_around(magnitude)[self.inside] / self._weights
         median = np.median(smooth)
         if not median > 0:
@@ -81,17 +83,25 @@ class AnalysisSpace:
     @cached_property
     def _weights(self) -> np.ndarray:
         """The sum of weights over the brain, at each point inside; above 0."""
-        return self._sum_around(self.brain.astype(np.float32))[self.inside]
+        return self._sum_around(self.brain[self._box].astype(np.float32))[self.inside]
+
+    @cached_property
+    def _box(self) -> tuple[slice, ...]:
+        """The smallest box around the brain; the whole grid without one."""
+        return [*find_objects(self.brain.astype(int)), tuple(map(slice, self.brain.shape))][0]
 
     def _sum_around(self, values: np.ndarray) -> np.ndarray:
-        """Return weighted sums around the coarse grid's points."""
+        """Return weighted sums around the coarse grid's points; `values` fill the box."""
         first, second, third = self._kernels
         sums = np.tensordot(first, values, axes=1)  # (n_slices / 2, height, width)
         return second @ sums @ third.T
 
     @cached_property
     def _kernels(self) -> list[np.ndarray]:
-        """For each axis the weights of its voxels around each point: float32 (n_points, n_voxels)."""
+        """For each axis the weights of the box's voxels around each point: float32 (n_points, n_voxels)."""
         sizes = zip(self.brain.shape, fwhm_voxels(self.grid, self.smooth_mm), strict=True)
         weights = (gaussian_weights(n, fwhm) if fwhm else np.eye(n, dtype=np.float32) for n, fwhm in sizes)
-        return [np.add.reduceat(of_axis, np.arange(0, len(of_axis), BLOCK), axis=0) for of_axis in weights]
+        return [
+            np.add.reduceat(of_axis[:, part], np.arange(0, len(of_axis), BLOCK), axis=0)
+            for of_axis, part in zip(weights, self._box, strict=True)
+        ]

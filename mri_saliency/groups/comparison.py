@@ -141,7 +141,8 @@ def _aligned(
     mirrored = subjects.average(
         lambda index: other.magnitudes(space.mirror(maps.open_map(maps.scans[index])))[kept]
     )
-    return points, subjects.align(values[:, points[space.inside]], mirrored)
+    columns = points[space.inside]
+    return points, subjects.align((row[columns] for row in values), mirrored)
 
 
 def _magnitudes(

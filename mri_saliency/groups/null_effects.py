@@ -1,18 +1,19 @@
 """The peaks of clusters -> the null map's contrast there: is it the network, or the anatomy alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
+from mri_saliency.cohort.common_space import CommonSpace
 from mri_saliency.cohort.effects import Places
 from mri_saliency.cohort.source_scan import baseline_identity, read_null_map
 from mri_saliency.groups.analysis_space import AnalysisSpace
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
-from mri_saliency.runtime.workers import Workers
+
+Place = tuple[str, np.ndarray]  # a method, and points on the coarse grid, int (n_points, 3)
 
 
 @dataclass(eq=False)
@@ -26,27 +27,17 @@ class Peaks(Places):
     t = "peak_t"
     ratios = ("peak_effect", "effect_null", "effect_over_null")
 
+    @property
+    def place(self) -> Place:
+        """Where the null maps are to be read."""
+        return self.rows[0]["method"], self.points
 
-def compare_null_maps(
-    folder: OutputFolder,
-    records: Sequence[MapRecord],
-    mirrored: dict[str, bool],
-    peaks: Sequence[Peaks],
-    workers: Workers,
-) -> None:
-    """Compare the null maps as the maps are, at the peaks of all methods' clusters; a scan is read once.
 
-    `mirrored` says which scans' x axes must be reversed.
+def compare_null_maps(peaks: Sequence[Peaks], found: Mapping[tuple[int, str], np.ndarray]) -> None:
+    """Compare the null maps as the maps are, at the peaks of all methods' clusters.
+
+    `found` is from `read_nulls`, of all scans.
     """
-    if not peaks:
-        return
-    wanted = [(of_contrast.rows[0]["method"], of_contrast.points) for of_contrast in peaks]
-    scans: dict[str, list[MapRecord]] = {}
-    for record in records:
-        if record.subject_id in mirrored and any(record.method == method for method, _ in wanted):
-            scans.setdefault(record.subject_id, []).append(record)
-    read = partial(_null_values, folder, mirrored, peaks[0].space, wanted)
-    found = {key: values for key, values in workers.map_parts(read, list(scans.values()))}
     for number, of_contrast in enumerate(peaks):
         unknown = np.full((2, len(of_contrast.points)), np.nan, np.float32)
         nulls = [found.get((number, name), unknown) for name in of_contrast.scans]
@@ -56,22 +47,26 @@ def compare_null_maps(
         of_contrast.add_ratios()
 
 
-def _null_values(
+def read_nulls(
     folder: OutputFolder,
-    mirrored: dict[str, bool],
-    space: AnalysisSpace,
-    wanted: Sequence[tuple[str, np.ndarray]],
+    common: CommonSpace,
+    space: AnalysisSpace | None,
+    places: Sequence[Place],
     scans: Sequence[list[MapRecord]],
-) -> list[tuple[tuple[int, str], np.ndarray]]:
-    """Return scans' null maps at methods' points, as they are and mirrored: (2, n_points).
+) -> Iterator[dict[tuple[int, str], np.ndarray]]:
+    """Return each scan's null maps at methods' points, as they are and mirrored: (2, n_points).
 
-    Each has the number of what is wanted and the scan's name. Runs in a worker.
+    Their keys are the place's number and the scan's name. Without a `space` there are no places.
     """
-    other, found = space.mirrored(), []
+    other, mirrored = space and space.mirrored(), common.mirrored
     for records in scans:
         by_baseline: dict[str, np.ndarray] = {}
+        found = {}
         for record in records:
             baseline, name = baseline_identity(record), record.subject_id
+            numbers = [number for number, (method, _) in enumerate(places) if method == record.method]
+            if space is None or other is None or not numbers or name not in mirrored:
+                continue
             if baseline not in by_baseline:
                 by_baseline[baseline] = np.full((2, *space.inside.shape), np.nan, np.float32)
                 null = read_null_map(folder, record)
@@ -80,7 +75,6 @@ def _null_values(
                     with suppress(ZeroDivisionError):  # zeros in half of the brain
                         by_baseline[baseline][0, space.inside] = space.magnitudes(null)
                         by_baseline[baseline][1, other.inside] = other.magnitudes(space.mirror(null))
-            for number, (method, points) in enumerate(wanted):
-                if method == record.method:
-                    found.append(((number, name), by_baseline[baseline][(slice(None), *points.T)]))
-    return found
+            for number in numbers:
+                found[number, name] = by_baseline[baseline][(slice(None), *places[number][1].T)]
+        yield found

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,6 @@ from mri_saliency.output.dictionary import TABLES
 from mri_saliency.output.files import write_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
-from mri_saliency.runtime.workers import Workers
 from mri_saliency.statistics.normal_ranges import add_normal_ranges
 from mri_saliency.wording import counted
 
@@ -27,21 +26,14 @@ _N_DENSEST = 10
 _GRIDS_AT_A_TIME = 4  # whose labels a worker keeps
 
 
-def measure_regions(
-    folder: OutputFolder, records: list[MapRecord], atlas: Atlas, workers: Workers
-) -> pd.DataFrame:
-    """Divide every map among an atlas's regions; write the table.
+def write_regions(folder: OutputFolder, rows: list[dict]) -> pd.DataFrame:
+    """Write what `divide_maps` found of all scans.
 
     Returns the rows of region_statistics.csv, with the columns ``subject`` (the person), ``diagnosis``,
     ``grey_matter_asymmetry`` (of the mean grey matter of the two sides in the scan's image), and both
-    asymmetries of the brain's halves, ``hemisphere_...``; no rows for scans without an affine. Raises
-    UserError if the atlas does not lie where a scan does.
+    asymmetries of the brain's halves, ``hemisphere_...``.
     """
-    maps: dict[tuple[str, Grid], list[MapRecord]] = {}  # a scan's together: its file is read once for all
-    for record in records:
-        if record.grid.affine is not None:
-            maps.setdefault((record.subject_id, record.grid), []).append(record)
-    table = pd.DataFrame(workers.map_parts(partial(_divide_maps, folder, atlas), list(maps.values())))
+    table = pd.DataFrame(rows)
     if table.empty:
         folder.regions.unlink(missing_ok=True)
         return table
@@ -82,22 +74,29 @@ def missing_null_notes(table: pd.DataFrame) -> list[str]:
     ]
 
 
-def _divide_maps(folder: OutputFolder, atlas: Atlas, scans: Sequence[list[MapRecord]]) -> list[dict]:
-    """Return the rows of the maps of some scans; runs in a worker."""
-    labels_on = lru_cache(_GRIDS_AT_A_TIME)(atlas.on_network_grid)  # scans of one grid follow each other
-    return [row for maps in scans for row in _rows_of_scan(folder, atlas, labels_on(maps[0].grid), maps)]
+def divide_maps(folder: OutputFolder, atlas: Atlas, scans: Sequence[list[MapRecord]]) -> Iterator[list[dict]]:
+    """Divide the maps of each scan among an atlas's regions; no rows for a scan without an affine.
+
+    Raises UserError if the atlas does not lie where a scan does.
+    """
+
+    @lru_cache(_GRIDS_AT_A_TIME)  # scans of one grid follow each other
+    def regions_on(grid: Grid) -> PlacedRegions:
+        return PlacedRegions(atlas, atlas.on_network_grid(grid))
+
+    for maps in scans:
+        grid = maps[0].grid
+        yield [] if grid.affine is None else list(_rows_of_scan(folder, regions_on(grid), maps))
 
 
-def _rows_of_scan(
-    folder: OutputFolder, atlas: Atlas, labels: np.ndarray, records: list[MapRecord]
-) -> Iterator[dict]:
+def _rows_of_scan(folder: OutputFolder, regions: "PlacedRegions", records: list[MapRecord]) -> Iterator[dict]:
     """Yield the rows of a scan's maps."""
     scan = read_source(records[0])
 
     def by_region(values: np.ndarray | None, column: str) -> dict[str, float | None]:
         if values is None or scan is None:
             return {}
-        measured = region_rows(values, labels, atlas, BrainMass.measured(values, scan.brain))
+        measured = regions.rows(values, BrainMass.measured(values, scan.brain))
         return {row["region"]: row[column] for row in measured}
 
     grey_matter = None if scan is None else scan.grey_matter
@@ -117,26 +116,26 @@ def _rows_of_scan(
             "hemisphere_asymmetry": half_asymmetry(values, halves),
             "hemisphere_grey_matter_asymmetry": half_asymmetry(grey_matter, halves),
         }
-        for row in region_rows(values, labels, atlas, BrainMass.of(record)):
+        for row in regions.rows(values, BrainMass.of(record)):
             row["density_null"] = nulls[baseline].get(row["region"])
             row["grey_matter_asymmetry"] = of_grey_matter.get(row["region"])
             yield about | row
 
 
-def brain_halves(brain: np.ndarray, grid: Grid) -> np.ndarray:
-    """Return the side of each of the brain's voxels: 1 left of x = 0 mm, 2 right of it; 0 outside it."""
+def brain_halves(brain: np.ndarray, grid: Grid) -> list[np.ndarray]:
+    """Return the flat indices of the brain's voxels left of x = 0 mm, and of those right of it."""
     affine = grid.input_affine
     assert affine is not None  # of scans without one, no region is measured
     axes = np.ogrid[tuple(map(slice, brain.shape))]
     x_mm = sum(factor * axis for factor, axis in zip(affine[0], axes, strict=False)) + affine[0, 3]
-    return brain * (1 + (x_mm > 0))
+    return [np.flatnonzero(brain & (x_mm <= 0)), np.flatnonzero(brain & (x_mm > 0))]
 
 
-def half_asymmetry(values: np.ndarray | None, halves: np.ndarray | None) -> float | None:
+def half_asymmetry(values: np.ndarray | None, halves: list[np.ndarray] | None) -> float | None:
     """Return (L - R) / (L + R) of a map's magnitude per voxel in `brain_halves`; None where undefined."""
     if values is None or halves is None:
         return None
-    sides = (np.abs(values[halves == side]) for side in (1, 2))
+    sides = (np.abs(values.take(half)) for half in halves)
     left, right = (float(side.sum(dtype=np.float64)) / max(1, side.size) for side in sides)
     return (left - right) / (left + right) if left and right else None
 
@@ -165,40 +164,46 @@ class BrainMass:
         return cls(inside, outside, n_inside, len(values) * INPUT_SIZE**2 - n_inside)
 
 
-def region_rows(values: np.ndarray, labels: np.ndarray, atlas: Atlas, brain: BrainMass) -> list[dict]:
-    """Divide a map's magnitude among the regions that the network sees, and the rest of the head and the air.
+class PlacedRegions:
+    """An atlas's regions on one grid, where `labels`, from `Atlas.on_network_grid`, are."""
 
-    `values` is a map without pad, (n_slices, 112, 112); `labels`, of the same shape, is from
-    `Atlas.on_network_grid`. Rows have columns of region_statistics.csv; the density is that of Boehle et al.
-    2019, Frontiers in Aging Neuroscience. An undefined value is None.
-    """
-    n_labels = max(atlas.names) + 1
-    masses = np.bincount(labels.ravel(), np.abs(values).ravel().astype(np.float64), n_labels)
-    sizes = np.bincount(labels.ravel(), minlength=n_labels)
-    total = brain.inside + brain.outside
-    brain_density = brain.inside / brain.n_inside if brain.n_inside else 0.0
-    pairs = atlas.pairs()
+    def __init__(self, atlas: Atlas, labels: np.ndarray) -> None:
+        self._atlas, self._pairs = atlas, atlas.pairs()
+        self._places = np.flatnonzero(labels)
+        self._labels = labels.take(self._places)
+        self._sizes = np.bincount(self._labels, minlength=max(atlas.names) + 1)
 
-    def row(region: str, mass: float, size: int, asymmetry: float | None) -> dict:
-        return {
-            "region": region,
-            "mass": mass,
-            "share": mass / total if total else None,
-            "density": mass / size / brain_density if brain_density and size else None,
-            "asymmetry": asymmetry,
-        }
+    def rows(self, values: np.ndarray, brain: BrainMass) -> list[dict]:
+        """Divide a map's magnitude among the regions that the network sees, and the rest of head and air.
 
-    rows = []
-    for label, name in atlas.names.items():
-        if not sizes[label]:
-            continue
-        sides = list(pairs.get(label, ()))
-        asymmetry = None
-        if sides and sizes[sides].all() and masses[sides].any():
-            left, right = masses[sides] / sizes[sides]
-            asymmetry = (left - right) / (left + right)
-        rows.append(row(name, masses[label], sizes[label], asymmetry))
-    return [*rows, row(OUTSIDE, brain.outside, brain.n_outside, None)]
+        `values` is a map without pad, (n_slices, 112, 112). Rows have columns of region_statistics.csv; the
+        density is that of Boehle et al. 2019, Frontiers in Aging Neuroscience. An undefined value is None.
+        """
+        sizes, magnitudes = self._sizes, np.abs(values.take(self._places))
+        masses = np.bincount(self._labels, magnitudes, len(sizes))
+        total = brain.inside + brain.outside
+        brain_density = brain.inside / brain.n_inside if brain.n_inside else 0.0
+
+        def row(region: str, mass: float, size: int, asymmetry: float | None) -> dict:
+            return {
+                "region": region,
+                "mass": mass,
+                "share": mass / total if total else None,
+                "density": mass / size / brain_density if brain_density and size else None,
+                "asymmetry": asymmetry,
+            }
+
+        rows = []
+        for label, name in self._atlas.names.items():
+            if not sizes[label]:
+                continue
+            sides = list(self._pairs.get(label, ()))
+            asymmetry = None
+            if sides and sizes[sides].all() and masses[sides].any():
+                left, right = masses[sides] / sizes[sides]
+                asymmetry = (left - right) / (left + right)
+            rows.append(row(name, masses[label], sizes[label], asymmetry))
+        return [*rows, row(OUTSIDE, brain.outside, brain.n_outside, None)]
 
 
 def densest(table: pd.DataFrame) -> dict[str, list[str]]:

@@ -1,7 +1,7 @@
 """A cohort's subjects -> which of their groups are compared, and the test: patients against controls."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,15 +71,18 @@ class Subjects:
         """Return subjects' means over their scans' rows, each read once: float32 (n_subjects, n_points)."""
         return np.stack([sum(map(row_of_scan, scans)) / np.float32(len(scans)) for scans in self.scans])
 
-    def align(self, values: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
-        """Return values as if every focus was on the left: (n_subjects, n_points).
+    def align(self, values: Iterable[np.ndarray], mirrored: np.ndarray) -> np.ndarray:
+        """Return values as if every focus was on the left, (n_subjects, n_points), written over `mirrored`.
 
         Of right foci those at the points' mirror images (`mirrored`), of controls the mean of both.
         """
-        aligned = np.where(self.members("right")[:, None], mirrored, values)
-        controls = self.members("HC")
-        aligned[controls] = (values[controls] + mirrored[controls]) / 2
-        return aligned
+        for diagnosis, own, row in zip(self.diagnoses, values, mirrored, strict=True):
+            if diagnosis == "HC":
+                row += own
+                row /= 2
+            elif diagnosis != "right":
+                row[:] = own
+        return mirrored
 
 
 def find_subjects(
@@ -151,4 +154,4 @@ def _hypothesis(contrast: Contrast, subjects: Subjects, values: np.ndarray) -> H
         raise np.linalg.LinAlgError(f"too few subjects for {covariates.shape[1]} covariates")
     weights = np.zeros(design.shape[1])
     weights[: groups.shape[1]] = list(contrast.weights.values())
-    return Hypothesis(values[rows], design, weights, groups.argmax(axis=1), rows)
+    return Hypothesis(values, design, weights, groups.argmax(axis=1), rows)

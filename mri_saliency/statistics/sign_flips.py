@@ -20,11 +20,11 @@ _TIE = 1e-5  # statistics that differ by less, relatively, count as equal
 class Hypothesis:
     """A linear contrast of group means that is zero under the null hypothesis, at every point."""
 
-    values: np.ndarray  # (n, n_points): a row for each subject
+    values: np.ndarray  # (n_subjects, n_points): those of the family's subjects, also of others
     design: np.ndarray  # float64 (n, n_columns): the linear model of a point's values, of full rank
     contrast: np.ndarray  # float64 (n_columns,): weights of the model's coefficients
     spread_groups: np.ndarray  # int (n,), from 0: subjects of one number share a variance
-    subjects: np.ndarray  # int (n,): whose errors are flipped together in all hypotheses of a family
+    subjects: np.ndarray  # int (n,): the rows of `values`, which all hypotheses of a family flip alike
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +113,7 @@ class _Model:
 
     def fit(self) -> Estimate:
         """Estimate the contrast at all points."""
-        n, n_points = self._values.shape
+        n, n_points = len(self._design), self._values.shape[1]
         effect, error, t, freedom = np.zeros((4, n_points))
         to_residuals = np.eye(n) - self._design @ self._inverse @ self._design.T
         weights = self._by_group @ self._weights**2
@@ -156,8 +156,8 @@ class _Model:
         to_null = self._null_residuals(fitted.spreads**2)
         for points in self._parts():
             scaled, _ = self._standardised(points)
-            flipped = self._statistics((to_null @ scaled).astype(np.float32), signs[1:])
-            np.maximum(largest[1:], np.abs(flipped).max(axis=1), out=largest[1:])
+            squared = self._squared_t((to_null @ scaled).astype(np.float32), signs[1:])
+            np.maximum(largest[1:], np.sqrt(squared.max(axis=1)), out=largest[1:])
         return largest
 
     def _parts(self) -> Iterator[slice]:
@@ -166,7 +166,7 @@ class _Model:
 
     def _standardised(self, points: slice) -> tuple[np.ndarray, np.ndarray]:
         """Return points' values with mean 0 and spread 1, or 0 where nothing varies; and their spreads."""
-        values = self._values[:, points].astype(np.float64)
+        values = self._values[self.subjects, points].astype(np.float64)
         centred = values - values.mean(axis=0)
         spread = np.sqrt((centred**2).mean(axis=0))
         # equal values leave only rounding when they are centred
@@ -186,8 +186,8 @@ class _Model:
         to_coefficients -= np.outer(direction, self._contrast @ to_coefficients)
         return np.eye(len(self._design)) - self._design @ to_coefficients
 
-    def _statistics(self, values: np.ndarray, signs: np.ndarray) -> np.ndarray:
-        """Return t after each flip: (n, n_points) and (n_flips, n) -> (n_flips, n_points)."""
+    def _squared_t(self, values: np.ndarray, signs: np.ndarray) -> np.ndarray:
+        """Return t * t after each flip: (n, n_points) and (n_flips, n) -> (n_flips, n_points)."""
         design, inverse, contrast = (
             array.astype(values.dtype) for array in (self._design, self._inverse, self._contrast)
         )
@@ -209,7 +209,8 @@ class _Model:
             least = _MIN_VARIANCE * freedom
             weight = (self._weights[members] ** 2).sum() / freedom
             variance = variance + np.maximum(squares, least) * values.dtype.type(weight)
-        return _combine(contrast, coefficients) / np.sqrt(variance)
+        effect = _combine(contrast, coefficients)
+        return effect * effect / variance
 
 
 def _without_skewness(t: np.ndarray, skewness: float) -> np.ndarray:

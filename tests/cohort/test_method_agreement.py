@@ -1,6 +1,7 @@
 """How far a scan's maps agree, against plain computations."""
 
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,10 @@ import pytest
 import scipy.stats
 
 from mri_saliency.cohort.common_space import find_common_space
-from mri_saliency.cohort.method_agreement import compare_methods
+from mri_saliency.cohort.method_agreement import compare_scans, with_partners, write_agreement
 from mri_saliency.inputs.loading import load_volume
 from mri_saliency.inputs.preprocessing import air_input, brain_mask, unpad
 from mri_saliency.output.record import in_order
-from mri_saliency.runtime.workers import Workers
 
 from ..conftest import N_SLICES
 from ..made_cohort import COHORT_METHODS, RECIPE, SCANS
@@ -24,12 +24,19 @@ MEASURED = ["rank_correlation", "rank_correlation_chance"]
 
 @pytest.fixture
 def compare(no_workers):
-    """A function: a cohort's folder, records -> `compare_methods` in their common space."""
+    """A function: a cohort's folder, records -> the agreement's table and notes, in their common space."""
 
     def run(folder, records):
         records = in_order(records)
         space, _ = find_common_space(folder, records, no_workers)
-        return compare_methods(folder, records, space, no_workers)
+        names = dict.fromkeys(record.subject_id for record in records)
+        scans = [[record for record in records if record.subject_id == name] for name in names]
+        work = with_partners(scans, itemgetter(0))
+        by_name = {
+            maps[0].subject_id: found
+            for (maps, *_), found in zip(work, compare_scans(folder, space, work), strict=True)
+        }
+        return write_agreement(folder, [by_name[name] for name in names])
 
     return run
 
@@ -130,11 +137,3 @@ def test_scans_that_are_gone_are_compared_in_the_mean_scans_brain(cohort, compar
     cohort.folder.mean_scan.unlink()
     table, notes = compare(cohort.folder, gone)
     assert table.empty and not cohort.folder.agreement.exists() and notes[0].startswith("7 scans")
-
-
-def test_workers_find_the_same(cohort, compare):
-    here, _ = compare(cohort.folder, cohort.records)
-    with Workers(2) as workers:
-        space, _ = find_common_space(cohort.folder, cohort.records, workers)
-        there, _ = compare_methods(cohort.folder, in_order(cohort.records), space, workers)
-    pd.testing.assert_frame_equal(here, there)

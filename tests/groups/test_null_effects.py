@@ -1,15 +1,16 @@
 """Null maps are compared as maps are, at the peaks of the maps' clusters."""
 
+from collections import ChainMap
 from copy import deepcopy
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from mri_saliency.groups import null_effects
 from mri_saliency.groups.comparison import compare_groups
-from mri_saliency.groups.null_effects import compare_null_maps
+from mri_saliency.groups.null_effects import compare_null_maps, read_nulls
 from mri_saliency.inputs.preprocessing import unpad
-from mri_saliency.runtime.workers import Workers
 
 from ..made_cohort import made_record
 from .test_comparison import DIAGNOSES, METHOD, PLAIN, image, made_maps
@@ -29,7 +30,10 @@ def add_nulls(found, nulls, monkeypatch):
     """Give scans these null maps (one of None cannot be read), and compare them."""
     monkeypatch.setattr(null_effects, "read_null_map", lambda folder, record: nulls[record.subject_id])
     records = [made_record(name, METHOD) for name in nulls]
-    compare_null_maps(None, records, dict.fromkeys(nulls, False), found.peaks, Workers(0))
+    common = SimpleNamespace(mirrored=dict.fromkeys(nulls, False))
+    places = [peaks.place for peaks in found.peaks]
+    read = read_nulls(None, common, found.peaks[0].space, places, [[record] for record in records])
+    compare_null_maps(found.peaks, ChainMap(*read))
 
 
 def nulls_of(maps):

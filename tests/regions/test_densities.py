@@ -17,10 +17,11 @@ from mri_saliency.output.record import in_order
 from mri_saliency.regions.densities import (
     OUTSIDE,
     BrainMass,
+    PlacedRegions,
     densest,
-    measure_regions,
+    divide_maps,
     missing_null_notes,
-    region_rows,
+    write_regions,
 )
 
 from ..conftest import AFFINE, REAL_SHAPE
@@ -34,6 +35,15 @@ def halves(tmp_path):
     return read_atlas(*save_halves(tmp_path))
 
 
+def measure_regions(folder, records, atlas):
+    scans = {
+        record.subject_id: [r for r in records if r.subject_id == record.subject_id] for record in records
+    }
+    return write_regions(
+        folder, [row for rows in divide_maps(folder, atlas, list(scans.values())) for row in rows]
+    )
+
+
 def saliency_of(cohort, subject_id):
     [record] = [r for r in cohort.records if (r.subject_id, r.method) == (subject_id, "saliency")]
     return record
@@ -45,7 +55,7 @@ def test_rows_add_up_and_give_density_and_asymmetry(atlas):
     values[labels == 1] = -3.0
     total = float(np.abs(values).sum(dtype=np.float64))
     brain = BrainMass(0.5 * total, 0.5 * total, n_inside=values.size // 4, n_outside=values.size * 3 // 4)
-    rows = {row["region"]: row for row in region_rows(values, labels, atlas, brain)}
+    rows = {row["region"]: row for row in PlacedRegions(atlas, labels).rows(values, brain)}
     assert set(rows) == {"Left Side", "Right Side", "Front", OUTSIDE}
     left, right = rows["Left Side"], rows["Right Side"]
     n_left, n_right = (labels == 1).sum(), (labels == 2).sum()
@@ -69,8 +79,8 @@ def test_densest_regions_come_first():
     assert found["b"][0] == "region 11" and found["a"][0] == "region 1"
 
 
-def test_regions_divide_the_maps(cohort, no_workers, halves):
-    returned = measure_regions(cohort.folder, in_order(cohort.records), halves, no_workers)
+def test_regions_divide_the_maps(cohort, halves):
+    returned = measure_regions(cohort.folder, in_order(cohort.records), halves)
     table = pd.read_csv(cohort.folder.regions)
     assert list(table.columns) == list(TABLES["region_statistics"])
     assert "12" not in set(table["subject_id"])  # it has no affine
@@ -97,12 +107,12 @@ def test_regions_divide_the_maps(cohort, no_workers, halves):
         np.testing.assert_allclose(of_map["hemisphere_asymmetry"], expected, atol=1e-6)
 
 
-def test_without_affines_there_are_no_regions_and_no_old_table(cohort, no_workers, halves):
-    measure_regions(cohort.folder, cohort.records, halves, no_workers)
+def test_without_affines_there_are_no_regions_and_no_old_table(cohort, halves):
+    measure_regions(cohort.folder, cohort.records, halves)
     unplaced = [record for record in cohort.records if record.subject_id == "12"]
     assert len(unplaced) == len(COHORT_METHODS)
-    assert measure_regions(cohort.folder, unplaced, halves, no_workers).empty
-    assert measure_regions(cohort.folder, [], halves, no_workers).empty
+    assert measure_regions(cohort.folder, unplaced, halves).empty
+    assert measure_regions(cohort.folder, [], halves).empty
     assert not cohort.folder.regions.exists()
 
 
@@ -111,20 +121,20 @@ def test_a_uniform_map_over_sides_of_unequal_size_is_symmetric(atlas):
     labels[0, 0, :100], labels[1, 0, :80] = 1, 2
     brain = BrainMass(1.0, 0.0, n_inside=10, n_outside=10)
     uniform = np.ones(labels.shape, np.float32)
-    rows = {row["region"]: row for row in region_rows(uniform, labels, atlas, brain)}
+    rows = {row["region"]: row for row in PlacedRegions(atlas, labels).rows(uniform, brain)}
     assert rows["Left Side"]["asymmetry"] == rows["Right Side"]["asymmetry"] == 0
     one_sided = (labels == 1).astype(np.float32)
-    assert region_rows(one_sided, labels, atlas, brain)[0]["asymmetry"] == 1
+    assert PlacedRegions(atlas, labels).rows(one_sided, brain)[0]["asymmetry"] == 1
     without_right = np.where(labels == 2, 0, labels)  # not seen by the network
-    [left, _] = region_rows(one_sided, without_right, atlas, brain)
+    [left, _] = PlacedRegions(atlas, without_right).rows(one_sided, brain)
     assert left["region"] == "Left Side" and left["asymmetry"] is None
-    assert region_rows(np.zeros_like(one_sided), labels, atlas, brain)[0]["asymmetry"] is None
+    assert PlacedRegions(atlas, labels).rows(np.zeros_like(one_sided), brain)[0]["asymmetry"] is None
 
 
-def test_the_null_is_measured_as_the_map_is(cohort, no_workers, halves):
+def test_the_null_is_measured_as_the_map_is(cohort, halves):
     """Saliency has no baseline, so its null is the scan's magnitude."""
     record = saliency_of(cohort, "sub-A")
-    table = measure_regions(cohort.folder, [record], halves, no_workers).set_index("region")
+    table = measure_regions(cohort.folder, [record], halves).set_index("region")
     network_input = load_volume(Path(record.source.path), 9).network_input
     null, brain = np.abs(unpad(network_input)).astype(float), unpad(brain_mask(network_input))
     labels = halves.on_network_grid(record.grid)
@@ -134,9 +144,9 @@ def test_the_null_is_measured_as_the_map_is(cohort, no_workers, halves):
     assert table.loc[OUTSIDE, "density_null"] == pytest.approx(outside, rel=1e-5)
 
 
-def test_grey_matter_is_measured_on_the_scans_own_intensities(cohort, no_workers, halves):
+def test_grey_matter_is_measured_on_the_scans_own_intensities(cohort, halves):
     records = [r for r in cohort.records if r.subject_id == "sub-B"]
-    table = measure_regions(cohort.folder, records, halves, no_workers)
+    table = measure_regions(cohort.folder, records, halves)
     voxels = np.asarray(nib.load(records[0].source.path).dataobj, float)[::-1, 10:19]  # x rises to the right
     left, right = voxels[:56].mean(), voxels[57:].mean()
     of_halves = table[table["region"] != OUTSIDE]
@@ -145,12 +155,12 @@ def test_grey_matter_is_measured_on_the_scans_own_intensities(cohort, no_workers
     assert table.loc[table["region"] == OUTSIDE, "grey_matter_asymmetry"].isna().all()
 
 
-def test_without_the_scans_what_needs_them_is_empty_and_said(cohort, no_workers, halves):
+def test_without_the_scans_what_needs_them_is_empty_and_said(cohort, halves):
     records = in_order(cohort.records)
-    whole = measure_regions(cohort.folder, records, halves, no_workers)
+    whole = measure_regions(cohort.folder, records, halves)
     assert missing_null_notes(whole) == missing_null_notes(pd.DataFrame()) == []
     gone = [replace(r, source=replace(r.source, path="/gone.nii")) for r in records]
-    table = measure_regions(cohort.folder, gone, halves, no_workers)
+    table = measure_regions(cohort.folder, gone, halves)
     assert table[["density_null", "grey_matter_asymmetry", "hemisphere_asymmetry"]].isna().all(axis=None)
     pd.testing.assert_frame_equal(table[["density", "asymmetry"]], whole[["density", "asymmetry"]])
     [note] = missing_null_notes(table)

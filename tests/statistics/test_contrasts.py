@@ -50,7 +50,9 @@ def test_an_asymmetry_that_everyone_has_cancels_in_the_aligned_contrast():
     values += [1.0, 0.0]  # everyone's asymmetry
     values[subjects.members("left"), 0] += 0.5
     values[subjects.members("right"), 1] += 0.5
-    [(_, tested)], _ = contrast_test([ALIGNED], subjects, {True: subjects.align(values, values[:, ::-1])})
+    [(_, tested)], _ = contrast_test(
+        [ALIGNED], subjects, {True: subjects.align(values, values[:, ::-1].copy())}
+    )
     np.testing.assert_allclose(tested.effect, [0.5, 0.0], atol=2e-3)
     assert tested.p[0] < 0.05 < tested.p[1]
 
