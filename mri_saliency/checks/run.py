@@ -16,11 +16,8 @@ from mri_saliency.runtime.ranks import Ranks
 
 
 def check_some_maps(run: Run) -> None:
-    """Check each method's maps of some scans on the network, and write what was found.
-
-    With an atlas, its regions are replaced by the baseline, one at a time.
-    """
-    plan, explainer, atlas = run.plan, run.explainer, run.request.description.atlas
+    """Check each method's maps of some scans on the network, and write what was found."""
+    explainer, atlas = run.explainer, run.request.description.atlas
     groups = run.request.load(representative(run.request.scans, run.request.n_checked))
     scans = [scan for group in groups for scan in group if isinstance(scan, LoadedScan)]
     if len(scans) < 2:
@@ -28,12 +25,11 @@ def check_some_maps(run: Run) -> None:
         return
     inputs, baselines = np.stack([scan.network_input for scan in scans]), run.request.baseline.of(scans)
     scan_ids = [scan.context.source.sha256 for scan in scans]
-    target = next(iter(plan.recipes.values())).target  # None: each scan's predicted class
     checked = CheckedScans(
         inputs,
         baselines,
         scan_ids,
-        targets=explainer.batch(inputs, baselines, scan_ids, target).targets,
+        targets=explainer.batch(inputs, baselines, scan_ids, run.request.target).targets,
         subject_ids=[scan.context.scan.subject_id for scan in scans],
         brains=np.stack([scan.context.brain for scan in scans]),
         labels=np.stack([region_labels(scan, atlas) for scan in scans]),
@@ -41,13 +37,12 @@ def check_some_maps(run: Run) -> None:
         classes=[scan.context.scan.label for scan in scans],
     )
     print(f"checking the maps of {len(scans)} scans on the network", flush=True)
-    methods = list(plan.recipes)
-    progress = Progress(n_stages(checked, methods), 0, Ranks(), unit="check")
-    table = check_maps(explainer, checked, methods, progress.advance)
+    progress = Progress(n_stages(checked, run.methods), 0, Ranks(), unit="check")
+    table = check_maps(explainer, checked, run.methods, progress.advance)
     progress.close()
-    digests = {method: recipe.digest() for method, recipe in plan.recipes.items()}  # of the checked maps
+    digests = {method: recipe.digest() for method, recipe in run.plan.recipes.items()}  # of the checked maps
     table.insert(0, "fingerprint", table["method"].map(digests))
-    write_table(plan.files.folder.checks, table)
+    write_table(run.folder.checks, table)
 
 
 def region_labels(scan: LoadedScan, atlas: Atlas | None) -> np.ndarray:

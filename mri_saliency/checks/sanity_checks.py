@@ -21,7 +21,6 @@ from mri_saliency.checks.similarity import partial_similarity, similarity
 from mri_saliency.checks.table import (
     ANOTHER,
     BY_MAGNITUDE,
-    COLUMNS,
     INPUT_NOISE,
     MAP,
     SHARED_ORDERS,
@@ -73,7 +72,7 @@ def check_maps(
         rows += replacement(scans, (order, order), shared_order(order, checked))
     rows += check_regions(scans, maps)
     advance()
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=Row._fields)
 
 
 def n_stages(checked: CheckedScans, methods: Sequence[str]) -> int:

@@ -12,10 +12,7 @@ _NOTHING = 1e-6  # share of the ranks' variance, up to which nothing is left of 
 
 
 def similarity(a: np.ndarray, b: np.ndarray, brain: np.ndarray) -> float:
-    """Compute Spearman's correlation of two maps, (n_slices, 128, 128), inside the brain, bool.
-
-    NaN where a map is constant.
-    """
+    """Compute Spearman's correlation of maps (n_slices, 128, 128) in the brain; NaN where one is constant."""
     return rank_correlation(_inside(a, brain), _inside(b, brain))
 
 

@@ -1,7 +1,4 @@
-"""The table of the sanity checks: its columns, and the names of what was measured.
-
-Data only, so that a finished folder's table is judged without PyTorch.
-"""
+"""The table of the sanity checks: its columns, and the names of what was measured; data only."""
 
 from typing import NamedTuple
 
@@ -38,6 +35,3 @@ class Row(NamedTuple):
     measure: str
     value: float | None  # None or NaN where it is undefined, as the correlation of a constant map is
     order: str | None = MAP  # None with `ABLATION`
-
-
-COLUMNS = Row._fields

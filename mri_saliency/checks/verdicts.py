@@ -28,6 +28,7 @@ CHECKS = (WEIGHTS, EVIDENCE, MAGNITUDES, NOISE, SEED, REGIONS)
 # Reasons why a check does not apply
 _NO_DRAWS, _NO_PLACE = "draws nothing", "no atlas, or no scan that has a place in it"
 _NO_SIGN = "has no sign"
+_NOT_APPLICABLE = (_NO_DRAWS, _NO_PLACE, _NO_SIGN)
 _UNDEFINED = "no rank correlation: a map is constant in the brain, or fewer than 3 regions"
 # What was done, for a paper
 _DONE = {
@@ -62,11 +63,6 @@ class Verdict:
         """The answer in a word: "yes", "NO" or "not judged"."""
         return {True: "yes", False: "NO", None: "not judged"}[self.passed]
 
-    @property
-    def applies(self) -> bool:
-        """Whether the check is one of this method, on these scans."""
-        return self.reason not in (_NO_DRAWS, _NO_PLACE, _NO_SIGN)
-
     def __str__(self) -> str:
         """Return the reason and the advice."""
         return f"{self.reason}. {self.advice}" if self.advice else self.reason
@@ -82,9 +78,7 @@ def _judge(table: pd.DataFrame, name: str) -> dict[str, Verdict]:
     return {
         WEIGHTS: changes_with_weights(rows, signed=method.signed),
         EVIDENCE: finds_evidence(table, name),
-        MAGNITUDES: finds_evidence(table, name, by_magnitude=True)
-        if method.signed
-        else Verdict(None, _NO_SIGN),
+        MAGNITUDES: finds_evidence(table, name, by_magnitude=True),
         NOISE: repeats(rows, "noise"),
         SEED: repeats(rows, "seed") if method.stochastic else Verdict(None, _NO_DRAWS),
         REGIONS: regions_matter(table, name),
@@ -100,7 +94,7 @@ def check_sentences(found: Mapping[str, Mapping[str, Verdict]], n_scans: int | N
         (check, f"{METHODS[name].title} (“{check}”)", of_method[check].passed)
         for check in CHECKS
         for name, of_method in found.items()
-        if check in of_method and of_method[check].applies
+        if check in of_method and of_method[check].reason not in _NOT_APPLICABLE
     ]
     if not answers:
         return []

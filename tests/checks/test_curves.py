@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from mri_saliency.checks.curves import SHARE_RANGE, evidence_scores, leads
-from mri_saliency.checks.table import COLUMNS, IMPOSTORS, MAP, RANDOM, SHARED_ORDERS, Row
+from mri_saliency.checks.table import IMPOSTORS, MAP, RANDOM, SHARED_ORDERS, Row
 
 from ..made_cohort import checks_table
 
@@ -21,7 +21,7 @@ def curves_of(change, half, *, order=MAP, scan="a"):
 
 
 def table_of(*rows):
-    return pd.DataFrame(sum(rows, []), columns=COLUMNS)
+    return pd.DataFrame(sum(rows, []), columns=Row._fields)
 
 
 def test_curves_are_shares_of_each_scans_change_of_one_logit_at_least():

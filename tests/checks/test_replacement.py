@@ -8,7 +8,7 @@ import torch
 from mri_saliency.attribution.explainer import Explainer, Settings
 from mri_saliency.checks.checked_scans import ExplainedScans
 from mri_saliency.checks.replacement import REPLACED_PERCENT, replacement, shared_order
-from mri_saliency.checks.table import COLUMNS, MAP, RANDOM
+from mri_saliency.checks.table import MAP, RANDOM
 
 from ..attribution.conftest import Linear
 from .conftest import checked_scans
@@ -22,7 +22,7 @@ def test_replacement_follows_the_contributions_whatever_the_logits_sign(sign):
     inputs = (sign * weights * torch.rand(4, 128, 128, generator=generator))[None].numpy()
     scans = ExplainedScans(Explainer(Linear(weights), Settings(batch_size=4)), checked_scans(inputs))
     contributions = inputs * weights.numpy()
-    table = pd.DataFrame(replacement(scans, ("input_x_gradient", MAP), contributions), columns=COLUMNS)
+    table = pd.DataFrame(replacement(scans, ("input_x_gradient", MAP), contributions))
     ordered = np.sort(contributions.ravel() * sign)[::-1].astype(np.float64)
     gone = np.concatenate([[0], ordered.cumsum()])
     replaced = gone[np.ceil(np.array(REPLACED_PERCENT) / 100 * ordered.size).astype(int)]
@@ -38,7 +38,7 @@ def test_each_scan_has_its_own_baseline():
     inputs, baselines = (torch.stack(pair).numpy() for pair in (others[:2], others[2:]))
     checked = checked_scans(inputs, baselines=baselines)
     scans = ExplainedScans(Explainer(Linear(weights), Settings(batch_size=4)), checked)
-    table = pd.DataFrame(replacement(scans, ("saliency", MAP), checked.differences), columns=COLUMNS)
+    table = pd.DataFrame(replacement(scans, ("saliency", MAP), checked.differences))
     whole = table[(table["check"] == "deletion") & (table["step"] == "0")].set_index("subject_id")["value"]
     changes = np.abs(((inputs - baselines) * weights.numpy()).sum((1, 2, 3), dtype=float))
     np.testing.assert_allclose(whole[["a", "b"]], changes, rtol=1e-3)
