@@ -2,10 +2,9 @@
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from functools import lru_cache
-from pathlib import Path
+from functools import lru_cache, partial
 from statistics import median
 
 import numpy as np
@@ -16,7 +15,7 @@ from mri_saliency.inputs.atlas import HEMISPHERES, without_side
 from mri_saliency.maps.comparison import mean_agreement
 from mri_saliency.maps.drawing import LOWERS, PAGE_COLOURS, RAISES
 from mri_saliency.methods import METHODS
-from mri_saliency.output.files import picture_size, read_table
+from mri_saliency.output.files import data_url, picture_size, read_table, relative_url
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.regions.lateralisation import RESPONSE_OF_A_SIDE
 from mri_saliency.report.answer import find_answer
@@ -31,11 +30,12 @@ from mri_saliency.statistics.intervals import share_interval
 from mri_saliency.wording import NUMBERS, counted, listed, percent, with_minus
 
 
-def render_page(findings: Findings, link: Callable[[Path], str], *, embedded: bool) -> str:
-    """Return the report; `link` converts a path to a URL, which holds the file itself if `embedded`."""
-    answer = find_answer(findings)
+def render_page(findings: Findings, *, embedded: bool) -> str:
+    """Return the report, with its pictures if `embedded`, else with links to them."""
+    answer, folder = find_answer(findings), findings.folder
+    link = data_url if embedded else partial(relative_url, folder=folder.root)
     about = {"findings": findings, "answer": answer, "leading": answer.methods[0].method}
-    about["known"] = Markup(known_answer(findings.folder)) if findings.demo else ""
+    about["known"] = Markup(known_answer(folder)) if findings.demo else ""
     return _environment().get_template("report.html").render(**about, link=link, embedded=embedded)
 
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
 
-from mri_saliency.output.files import data_url, read_text, relative_url, write_text
+from mri_saliency.output.files import read_text, write_text
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord, in_order
 from mri_saliency.report.answer import short_answer
@@ -16,12 +15,9 @@ from mri_saliency.run.outcome import RunState
 
 
 def write_report(findings: Findings, *, embed: bool) -> list[str]:
-    """Write report.html, with its pictures if `embed`, and references.bib; return the answer's lines.
-
-    Raises OutputError: they cannot be written.
-    """
+    """Write report.html, with its pictures if `embed`, and references.bib; return the answer's lines."""
     write_text(findings.folder.references, bibliography(methods_text(findings)))
-    _write_page(findings, embed=embed)
+    write_text(findings.folder.report, render_page(findings, embedded=embed))
     return short_answer(findings)
 
 
@@ -30,12 +26,8 @@ def write_unfinished(folder: OutputFolder, records: Sequence[MapRecord], state: 
     run = folder.last_run()
     if records and run is not None:
         failures = [asdict(failure) for failure in state.failures]
-        _write_page(Findings(folder, run, in_order(list(records)), failures, state), embed=False)
-
-
-def _write_page(findings: Findings, *, embed: bool) -> None:
-    link = data_url if embed else partial(relative_url, folder=findings.folder.root)
-    write_text(findings.folder.report, render_page(findings, link, embedded=embed))
+        findings = Findings(folder, run, in_order(list(records)), failures, state)
+        write_text(folder.report, render_page(findings, embedded=False))
 
 
 def write_known_answer(folder: OutputFolder) -> None:
