@@ -76,14 +76,15 @@ class Grid:
             return None
         return float(matrix[1] @ ((nx - 1) / 2, self.first_slice + index, (nz - 1) / 2, 1.0))
 
-    def slice_titles(self, indices: list[int]) -> list[str]:
-        """Return titles of slices of the network's input, such as "slice 40, y = −45.0 mm"."""
-        return [
-            f"slice {index}"
-            if self.affine is None
-            else with_minus(f"slice {index}, y = {self.slice_y_mm(index):.1f} mm")
-            for index in indices
-        ]
+    def slice_title(self, index: int) -> str:
+        """Return the title of a slice of the network's input, such as "slice 40, y = −45.0 mm"."""
+        y_mm = self.slice_y_mm(index)
+        return f"slice {index}" if y_mm is None else with_minus(f"slice {index}, y = {y_mm:.1f} mm")
+
+    def slice_place(self, index: int) -> str:
+        """Return where a slice of the network's input lies, such as "y = −21 mm"; else its index."""
+        y_mm = self.slice_y_mm(index)
+        return f"slice {index}" if y_mm is None else with_minus(f"y = {y_mm:.0f} mm")
 
 
 def difference_from_training_grid(grid: Grid) -> str | None:

@@ -153,9 +153,8 @@ def slice_figures(shown: MapView) -> Iterator[np.ndarray]:
     for bar in shown.bars("overlay"):
         texts |= bar_labels(bar)
     background = sheet.draw(texts)
-    titles = view.grid.slice_titles(list(view.key_slices))
-    for title, *images in zip(titles, *shown.rows, strict=True):
-        picture = sheet.draw({"slice title": title}, over=background)
+    for index, *images in zip(view.key_slices, *shown.rows, strict=True):
+        picture = sheet.draw({"slice title": view.grid.slice_title(index)}, over=background)
         sheet.paste(picture, images)
         yield picture
 

@@ -60,10 +60,10 @@ def montage_sheet(
     sheet = Sheet(width, top + blocks * block_height + (64 if bars else gap))
     sheet.add_text("title", left, 8, TextStyle(18, bold=True, max_width=width - 2 * left))
     sheet.add_text("subtitle", left, 33, TextStyle(15, max_width=width - 2 * left))
-    for index, slice_title in enumerate(grid.slice_titles(list(key_slices))):
-        block, column = divmod(index, _MONTAGE_COLUMNS)
+    for position, index in enumerate(key_slices):
+        block, column = divmod(position, _MONTAGE_COLUMNS)
         x, y = left + column * (size + gap), top + block * block_height
-        title = slice_title.replace(", ", "\n")
+        title = grid.slice_title(index).replace(", ", "\n")
         sheet.add_static_text(title, x + size / 2, y, fontsize=10, ha="center", linespacing=1.1)
         if grid.affine is not None:
             sheet.add_sides(x, y + 15, size)

@@ -106,9 +106,8 @@ def draw_answer(
     index = round(float(np.mean(slices)))
     frame = _Frame(limit, smooth_mm, index, grid.slice_y_mm(index), _box(_rising(inside, grid)[index]))
     jobs = {record.subject_id: workers.submit(_draw_scan, maps.folder, record, frame) for record in scans}
-    place = f"slice {index}" if frame.y_mm is None else with_minus(f"y = {frame.y_mm:.0f} mm")
     tiles = {name: job.result() for name, job in jobs.items()}
-    return AnswerPictures(found, tiles, place, has_sides=grid.affine is not None)
+    return AnswerPictures(found, tiles, grid.slice_place(index), has_sides=grid.affine is not None)
 
 
 def _read(maps: MethodMaps, name: str) -> np.ndarray:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mri_saliency.inputs.grid import Grid
 from mri_saliency.maps.drawing import OPACITY_POWER
 from mri_saliency.maps.statistics import MapStatistics
 from mri_saliency.output.record import MapRecord
@@ -11,7 +10,6 @@ from mri_saliency.regions.densities import OUTSIDE
 from mri_saliency.report.alarms import is_below_null
 from mri_saliency.report.findings import Findings
 from mri_saliency.report.numbers import common_scale
-from mri_saliency.wording import with_minus
 
 _SHOWN_REGIONS = 3  # of a map
 
@@ -60,7 +58,7 @@ def scan_entries(findings: Findings) -> list[ScanEntry]:
         common = scales[record.method]
         entry = MapEntry(
             record,
-            place=_place(record.grid, record.drawing.telling_slice),
+            place=record.grid.slice_place(record.drawing.telling_slice),
             strength=record.drawing.overlay_scale / common if common else 0.0,
             regions=telling.get((record.subject_id, record.method), ()),
         )
@@ -84,9 +82,3 @@ def telling_regions(findings: Findings) -> dict[tuple[str, str], list[dict]]:
         key: rows.head(_SHOWN_REGIONS)[shown].to_dict("records")
         for key, rows in ordered.groupby(["subject_id", "method"], sort=False)
     }
-
-
-def _place(grid: Grid, index: int) -> str:
-    """Return where a slice of the network's input lies, such as "y = −21 mm"."""
-    y_mm = grid.slice_y_mm(index)
-    return f"slice {index}" if y_mm is None else with_minus(f"y = {y_mm:.0f} mm")

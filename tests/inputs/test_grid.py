@@ -62,9 +62,10 @@ def test_scans_whose_x_axis_runs_against_the_others():
 def test_places_are_in_mm_or_without_affine_voxels():
     assert (REAL.slice_y_mm(40), REAL.slice_y_mm(60)) == (-45.0, -15.0)
     assert REAL.extent == (-84.75, 84.75, -72.75, 96.75) == MIRRORED.extent
-    assert REAL.slice_titles([40, 74]) == ["slice 40, y = \N{MINUS SIGN}45.0 mm", "slice 74, y = 6.0 mm"]
+    titles = [REAL.slice_title(index) for index in (40, 74)]
+    assert titles == ["slice 40, y = \N{MINUS SIGN}45.0 mm", "slice 74, y = 6.0 mm"]
     assert SYNTHETIC.slice_y_mm(40) is None and SYNTHETIC.input_affine is None
-    assert SYNTHETIC.extent == (0, 112, 0, 112) and SYNTHETIC.slice_titles([40]) == ["slice 40"]
+    assert SYNTHETIC.extent == (0, 112, 0, 112) and SYNTHETIC.slice_title(40) == "slice 40"
 
 
 def test_input_indices_in_mm_have_the_edges_of_the_scan():
