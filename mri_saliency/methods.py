@@ -39,11 +39,6 @@ class Method:
         return "seed" in self.settings
 
     @property
-    def draws_noise(self) -> bool:
-        """Whether it draws on the network's device, where a CPU and each model of GPU draw other numbers."""
-        return "noise_std" in self.settings
-
-    @property
     def has_standard_error(self) -> bool:
         """Whether its maps come with each voxel's standard error."""
         return "n_references" in self.settings

@@ -8,7 +8,6 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import cached_property
-from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
@@ -53,8 +52,6 @@ class Journal:
 
     As a context it begins a run in its folder, and ends it, however the end comes: the tables have what is
     written, and run.json says how the run ended. A UserError inside ends the run and goes no further.
-
-    `write_page(folder, records, state)` writes the page of an unfinished run.
     """
 
     def __init__(
@@ -83,7 +80,7 @@ class Journal:
     @cached_property
     def records(self) -> list[MapRecord]:
         """The finished maps of the run's network in the folder, once all ranks have written theirs."""
-        return self._folder.records(self._work.record.checkpoint)
+        return self._folder.records(self._work.record.request["checkpoint"]["sha256"])
 
     # --- the run's chapters ---
 
@@ -146,24 +143,20 @@ class Journal:
         except Exception as error:
             self._stop(f"{status}: {failure_message(error)}")
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> bool:
+    def __exit__(self, _: object, error: BaseException | None, *__: object) -> bool:
         """End the run: its last status, its summary, and a UserError that stopped it."""
         if self._ranks.is_main:
-            self._end(is_whole=error is None and not self._is_stopped)
+            is_whole = error is None and not self._is_stopped
+            with suppress(OutputError):  # the disk may be why the run ends
+                if is_whole or self._is_described:
+                    self._work.record.write("done" if is_whole else "interrupted", self.outcome.to_json())
+                else:
+                    self._write_status("interrupted")
+            elapsed_s = time.monotonic() - self._began_s
+            print_summary(self._folder, self.records, self.outcome, elapsed_s, self.answer)
         if isinstance(error, UserError):
             self._stop(str(error))
         return isinstance(error, UserError)
-
-    def _end(self, *, is_whole: bool) -> None:
-        with suppress(OutputError):  # the disk may be why the run ends
-            if is_whole or self._is_described:
-                self._work.record.write("done" if is_whole else "interrupted", self.outcome.to_json())
-            else:
-                self._write_status("interrupted")
-        elapsed_s = time.monotonic() - self._began_s
-        print_summary(self._folder, self.records, self.outcome, elapsed_s, self.answer)
 
     def _stop(self, reason: str) -> None:
         self._is_stopped = True
@@ -255,9 +248,8 @@ class Journal:
 
     def _show(self, status: str, records: list[MapRecord]) -> None:
         """Write the page of the unfinished run."""
-        n_done = self.outcome.n_done if self._n_ranks == 1 else self._progress.n_done
-        failures = tuple(self.outcome.failures)
-        state = RunState(status, len(self._plan.actions), n_done, self._n_ranks, failures)
+        n_planned, failures = len(self._plan.actions), tuple(self.outcome.failures)
+        state = RunState(status, n_planned, self._progress.n_done, self._n_ranks, failures)
         self._write_page(self._folder, records, state)
 
     def _update_page(self) -> None:

@@ -27,11 +27,6 @@ class Outcome:
     input_warnings: Counter[str] = field(default_factory=Counter)  # of the scans that this run read
     work_s: dict[str, float] = field(default_factory=dict)  # workers: processor time; network: clock time
 
-    @property
-    def n_done(self) -> int:
-        """The maps of which nothing more will come: kept, written or failed."""
-        return self.n_kept + self.n_written + len(self.failures)
-
     def add_work(self, seconds: Mapping[str, float]) -> None:
         """Add seconds by kind of work."""
         for kind, amount in seconds.items():

@@ -136,7 +136,7 @@ def make_recipes(
     recipes = {}
     for name in methods:
         method = METHODS[name]
-        drawn_on = {"drawn_on": hardware} if method.draws_noise else {}
+        drawn_on = {"drawn_on": hardware} if "noise_std" in method.settings else {}
         of_method = {setting: settings[setting] for setting in method.settings if setting in settings}
         recipes[name] = replace(common, settings=common.settings | of_method | drawn_on)
     return recipes

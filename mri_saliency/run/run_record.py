@@ -41,11 +41,6 @@ class RunRecord:
     request: dict  # what does not change during the run: command line, options, settings, checkpoint, device
     id: str = field(default_factory=lambda: uuid4().hex)  # two runs can start in one second
 
-    @property
-    def checkpoint(self) -> str:
-        """SHA-256 of the network, by which the run's maps are known."""
-        return self.request["checkpoint"]["sha256"]
-
     def write(self, status: str, counts: Mapping[str, object] | None = None) -> None:
         """Write run.json; it keeps the runs before this one under ``earlier_runs``."""
         packages = {package: version(package) for package in _RECORDED_PACKAGES}

@@ -29,8 +29,6 @@ class Ranks:
 
     They communicate through torchrun's key-value store. A wait for others ends, with a UserError that names
     them, when they give no sign of life.
-
-    `rank` is this process's number of `size`, from 0, and `local_rank` its number on this machine.
     """
 
     def __init__(self) -> None:
@@ -89,14 +87,11 @@ class Ranks:
         self._counts[name] += amount
         return self._counts[name]
 
-    def barrier(self, name: str, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Wait until all ranks are here, calling `meanwhile` five times a second."""
-        self.exchange(name, None, meanwhile)
-
     def exchange(self, name: str, content: object, meanwhile: Callable[[], None] = lambda: None) -> list:
         """Wait until all ranks are here; return all ranks' contents, which JSON can hold, in their order.
 
-        Raises UserError: the others have given no sign of life for `SILENCE_LIMIT_S`.
+        `meanwhile` is called five times a second. Raises UserError: the others have given no sign of life for
+        `SILENCE_LIMIT_S`.
         """
         store = self._store
         if store is None:
@@ -130,7 +125,7 @@ class Ranks:
         path = folder / f".{self.exchange('token', uuid4().hex)[0]}.mri-saliency.part"
         if self.is_main:
             path.touch()
-        self.barrier("token is written")
+        self.exchange("token is written", None)
         deadline_s = time.monotonic() + SHARED_WITHIN_S
         while not (sees := path.exists()) and time.monotonic() < deadline_s:
             time.sleep(0.2)  # a network's disk shows a new file late

@@ -15,7 +15,6 @@ def test_without_torchrun_this_process_has_all():
     ranks = Ranks()
     assert ranks.is_main and ranks.shard([1, 2, 3]) == [1, 2, 3]
     assert (ranks.add("map"), ranks.add("map", 2), ranks.add("check")) == (1, 3, 1)
-    ranks.barrier("planned")
     assert ranks.exchange("n", 1) == [1]
     ranks.rank, ranks.size = 2, 3
     assert ranks.shard(list(range(8))) == [2, 5] and not ranks.is_main
