@@ -107,8 +107,7 @@ def mean_statistics(
     """Return the row of statistics of a mean, float32 (n_slices, 128, 128); `rows` are those of its maps.
 
     Probabilities are averaged (logits are not recorded); sums and the changes of the logit that they should
-    equal too, so that the mean of complete maps is complete. `n_logits` is the networks' number of outputs,
-    `baseline` the name of what the scan was compared with.
+    equal too, so that the mean of complete maps is complete.
     """
     scan, first = context.scan, rows[0]
     expected = _mean([row.completeness_expected for row in rows])

@@ -106,7 +106,6 @@ def _compare_scans(
 def _agreement_rows(maps: _ScanMaps, brain: np.ndarray) -> list[dict]:
     """Return a row for each pair of runs."""
     values = {run: unpad(member.load()) for run, member in maps.members.items()}
-    pairs = list(combinations(values, 2))
     is_signed = METHODS[maps.method].signed
     beside: dict[str, dict[str, float]] = {run: {} for run in values}  # what less alike maps reach
     for run, member in maps.members.items():
@@ -120,16 +119,10 @@ def _agreement_rows(maps: _ScanMaps, brain: np.ndarray) -> list[dict]:
             beside[run][AGREEMENT + OF_NULL] = found[AGREEMENT]
     columns = (AGREEMENT + CHANCE, SIGNS + CHANCE, AGREEMENT + OF_NULL)
     return [
-        {
-            "subject_id": maps.subject_id,
-            "method": maps.method,
-            "run_a": a,
-            "run_b": b,
-            AGREEMENT: value,
-            SIGNS: sign_agreement(values[a], values[b], brain) if is_signed else math.nan,
-            **{key: sum(beside[run].get(key, math.nan) for run in (a, b)) / 2 for key in columns},
-        }
-        for (a, b), value in zip(pairs, agreement(values, values, pairs, brain), strict=True)
+        {"subject_id": maps.subject_id, "method": maps.method, "run_a": a, "run_b": b}
+        | _compare(values[a], values[b], brain, is_signed=is_signed)
+        | {key: sum(beside[run].get(key, math.nan) for run in (a, b)) / 2 for key in columns}
+        for a, b in combinations(values, 2)
     ]
 
 
