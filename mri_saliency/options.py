@@ -69,7 +69,9 @@ def read_options(description: str, args: list[str] | None = None) -> Options:
     for name in ("methods", "key_slices", "labels", "covariates"):
         values[name] = tuple(dict.fromkeys(values.get(name, ())))
     values["combine"] = tuple(values.get("combine", ()))  # a run may be given twice
-    values["class_names"] = ClassNames(*map(_one_line, values["class_names"]))
+    # as figures can draw them: without line breaks, and bytes that are not UTF-8 replaced
+    words = [os.fsencode(name).decode("utf-8", "replace").split() for name in values["class_names"]]
+    values["class_names"] = ClassNames(*map(" ".join, words))
     options = Options(**values)
     _check_numbers(options)
     if options.atlas_names is not None and options.atlas is None:
@@ -111,11 +113,6 @@ def choose_target(target: int | None, n_logits: int) -> int | None:
     if target is not None and target >= n_logits:
         raise UserError(f"--target: the network has {n_logits} logit(s), counted from 0; found {target}.")
     return 0 if n_logits == 1 else target
-
-
-def _one_line(words: str) -> str:
-    """Return words as figures can draw them: without line breaks, and bytes that are not UTF-8 replaced."""
-    return " ".join(os.fsencode(words).decode("utf-8", "replace").split())
 
 
 def _check_numbers(options: Options) -> None:

@@ -21,10 +21,7 @@ FIELD_SHAPE, FIELD_STD, NOISE_STD, BRIGHTNESS = (8, 9, 8), 0.2, 0.15, (0.9, 1.1)
 
 
 class Simulator:
-    """Random grey-matter volumes of simulated brains, float32 (113, 137, 113), from 0 to 1.
-
-    `template` is the mean brain, `lesions` has the mask of each side, both on the same grid.
-    """
+    """Random grey-matter volumes of simulated brains, float32 (113, 137, 113), from 0 to 1."""
 
     def __init__(self) -> None:
         self.template = _grey_matter_template()

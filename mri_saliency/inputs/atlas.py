@@ -110,9 +110,10 @@ def read_atlas(path: Path, names_path: Path | None) -> Atlas:
         raise UserError(f"{path}: expected a label image, found {found}.")
     listed = read_names(names_path) if names_path else {}
     if listed and not set(listed) & set(labels_in_image):
+        own, others = (first_of(list(map(str, sorted(found))), 5) for found in (listed, labels_in_image))
         raise UserError(
-            f"{names_path}: none of its labels ({_listed(listed)}) is in {path} "
-            f"({_listed(labels_in_image)}). Name the table that belongs to that atlas with --atlas_names."
+            f"{names_path}: none of its labels ({own}) is in {path} ({others}). Name the table that belongs "
+            "to that atlas with --atlas_names."
         )
     names = {label: listed.get(label, f"label {label}") for label in labels_in_image}
     repeated = {name for name, n in Counter(names.values()).items() if n > 1}
@@ -126,10 +127,7 @@ def read_atlas(path: Path, names_path: Path | None) -> Atlas:
 
 
 def read_atlas_for(path: Path | None, names_path: Path | None, grids: Iterable[Grid]) -> Atlas | None:
-    """Read an atlas as `read_atlas`; raise UserError if it lies elsewhere than the first grid with an affine.
-
-    None without a path.
-    """
+    """Read an atlas as `read_atlas`; raise UserError if it lies off the first grid with an affine."""
     if path is None:
         return None
     atlas = read_atlas(path, names_path)
@@ -186,7 +184,3 @@ def _check_sides(atlas: Atlas) -> None:
             f"{atlas.path}: regions named left lie at x = {x_mm['left']:.0f} mm, to the right of those "
             f"named right (x = {x_mm['right']:.0f} mm). Its affine or its names have the sides swapped."
         )
-
-
-def _listed(labels: Iterable[int]) -> str:
-    return first_of(list(map(str, sorted(labels))), 5)

@@ -29,13 +29,9 @@ METHOD_COLOURS = {
 
 @dataclass(frozen=True)
 class Drawing:
-    """How a map was drawn.
-
-    `telling_slice` is the network's slice with the smoothed map's strongest value in the brain, which the
-    thumbnail shows; the middle one of a map of zeros.
-    """
+    """How a map was drawn."""
 
     scale: float  # magnitude at which the colours of the map saturate, in its unit
     overlay_scale: float  # the same of the smoothed map
     smooth_mm: float  # full width at half maximum of the smoothing; 0: none
-    telling_slice: int
+    telling_slice: int  # where the smoothed map peaks in the brain; of a map of zeros, the middle one

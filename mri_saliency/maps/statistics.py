@@ -266,12 +266,7 @@ def _completeness_sentences(
 
 
 def prediction(logits: np.ndarray) -> dict[str, Any]:
-    """Convert a scan's logits, float (n_logits,), to a prediction.
-
-    Returns a dict: ``prediction``, the probability of TLE: the sigmoid of a single logit; with several, one
-    less the softmax of class 0 (HC). ``predicted_label``, the most probable class, which can be 0 where
-    ``prediction`` is above 0.5. ``confidence``, its probability.
-    """
+    """Return ``prediction`` to ``confidence`` of a scan's `MapStatistics`, from its logits (n_logits,)."""
     logits = np.asarray(logits, np.float64)
     probabilities = softmax(np.append(0, logits) if logits.size == 1 else logits)
     label = int(probabilities.argmax())  # of equal ones, the first

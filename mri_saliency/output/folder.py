@@ -43,10 +43,7 @@ _RUNS = _RUN | {  # with those that may be missing
 
 
 class OutputFolder:
-    """Names of everything a run writes, and the finished maps among it; `root` is ``--output_dir``.
-
-    `class_names` are the words for the classes in what is written.
-    """
+    """Names of everything a run writes, and the finished maps among it; `root` is ``--output_dir``."""
 
     def __init__(self, root: Path, class_names: ClassNames = DEFAULT_CLASS_NAMES) -> None:
         self.root, self.class_names = root, class_names

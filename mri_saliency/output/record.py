@@ -52,8 +52,7 @@ class Recipe:
         content = of_kind(content, dict[str, Plain | list[Plain]], "fingerprint")
         fixed = {part.name for part in fields(cls)}
         settings = {key: value for key, value in content.items() if key not in fixed}
-        recipe: Recipe = of_kind(content | {"settings": settings}, cls, "fingerprint")
-        return recipe
+        return of_kind(content | {"settings": settings}, cls, "fingerprint")
 
     def digest(self) -> str:
         """Return 12 hexadecimal digits that differ between recipes."""

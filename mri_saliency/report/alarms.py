@@ -44,10 +44,7 @@ class Alarm:
 
 
 def judge_maps(folder: OutputFolder, records: Sequence[MapRecord]) -> dict[str, dict[str, Verdict]]:
-    """Judge the checks of maps with the records' recipes, and whether combined runs agree.
-
-    Returns a dict: method -> {check: its verdict}.
-    """
+    """Judge maps of the records' recipes, and whether combined runs agree: method -> {check: its verdict}."""
     found = judge_repeatability(folder)
     table = read_table(folder.checks)
     if table is not None:

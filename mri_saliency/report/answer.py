@@ -82,10 +82,7 @@ def short_answer(findings: Findings) -> list[str]:
 
 
 def tiles(scans: Sequence[MapStatistics]) -> list[MapStatistics]:
-    """Return whose maps stand side by side: ten patients, the wrong ones and the least sure first.
-
-    Without patients, ten controls.
-    """
+    """Return whose maps stand side by side: ten patients, else controls, the wrong and least sure first."""
     rows = [scan for scan in scans if scan.is_tle] or list(scans)
     if len(rows) > _MOST_TILES:
         return sorted(rows, key=lambda row: (row.predicts_tle == row.is_tle, row.confidence))[:_MOST_TILES]
