@@ -1,9 +1,6 @@
 """The vocabulary of generate_saliency_maps.py, in folders by subject; a folder imports only those before it.
 
-methods (the registry), runtime (device, workers, ranks), inputs (files -> what the network takes),
-attribution (network and inputs -> maps), maps (one map -> its numbers, pictures, image), output (the folder
-on disk), statistics (formulas), options, run (plan, journal), cohort (which maps, on which grid), checks,
-groups, regions, combine (several networks), report, describe (the cohort's chapter), demo.
+Their order is in pyproject.toml; the first line of each folder says what is in it.
 
 The names below are imported where they are first used: `import mri_saliency` loads neither PyTorch nor
 NumPy. Those of `__all__` are for use as a library; the others are the script's words.

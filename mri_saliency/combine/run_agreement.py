@@ -104,7 +104,6 @@ def _compare_scans(
 
 
 def _agreement_rows(maps: _ScanMaps, brain: np.ndarray) -> list[dict]:
-    """Return a row for each pair of runs."""
     values = {run: unpad(member.load()) for run, member in maps.members.items()}
     is_signed = METHODS[maps.method].signed
     beside: dict[str, dict[str, float]] = {run: {} for run in values}  # what less alike maps reach
@@ -138,7 +137,6 @@ def sign_agreement(a: np.ndarray, b: np.ndarray, brain: np.ndarray) -> float:
 
 
 def _region_densities(maps: _ScanMaps, regions: PlacedRegions) -> list[dict]:
-    """Return a row for each run and region of the brain."""
     return [
         {"subject_id": maps.subject_id, "method": maps.method, "run": run}
         | {"diagnosis": member.record.statistics.diagnosis}

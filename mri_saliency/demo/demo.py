@@ -208,17 +208,16 @@ def report_localisation(folder: Path, results: OutputFolder) -> None:
     for record in results.all_records():
         if lesion_path(scan_path(folder, record.subject_id)).is_file():
             methods_of.setdefault(record.subject_id, []).append(record.method)
-    if not methods_of:
-        return
     rows = []
     for subject_id, methods in methods_of.items():
         lesion, brain = load_lesion_and_brain(scan_path(folder, subject_id))
         for method in methods:
             values = np.load(results.array(method, subject_id))
             rows.append({"method": method, **localisation(values, lesion, brain)})
-    means = pd.DataFrame(rows).groupby("method").mean()
-    table = means.reindex([name for name in METHODS if name in means.index]).reset_index()
-    write_table(results.table("demo_localisation"), table)
+    if rows:
+        means = pd.DataFrame(rows).groupby("method").mean()
+        table = means.reindex([name for name in METHODS if name in means.index]).reset_index()
+        write_table(results.table("demo_localisation"), table)
 
 
 def load_lesion_and_brain(scan: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -33,7 +33,6 @@ def read_names(path: Path) -> dict[int, str]:
 
 
 def _find_columns(header: list[str], path: Path) -> tuple[int, int]:
-    """Return the indices of the columns of labels and of names."""
     header = [cell.casefold() for cell in header]
     label_column = next((header.index(name) for name in _LABEL_COLUMNS if name in header), None)
     candidates = [header.index(name) for name in _NAME_COLUMNS if name in header]

@@ -122,7 +122,6 @@ class Sheet:
         return np.array(self._canvas.buffer_rgba())
 
     def _add_axes(self, x: int, y: int, width: int, height: int) -> Axes:
-        """Place axes without ticks."""
         bottom = self.height - y - height
         box = (x / self.width, bottom / self.height, width / self.width, height / self.height)
         return self._figure.add_axes(box, xticks=[], yticks=[])

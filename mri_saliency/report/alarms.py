@@ -113,7 +113,6 @@ def _by_method(records: Sequence[MapRecord]) -> dict[str, list[MapRecord]]:
 
 
 def _completeness_alarms(method: str, records: list[MapRecord]) -> Iterator[Alarm]:
-    """Yield the alarm about maps whose sums are wrong."""
     incomplete = [record for record in records if record.statistics.completeness_verdict == "check"]
     if not incomplete:
         return

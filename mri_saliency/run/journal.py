@@ -247,7 +247,6 @@ class Journal:
         self._show(status, self.records)
 
     def _show(self, status: str, records: list[MapRecord]) -> None:
-        """Write the page of the unfinished run."""
         n_planned, failures = len(self._plan.actions), tuple(self.outcome.failures)
         state = RunState(status, n_planned, self._progress.n_done, self._n_ranks, failures)
         self._write_page(self._folder, records, state)

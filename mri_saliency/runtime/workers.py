@@ -90,7 +90,6 @@ class Workers:
             process.join()
 
     def _run(self, call: Callable) -> object:
-        """Run a job in this thread's process."""
         for _ in range(2):
             process = self._process()
             try:
