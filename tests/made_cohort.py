@@ -15,7 +15,6 @@ from mri_saliency.attribution.result import Attribution
 from mri_saliency.checks.table import (
     ANOTHER,
     BY_MAGNITUDE,
-    COLUMNS,
     DIFFERENCE,
     MAP,
     RANDOM,
@@ -279,7 +278,7 @@ def checks_table(method="smooth_grad", *, weights=0.1, noise=0.9, others=0.5, le
             rows.append(Row("region_ranks", method, scan, WHOLE, "absolute", regions + index / 100))
             rows.append(Row("region_ranks", method, scan, WHOLE, "absolute", 0.2, SHUFFLED))
             rows.append(Row("region_ranks", "difference", scan, WHOLE, "absolute", 0.3, DIFFERENCE))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=Row._fields)
 
 
 def sided_regions(n=6, n_controls=6, effect=1.0, hemispheres=0.0):
