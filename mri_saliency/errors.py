@@ -10,9 +10,8 @@ from numbers import Integral
 class UserError(Exception):
     """A mistake in the request or in a file, with a message written for the user.
 
-    The message states where the problem is, what was expected, what was found and what to do.
-    It is printed without a traceback. Any other exception is a defect of this program and
-    keeps its traceback.
+    The message states where the problem is, what was expected, what was found and what to do. No traceback
+    is printed. Any other exception is a defect of this program and keeps its traceback.
     """
 
 

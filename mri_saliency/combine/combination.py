@@ -44,7 +44,7 @@ class Combination:
     @property
     def checkpoint(self) -> str:
         """What takes the place of the network's SHA-256 in the folder: 64 digits, of all networks."""
-        return _identity(self.runs)
+        return next(iter(self.plan.recipes.values())).checkpoint
 
 
 def plan_combination(runs: Sequence[FinishedRun], files: MapFiles, *, overwrite: bool) -> Combination:
@@ -120,7 +120,8 @@ def _mean_recipe(method: str, runs: Sequence[FinishedRun]) -> Recipe:
         names = dict.fromkeys(baseline.rsplit(" ", 1)[0] for baseline in baselines)
         settings["baseline"] = f"{' and '.join(names)} {_digest(baselines)[:12]}"
     settings["combined"] = [_mark(run, recipe) for run, recipe in zip(having, recipes, strict=True)]
-    return replace(recipes[0], checkpoint=_identity(runs), settings=settings)
+    networks = _digest([run.checkpoint["sha256"] for run in runs])
+    return replace(recipes[0], checkpoint=networks, settings=settings)
 
 
 def shared_settings(settings: Sequence[Mapping[str, object]]) -> dict[str, object]:
@@ -153,10 +154,6 @@ def _mark(run: FinishedRun, recipe: Recipe) -> str:
 def marks(members: Sequence[Member]) -> tuple[str, ...]:
     """Return the marks of the runs whose maps are averaged, as a mean's record has them."""
     return tuple(member.mark for member in members)
-
-
-def _identity(runs: Sequence[FinishedRun]) -> str:
-    return _digest([run.checkpoint["sha256"] for run in runs])
 
 
 def _digest(texts: Sequence[str]) -> str:

@@ -50,11 +50,8 @@ class ScanTable:
     skipped: list[dict[str, str]]  # "file" and "value": path and diagnosis, "" if empty; "reason"
 
 
-DEFAULT_COLUMNS = TableColumns()
-
-
 def read_scan_table(
-    csv_path: Path, columns: TableColumns = DEFAULT_COLUMNS, labels: Mapping[str, str] = DEFAULT_LABELS
+    csv_path: Path, columns: TableColumns | None = None, labels: Mapping[str, str] = DEFAULT_LABELS
 ) -> ScanTable:
     """Read the table of scans; `labels`: value of the diagnosis column -> "HC", "left", "right" or "TLE".
 
@@ -62,6 +59,7 @@ def read_scan_table(
     repeated rows. Relative paths are relative to the table's folder. Raises UserError as `read_table`, and
     for a table that lacks a column, or has two diagnoses for one file or no scan.
     """
+    columns = columns or TableColumns()
     wanted = (columns.path, columns.diagnosis, columns.subject or SUBJECT_COLUMN)
     rows = _select_columns(read_table(csv_path, wanted), csv_path, columns)
     rows["diagnosis"] = [labels.get(value) for value in rows["value"]]
