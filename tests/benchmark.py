@@ -6,7 +6,8 @@ makes its own cohort and checkpoint, and runs in turn, each in a process of its 
 
 tool    generate_saliency_maps.py, as a user runs it;
 plain   a Captum call for a scan and a matplotlib figure for a slice, as their tutorials show;
-floor   the forward-backward passes that the tool's maps took, on the prepared network, and nothing else.
+floor   the forward-backward passes that the tool's maps took, on the prepared network, and nothing else;
+        `--contestants floor contiguous` compares it with that in PyTorch's default layout of the memory.
 
 The floor is the time of its passes alone; the others' seconds are the whole process, start to end. The plain
 way takes 50 steps for every map of Integrated Gradients; how far its maps are from the tool's is printed, to
@@ -36,6 +37,7 @@ from tests.conftest import brain, lively_network, save_checkpoint, save_scan  # 
 from tests.plain_way import KEY_SLICES, PASSES  # noqa: E402
 
 CONTESTANTS = ("tool", "plain", "floor")
+LAYOUTS = {"floor": torch.channels_last, "contiguous": torch.contiguous_format}
 
 
 def main() -> None:
@@ -48,7 +50,7 @@ def main() -> None:
     parser.add_argument("--scans", default=10, type=int, help="size of the cohort (default: 10)")
     parser.add_argument("--methods", default=list(PASSES), nargs="+", choices=PASSES)
     parser.add_argument("--repeats", default=3, type=int)
-    parser.add_argument("--contestants", default=CONTESTANTS, nargs="+", choices=CONTESTANTS)
+    parser.add_argument("--contestants", default=CONTESTANTS, nargs="+", choices=(*CONTESTANTS, "contiguous"))
     parser.add_argument("--tool_options", default="", help="further options of the tool, in one string")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -84,6 +86,7 @@ class Run:
     contestant: str
     seconds: float
     peak_gib: float  # of its largest process
+    again_s: float  # of the tool's same command once more, which makes no map: its start and description
     maps: pd.DataFrame  # its table, with the arrays of Integrated Gradients in the column ``values``
 
 
@@ -91,12 +94,11 @@ def run_contestant(contestant: str, folder: Path, options: argparse.Namespace, n
     """Run one contestant to its end in a process of its own; the floor makes `n_passes`."""
     with tempfile.TemporaryDirectory(dir=folder) as output_dir:
         plain = f"run_plain{(str(folder), options.device, options.variant, options.methods, output_dir)!r}"
-        floor = f"run_floor{(str(folder), options.device, n_passes)!r}"
+        floor = f"run_floor{(str(folder), options.device, n_passes, contestant)!r}"
         command = {
             "tool": _tools_command(folder, output_dir, options),
             "plain": ["-c", f"from tests import plain_way; plain_way.{plain}"],
-            "floor": ["-c", f"from tests import benchmark; benchmark.{floor}"],
-        }[contestant]
+        }.get(contestant, ["-c", f"from tests import benchmark; benchmark.{floor}"])
         began = time.perf_counter()
         process = subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True, cwd=ROOT)
         printed = process.stdout.read()
@@ -104,11 +106,15 @@ def run_contestant(contestant: str, folder: Path, options: argparse.Namespace, n
         seconds = time.perf_counter() - began
         if status:
             raise SystemExit(f"{contestant} failed")
-        if contestant == "floor":
+        if contestant in LAYOUTS:
             seconds = float(printed.splitlines()[-1])
+        began, again_s = time.perf_counter(), 0.0
+        if contestant == "tool":
+            subprocess.run([sys.executable, *command], stdout=subprocess.DEVNULL, cwd=ROOT, check=True)
+            again_s = time.perf_counter() - began
         maps = read_maps(Path(output_dir))
     print(f"{contestant}: {seconds:.1f} s", file=sys.stderr, flush=True)
-    return Run(contestant, seconds, usage.ru_maxrss / 2**20, maps)
+    return Run(contestant, seconds, usage.ru_maxrss / 2**20, again_s, maps)
 
 
 def _tools_command(folder: Path, output_dir: str, options: argparse.Namespace) -> list[str]:
@@ -129,16 +135,17 @@ def read_maps(output_dir: Path) -> pd.DataFrame:
     return table.assign(values=table.index.map(arrays.get))
 
 
-def run_floor(folder: str, device_name: str, n_passes: int) -> None:
-    """Run the bare passes, and print their seconds."""
+def run_floor(folder: str, device_name: str, n_passes: int, layout: str) -> None:
+    """Run the bare passes in a layout of the memory, and print their seconds."""
     from mri_saliency.inputs.checkpoint import load_checkpoint
     from mri_saliency.runtime.device import choose_device
 
     device = choose_device(device_name)
     network = load_checkpoint(Path(folder) / "best_model.pth").network.to(device)
+    network = network.to(memory_format=LAYOUTS[layout])
     batch_size = BATCH_SIZES[device.type]
     inputs = torch.randn(batch_size, 115, 128, 128, device=device)
-    inputs = inputs.contiguous(memory_format=torch.channels_last).requires_grad_()
+    inputs = inputs.contiguous(memory_format=LAYOUTS[layout]).requires_grad_()
 
     def run_pass() -> None:
         torch.autograd.grad(network(inputs).sum(), inputs)
@@ -172,6 +179,10 @@ def print_report(runs: list[Run], options: argparse.Namespace) -> None:
         of_others = f"{speed:.2f} × | {of_floor:.2f} ×"
         print(f"| {name} | {s:.1f} | {s / options.scans:.2f} | {of_others} | {peak_gib:.2f} |")
     if "tool" in of_name:
+        again_s = np.median([run.again_s for run in of_name["tool"]])
+        rest, of_floor = seconds["tool"] - again_s, seconds.get("floor", np.nan)
+        print(f"\ntool without start and description ({again_s:.1f} s): {rest:.1f} s, ", end="")
+        print(f"{rest / of_floor:.2f} × the floor")
         _print_passes({name: of[-1].maps for name, of in of_name.items()})
 
 
