@@ -98,8 +98,9 @@ def simulate(cell: Cell, generator: np.random.Generator) -> tuple[np.ndarray, Su
     fields = _fields(len(diagnoses), cell.is_smooth, generator)
     if cell.cohort in SKEWS:
         shape = 4 / SKEWS[cell.cohort] ** 2  # of a gamma distribution
-        skewed = gammaincinv(shape, ndtr(fields.astype(float)))
-        fields = ((skewed - shape) / np.sqrt(shape)).astype(np.float32)
+        normal = np.linspace(-7, 7, 20_001)  # gammaincinv of every value would take a second
+        skewed = (gammaincinv(shape, ndtr(normal)) - shape) / np.sqrt(shape)
+        fields = np.interp(fields, normal, skewed).astype(np.float32)
     if cell.cohort == "own places":
         places = _fields(cell.n_tle, True, generator) > ndtri(1 - OWN_SHARE)
         fields[is_patient] += np.float32(OWN_EFFECT) * (places - np.float32(OWN_SHARE))
@@ -207,6 +208,7 @@ def main() -> None:
     parser.add_argument("--cohorts", type=int, default=1000, help="simulated cohorts in each cell")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     options = parser.parse_args()
+    pd.set_option("display.max_rows", None, "display.width", 160)
     n = options.cohorts
     for title, cells in (("Family-wise error at 5 %", error_cells()), ("Power", power_cells())):
         rows = pd.DataFrame(cells)
@@ -216,6 +218,9 @@ def main() -> None:
             (found / n, *binomtest(found, n).proportion_ci(method="wilson"), warned / n)
             for found, warned in counts
         ]
+        if cells[0].cohort not in FOCI:  # at most 7 %, its limit 9 %, or most cohorts are warned of
+            is_kept = (rows["share"] <= 0.07) & (rows["high"] <= 0.09)
+            rows["kept"] = np.where(is_kept, "yes", np.where(rows["warned"] > 0.5, "warned", "NO"))
         summary = rows.groupby(["cohort", "spread"], sort=False)["share"].agg(["min", "max"])
         print(f"\n{title}, {n} cohorts a cell; 95 % intervals\n\n{rows.round(3)}\n\n{summary.round(3)}")
 
