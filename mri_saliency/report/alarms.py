@@ -38,10 +38,6 @@ class Alarm:
     remedy: str = ""  # what helps, as a command
     spoils: bool = True  # whether what the method shows does not count
 
-    def __str__(self) -> str:
-        """Return the alarm as a line of text."""
-        return f"{METHODS[self.method].heading}: {self.problem}{self.remedy and '; '}{self.remedy}."
-
 
 def judge_maps(folder: OutputFolder, records: Sequence[MapRecord]) -> dict[str, dict[str, Verdict]]:
     """Judge maps of the records' recipes, and whether combined runs agree: method -> {check: its verdict}."""

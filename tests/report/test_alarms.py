@@ -69,7 +69,7 @@ def test_the_remedy_of_a_wrong_sum_is_an_option_that_works():
     [alarm] = find_alarms([path_record(0, None, n_steps=4, completeness_verdict="check")], {})
     assert alarm.remedy == "raise --n_steps"
     [alarm] = find_alarms([made_record(method="deep_lift", completeness_verdict="check")], {})
-    assert str(alarm) == "DeepLIFT: 1 of 1 map does not add up."
+    assert (alarm.problem, alarm.remedy) == ("1 of 1 map does not add up", "")
 
 
 def test_a_map_with_less_in_the_brain_than_its_null_is_an_alarm():

@@ -188,7 +188,7 @@ def test_a_keyboard_is_near_the_first_scan_and_chooses_a_method(browser, tmp_pat
 def test_a_phone_scrolls_the_page_in_one_direction(browser, tmp_path):
     size = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    records = pictured([*report_records(), made_record(40 * "long")], tmp_path)
+    records = pictured([*report_records(60), made_record(40 * "long")], tmp_path)  # some beyond the screen
     open_page(browser, tmp_path, records, groups=GROUPS, regions=region_table())
     assert browser.execute_script("return document.documentElement.scrollWidth") == 390
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
