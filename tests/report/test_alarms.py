@@ -96,4 +96,5 @@ def test_maps_of_zeros_and_failed_checks_are_reported():
     zero = made_record(abs_mean=0.0, brain_share=None)
     answers = {"a": Verdict(False, "Why a."), "b": Verdict(True, ""), "c": Verdict(None, "no draws")}
     found = find_alarms([zero, made_record("sub-B")], {"saliency": answers, "deep_lift": {}})
-    assert [*map(str, found)] == ["Saliency: fails “a”.", "Saliency: 1 of 2 maps were zero everywhere."]
+    assert {alarm.method for alarm in found} == {"saliency"}
+    assert [alarm.problem for alarm in found] == ["fails “a”", "1 of 2 maps were zero everywhere"]
