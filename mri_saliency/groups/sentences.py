@@ -30,7 +30,7 @@ def missing_contrasts(subjects: Subjects, contrasts: Sequence[Contrast]) -> list
     if not contrasts:
         what = "No groups were compared"
     needed = f"a group test needs {MIN_SUBJECTS} subjects in each group"
-    found = f"{n['HC']} controls, and patients with a focus on the left {n['left']}, right {n['right']}"
+    found = f"controls {n['HC']}, patients with a focus on the left {n['left']}, right {n['right']}"
     return [Limitation(f"{what}: {needed}; found {found}, unknown {n['TLE'] - n['left'] - n['right']}.")]
 
 

@@ -276,7 +276,8 @@ class _Rules:
         weak = {LEAST_CONTROLS: "no normal ranges ({} needed)", FEW_HEALTHY: "a rough baseline ({})"}
         words = [text.format(least) for least, text in weak.items() if n_controls < least]
         if n_controls and words:
-            yield f"{n_controls} {self.controls}: {', '.join(words)}."
+            controls = self.controls.removesuffix("s") if n_controls == 1 else self.controls
+            yield f"{n_controls} {controls}: {', '.join(words)}."
 
     def _count(self, *diagnoses: str) -> int:
         return len({scan.subject for scan in self.findings.scans if scan.diagnosis in diagnoses})

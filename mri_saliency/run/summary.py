@@ -18,10 +18,12 @@ def print_summary(
     """Print what was made, what failed, and `answer`, the lines on what the maps show."""
     minutes, seconds = divmod(round(elapsed_s), 60)
     took = f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
-    scans = counted(len({record.subject_id for record in records}), "scan")
+    there = (
+        f"{counted(len(records), 'map')} of {counted(len({record.subject_id for record in records}), 'scan')}"
+    )
     kept = f"; {outcome.n_kept} were there" if outcome.n_kept else ""
     made = f"{counted(outcome.n_written, 'map')} made in {took}{kept}"
-    print(f"{made}; in {folder.root} are {len(records)} of {scans}.")
+    print(f"{made}; {folder.root} has {there}.")
     if outcome.failures:
         print(f"{len(outcome.failures)} maps failed, listed in {folder.failures}:", file=sys.stderr)
     for failure in outcome.failures[:_SHOWN_FAILURES]:

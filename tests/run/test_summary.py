@@ -13,7 +13,7 @@ def test_the_summary_names_few_of_many_failures(tmp_path, capsys):
     print_summary(OutputFolder(tmp_path), [made_record()], outcome, 61.4, [])
     printed = capsys.readouterr()
     assert printed.out.startswith("2 maps made in 1 min 1 s; 4 were there; in ")
-    assert "1 of 1 scan." in printed.out
+    assert "has 1 map of 1 scan." in printed.out
     assert printed.err.count("damaged") == 10 and "and 2 more" in printed.err
     assert "report:" not in printed.out and "right" not in printed.out  # there is none, and no answer
 
@@ -25,7 +25,7 @@ def test_a_run_ends_with_its_answer_and_one_address(tmp_path, capsys):
     records += [made_record(f"sub-{n}", true_label=1) for n in range(3)]  # predicted HC
     print_summary(folder, records, Outcome(n_written=5), 9.6, ["No region stood out."])
     first, right, answer, last = capsys.readouterr().out.splitlines()
-    assert first.startswith("5 maps made in 10 s") and "5 of 4 scans" in first
+    assert first.startswith("5 maps made in 10 s") and "has 5 maps of 4 scans" in first
     assert right == "The network was right on 1 of 4 scans (95% interval 5 to 70%)."  # Wilson's, by hand
     assert answer == "No region stood out."
     assert last == f"report: {folder.root.absolute().as_uri()}/report.html"
