@@ -12,7 +12,7 @@ def test_the_summary_names_few_of_many_failures(tmp_path, capsys):
     outcome.failures += [Failure(f"sub-{n}", "saliency", "/a.nii", "damaged") for n in range(12)]
     print_summary(OutputFolder(tmp_path), [made_record()], outcome, 61.4, [])
     printed = capsys.readouterr()
-    assert printed.out.startswith("2 maps made in 1 min 1 s; 4 were there; in ")
+    assert printed.out.startswith("2 maps made in 1 min 1 s; 4 were there; ")
     assert "has 1 map of 1 scan." in printed.out
     assert printed.err.count("damaged") == 10 and "and 2 more" in printed.err
     assert "report:" not in printed.out and "right" not in printed.out  # there is none, and no answer
