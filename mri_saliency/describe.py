@@ -64,7 +64,7 @@ def describe_cohort(
     maps = find_method_maps(folder, records, space, how.key_slices)
     groups = _describe_groups(folder, maps, settings, workers)
     of_scans = _read_scans(folder, records, space, (how.atlas, groups.peaks), workers)
-    compare_null_maps(groups.peaks, reduce(or_, (scan.nulls for scan in of_scans)))
+    compare_null_maps(groups.peaks, reduce(or_, (scan.nulls for scan in of_scans), {}))
     clusters = pd.DataFrame(groups.clusters).reindex(columns=list(TABLES["group_clusters"]))
     write_or_remove_table(folder.group_clusters, clusters)
     _draw_effects(folder.cluster_figure, groups.peaks, folder.class_names)

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
+from operator import attrgetter
 
 import numpy as np
 import pandas as pd
@@ -85,8 +87,12 @@ def divide_maps(folder: OutputFolder, atlas: Atlas, scans: Sequence[list[MapReco
         return PlacedRegions(atlas, atlas.on_network_grid(grid))
 
     for maps in scans:
-        grid = maps[0].grid
-        yield [] if grid.affine is None else list(_rows_of_scan(folder, regions_on(grid), maps))
+        placed = (record for record in maps if record.grid.affine is not None)
+        yield [  # maps of a scan on two grids are those of two files
+            row
+            for grid, of_grid in groupby(placed, key=attrgetter("grid"))
+            for row in _rows_of_scan(folder, regions_on(grid), list(of_grid))
+        ]
 
 
 def _rows_of_scan(folder: OutputFolder, regions: "PlacedRegions", records: list[MapRecord]) -> Iterator[dict]:
