@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mri_saliency.errors import UserError, warn, warn_by_kind
+from mri_saliency.errors import UserError, warn_by_kind
 from mri_saliency.inputs.file_identity import sha256_of_array, sha256_of_file
 from mri_saliency.inputs.grid import FIRST_SLICE, INPUT_SIZE
 from mri_saliency.inputs.loading import LoadedScan, UnreadableScan, load_volume
@@ -183,7 +183,7 @@ def baseline_sentence(name: str, titles: Sequence[str], n_healthy: int | None = 
 
 
 def check_healthy(option: str, n: int, alone: Sequence[Scan | AveragedScan]) -> None:
-    """Raise UserError without HC scans, or where they are `alone`, of one subject or content; warn of few."""
+    """Raise UserError without HC scans, or where they are `alone`, of one subject or content."""
     if not n:
         raise UserError(f"{option}: the table (--csv_path) has no readable HC scan. Choose another.")
     if alone:
@@ -192,8 +192,6 @@ def check_healthy(option: str, n: int, alone: Sequence[Scan | AveragedScan]) -> 
             f"readable, none of which differs from {alone[0].path} in subject ({alone[0].subject}) and "
             "content. Choose another."
         )
-    if n < FEW_HEALTHY:
-        warn(f"{option}: {n} HC scans are a rough control; {FEW_HEALTHY} or more are better.")
 
 
 def _average(groups: Iterable[list[LoadedScan | UnreadableScan]], first_slice: int) -> HealthyMean:

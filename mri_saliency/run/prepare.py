@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mri_saliency.attribution.baselines import Baseline, make_baseline
+from mri_saliency.attribution.baselines import FEW_HEALTHY, Baseline, make_baseline
 from mri_saliency.attribution.batch import Settings
 from mri_saliency.attribution.explainer import MATHS, Explainer
 from mri_saliency.attribution.references import load_references
@@ -198,6 +198,10 @@ def _read_request(options: Options, table: ScanTable, ranks: Ranks, workers: Wor
     drawn = {"n_references": options.n_references, "seed": options.seed}
     if "expected_gradients" in options.methods:
         references = load_references(table.scans, load, **drawn)
+    controls = (baseline.healthy and baseline.healthy.scans, references and references.inputs)
+    n_controls = min((len(scans) for scans in controls if scans), default=FEW_HEALTHY)
+    if n_controls < FEW_HEALTHY:
+        warn(f"{n_controls} HC scans are a rough control; {FEW_HEALTHY} or more are better.")
     settings = Settings(
         batch_size,
         n_steps=options.n_steps,

@@ -39,9 +39,11 @@ def error_path(run_folder, subject):
     return array_path(run_folder, METHOD, subject).with_name(f"{subject}_{METHOD}_standard_error.nii.gz")
 
 
-def test_the_null_map_is_the_mean_distance_from_the_controls(cohort, maps_only):
+def test_the_null_map_is_the_mean_distance_from_the_controls(cohort, maps_only, capsys):
     """Of a patient, with whom all controls are compared, four times each."""
-    assert script.main(cohort.options("--methods", METHOD, "--n_references", "12", "--no_nifti")) == 0
+    options = ("--methods", METHOD, "--n_references", "12", "--no_nifti", "--baseline", "hc_mean")
+    assert script.main(cohort.options(*options)) == 0
+    assert capsys.readouterr().err.count("3 HC scans are a rough control") == 1
     folder = OutputFolder(cohort.output)
     record = folder.read_record(METHOD, "12")
     paths = [cohort.scans[0], cohort.scans[1], cohort.scans[0].with_name("mwp1sub-C_ses-01_T1w.nii")]
