@@ -77,7 +77,7 @@ def error_cells() -> list[Cell]:
         *(Cell(is_smooth, spread, *size) for is_smooth, spread, size in plain),
         *(Cell(True, spread, *size, cohort) for cohort, spread, size in others),
         *(Cell(True, 1.0, *size, cohort) for cohort, size in unequal),
-        *(Cell(True, 1.0, *size, "own baseline") for size in ((6, 80), (15, 80))),
+        *(Cell(True, 1.0, *size, "own baseline") for size in ((6, 80), (15, 80), (20, 80))),
         Cell(True, 1.0, 60, 40, "unequal slopes"),
     ]
 
@@ -208,7 +208,7 @@ def main() -> None:
     parser.add_argument("--cohorts", type=int, default=1000, help="simulated cohorts in each cell")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     options = parser.parse_args()
-    pd.set_option("display.max_rows", None, "display.width", 160)
+    pd.set_option("display.max_rows", None, "display.max_columns", None, "display.width", 160)
     n = options.cohorts
     for title, cells in (("Family-wise error at 5 %", error_cells()), ("Power", power_cells())):
         rows = pd.DataFrame(cells)

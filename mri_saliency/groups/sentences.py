@@ -11,8 +11,8 @@ from mri_saliency.statistics.sign_flips import N_FLIPS, SIGNIFICANT, Tested
 from mri_saliency.wording import ClassNames, Limitation, listed, span
 
 ENOUGH, _ALIKE = 8, 1.3  # subjects in a group, ratio of groups' spreads: from here on, up to here, 5 % hold
-_SKEWED = 0.4  # skewness of an estimated difference: up to here, 5 % hold
-_FEW_CONTROLS = 15  # of whom a shared baseline is made: below, 5 % do not hold
+_SKEWED = 0.15  # skewness of an estimated difference: up to here, 5 % hold
+_FEW_CONTROLS = 25  # of whom a shared baseline is made: below, 5 % do not hold
 _LARGE_ERROR = 0.1  # of a map, in the median
 _WEAK = "a p near 0.05 is weak evidence"
 _WORDS = {"HC": "controls", "TLE": "patients"} | {

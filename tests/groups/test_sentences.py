@@ -33,14 +33,14 @@ def test_skewed_unequal_groups_limit_the_test_where_it_was_not_tried():
 
 
 @pytest.mark.parametrize(
-    ("n_controls", "uses_controls", "n_limits"), [(14, True, 1), (15, True, 0), (14, False, 0)]
+    ("n_controls", "uses_controls", "n_limits"), [(24, True, 1), (25, True, 0), (14, False, 0)]
 )
 def test_few_controls_in_everybodys_baseline_limit_the_test(n_controls, uses_controls, n_limits):
     values = np.random.default_rng(0).standard_normal((n_controls + 15, 400))
     subjects = find_subjects(range(n_controls + 15), n_controls * ["HC"] + 15 * ["TLE"])
     tested, _ = contrast_test([ALL_PATIENTS], subjects, {False: values}, n_flips=10)
     limitations = limits_of_test(METHODS["saliency"], subjects, tested, uses_controls)
-    assert ["14 controls" in str(limitation) for limitation in limitations] == [True] * n_limits
+    assert ["24 controls" in str(limitation) for limitation in limitations] == [True] * n_limits
 
 
 def test_inexact_maps_that_were_compared_are_named():
