@@ -81,7 +81,6 @@ def test_a_label_may_hold_an_equals_sign():
         (["--methods", "saliency,deep_lift"], "--methods saliency deep_lift"),
         (["--output_dir", ""], "expected a folder, found nothing"),
         (["--methods", "lime"], "usage:"),
-        (["--meth", "saliency"], "usage:"),
     ],
 )
 def test_values_of_another_form_say_which_is_expected(args, message, capsys):

@@ -53,7 +53,7 @@ def damage_limitations(damages: Sequence[str]) -> list[Limitation]:
 
 
 def draw_summary(folder: OutputFolder, records: list[MapRecord], agreement: pd.DataFrame) -> None:
-    """Draw and write the cohort's summary figure; `agreement` from `compare_methods`."""
+    """Draw and write the cohort's summary figure; `agreement` from `write_agreement`."""
     statistics = statistics_table(records)
     statistics["class"] = np.where(statistics["true_label"] == 0, "HC", "TLE")
     methods = [method for method in METHODS if method in set(statistics["method"])]
