@@ -7,6 +7,8 @@ scan's own space; and over the cohort a table of statistics, a summary figure an
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import shlex
 import sys
@@ -32,6 +34,7 @@ def main(args: list[str] | None = None) -> int:
     """Run the script; return its exit code."""
     command_line = shlex.join([sys.argv[0], *(sys.argv[1:] if args is None else args)])
     os.environ["MPLBACKEND"] = "agg"  # figures are files, whatever a notebook has set
+    atexit.register(gc.freeze)  # or Python searches PyTorch for garbage before it ends: a second
     with forgiving_screen():
         try:
             options = read_options(__doc__, args)

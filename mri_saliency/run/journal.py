@@ -116,7 +116,7 @@ class Journal:
         finally:
             self._drop_waiting()
             self._progress.close()
-            self._workers.work_behind_network(False)
+            self._workers.behind_network = False
             if self._ranks.is_main:
                 write_or_remove_table(self._folder.statistics, statistics_table(self.records))
                 write_or_remove_table(self._folder.failures, pd.DataFrame(map(asdict, self.outcome.failures)))

@@ -159,7 +159,7 @@ def prepare(options: Options, command_line: str, workers: Workers) -> Run:
     table = replace(table, scans=keep_names(table.scans, records))
     request = _read_request(options, table, ranks, workers)
     network = move_to_device(request.checkpoint.network, request.device)
-    workers.work_behind_network(request.device.type == "cpu")
+    workers.behind_network = request.device.type == "cpu"
     how = (options.key_slices, options.nifti, request.checkpoint.n_logits, options.smooth_mm)
     files, recipes = MapFiles(folder, *how), request.recipes(options)
     plan = make_plan(request.scans, recipes, files, records, overwrite=options.overwrite)

@@ -1,14 +1,15 @@
 """A pool of worker processes that survives the death of its processes."""
 
+import gc
 import math
 import os
 import pickle
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from multiprocessing import get_context
@@ -42,8 +43,7 @@ class Workers:
         self._executor: Executor = ThreadPoolExecutor(n) if n else _SerialExecutor()
         self._of_thread = threading.local()
         self._processes: list[_WorkerProcess] = []  # alive, as far as is known
-        self._lock = threading.Lock()
-        self._behind_network = False
+        self.behind_network = False  # whether jobs yield to a network that runs on this machine's cores
         if n and preload:
             for _ in range(n):
                 self.submit(_import, preload)
@@ -67,16 +67,6 @@ class Workers:
         jobs = [self.submit(function, part) for part in parts]
         return [result for job in jobs for result in job.result()]
 
-    def work_behind_network(self, is_so: bool) -> None:
-        """Let the processes yield to a network that runs on this machine's cores, or no longer.
-
-        A process cannot raise its own priority again: another one takes its place with its next job.
-        """
-        with self._lock:
-            self._behind_network = is_so
-            for process in self._processes if is_so else ():
-                process.yield_to_others()
-
     def __enter__(self) -> "Workers":
         """Return the pool."""
         return self
@@ -93,7 +83,7 @@ class Workers:
         for _ in range(2):
             process = self._process()
             try:
-                return process.run(call)
+                return process.run(call, self.behind_network)
             except _ProcessDied:
                 self._forget(process)
         raise UserError(
@@ -102,21 +92,14 @@ class Workers:
 
     def _process(self) -> "_WorkerProcess":
         process: _WorkerProcess | None = getattr(self._of_thread, "process", None)
-        if process is not None and process.yields and not self._behind_network:
-            self._forget(process)
-            process = None
         if process is None:
-            with self._lock:
-                process = self._of_thread.process = _WorkerProcess()
-                self._processes.append(process)
-                if self._behind_network:
-                    process.yield_to_others()
+            process = self._of_thread.process = _WorkerProcess()
+            self._processes.append(process)
         return process
 
     def _forget(self, process: "_WorkerProcess") -> None:
         self._of_thread.process = None
-        with self._lock:
-            self._processes.remove(process)
+        self._processes.remove(process)
         process.close()
         process.join()
 
@@ -138,17 +121,10 @@ class _WorkerProcess:
         self._process: BaseProcess = _SPAWN.Process(target=_serve, args=(pipe_of_process,), daemon=True)
         self._process.start()
         pipe_of_process.close()  # now only the process holds it, and its death ends the pipe
-        self.yields = False
 
-    def yield_to_others(self) -> None:
-        if hasattr(os, "setpriority"):
-            with suppress(OSError):  # it is gone
-                os.setpriority(os.PRIO_PROCESS, self._process.pid or 0, 19)
-                self.yields = True
-
-    def run(self, call: Callable) -> object:
+    def run(self, call: Callable, yields: bool) -> object:
         try:
-            self._pipe.send(call)
+            self._pipe.send((call, yields))
             succeeded, result = self._pipe.recv()
         except (EOFError, OSError) as error:
             raise _ProcessDied from error
@@ -174,17 +150,26 @@ def _serve(pipe: Connection) -> None:
     # a core for each worker: NumPy, not loaded yet, would start threads on all of them
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
     keep_freed_memory()
+    behind_network = ThreadPoolExecutor(1, initializer=_yield_to_others)
     while True:
         try:
             job = pipe.recv_bytes()
         except (EOFError, OSError):
+            gc.freeze()  # or Python searches all that was imported for garbage before it ends
             return
         try:
-            answer = (True, pickle.loads(job)())  # what this tool's own main process pickled
+            call, yields = pickle.loads(job)  # what this tool's own main process pickled
+            answer = (True, behind_network.submit(call).result() if yields else call())
         except Exception as error:
             error.add_note(f"in a worker process:\n{traceback.format_exc()}")
             answer = (False, _picklable(error))
         pipe.send(answer)
+
+
+def _yield_to_others() -> None:
+    """Give this thread the lowest priority, for good; only Linux has one for each thread of a process."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
 
 
 def _picklable(error: Exception) -> Exception:

@@ -43,11 +43,10 @@ def test_processes_use_a_core_each_and_yield_only_to_a_network_on_it():
     with Workers(1) as workers:
         pid, usual, n_threads = workers.submit(describe_process).result()
         assert pid != os.getpid() and usual == os.nice(0) and n_threads == "1"
-        workers.work_behind_network(True)
+        workers.behind_network = True
         assert workers.submit(describe_process).result()[:2] == (pid, 19)
-        workers.work_behind_network(False)
-        another, niceness, _ = workers.submit(describe_process).result()
-        assert another != pid and niceness == usual
+        workers.behind_network = False
+        assert workers.submit(describe_process).result()[:2] == (pid, usual)  # none is started anew
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 
