@@ -101,7 +101,7 @@ def error_contrasts(drawn: np.ndarray) -> tuple[np.ndarray, float]:
     """
     n = len(drawn)
     of_reference = np.unique(drawn)[:, None] == drawn
-    degree = min(4, 1 + n // 5, max(0, n - 2))  # as high as so few draws can tell
+    degree = max(0, min(4, n // 2, n - 2))  # as high as so few draws can tell
     trend = np.linalg.qr(np.vander(np.linspace(-1, 1, n), degree + 1))[0]
     contrasts = of_reference / n - of_reference.mean(axis=1, keepdims=True) / n
     contrasts -= contrasts @ trend @ trend.T

@@ -219,7 +219,8 @@ def test_errors_of_references_are_true(n_references, n, kind):
         stated.append(np.linalg.norm(contrasts @ values))
         beyond += abs(errors[-1]) > scipy.stats.t.isf(0.01, degrees) * stated[-1]
     ratio = np.sqrt(np.square(stated).mean() / np.square(errors).mean())
-    assert 0.8 < ratio < (1.3 if kind == "voxel" else 1.45)
+    # four places of each reference, one in a quarter of the path, are truer than their spread tells
+    assert 0.8 < ratio < (1.4 if kind == "sum" and n == 4 * n_references else 1.3)
     assert beyond < 400 * 0.06
 
 
