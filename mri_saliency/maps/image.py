@@ -65,11 +65,12 @@ def to_scan_grid(values: np.ndarray, grid: Grid, *, nearest: bool = False, fill:
     """
     nx, _, nz = grid.shape
     volume = np.full(grid.shape, fill, np.float32, order="F")  # as a NIfTI file is
+    seen = volume[:, grid.first_slice : grid.first_slice + grid.n_slices].transpose(1, 2, 0)  # x is contiguous
     if nearest:
-        resized = nearest_pixels(values, grid)
+        seen[:] = nearest_pixels(values, grid).transpose(0, 2, 1)
     else:
-        resized = _shares(nx) @ values.astype(np.float32) @ _shares(nz).T  # (n_slices, nx, nz)
-    volume[:, grid.first_slice : grid.first_slice + grid.n_slices, :] = resized.transpose(1, 0, 2)
+        across = np.asarray(values, np.float32).transpose(0, 2, 1) @ _shares(nx).T  # (n_slices, 112, nx)
+        np.matmul(_shares(nz), across, out=seen)
     return volume
 
 

@@ -121,20 +121,18 @@ def write_nifti(path: Path, image: "nib.Nifti1Image", *, durably: bool = False, 
 def write_picture(path: Path, picture: np.ndarray) -> None:
     """Write uint8 (height, width, 4), RGBA, as PNG; as an RGB one if nothing is transparent.
 
-    Each row is stored as its difference from the row above. Pillow tries five such filters for each row,
-    which takes three times as long, half of a map's processor time, and makes files 3% smaller.
+    Rows are stored as they are: in enlarged images they repeat. Pillow tries five filters for each row, which
+    takes three times as long, half of a map's processor time, and makes files no smaller.
     """
-    if picture[..., 3].min() == 255:
+    if picture.view("<u4").min() >> 24 == 255:
         picture = np.asarray(Image.fromarray(picture).convert("RGB"))
     height, width, n_channels = picture.shape
-    rows = np.empty((height, 1 + width * n_channels), np.uint8)
-    rows[:, 0] = 2  # the filter's number: up
+    rows = np.zeros((height, 1 + width * n_channels), np.uint8)  # each begins with the number of no filter
     rows[:, 1:] = picture.reshape(height, -1)
-    rows[1:, 1:] -= rows[:-1, 1:].copy()
     kind = {3: 2, 4: 6}[n_channels]  # the PNG standard's numbers of RGB and RGBA
     chunks = {
         b"IHDR": struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0),
-        b"IDAT": zlib.compress(rows.tobytes(), 1),
+        b"IDAT": zlib.compress(rows, 1),
         b"IEND": b"",
     }
     with whole_file(path) as file:
