@@ -30,7 +30,7 @@ from mri_saliency.output.files import read_table, write_figure, write_or_remove_
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
 from mri_saliency.regions.comparison import compare_regions, region_test_table
-from mri_saliency.regions.densities import divide_maps, missing_null_notes, write_regions
+from mri_saliency.regions.densities import divide_maps, missing_null_notes, regions_table, write_regions
 from mri_saliency.regions.lateralisation import lateralise
 from mri_saliency.report.alarms import find_alarms, judge_maps
 from mri_saliency.report.answer import find_answer, tiles
@@ -62,25 +62,27 @@ def describe_cohort(
     covariates = None if how.covariates is None else _by_scan(how.covariates, records)
     settings = ComparisonSettings(how.smooth_mm, covariates, how.atlas)
     maps = find_method_maps(folder, records, space, how.key_slices)
+    writing = [workers.submit(write_atlas, folder, how.atlas, space.grid)]
     groups = _describe_groups(folder, maps, settings, workers)
     of_scans = _read_scans(folder, records, space, (how.atlas, groups.peaks), workers)
     compare_null_maps(groups.peaks, reduce(or_, (scan.nulls for scan in of_scans), {}))
     clusters = pd.DataFrame(groups.clusters).reindex(columns=list(TABLES["group_clusters"]))
     write_or_remove_table(folder.group_clusters, clusters)
-    _draw_effects(folder.cluster_figure, groups.peaks, folder.class_names)
+    writing.append(workers.submit(_draw_effects, folder.cluster_figure, groups.peaks, folder.class_names))
     agreement, notes = write_agreement(folder, [scan.agreement for scan in of_scans])
     notes += [direction] if direction else []
-    summary = workers.submit(draw_summary, folder, records, agreement)
+    writing.append(workers.submit(draw_summary, folder, records, agreement))
 
-    write_atlas(folder, how.atlas, space.grid)
     regions = region_test = lateralisation = pd.DataFrame()
     if how.atlas is not None:
-        regions = write_regions(folder, [row for scan in of_scans for row in scan.regions])
-        lateralisation, more_notes = lateralise(folder, regions, how.atlas)
+        regions = regions_table([scan.regions for scan in of_scans])
+        writing.append(workers.submit(write_regions, folder, regions))
+        sides = workers.submit(lateralise, folder, regions, how.atlas)
         places = compare_regions(regions, how.atlas.paired_names(), covariates)
         region_test = region_test_table(places)
         write_or_remove_table(folder.region_test, region_test)
-        _draw_effects(folder.region_test_figure, places, folder.class_names)
+        writing.append(workers.submit(_draw_effects, folder.region_test_figure, places, folder.class_names))
+        lateralisation, more_notes = sides.result()
         notes += missing_null_notes(regions) + normal_range_notes(regions, folder.class_names) + more_notes
     elif folder.regions.exists():
         notes.append(f"{folder.regions} and what follows from it is from an earlier run; --atlas updates it.")
@@ -91,7 +93,8 @@ def describe_cohort(
     warn_by_kind(map(str, (*limitations, *groups.limitations, *notes)), titles)
     for table in TABLES:
         write_dictionary(folder, table)
-    summary.result()
+    for job in writing:
+        job.result()
     findings = Findings(
         folder, run, records, [] if failures is None else failures.to_dict("records"),
         agreement=agreement, groups=groups, comparison=settings, regions=regions, region_test=region_test,
@@ -142,7 +145,7 @@ class _OfScan(NamedTuple):
 
     agreement: Compared
     nulls: dict[tuple[int, str], np.ndarray]  # from `read_nulls`
-    regions: list[dict]
+    regions: pd.DataFrame  # from `divide_maps`
 
 
 def _read_scans(
@@ -173,7 +176,7 @@ def _of_scans(
 ) -> list[_OfScan]:
     """Measure some scans, from `with_partners`, one after the other; runs in a worker."""
     scans = [maps for maps, *_ in work]
-    regions = repeat([], len(scans)) if atlas is None else divide_maps(folder, atlas, scans)
+    regions = repeat(pd.DataFrame(), len(scans)) if atlas is None else divide_maps(folder, atlas, scans)
     columns = compare_scans(folder, space, work), read_nulls(folder, space, *of_peaks, scans), regions
     return list(map(_OfScan, *columns))
 

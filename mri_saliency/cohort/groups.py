@@ -88,11 +88,11 @@ def group_means(maps: Sequence[OpenMap], groups: Mapping[str, np.ndarray]) -> di
         memberships = tuple(name for name, members in groups.items() if members[index])
         if not memberships:
             continue
-        values = open_map()
+        values = open_map().astype(np.float64)  # once, and not in each of the sums
         if memberships not in sums:
             sums[memberships] = np.zeros((2, *values.shape))
         sums[memberships][0] += values
-        sums[memberships][1] += np.abs(values)
+        sums[memberships][1] += np.abs(values, out=values)
     means = {}
     for name, members in groups.items():
         if n := int(members.sum()):

@@ -136,12 +136,16 @@ def sign_agreement(a: np.ndarray, b: np.ndarray, brain: np.ndarray) -> float:
     return float((np.sign(a[brain]) == np.sign(b[brain])).mean()) if brain.any() else math.nan
 
 
+def _densities(regions: PlacedRegions, member: "Member") -> np.ndarray:
+    return regions.divide(unpad(member.load()), BrainMass.of(member.record))["density"]
+
+
 def _region_densities(maps: _ScanMaps, regions: PlacedRegions) -> list[dict]:
     return [
         {"subject_id": maps.subject_id, "method": maps.method, "run": run}
         | {"diagnosis": member.record.statistics.diagnosis}
-        | {key: row[key] for key in ("region", "density")}
+        | {"region": region, "density": density}
         for run, member in maps.members.items()
-        for row in regions.rows(unpad(member.load()), BrainMass.of(member.record))
-        if row["region"] != OUTSIDE
+        for region, density in zip(regions.names, _densities(regions, member), strict=True)
+        if region != OUTSIDE
     ]

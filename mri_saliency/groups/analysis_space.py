@@ -52,8 +52,9 @@ class AnalysisSpace:
         reflected[:, self.mirrored_x < 0] = 0
         return reflected
 
+    @cached_property
     def mirrored(self) -> "AnalysisSpace":
-        """Return the space of maps that are reflected at x = 0 mm."""
+        """The space of maps that are reflected at x = 0 mm."""
         return AnalysisSpace(self.grid, self.mirror(self.brain), self.smooth_mm)
 
     def magnitudes(self, values: np.ndarray) -> np.ndarray:
@@ -63,13 +64,14 @@ class AnalysisSpace:
         median, unlike the mean, is not moved by a strong effect in a small part of the brain. Returns float32
         (n_points,), at the points that are `inside`. Raises ZeroDivisionError: the median is 0.
         """
-        magnitude = np.abs(values[self._box]).astype(np.float32, copy=False)
-        magnitude *= self.brain[self._box]
-        smooth = self._sum_around(magnitude)[self.inside] / self._weights
-        median = np.median(smooth)
-        if not median > 0:
-            raise ZeroDivisionError("the median magnitude in the brain is 0")
-        return np.log(np.maximum(smooth / median, _LEAST_SHARE))
+        return self._relative(self._across_slices(values), self, self._kernels[1])
+
+    def on_both_sides(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return `magnitudes` of a map, and of its reflection at the points of `mirrored`; raises as they."""
+        sums, n = self._across_slices(values), self.brain.shape[1]
+        places = self.mirrored_x[self._box[1]]
+        reflected = self._kernel(1, slice(n))[:, places] * (places >= 0)
+        return self._relative(sums, self, self._kernels[1]), self._relative(sums, self.mirrored, reflected)
 
     def to_voxels(self, values: np.ndarray, points: np.ndarray, fill: float) -> np.ndarray:
         """Return a map in which each voxel has its point's value: float32 (n_slices, height, width).
@@ -83,25 +85,34 @@ class AnalysisSpace:
     @cached_property
     def _weights(self) -> np.ndarray:
         """The sum of weights over the brain, at each point inside; above 0."""
-        return self._sum_around(self.brain[self._box].astype(np.float32))[self.inside]
+        sums = self._across_slices(np.ones(self.brain.shape, np.float32))
+        return (self._kernels[1] @ sums @ self._kernels[2].T)[self.inside]
 
     @cached_property
     def _box(self) -> tuple[slice, ...]:
         """The smallest box around the brain; the whole grid without one."""
         return [*find_objects(self.brain.astype(int)), tuple(map(slice, self.brain.shape))][0]
 
-    def _sum_around(self, values: np.ndarray) -> np.ndarray:
-        """Return weighted sums around the coarse grid's points; `values` fill the box."""
-        first, second, third = self._kernels
-        sums = np.tensordot(first, values, axes=1)  # (n_slices / 2, height, width)
-        return second @ sums @ third.T
+    def _across_slices(self, values: np.ndarray) -> np.ndarray:
+        """Return weighted sums of magnitudes in the brain along slices: (n_slices / 2, height, width)."""
+        magnitude = np.abs(values[self._box]).astype(np.float32, copy=False)
+        magnitude *= self.brain[self._box]
+        return np.tensordot(self._kernels[0], magnitude, axes=1)
+
+    def _relative(self, sums: np.ndarray, points: "AnalysisSpace", across: np.ndarray) -> np.ndarray:
+        """Return `magnitudes` at a space's points, from `_across_slices`; `across` is its kernel along x."""
+        smooth = (across @ sums @ self._kernels[2].T)[points.inside] / points._weights
+        median = np.median(smooth)
+        if not median > 0:
+            raise ZeroDivisionError("the median magnitude in the brain is 0")
+        return np.log(np.maximum(smooth / median, _LEAST_SHARE))
 
     @cached_property
     def _kernels(self) -> list[np.ndarray]:
         """For each axis the weights of the box's voxels around each point: float32 (n_points, n_voxels)."""
-        sizes = zip(self.brain.shape, fwhm_voxels(self.grid, self.smooth_mm), strict=True)
-        weights = (gaussian_weights(n, fwhm) if fwhm else np.eye(n, dtype=np.float32) for n, fwhm in sizes)
-        return [
-            np.add.reduceat(of_axis[:, part], np.arange(0, len(of_axis), BLOCK), axis=0)
-            for of_axis, part in zip(weights, self._box, strict=True)
-        ]
+        return [self._kernel(axis, part) for axis, part in enumerate(self._box)]
+
+    def _kernel(self, axis: int, part: slice) -> np.ndarray:
+        n, fwhm = self.brain.shape[axis], fwhm_voxels(self.grid, self.smooth_mm)[axis]
+        weights = gaussian_weights(n, fwhm) if fwhm else np.eye(n, dtype=np.float32)
+        return np.add.reduceat(weights[:, part], np.arange(0, n, BLOCK), axis=0)

@@ -93,7 +93,7 @@ def compare_groups(maps: MethodMaps, settings: ComparisonSettings) -> GroupCompa
         found.limitations.append(Limitation(text, "--target chooses one"))
         return found
     space = AnalysisSpace(maps.space.grid, maps.space.brain, settings.smooth_mm)
-    rows = _magnitudes(maps, space, settings.covariates, found)
+    rows, mirrored = _magnitudes(maps, space, settings.covariates, found)
     scans = [scan for scan in maps.scans if scan.subject_id in rows]
     subjects = _find_subjects(scans, settings.covariates, found)
     contrasts = choose_contrasts(subjects)
@@ -105,7 +105,10 @@ def compare_groups(maps: MethodMaps, settings: ComparisonSettings) -> GroupCompa
     values = {False: subjects.average(lambda index: rows.pop(scans[index].subject_id))}
     points = {False: space.inside}
     if ALIGNED in contrasts:
-        points[True], values[True] = _aligned(maps, space, subjects, values[False])
+        points[True] = space.inside & space.mirrored.inside
+        reflected = subjects.average(lambda index: mirrored.pop(scans[index].subject_id))
+        columns = points[True][space.inside]
+        values[True] = subjects.align((row[columns] for row in values[False]), reflected)
     tested, refused = contrast_test(contrasts, subjects, values)
     found.limitations += [
         Limitation(f"The contrast {name} was not tested: {error}.") for name, error in refused.items()
@@ -131,38 +134,33 @@ def compare_groups(maps: MethodMaps, settings: ComparisonSettings) -> GroupCompa
     return found
 
 
-def _aligned(
-    maps: MethodMaps, space: AnalysisSpace, subjects: Subjects, values: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the points with a mirror image, on the coarse grid, and what aligned contrasts compare there."""
-    other = space.mirrored()
-    points = space.inside & other.inside
-    kept = points[other.inside]
-    mirrored = subjects.average(
-        lambda index: other.magnitudes(space.mirror(maps.open_map(maps.scans[index])))[kept]
-    )
-    columns = points[space.inside]
-    return points, subjects.align((row[columns] for row in values), mirrored)
-
-
 def _magnitudes(
     maps: MethodMaps, space: AnalysisSpace, covariates: pd.DataFrame | None, found: GroupComparison
-) -> dict[str, np.ndarray]:
-    """Return what is compared of each scan, float32 (n_points,); `found` gets what is left out."""
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return what is compared of each scan, float32 (n_points,), and where sides are known of its reflection.
+
+    Reflections have the points that the brain has on both sides. `found` gets what is left out.
+    """
     scans = maps.scans
     if covariates is not None:
         scans = [scan for scan in scans if scan.subject_id in covariates.index]
-    rows = {}
+    rows, mirrored = {}, {}
+    has_sides = {"left", "right"} <= {scan.diagnosis for scan in scans}
     for scan in scans:
+        values = maps.open_map(scan)
         with suppress(ZeroDivisionError):
-            rows[scan.subject_id] = space.magnitudes(maps.open_map(scan))
+            if has_sides:
+                rows[scan.subject_id], reflected = space.on_both_sides(values)
+                mirrored[scan.subject_id] = reflected[space.inside[space.mirrored.inside]]
+            else:
+                rows[scan.subject_id] = space.magnitudes(values)
     noun = f"{maps.method.title} map"
     for n, which in (
         (len(maps.scans) - len(scans), "of scans without covariates"),
         (len(scans) - len(rows), "with zeros in half of the brain"),
     ):
         found.limitations += [left_out(n, noun, which, _COMPARISON)] if n else []
-    return rows
+    return rows, mirrored
 
 
 def _find_subjects(

@@ -58,14 +58,14 @@ def read_nulls(
 
     Their keys are the place's number and the scan's name. Without a `space` there are no places.
     """
-    other, mirrored = space and space.mirrored(), common.mirrored
+    mirrored = common.mirrored
     for records in scans:
         by_baseline: dict[str, np.ndarray] = {}
         found = {}
         for record in records:
             baseline, name = baseline_identity(record), record.subject_id
             numbers = [number for number, (method, _) in enumerate(places) if method == record.method]
-            if space is None or other is None or not numbers or name not in mirrored:
+            if space is None or not numbers or name not in mirrored:
                 continue
             if baseline not in by_baseline:
                 by_baseline[baseline] = np.full((2, *space.inside.shape), np.nan, np.float32)
@@ -73,8 +73,9 @@ def read_nulls(
                 if null is not None:
                     null = null[:, ::-1] if mirrored[name] else null
                     with suppress(ZeroDivisionError):  # zeros in half of the brain
-                        by_baseline[baseline][0, space.inside] = space.magnitudes(null)
-                        by_baseline[baseline][1, other.inside] = other.magnitudes(space.mirror(null))
+                        plain, reflected = space.on_both_sides(null)
+                        by_baseline[baseline][0, space.inside] = plain
+                        by_baseline[baseline][1, space.mirrored.inside] = reflected
             for number in numbers:
                 found[number, name] = by_baseline[baseline][(slice(None), *places[number][1].T)]
         yield found

@@ -68,9 +68,16 @@ def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def centred_ranks(values: np.ndarray) -> np.ndarray:
-    """Return the ranks of values (n,) less their mean; ties have their mean rank."""
-    # pandas, because importing scipy.stats takes 0.7 s
-    return pd.Series(values).rank().to_numpy() - (len(values) + 1) / 2
+    """Return the ranks of finite values (n,) less their mean, float64; ties have their mean rank."""
+    # importing scipy.stats takes 0.7 s, and pandas ranks in twice the time
+    values = np.asarray(values)
+    order = values.argsort()
+    ordered, n = values[order], len(values)
+    starts = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]) + 1, n)  # of all ties but the first
+    sizes = np.diff(starts, prepend=0)
+    ranks = np.empty(n)
+    ranks[order] = np.repeat(starts - (sizes + n) / 2, sizes)
+    return ranks
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:

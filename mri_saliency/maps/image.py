@@ -65,7 +65,7 @@ def to_scan_grid(values: np.ndarray, grid: Grid, *, nearest: bool = False, fill:
     """
     nx, _, nz = grid.shape
     volume = np.full(grid.shape, fill, np.float32, order="F")  # as a NIfTI file is
-    seen = volume[:, grid.first_slice : grid.first_slice + grid.n_slices].transpose(1, 2, 0)  # x is contiguous
+    seen = volume[:, grid.first_slice : grid.first_slice + grid.n_slices].transpose(1, 2, 0)  # (y, z, x)
     if nearest:
         seen[:] = nearest_pixels(values, grid).transpose(0, 2, 1)
     else:

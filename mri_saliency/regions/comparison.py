@@ -26,7 +26,7 @@ def compare_regions(
     scan is left out, and so are scans without covariates. What concerns the null map is of the scans that
     have one.
 
-    `regions` is from `write_regions`, `pairs` from `Atlas.paired_names`; `covariates` are numbers, indexed
+    `regions` is from `regions_table`, `pairs` from `Atlas.paired_names`; `covariates` are numbers, indexed
     by the scans' names.
     """
     if covariates is not None and len(regions):

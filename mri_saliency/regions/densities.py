@@ -13,35 +13,31 @@ from mri_saliency.cohort.source_scan import baseline_identity, read_null_map, re
 from mri_saliency.inputs.atlas import Atlas
 from mri_saliency.inputs.grid import INPUT_SIZE, Grid
 from mri_saliency.output.dictionary import TABLES
-from mri_saliency.output.files import write_table
+from mri_saliency.output.files import write_or_remove_table
 from mri_saliency.output.folder import OutputFolder
 from mri_saliency.output.record import MapRecord
 from mri_saliency.statistics.normal_ranges import add_normal_ranges
 from mri_saliency.wording import counted
 
 OUTSIDE = "outside the brain"
-_NUMBERS = (
-    *("mass", "share", "density", "asymmetry", "density_null", "grey_matter_asymmetry"),
-    *("hemisphere_asymmetry", "hemisphere_grey_matter_asymmetry"),
-)
 _N_DENSEST = 10
 _GRIDS_AT_A_TIME = 4  # whose labels a worker keeps
 
 
-def write_regions(folder: OutputFolder, rows: list[dict]) -> pd.DataFrame:
-    """Write what `divide_maps` found of all scans.
+def regions_table(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Join what `divide_maps` found of all scans.
 
     Returns the rows of region_statistics.csv, with the columns ``subject`` (the person), ``diagnosis``,
     ``grey_matter_asymmetry`` (of the mean grey matter of the two sides in the scan's image), and both
     asymmetries of the brain's halves, ``hemisphere_...``.
     """
-    table = pd.DataFrame(rows)
-    if table.empty:
-        folder.regions.unlink(missing_ok=True)
-        return table
-    table = add_normal_ranges(table.astype(dict.fromkeys(_NUMBERS, float)))
-    write_table(folder.regions, table[list(TABLES["region_statistics"])])
-    return table
+    tables = [table for table in tables if len(table)]
+    return add_normal_ranges(pd.concat(tables, ignore_index=True)) if tables else pd.DataFrame()
+
+
+def write_regions(folder: OutputFolder, table: pd.DataFrame) -> None:
+    """Write region_statistics.csv, of `regions_table`; without rows, there is no file."""
+    write_or_remove_table(folder.regions, table.reindex(columns=list(TABLES["region_statistics"])))
 
 
 def region_sentences(table: pd.DataFrame, atlas_name: str, n_scans: int) -> list[str]:
@@ -76,8 +72,10 @@ def missing_null_notes(table: pd.DataFrame) -> list[str]:
     ]
 
 
-def divide_maps(folder: OutputFolder, atlas: Atlas, scans: Sequence[list[MapRecord]]) -> Iterator[list[dict]]:
-    """Divide the maps of each scan among an atlas's regions; no rows for a scan without an affine.
+def divide_maps(
+    folder: OutputFolder, atlas: Atlas, scans: Sequence[list[MapRecord]]
+) -> Iterator[pd.DataFrame]:
+    """Divide the maps of each scan among an atlas's regions; empty for a scan without an affine.
 
     Raises UserError if the atlas does not lie where a scan does.
     """
@@ -88,44 +86,48 @@ def divide_maps(folder: OutputFolder, atlas: Atlas, scans: Sequence[list[MapReco
 
     for maps in scans:
         placed = (record for record in maps if record.grid.affine is not None)
-        yield [  # maps of a scan on two grids are those of two files
-            row
+        tables = [  # maps of a scan on two grids are those of two files
+            table
             for grid, of_grid in groupby(placed, key=attrgetter("grid"))
-            for row in _rows_of_scan(folder, regions_on(grid), list(of_grid))
+            for table in _tables_of_scan(folder, regions_on(grid), list(of_grid))
         ]
+        yield pd.concat(tables) if tables else pd.DataFrame()
 
 
-def _rows_of_scan(folder: OutputFolder, regions: "PlacedRegions", records: list[MapRecord]) -> Iterator[dict]:
-    """Yield the rows of a scan's maps."""
+def _tables_of_scan(
+    folder: OutputFolder, regions: "PlacedRegions", records: list[MapRecord]
+) -> Iterator[pd.DataFrame]:
+    """Yield the rows of each of a scan's maps."""
     scan = read_source(records[0])
 
-    def by_region(values: np.ndarray | None, column: str) -> dict[str, float | None]:
+    def by_region(values: np.ndarray | None, column: str) -> np.ndarray | float:
         if values is None or scan is None:
-            return {}
-        measured = regions.rows(values, BrainMass.measured(values, scan.brain))
-        return {row["region"]: row[column] for row in measured}
+            return np.nan
+        values = np.ascontiguousarray(values)  # or each look-up copies it
+        return regions.divide(values, BrainMass.measured(values, scan.brain))[column]
 
     grey_matter = None if scan is None else scan.grey_matter
-    of_grey_matter = by_region(grey_matter, "asymmetry")
     halves = None if scan is None else brain_halves(scan.brain, records[0].grid)
-    nulls: dict[str, dict[str, float | None]] = {}  # by baseline
+    of_grey_matter = {
+        "grey_matter_asymmetry": by_region(grey_matter, "asymmetry"),
+        "hemisphere_grey_matter_asymmetry": half_asymmetry(grey_matter, halves),
+    }
+    nulls: dict[str, np.ndarray | float] = {}  # by baseline
     for record in records:
         baseline = baseline_identity(record)
         if baseline not in nulls:
             nulls[baseline] = by_region(read_null_map(folder, record), "density")
-        values = folder.load_map(record.method, record.subject_id)
+        values = np.ascontiguousarray(folder.load_map(record.method, record.subject_id))
         about = {
             "subject_id": record.subject_id,
             "method": record.method,
             "subject": record.statistics.subject,
             "diagnosis": record.statistics.diagnosis,
+            "region": regions.names,
+            "density_null": nulls[baseline],
             "hemisphere_asymmetry": half_asymmetry(values, halves),
-            "hemisphere_grey_matter_asymmetry": half_asymmetry(grey_matter, halves),
         }
-        for row in regions.rows(values, BrainMass.of(record)):
-            row["density_null"] = nulls[baseline].get(row["region"])
-            row["grey_matter_asymmetry"] = of_grey_matter.get(row["region"])
-            yield about | row
+        yield pd.DataFrame(about | of_grey_matter | regions.divide(values, BrainMass.of(record)))
 
 
 def brain_halves(brain: np.ndarray, grid: Grid) -> list[np.ndarray]:
@@ -137,13 +139,13 @@ def brain_halves(brain: np.ndarray, grid: Grid) -> list[np.ndarray]:
     return [np.flatnonzero(brain & (x_mm <= 0)), np.flatnonzero(brain & (x_mm > 0))]
 
 
-def half_asymmetry(values: np.ndarray | None, halves: list[np.ndarray] | None) -> float | None:
-    """Return (L - R) / (L + R) of a map's magnitude per voxel in `brain_halves`; None where undefined."""
+def half_asymmetry(values: np.ndarray | None, halves: list[np.ndarray] | None) -> float:
+    """Return (L - R) / (L + R) of a map's magnitude per voxel in `brain_halves`; NaN where undefined."""
     if values is None or halves is None:
-        return None
+        return np.nan
     sides = (np.abs(values.take(half)) for half in halves)
     left, right = (float(side.sum(dtype=np.float64)) / max(1, side.size) for side in sides)
-    return (left - right) / (left + right) if left and right else None
+    return (left - right) / (left + right) if left and right else np.nan
 
 
 @dataclass(frozen=True)
@@ -166,50 +168,49 @@ class BrainMass:
     def measured(cls, values: np.ndarray, brain: np.ndarray) -> "BrainMass":
         """Return that of an array without pad, (n_slices, 112, 112); `brain` is bool, the same shape."""
         magnitude, n_inside = np.abs(values), int(brain.sum())
-        inside, outside = (float(magnitude.sum(dtype=np.float64, where=part)) for part in (brain, ~brain))
-        return cls(inside, outside, n_inside, len(values) * INPUT_SIZE**2 - n_inside)
+        inside, total = (float(part.sum(dtype=np.float64)) for part in (magnitude[brain], magnitude))
+        return cls(inside, total - inside, n_inside, len(values) * INPUT_SIZE**2 - n_inside)
 
 
 class PlacedRegions:
-    """An atlas's regions on one grid, where `labels`, from `Atlas.on_network_grid`, are."""
+    """An atlas's regions on one grid, where `labels`, from `Atlas.on_network_grid`, are.
+
+    `names` are of those that the network sees, and last the rest of head and air.
+    """
 
     def __init__(self, atlas: Atlas, labels: np.ndarray) -> None:
-        self._atlas, self._pairs = atlas, atlas.pairs()
-        self._places = np.flatnonzero(labels)
-        self._labels = labels.take(self._places)
-        self._sizes = np.bincount(self._labels, minlength=max(atlas.names) + 1)
+        places = np.flatnonzero(labels)
+        of_places = labels.take(places)
+        self._places = places[of_places.argsort(kind="stable")]  # region by region
+        seen, self._sizes = np.unique(of_places, return_counts=True)
+        self._starts = np.cumsum(self._sizes) - self._sizes
+        order = {label: index for index, label in enumerate(seen.tolist())}
+        self._shown = [order[label] for label in atlas.names if label in order]
+        self.names = [*(name for label, name in atlas.names.items() if label in order), OUTSIDE]
+        pairs = [atlas.pairs().get(label, ()) for label in atlas.names if label in order]
+        seen_pairs = {row: pair for row, pair in enumerate(pairs) if pair and set(pair) <= order.keys()}
+        self._paired = list(seen_pairs)  # rows, and the indices of their left and their right region
+        sides = [[order[side] for side in pair] for pair in seen_pairs.values()]
+        self._sides = np.array(sides, int).reshape(-1, 2).T
 
-    def rows(self, values: np.ndarray, brain: BrainMass) -> list[dict]:
-        """Divide a map's magnitude among the regions that the network sees, and the rest of head and air.
+    def divide(self, values: np.ndarray, brain: BrainMass) -> dict[str, np.ndarray]:
+        """Divide a map's magnitude: columns of region_statistics.csv, float64 (n_names,), NaN if undefined.
 
-        `values` is a map without pad, (n_slices, 112, 112). Rows have columns of region_statistics.csv; the
-        density is that of Boehle et al. 2019, Frontiers in Aging Neuroscience. An undefined value is None.
+        `values` is a map without pad, (n_slices, 112, 112). The density is that of Boehle et al. 2019,
+        Frontiers in Aging Neuroscience.
         """
-        sizes, magnitudes = self._sizes, np.abs(values.take(self._places))
-        masses = np.bincount(self._labels, magnitudes, len(sizes))
-        total = brain.inside + brain.outside
-        brain_density = brain.inside / brain.n_inside if brain.n_inside else 0.0
-
-        def row(region: str, mass: float, size: int, asymmetry: float | None) -> dict:
-            return {
-                "region": region,
-                "mass": mass,
-                "share": mass / total if total else None,
-                "density": mass / size / brain_density if brain_density and size else None,
-                "asymmetry": asymmetry,
-            }
-
-        rows = []
-        for label, name in self._atlas.names.items():
-            if not sizes[label]:
-                continue
-            sides = list(self._pairs.get(label, ()))
-            asymmetry = None
-            if sides and sizes[sides].all() and masses[sides].any():
-                left, right = masses[sides] / sizes[sides]
-                asymmetry = (left - right) / (left + right)
-            rows.append(row(name, masses[label], sizes[label], asymmetry))
-        return [*rows, row(OUTSIDE, brain.outside, brain.n_outside, None)]
+        magnitudes = np.abs(values.take(self._places))
+        masses = np.add.reduceat(magnitudes, self._starts, dtype=np.float64)
+        asymmetry = np.full(len(self.names), np.nan)
+        left, right = (masses / self._sizes)[self._sides]
+        mass = np.append(masses[self._shown], brain.outside)
+        sizes = np.append(self._sizes[self._shown], brain.n_outside)
+        of_brain = brain.inside / max(1, brain.n_inside) or np.nan
+        with np.errstate(invalid="ignore"):  # nothing on both sides
+            asymmetry[self._paired] = (left - right) / (left + right)
+            density = mass / sizes / of_brain
+        share = mass / (brain.inside + brain.outside or np.nan)
+        return {"mass": mass, "share": share, "density": density, "asymmetry": asymmetry}
 
 
 def densest(table: pd.DataFrame) -> dict[str, list[str]]:

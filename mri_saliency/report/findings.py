@@ -30,7 +30,7 @@ class Findings:
     records: Sequence[MapRecord]
     failures: Sequence[Mapping[str, str]] = ()  # the rows of failures.csv
     state: RunState | None = None  # how far the run is; None once its maps are described
-    # from `write_agreement`, `write_regions`, `compare_regions` and `lateralise`
+    # from `write_agreement`, `regions_table`, `compare_regions` and `lateralise`
     agreement: pd.DataFrame = field(default_factory=pd.DataFrame)
     groups: GroupComparison = field(default_factory=GroupComparison)
     comparison: ComparisonSettings | None = None  # how groups were compared; None before they were

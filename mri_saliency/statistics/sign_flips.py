@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from scipy.special import stdtrit
@@ -115,12 +116,12 @@ class _Model:
         """Estimate the contrast at all points."""
         n, n_points = len(self._design), self._values.shape[1]
         effect, error, t, freedom = np.zeros((4, n_points))
-        to_residuals = np.eye(n) - self._design @ self._inverse @ self._design.T
+        to_coefficients = self._inverse @ self._design.T
         weights = self._by_group @ self._weights**2
         squares_of_all, cubes, n_varying = np.zeros(len(weights)), np.zeros(n), 0
         for points in self._parts():
             scaled, spread = self._standardised(points)
-            residuals = to_residuals @ scaled
+            residuals = scaled - self._design @ (to_coefficients @ scaled)
             squared = residuals * residuals
             squares = self._by_group @ squared
             squares_of_all += squares.sum(axis=1)
@@ -153,10 +154,17 @@ class _Model:
         """Return every flip's largest |t|, (n_flips,); `signs` is (n_flips, n), the first flip none."""
         largest = np.zeros(len(signs))
         largest[0] = np.abs(fitted.t).max()
-        to_null = self._null_residuals(fitted.spreads**2)
+        to_null = self._null_coefficients(fitted.spreads**2)
+        design = self._design.astype(np.float32)
+        # by group: {column: what its members' values are multiplied by, float32 (n_flips, n_members)}
+        flips = [
+            {k: signs[1:, members] * design[members, k] for k in columns}
+            for members, columns in zip(self._members, self._columns, strict=True)
+        ]
         for points in self._parts():
             scaled, _ = self._standardised(points)
-            squared = self._squared_t((to_null @ scaled).astype(np.float32), signs[1:])
+            null = (scaled - self._design @ (to_null @ scaled)).astype(np.float32)
+            squared = self._squared_t(null, flips)
             np.maximum(largest[1:], np.sqrt(squared.max(axis=1)), out=largest[1:])
         return largest
 
@@ -173,8 +181,8 @@ class _Model:
         varies = spread > 1e-6 * np.abs(values).max(axis=0)
         return np.divide(centred, spread, out=np.zeros_like(centred), where=varies), spread
 
-    def _null_residuals(self, variances: np.ndarray) -> np.ndarray:
-        """Return the matrix (n, n) from values to the residuals of the model in which the contrast is zero.
+    def _null_coefficients(self, variances: np.ndarray) -> np.ndarray:
+        """Return the matrix (n_columns, n) from values to the model's coefficients if the contrast is zero.
 
         That model is fitted with each group's weight the inverse of its variance: plain least squares lets a
         small and variable group pull the common mean, and the test of 5 against 20 subjects then errs in 8 %.
@@ -183,34 +191,37 @@ class _Model:
         inverse = np.linalg.inv(weighted.T @ self._design)
         direction = inverse @ self._contrast / (self._contrast @ inverse @ self._contrast)
         to_coefficients = inverse @ weighted.T
-        to_coefficients -= np.outer(direction, self._contrast @ to_coefficients)
-        return np.eye(len(self._design)) - self._design @ to_coefficients
+        return to_coefficients - np.outer(direction, self._contrast @ to_coefficients)
 
-    def _squared_t(self, values: np.ndarray, signs: np.ndarray) -> np.ndarray:
-        """Return t * t after each flip: (n, n_points) and (n_flips, n) -> (n_flips, n_points)."""
+    def _squared_t(self, values: np.ndarray, flips: Sequence[dict[int, np.ndarray]]) -> np.ndarray:
+        """Return t * t after each flip of residuals: (n, n_points) -> (n_flips, n_points)."""
         design, inverse, contrast = (
             array.astype(values.dtype) for array in (self._design, self._inverse, self._contrast)
         )
-        n_columns = design.shape[1]
         # by group: {column: (n_flips, n_points)}, its part of design.T @ flipped values
         parts = [
-            {k: (signs[:, members] * design[members, k]) @ values[members] for k in columns}
-            for members, columns in zip(self._members, self._columns, strict=True)
+            {k: flipped @ values[members] for k, flipped in of_group.items()}
+            for members, of_group in zip(self._members, flips, strict=True)
         ]
-        totals = [sum(part[k] for part in parts if k in part) for k in range(n_columns)]
+        totals = [reduce(np.add, [part[k] for part in parts if k in part]) for k in range(design.shape[1])]
         coefficients = [_combine(row, totals) for row in inverse]
-        variance = 0.0
+        variances = []
         for members, part, freedom in zip(self._members, parts, self._freedom[:, 0], strict=True):
             own = design[members]
-            # the sum of the group's squared residuals: y'y - b'(2 X'y - X'Xb)
-            squares = (values[members] ** 2).sum(axis=0)
+            # the sum of the group's squared residuals: y'y + b'(X'Xb - 2 X'y)
+            squares = np.square(values[members]).sum(axis=0)
             for k, product in part.items():
-                squares = squares - coefficients[k] * (2 * product - _combine(own[:, k] @ own, coefficients))
-            least = _MIN_VARIANCE * freedom
-            weight = (self._weights[members] ** 2).sum() / freedom
-            variance = variance + np.maximum(squares, least) * values.dtype.type(weight)
-        effect = _combine(contrast, coefficients)
-        return effect * effect / variance
+                product *= -2  # in place, as below: these passes take as long as the products
+                product += _combine(own[:, k] @ own, coefficients)
+                product *= coefficients[k]
+                product += squares
+                squares = product
+            np.maximum(squares, _MIN_VARIANCE * freedom, out=squares)
+            squares *= values.dtype.type((self._weights[members] ** 2).sum() / freedom)
+            variances.append(squares)
+        squared = np.square(_combine(contrast, coefficients))
+        squared /= reduce(np.add, variances)
+        return squared
 
 
 def _without_skewness(t: np.ndarray, skewness: float) -> np.ndarray:
@@ -222,7 +233,7 @@ def _without_skewness(t: np.ndarray, skewness: float) -> np.ndarray:
 
 def _combine(weights: np.ndarray, arrays: Sequence[np.ndarray]) -> np.ndarray:
     """Return the weighted sum of arrays."""
-    return sum(weight * array for weight, array in zip(weights, arrays, strict=True) if weight)
+    return reduce(np.add, [weight * array for weight, array in zip(weights, arrays, strict=True) if weight])
 
 
 def _p_values(magnitudes: np.ndarray, largest: np.ndarray) -> np.ndarray:

@@ -87,7 +87,18 @@ def test_a_grid_that_is_not_centred_is_mirrored_where_it_has_both_sides(brain, v
     space = AnalysisSpace(Grid(REAL_SHAPE, moved, 4, 10, 12), brain, 0)
     reflected = space.mirror(values)
     np.testing.assert_array_equal(reflected[:, :92], values[:, 91::-1])
-    assert not reflected[:, 92:].any() and not space.mirrored().brain[:, 92:].any()
+    assert not reflected[:, 92:].any() and not space.mirrored.brain[:, 92:].any()
+
+
+@pytest.mark.parametrize("moved_mm", [0, 15, -7])
+def test_a_map_is_measured_on_both_sides_as_it_and_its_reflection_are(brain, values, moved_mm):
+    moved = AFFINE.copy()
+    moved[0, 3] += moved_mm
+    space = AnalysisSpace(Grid(REAL_SHAPE, moved, 4, 10, 12), brain & (np.arange(112) > 40)[:, None], 4)
+    plain, reflected = space.on_both_sides(values)
+    np.testing.assert_array_equal(plain, space.magnitudes(values))
+    expected = space.mirrored.magnitudes(space.mirror(values))
+    np.testing.assert_allclose(reflected, expected, atol=1e-5)
 
 
 def test_points_become_voxels_again(brain, values):

@@ -21,6 +21,7 @@ from mri_saliency.regions.densities import (
     densest,
     divide_maps,
     missing_null_notes,
+    regions_table,
     write_regions,
 )
 
@@ -39,9 +40,15 @@ def measure_regions(folder, records, atlas):
     scans = {
         record.subject_id: [r for r in records if r.subject_id == record.subject_id] for record in records
     }
-    return write_regions(
-        folder, [row for rows in divide_maps(folder, atlas, list(scans.values())) for row in rows]
-    )
+    table = regions_table(list(divide_maps(folder, atlas, list(scans.values()))))
+    write_regions(folder, table)
+    return table
+
+
+def rows_of(atlas, labels, values, brain):
+    """What `PlacedRegions` finds, by region."""
+    regions = PlacedRegions(atlas, labels)
+    return pd.DataFrame(regions.divide(values, brain), regions.names).to_dict("index")
 
 
 def saliency_of(cohort, subject_id):
@@ -55,7 +62,7 @@ def test_rows_add_up_and_give_density_and_asymmetry(atlas):
     values[labels == 1] = -3.0
     total = float(np.abs(values).sum(dtype=np.float64))
     brain = BrainMass(0.5 * total, 0.5 * total, n_inside=values.size // 4, n_outside=values.size * 3 // 4)
-    rows = {row["region"]: row for row in PlacedRegions(atlas, labels).rows(values, brain)}
+    rows = rows_of(atlas, labels, values, brain)
     assert set(rows) == {"Left Side", "Right Side", "Front", OUTSIDE}
     left, right = rows["Left Side"], rows["Right Side"]
     n_left, n_right = (labels == 1).sum(), (labels == 2).sum()
@@ -63,7 +70,7 @@ def test_rows_add_up_and_give_density_and_asymmetry(atlas):
     assert left["share"] == pytest.approx(3 * n_left / total)
     assert left["density"] == pytest.approx(3 / (0.5 * total / (values.size // 4)))
     assert left["asymmetry"] == right["asymmetry"] == pytest.approx((3 - 1) / (3 + 1))
-    assert rows["Front"]["asymmetry"] is None
+    assert np.isnan(rows["Front"]["asymmetry"])
     assert rows[OUTSIDE]["share"] == pytest.approx(0.5)
 
 
@@ -121,14 +128,17 @@ def test_a_uniform_map_over_sides_of_unequal_size_is_symmetric(atlas):
     labels[0, 0, :100], labels[1, 0, :80] = 1, 2
     brain = BrainMass(1.0, 0.0, n_inside=10, n_outside=10)
     uniform = np.ones(labels.shape, np.float32)
-    rows = {row["region"]: row for row in PlacedRegions(atlas, labels).rows(uniform, brain)}
+    rows = rows_of(atlas, labels, uniform, brain)
     assert rows["Left Side"]["asymmetry"] == rows["Right Side"]["asymmetry"] == 0
     one_sided = (labels == 1).astype(np.float32)
-    assert PlacedRegions(atlas, labels).rows(one_sided, brain)[0]["asymmetry"] == 1
+    assert rows_of(atlas, labels, one_sided, brain)["Left Side"]["asymmetry"] == 1
     without_right = np.where(labels == 2, 0, labels)  # not seen by the network
-    [left, _] = PlacedRegions(atlas, without_right).rows(one_sided, brain)
-    assert left["region"] == "Left Side" and left["asymmetry"] is None
-    assert PlacedRegions(atlas, labels).rows(np.zeros_like(one_sided), brain)[0]["asymmetry"] is None
+    rows = rows_of(atlas, without_right, one_sided, brain)
+    assert list(rows) == ["Left Side", OUTSIDE] and np.isnan(rows["Left Side"]["asymmetry"])
+    rows = rows_of(atlas, labels, np.zeros_like(one_sided), brain)
+    assert np.isnan(rows["Left Side"]["asymmetry"]) and rows["Left Side"]["density"] == 0
+    nothing = rows_of(atlas, labels, uniform, BrainMass(0.0, 0.0, n_inside=10, n_outside=0))
+    assert all(np.isnan([row["share"], row["density"]]).all() for row in nothing.values())
 
 
 def test_the_null_is_measured_as_the_map_is(cohort, halves):
