@@ -12,10 +12,11 @@ from captum.attr import DeepLift, IntegratedGradients
 from torch import Tensor
 
 from mri_saliency.attribution.batch import BatchMaps
-from mri_saliency.attribution.draws import draw
+from mri_saliency.attribution.draws import draw, draw_noise
 from mri_saliency.attribution.expected_gradients import expected_gradients
+from mri_saliency.attribution.log_odds import log_odds
 from mri_saliency.attribution.moments import RunningMoments
-from mri_saliency.attribution.passes import Passes, for_captum, of_targets, slices
+from mri_saliency.attribution.passes import Passes, for_captum, slices
 from mri_saliency.attribution.path_integral import Paths, mean_gradients
 from mri_saliency.methods import AUTO
 
@@ -68,27 +69,26 @@ def gradient_shap(passes: Passes) -> BatchMaps:
     Captum's draws from the whole path, with less variance.
     """
     batch, settings, first = passes.batch, passes.settings, passes.network.first
-    at_scans = passes.log_odds()
-    moments, expected, missed = (
-        RunningMoments(torch.zeros_like(like), settings.n_samples, in_strata=True)
-        for like in (batch.inputs, at_scans, at_scans)
+    at_scans, n = passes.log_odds(), settings.n_samples
+    moments, totals = (
+        RunningMoments(torch.zeros_like(like), n, in_strata=True) for like in (batch.inputs, at_scans)
     )
     ends = first(batch.inputs)
     for draws in draw(batch, settings, "gradient_shap", settings.batch_size):
-        starts = first(draws.noise)
-        points = torch.lerp(starts, ends[draws.scans], draws.fractions[:, None, None, None])
+        points = torch.lerp(first(draws.noise), ends[draws.scans], draws.fractions[:, None, None, None])
         gradients = first.back(passes.gradients(draws.scans, points)[0], draws.noise)
-        at_noise = of_targets(passes.predict(starts), passes.targets(draws.scans))
         for i, scan in enumerate(draws.scans):
             product = (batch.inputs[scan] - draws.noise[i]) * gradients[i]
-            change = at_scans[scan] - at_noise[i]
             moments.add(scan, product)
-            expected.add(scan, change)
-            missed.add(scan, product.sum(dtype=torch.float64) - change)
+            totals.add(scan, product.sum(dtype=torch.float64))
+    at_noise = log_odds(_outputs_at_noise(passes).double())[:, batch.targets]  # (n_samples, n)
+    standard_errors = totals.standard_errors()
+    if standard_errors is not None:
+        standard_errors = standard_errors.hypot(at_noise.std(0) / n**0.5)
     # differences overlap, and strata differ in variance: about a third of the draws tell of it
-    degrees = [settings.n_samples / 3] * len(at_scans)
-    errors = moments.relative_errors()
-    return BatchMaps(moments.means, expected.means, errors, missed.standard_errors(), degrees)
+    degrees = [n / 3] * len(at_scans)
+    expected = at_scans - at_noise.mean(0)
+    return BatchMaps(moments.means, expected, moments.relative_errors(), standard_errors, degrees)
 
 
 def deep_lift(passes: Passes) -> BatchMaps:
@@ -116,6 +116,19 @@ METHOD_FUNCTIONS: dict[str, Callable[[Passes], BatchMaps]] = {
     for function in (integrated_gradients, saliency, gradient_shap, expected_gradients)
     + (input_x_gradient, deep_lift, noise_tunnel_ig, smooth_grad)
 }
+
+
+def _outputs_at_noise(passes: Passes) -> Tensor:
+    """Return the network's outputs for noise, (n_samples, n_logits): the same draws for all scans.
+
+    For noise they vary far less than the sums of maps do; asked for each scan's own draws, they would cost a
+    tenth of a default run.
+    """
+    network, settings = passes.network, passes.settings
+    if network.at_noise is None:
+        volumes = draw_noise(passes.batch.inputs, settings, "gradient_shap")
+        network.at_noise = torch.cat([passes.predict(network.first(some)) for some in volumes])
+    return network.at_noise
 
 
 def _gradients_at_voxels(passes: Passes) -> Tensor:

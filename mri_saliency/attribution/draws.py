@@ -47,6 +47,16 @@ def draw(
         yield Draws([scan for scan, _ in group], noise, fractions)
 
 
+def draw_noise(like: Tensor, settings: Settings, method: str) -> Iterator[Tensor]:
+    """Draw `n_samples` volumes of noise that belong to no scan, in groups of the shape of `like`, (n, ...)."""
+    generator = torch.Generator(like.device).manual_seed(seed_of(settings.seed, "", method))
+    for start in range(0, settings.n_samples, settings.batch_size):
+        noise = like.new_empty(min(settings.batch_size, settings.n_samples - start), *like.shape[1:])
+        for volume in noise:
+            volume.normal_(0, settings.noise_std, generator=generator)
+        yield noise
+
+
 def draw_references(references: Sequence[int], n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw references, and a place on the path from each: int (n,), and float64 (n,), ascending.
 

@@ -35,6 +35,7 @@ class SplitNetwork:
         # of Expected Gradients: the volumes, where they are kept, (128, 128, n_slices) each; they behind the
         # first layer, (n, channels, 64, 64); and the outputs for them
         self.references: tuple[list[Tensor], Tensor, Tensor] | None = None
+        self.at_noise: Tensor | None = None  # of Gradient SHAP: the outputs for noise, (n_samples, n_logits)
 
     def predict(self, points: Tensor, batch_size: int) -> Tensor:
         """Return the network's outputs (n, n_logits) for `points` behind the first layer."""

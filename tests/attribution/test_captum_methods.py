@@ -141,9 +141,21 @@ def test_gradient_shap_equals_captums_under_the_same_draws(pair, inputs, monkeyp
     monkeypatch.undo()
     found = explain(pair.prepared, x, "gradient_shap", ids="a", targets=target)
     assert_same_maps(stacked(found), reference.detach(), CAPTUMS)
+
+
+def test_gradient_shap_expects_the_change_from_the_noise_that_all_scans_share(pair, inputs):
+    generator = torch.Generator().manual_seed(seed_of(0, "", "gradient_shap"))
+    noise = torch.stack(
+        [torch.empty(128, 128, 9).normal_(0, NOISE, generator=generator) for _ in range(N_SAMPLES)]
+    )
     with torch.no_grad():
-        change = (pair.plain(x).mean(0) - pair.plain(baselines).mean(0))[target]
-    assert found[0].expected_total == pytest.approx(float(change), rel=1e-3, abs=1e-4)
+        at_noise = pair.plain(noise.permute(0, 3, 1, 2))
+        at_scans = pair.plain(inputs)
+    found = explain(pair.prepared, inputs, "gradient_shap", targets=pair.targets)
+    for one, at_scan, target in zip(found, at_scans, pair.targets, strict=True):
+        change = float(at_scan[target] - at_noise[:, target].mean())
+        assert one.expected_total == pytest.approx(change, rel=1e-3, abs=1e-4)
+        assert one.standard_error > float(at_noise[:, target].std()) / N_SAMPLES**0.5
 
 
 def reference_inputs():
