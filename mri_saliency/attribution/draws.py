@@ -48,7 +48,7 @@ def draw(
 
 
 def draw_noise(like: Tensor, settings: Settings, method: str) -> Iterator[Tensor]:
-    """Draw `n_samples` volumes of noise that belong to no scan, in groups of the shape of `like`, (n, ...)."""
+    """Draw `n_samples` volumes of noise that belong to no scan, in groups; `like`, (n, ...), is a group."""
     generator = torch.Generator(like.device).manual_seed(seed_of(settings.seed, "", method))
     for start in range(0, settings.n_samples, settings.batch_size):
         noise = like.new_empty(min(settings.batch_size, settings.n_samples - start), *like.shape[1:])
