@@ -208,14 +208,15 @@ class _Model:
         variances = []
         for members, part, freedom in zip(self._members, parts, self._freedom[:, 0], strict=True):
             own = design[members]
-            # the sum of the group's squared residuals: y'y + b'(X'Xb - 2 X'y)
+            # the sum of the group's squared residuals: y'y - b'(2 X'y - X'Xb)
             squares = np.square(values[members]).sum(axis=0)
             for k, product in part.items():
-                product *= -2  # in place, as below: these passes take as long as the products
-                product += _combine(own[:, k] @ own, coefficients)
+                # in place: these passes take as long as the products
+                if np.count_nonzero(inverse[k]) > 1:  # else X'Xb is X'y
+                    product *= 2
+                    product -= _combine(own[:, k] @ own, coefficients)
                 product *= coefficients[k]
-                product += squares
-                squares = product
+                squares = np.subtract(squares, product, out=product)
             np.maximum(squares, _MIN_VARIANCE * freedom, out=squares)
             squares *= values.dtype.type((self._weights[members] ** 2).sum() / freedom)
             variances.append(squares)
