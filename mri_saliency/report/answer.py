@@ -254,8 +254,11 @@ class _Rules:
         for method in self.findings.methods:
             alarms = [alarm for alarm in self.findings.alarms if alarm.method == method and alarm.spoils]
             if alarms:
-                remedies = [alarm.remedy for alarm in alarms if alarm.remedy]
-                end = f", or {listed(dict.fromkeys(remedies))}" if remedies else f": {alarms[0].problem}"
+                known = dict.fromkeys(alarm.remedy for alarm in alarms if alarm.remedy)
+                # another may say how far an option is to be raised
+                vague = {a for a in known for b in known if a != b and a.removeprefix("raise ") in b}
+                remedies = [remedy for remedy in known if remedy not in vague]
+                end = f", or {listed(remedies)}" if remedies else f": {alarms[0].problem}"
                 helps.setdefault(end, []).append(METHODS[method].heading)
         yield from (f"Leave {listed(titles)} out{end}." for end, titles in helps.items())
         if n := len(self.findings.input_warnings):

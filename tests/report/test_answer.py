@@ -95,6 +95,9 @@ def test_a_method_with_an_alarm_does_not_count():
     assert answer.headline.startswith("In patients") and "says the opposite, and fails" in answer.subline
     assert answer.methods[1].state == "cross" and "too few draws" in answer.methods[1].problems
     assert answer.actions[0] == "Leave Gradient SHAP out, or repeat it with --n_samples 540."
+    vague = replace(alarm, remedy="raise --n_samples")  # the other says how far
+    answer = find_answer(findings({IG: 6.0, SHAP: 1 / 6}, alarms=[vague, alarm]))
+    assert answer.actions[0] == "Leave Gradient SHAP out, or repeat it with --n_samples 540."
     alone = find_answer(findings({IG: 1.0, SHAP: 6.0}, alarms=[alarm]))
     assert alone.headline == "No region stood out." and alone.methods[0].method == IG
     none = find_answer(findings({SHAP: 6.0}, alarms=[alarm, replace(alarm, problem="does not add up")]))

@@ -165,6 +165,8 @@ def test_the_page_is_short_and_its_pictures_have_words(browser, tmp_path):
     records = pictured(report_records(60), tmp_path)
     open_page(browser, tmp_path, records, groups=GROUPS, regions=region_table())
     assert browser.execute_script("return document.documentElement.scrollHeight") < 3000 + 60 * 60
+    # however long the text for a paper is, it takes a screen: it scrolls by itself
+    assert browser.execute_script("return document.querySelector('#paper').offsetHeight") < 1000
     words = "return [...document.querySelectorAll('.open img:first-child, figure img')].map(one => one.alt)"
     assert all(len(alt) > 20 for alt in browser.execute_script(words))
 
