@@ -23,7 +23,7 @@ from mri_saliency.maps.comparison import AGREEMENT, CHANCE, agreement
 from mri_saliency.methods import METHODS
 from mri_saliency.output.files import write_or_remove_table
 from mri_saliency.output.folder import OutputFolder
-from mri_saliency.regions.densities import OUTSIDE, BrainMass, PlacedRegions
+from mri_saliency.regions.densities import BrainMass, PlacedRegions
 from mri_saliency.runtime.workers import Workers
 
 
@@ -136,16 +136,12 @@ def sign_agreement(a: np.ndarray, b: np.ndarray, brain: np.ndarray) -> float:
     return float((np.sign(a[brain]) == np.sign(b[brain])).mean()) if brain.any() else math.nan
 
 
-def _densities(regions: PlacedRegions, member: "Member") -> np.ndarray:
-    return regions.divide(unpad(member.load()), BrainMass.of(member.record))["density"]
-
-
 def _region_densities(maps: _ScanMaps, regions: PlacedRegions) -> list[dict]:
-    return [
-        {"subject_id": maps.subject_id, "method": maps.method, "run": run}
-        | {"diagnosis": member.record.statistics.diagnosis}
-        | {"region": region, "density": density}
-        for run, member in maps.members.items()
-        for region, density in zip(regions.names, _densities(regions, member), strict=True)
-        if region != OUTSIDE
-    ]
+    rows = []
+    for run, member in maps.members.items():
+        about = {"subject_id": maps.subject_id, "method": maps.method, "run": run}
+        about["diagnosis"] = member.record.statistics.diagnosis
+        found = regions.divide(unpad(member.load()), BrainMass.of(member.record))
+        of_regions = list(zip(regions.names, found["density"], strict=True))[:-1]  # less the air
+        rows += [about | {"region": name, "density": density} for name, density in of_regions]
+    return rows

@@ -169,7 +169,7 @@ class BrainMass:
         """Return that of an array without pad, (n_slices, 112, 112); `brain` is bool, the same shape."""
         magnitude, n_inside = np.abs(values), int(brain.sum())
         inside, total = (float(part.sum(dtype=np.float64)) for part in (magnitude[brain], magnitude))
-        return cls(inside, total - inside, n_inside, len(values) * INPUT_SIZE**2 - n_inside)
+        return cls(inside, max(0.0, total - inside), n_inside, len(values) * INPUT_SIZE**2 - n_inside)
 
 
 class PlacedRegions:
