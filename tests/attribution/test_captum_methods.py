@@ -12,6 +12,7 @@ from torch import nn
 
 from mri_saliency.attribution.draws import draw_references, seed_of
 from mri_saliency.attribution.expected_gradients import error_contrasts
+from mri_saliency.attribution.first_layer import SplitNetwork
 from mri_saliency.attribution.references import References
 from mri_saliency.errors import UserError
 from mri_saliency.inputs.checkpoint import prepare_for_attribution
@@ -156,6 +157,17 @@ def test_gradient_shap_expects_the_change_from_the_noise_that_all_scans_share(pa
         change = float(at_scan[target] - at_noise[:, target].mean())
         assert one.expected_total == pytest.approx(change, rel=1e-3, abs=1e-4)
         assert one.standard_error > float(at_noise[:, target].std()) / N_SAMPLES**0.5
+
+
+def test_the_network_is_asked_about_noise_once(prepared, inputs, monkeypatch):
+    asked, predict = [], SplitNetwork.predict
+    monkeypatch.setattr(
+        SplitNetwork, "predict", lambda self, points, n: asked.append(len(points)) or predict(self, points, n)
+    )
+    explainer = explainer_of(prepared)
+    for scan in range(2):
+        explainer.attribute("gradient_shap", batch_of(explainer, inputs[scan : scan + 1], "ab"[scan]))
+    assert sum(asked) == 2 + explainer.settings.n_samples
 
 
 def reference_inputs():
