@@ -91,10 +91,10 @@ def describe_cohort(
     alarms = find_alarms(records, verdicts)
     titles = [method.title for method in METHODS.values()]
     warn_by_kind(map(str, (*limitations, *groups.limitations, *notes)), titles)
-    for table in TABLES:
-        write_dictionary(folder, table)
     for job in writing:
         job.result()
+    for table in TABLES:
+        write_dictionary(folder, table)
     findings = Findings(
         folder, run, records, [] if failures is None else failures.to_dict("records"),
         agreement=agreement, groups=groups, comparison=settings, regions=regions, region_test=region_test,

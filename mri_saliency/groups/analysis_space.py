@@ -68,10 +68,9 @@ class AnalysisSpace:
 
     def on_both_sides(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return `magnitudes` of a map, and of its reflection at the points of `mirrored`; raises as they."""
-        sums, n = self._across_slices(values), self.brain.shape[1]
-        places = self.mirrored_x[self._box[1]]
-        reflected = self._kernel(1, slice(n))[:, places] * (places >= 0)
-        return self._relative(sums, self, self._kernels[1]), self._relative(sums, self.mirrored, reflected)
+        sums = self._across_slices(values)
+        plain, reflected = self._kernels[1], self._reflected_kernel
+        return self._relative(sums, self, plain), self._relative(sums, self.mirrored, reflected)
 
     def to_voxels(self, values: np.ndarray, points: np.ndarray, fill: float) -> np.ndarray:
         """Return a map in which each voxel has its point's value: float32 (n_slices, height, width).
@@ -111,6 +110,12 @@ class AnalysisSpace:
     def _kernels(self) -> list[np.ndarray]:
         """For each axis the weights of the box's voxels around each point: float32 (n_points, n_voxels)."""
         return [self._kernel(axis, part) for axis, part in enumerate(self._box)]
+
+    @cached_property
+    def _reflected_kernel(self) -> np.ndarray:
+        """The kernel along x of the reflected grid, for the box's voxels as they are."""
+        places = self.mirrored_x[self._box[1]]
+        return self._kernel(1, slice(None))[:, places] * (places >= 0)
 
     def _kernel(self, axis: int, part: slice) -> np.ndarray:
         n, fwhm = self.brain.shape[axis], fwhm_voxels(self.grid, self.smooth_mm)[axis]

@@ -185,13 +185,12 @@ class PlacedRegions:
         seen, self._sizes = np.unique(of_places, return_counts=True)
         self._starts = np.cumsum(self._sizes) - self._sizes
         order = {label: index for index, label in enumerate(seen.tolist())}
-        self._shown = [order[label] for label in atlas.names if label in order]
-        self.names = [*(name for label, name in atlas.names.items() if label in order), OUTSIDE]
-        pairs = [atlas.pairs().get(label, ()) for label in atlas.names if label in order]
-        seen_pairs = {row: pair for row, pair in enumerate(pairs) if pair and set(pair) <= order.keys()}
-        self._paired = list(seen_pairs)  # rows, and the indices of their left and their right region
-        sides = [[order[side] for side in pair] for pair in seen_pairs.values()]
-        self._sides = np.array(sides, int).reshape(-1, 2).T
+        labels_shown, pairs = [label for label in atlas.names if label in order], atlas.pairs()
+        self._shown = [order[label] for label in labels_shown]
+        self.names = [*map(atlas.names.__getitem__, labels_shown), OUTSIDE]
+        paired = [label for label in labels_shown if set(pairs.get(label, {None})) <= order.keys()]
+        self._paired = list(map(labels_shown.index, paired))  # rows; below, their left and right regions
+        self._sides = np.array([[order[side] for side in pairs[label]] for label in paired], int)
 
     def divide(self, values: np.ndarray, brain: BrainMass) -> dict[str, np.ndarray]:
         """Divide a map's magnitude: columns of region_statistics.csv, float64 (n_names,), NaN if undefined.
@@ -202,7 +201,7 @@ class PlacedRegions:
         magnitudes = np.abs(values.take(self._places))
         masses = np.add.reduceat(magnitudes, self._starts, dtype=np.float64)
         asymmetry = np.full(len(self.names), np.nan)
-        left, right = (masses / self._sizes)[self._sides]
+        left, right = (masses / self._sizes)[self._sides.reshape(-1, 2).T]
         mass = np.append(masses[self._shown], brain.outside)
         sizes = np.append(self._sizes[self._shown], brain.n_outside)
         of_brain = brain.inside / max(1, brain.n_inside) or np.nan

@@ -10,6 +10,7 @@ import threading
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from multiprocessing import get_context
@@ -169,7 +170,8 @@ def _serve(pipe: Connection) -> None:
 def _yield_to_others() -> None:
     """Give this thread the lowest priority, for good; only Linux has one for each thread of a process."""
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+        with suppress(OSError):  # a container may forbid it
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
 
 
 def _picklable(error: Exception) -> Exception:
