@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from functools import cache, partial
 
 import nibabel as nib
 import numpy as np
@@ -67,6 +68,26 @@ def test_regions_of_scans_with_a_place(cohort):
     assert table["density_null"].notna().all() and not (cohort.output / "tables/lateralisation.csv").exists()
     page = (cohort.output / "report.html").read_text()
     assert "regions have no normal range" in page and "are not compared by regions" in page
+
+
+class Late:
+    """A job that is not done before its result is wanted."""
+
+    def __init__(self, call):
+        self.result = cache(call)
+
+
+def test_tables_that_are_written_late_have_their_dictionaries(cohort, tmp_path, monkeypatch):
+    maps = shutil.copytree(cohort.output, tmp_path / "maps")
+    names = {path.name for path in (maps / "tables").iterdir()}
+    (maps / "tables/region_statistics.csv").unlink()
+    late = "mri_saliency.runtime.workers._SerialExecutor.submit"
+    monkeypatch.setattr(late, lambda _, job, *arguments: Late(partial(job, *arguments)))
+    folder = cohort.table.parent
+    atlas = ("--atlas", folder / "atlas.nii.gz", "--atlas_names", folder / "names.csv")
+    options = ("--output_dir", maps, "--report_only", "--workers", 0, "--key_slices", 5, *atlas)
+    assert script.main([*map(str, options)]) == 0
+    assert {path.name for path in (maps / "tables").iterdir()} >= names
 
 
 def test_checks_are_written_for_the_methods_recipes(cohort):
